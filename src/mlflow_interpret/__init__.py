@@ -1,0 +1,57 @@
+"""Every training run explains itself: ``mlflow_interpret.autolog()``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mlflow_interpret.api import explain, flush, load_explanation, log_explanation
+    from mlflow_interpret.autologging import autolog
+    from mlflow_interpret.errors import (
+        CannotExplainError,
+        ExplanationNotFoundError,
+        MlflowInterpretError,
+        OptionError,
+        RunNotFoundError,
+    )
+
+    __version__: str
+
+__all__ = [
+    "CannotExplainError",
+    "ExplanationNotFoundError",
+    "MlflowInterpretError",
+    "OptionError",
+    "RunNotFoundError",
+    "__version__",
+    "autolog",
+    "explain",
+    "flush",
+    "load_explanation",
+    "log_explanation",
+]
+
+_HOMES = {
+    "autolog": "autologging",
+    "explain": "api",
+    "flush": "api",
+    "load_explanation": "api",
+    "log_explanation": "api",
+}
+
+
+def __getattr__(name: str) -> Any:
+    # Each name is imported at its first use, so that importing the package stays fast.
+    from importlib import import_module, metadata
+
+    if name == "__version__":
+        return metadata.version("mlflow-interpret")
+    if name in __all__:
+        value = getattr(import_module(f"{__name__}.{_HOMES.get(name, 'errors')}"), name)
+        globals()[name] = value
+        return value
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

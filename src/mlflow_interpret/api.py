@@ -1,0 +1,151 @@
+"""The functions that users call themselves; unlike the hook, they raise."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from mlflow_interpret import interpret, tracking
+from mlflow_interpret.autologging import INTEGRATION, show_messages
+from mlflow_interpret.config import Options
+from mlflow_interpret.quiet import quiet
+from mlflow_interpret.records import TrainingContext
+
+
+def explain(
+    model: Any,
+    initialization_examples: Any,
+    evaluation_examples: Any = None,
+    *,
+    features: Sequence[str] | None = None,
+    classes: Sequence[Any] | None = None,
+    max_rows: int | None = None,
+    random_state: int = 0,
+) -> Any:
+    """Explain a fitted model as `autolog` does, without a run.
+
+    Args:
+        model: A fitted scikit-learn classifier, regressor, pipeline or search.
+        initialization_examples: The training rows, ``(n_rows, n_features)``.
+        evaluation_examples: Rows to explain, or ``(rows, labels)``. Default: a seeded sample of
+            ``initialization_examples``.
+        features: Feature names, one for each column. Default: the columns' own.
+        classes: Class names in the order of the model's classes. Default: the model's labels.
+        max_rows: Explain at most so many rows. Default: a cap by engine.
+        random_state: Chooses the rows and seeds the engine.
+
+    Returns:
+        interpret-community's global explanation, as ``TabularExplainer.explain_global`` returns
+        it: ``get_feature_importance_dict()``, ``local_importance_values``, ...
+
+    Raises:
+        OptionError: An argument is not allowed.
+        CannotExplainError: The model or its rows cannot be explained.
+    """
+    from mlflow_interpret.explaining import explain as compute
+
+    options = Options(
+        evaluation_examples=evaluation_examples,
+        initialization_examples=initialization_examples,
+        features=features,
+        classes=classes,
+        max_rows=max_rows,
+        random_state=random_state,
+    )
+    context = TrainingContext(
+        model=model,
+        X=initialization_examples,
+        evaluation_examples=options.evaluation_rows,
+        evaluation_labels=options.evaluation_labels,
+        features=features,
+        classes=classes,
+    )
+    with quiet():
+        return interpret.to_interpret(compute(context, max_rows, random_state))
+
+
+def log_explanation(
+    explanation: Any,
+    run_id: str | None = None,
+    *,
+    true_ys: Any = None,
+    comment: str | None = None,
+    top_k: int = 20,
+    log_figures: bool = True,
+    azureml: Any = "auto",
+    upload_timeout: float = 60.0,
+) -> str:
+    """Log an explanation that exists: of `explain`, or of any explainer of interpret-community.
+
+    Args:
+        explanation: A global explanation.
+        run_id: The run. Default: the active run, or a new one that is closed again.
+        true_ys: True labels of the explained rows, ``(n_rows,)``.
+        comment: Stands in the status record and beside the explanation in Azure ML studio.
+        top_k: So many features become metrics, from 1 to 30.
+        log_figures: Log the bar chart.
+        azureml: As for `autolog`.
+        upload_timeout: As for `autolog`.
+
+    Returns:
+        The id of the run.
+
+    Raises:
+        OptionError: An argument is not allowed.
+        CannotExplainError: ``explanation`` is no global explanation.
+        RunNotFoundError: There is no such run.
+    """
+    import mlflow
+
+    from mlflow_interpret.delivery import deliver
+
+    options = Options(
+        comment=comment,
+        top_k=top_k,
+        log_figures=log_figures,
+        azureml=azureml,
+        upload_timeout=upload_timeout,
+    )
+    show_messages()
+    record = interpret.from_interpret(explanation, true_ys)
+    tracking_uri = tracking.current_tracking_uri()
+    active = mlflow.active_run()
+    if run_id is None and active is None:
+        with mlflow.start_run(tags={"mlflow.autologging": INTEGRATION}) as run:
+            return deliver(record, run.info.run_id, tracking_uri, options).run_id
+    return deliver(record, run_id or active.info.run_id, tracking_uri, options).run_id
+
+
+def load_explanation(run_id: str, *, explanation_id: str | None = None) -> Any:
+    """Read an explanation back from an MLflow run; needs no Azure package and unpickles nothing.
+
+    Args:
+        run_id: The run.
+        explanation_id: Which of the run's explanations. Default: the latest.
+
+    Returns:
+        interpret-community's global explanation, equal to the one that was logged: values to the
+        last bit, names, classes, expected values.
+
+    Raises:
+        RunNotFoundError: There is no such run in the tracking store.
+        ExplanationNotFoundError: The run holds no explanation, or not that one.
+    """
+    return interpret.to_interpret(
+        tracking.load(run_id, explanation_id, tracking.current_tracking_uri())
+    )
+
+
+def flush(timeout: float | None = None) -> bool:
+    """Wait for the uploads to Azure ML that still run beside the training.
+
+    Args:
+        timeout: Seconds to wait at most. Default: until each upload has ended; each is bounded by
+            its ``upload_timeout``.
+
+    Returns:
+        Whether all have ended.
+    """
+    from mlflow_interpret.azureml import uploads
+
+    return uploads.flush(timeout)

@@ -1,0 +1,161 @@
+"""The ``mlflow-interpret`` command."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+_NAME_WIDTH = 60
+_BAR_WIDTH = 30
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="mlflow-interpret")
+def main() -> None:
+    """Explanations of MLflow runs, from the terminal.
+
+    The tracking store is MLflow's: the one that MLFLOW_TRACKING_URI names, or --tracking-uri.
+
+    \b
+    Examples:
+      mlflow-interpret show 3f2a9c...     the features that drive a run's model, ranked
+      mlflow-interpret flush              log what was kept while no server answered
+    """
+
+
+_tracking_uri = click.option(
+    "--tracking-uri", metavar="URI", help="The MLflow store. Default: MLflow's own setting."
+)
+
+
+@main.command()
+@click.argument("run_id")
+@click.option("--top", default=20, show_default=True, help="Show at most so many features.")
+@click.option("--class", "label", metavar="CLASS", help="Rank for one class instead of over all.")
+@_tracking_uri
+def show(run_id: str, top: int, label: str | None, tracking_uri: str | None) -> None:
+    """Rank the features of the explanation in run RUN_ID.
+
+    Prints how the model was explained, then each feature with its importance: the mean absolute
+    contribution to the model's output.
+    """
+    from mlflow_interpret import tracking
+    from mlflow_interpret.errors import MlflowInterpretError
+
+    uri = _use(tracking_uri)
+    try:
+        explanation = tracking.load(run_id, None, uri)
+        ranked = explanation.ranked() if label is None else _ranked_for(explanation, label)
+    except MlflowInterpretError as error:
+        raise click.ClickException(str(error)) from error
+    click.echo(_headline(explanation, run_id))
+    shown = ranked[:top]
+    widest = max(len(_shorten(name)) for name, _ in shown)
+    largest = max((value for _, value in shown), default=0.0) or 1.0
+    for position, (name, value) in enumerate(shown, start=1):
+        bar = "█" * round(_BAR_WIDTH * value / largest)
+        click.echo(f"{position:>4}  {_shorten(name):<{widest}}  {value:>10.4g}  {bar}")
+    if len(ranked) > top:
+        click.echo(f"      ... and {len(ranked) - top} more; --top {len(ranked)} shows all")
+
+
+@main.command()
+@_tracking_uri
+@click.option("--list", "only_list", is_flag=True, help="Only say what is kept.")
+def flush(tracking_uri: str | None, only_list: bool) -> None:
+    """Log the explanations that were kept on this machine while their server did not answer.
+
+    Each goes to the run it was meant for, in the store it was meant for or in that of
+    --tracking-uri, and is then forgotten. What still fails stays.
+    """
+    from mlflow_interpret import spool
+
+    kept = list(spool.entries())
+    if not kept:
+        click.echo(f"Nothing is kept in {spool.directory()}.")
+        return
+    failures = 0
+    for folder, entry in kept:
+        if only_list:
+            click.echo(f"{folder.name}  run {entry.run_id or '(new)'}  {entry.tracking_uri}")
+            continue
+        try:
+            run_id = _log_kept(folder, entry, tracking_uri)
+        except Exception as error:  # noqa: BLE001 - one that fails must not keep the others
+            failures += 1
+            click.echo(f"{folder.name}  still kept: {error}", err=True)
+        else:
+            click.echo(f"{folder.name}  logged to run {run_id}")
+    if failures:
+        raise click.ClickException(f"{failures} of {len(kept)} could not be logged.")
+
+
+def _log_kept(folder: Any, entry: Any, tracking_uri: str | None) -> str:
+    import mlflow
+
+    from mlflow_interpret import spool, tracking
+
+    uri = tracking_uri or _with_credentials(entry.tracking_uri)
+    tracking.check_reachable(uri)
+    mlflow.set_tracking_uri(uri)
+    run_id = entry.run_id
+    if run_id is None:
+        with mlflow.start_run(tags={"mlflow.autologging": "mlflow_interpret"}) as run:
+            run_id = run.info.run_id
+    tracking.log(
+        spool.load(folder),
+        run_id,
+        uri,
+        top_k=entry.top_k,
+        figures=entry.figures,
+        comment=entry.comment,
+    )
+    spool.drop(folder)
+    return str(run_id)
+
+
+def _with_credentials(uri: str) -> str:
+    """MLflow's own setting where it names the same store: it may hold a password."""
+    from mlflow_interpret import tracking
+
+    current = tracking.current_tracking_uri()
+    return current if tracking.without_credentials(current) == uri else uri
+
+
+def _use(tracking_uri: str | None) -> str:
+    from mlflow_interpret import tracking
+
+    return tracking_uri or tracking.current_tracking_uri()
+
+
+def _ranked_for(explanation: Any, label: str) -> list[tuple[str, float]]:
+    from mlflow_interpret.errors import OptionError
+    from mlflow_interpret.records import rank
+
+    labels = [str(known) for known in explanation.classes or ()]
+    if label not in labels or explanation.per_class_values is None:
+        allowed = ", ".join(labels) if labels else "none: the model has no classes"
+        raise OptionError(f"--class must be one of the model's classes ({allowed}), got {label!r}.")
+    values = explanation.per_class_values[labels.index(label)]
+    return [(explanation.features[i], float(values[i])) for i in rank(values)]
+
+
+def _headline(explanation: Any, run_id: str) -> str:
+    details = explanation.details
+    rows = details.get("rows", {})
+    parts = [f"Run {run_id}: {explanation.model_class}, {explanation.method}"]
+    if rows:
+        parts.append(f"{rows['explained']} of {rows['available']} rows ({rows['source']})")
+    if details.get("output_scale"):
+        parts.append(f"scale: {details['output_scale']}")
+    return ", ".join(parts)
+
+
+def _shorten(name: str) -> str:
+    line = "".join(c if c.isprintable() else " " for c in name)
+    return line if len(line) <= _NAME_WIDTH else f"{line[: _NAME_WIDTH - 1]}…"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,172 @@
+"""Every option, checked in one place."""
+
+from __future__ import annotations
+
+import numbers
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from mlflow_interpret.errors import OptionError
+
+MAX_METRICS = 30
+"""Metric names a run gets from us: Azure ML allows 50 in all, the rest belongs to training."""
+
+_MAX_SEED = 2**32 - 1
+_MAX_COMMENT = 1000  # characters: Azure ML's limit for a property or tag value
+
+
+@dataclass(frozen=True)
+class Options:
+    """The options of `autolog`, `explain` and `log_explanation`.
+
+    Raises:
+        OptionError: A value is not allowed. The message names the argument, what is allowed and
+            what was given.
+    """
+
+    evaluation_examples: Any = None
+    initialization_examples: Any = None
+    features: Sequence[str] | None = None
+    classes: Sequence[Any] | None = None
+    max_rows: int | None = None
+    top_k: int = 20
+    comment: str | None = None
+    random_state: int = 0
+    azureml: Any = "auto"
+    upload_timeout: float = 60.0
+    log_figures: bool = True
+    disable: bool = False
+    exclusive: bool = False
+    silent: bool = False
+    disable_for_unsupported_versions: bool = False
+    extra_tags: Mapping[str, str] | None = None
+
+    def __post_init__(self) -> None:
+        _check_rows("evaluation_examples", _rows_of(self.evaluation_examples))
+        _check_rows("initialization_examples", self.initialization_examples)
+        _check_names("features", self.features)
+        _check_labels("classes", self.classes)
+        _check_integer("max_rows", self.max_rows, 1, None, optional=True)
+        _check_integer("top_k", self.top_k, 1, MAX_METRICS)
+        _check_integer("random_state", self.random_state, 0, _MAX_SEED)
+        _check_comment(self.comment)
+        _check_azureml(self.azureml)
+        _check_seconds("upload_timeout", self.upload_timeout)
+        for name in (
+            "log_figures",
+            "disable",
+            "exclusive",
+            "silent",
+            "disable_for_unsupported_versions",
+        ):
+            _check_flag(name, getattr(self, name))
+        _check_tags(self.extra_tags)
+
+    @property
+    def evaluation_rows(self) -> Any:
+        """The rows of ``evaluation_examples``, without labels."""
+        return _rows_of(self.evaluation_examples)
+
+    @property
+    def evaluation_labels(self) -> Any:
+        """The labels of ``evaluation_examples=(rows, labels)``, or None."""
+        return self.evaluation_examples[1] if _is_pair(self.evaluation_examples) else None
+
+
+def _is_pair(examples: Any) -> bool:
+    return isinstance(examples, tuple) and len(examples) == 2
+
+
+def _rows_of(examples: Any) -> Any:
+    return examples[0] if _is_pair(examples) else examples
+
+
+def _error(name: str, allowed: str, got: Any) -> OptionError:
+    shown = repr(got)
+    if len(shown) > 80:
+        shown = f"{shown[:77]}..."
+    return OptionError(f"{name} must be {allowed}, got {shown}.")
+
+
+def _check_rows(name: str, rows: Any) -> None:
+    if rows is None:
+        return
+    pair = " or a pair (rows, labels)" if name == "evaluation_examples" else ""
+    allowed = f"a table of rows (DataFrame, 2-D array, sparse matrix){pair} or None"
+    shape = getattr(rows, "shape", None)
+    if shape is None or len(shape) != 2:
+        got = f"{type(rows).__name__} of shape {shape}" if shape is not None else rows
+        raise _error(name, allowed, got)
+    if shape[0] == 0 or shape[1] == 0:
+        raise _error(name, f"{allowed}, with at least one row and one column", tuple(shape))
+
+
+def _check_names(name: str, names: Any) -> None:
+    if names is None:
+        return
+    allowed = "a list of different strings, one for each column, or None"
+    if isinstance(names, str) or not _is_listlike(names):
+        raise _error(name, allowed, names)
+    listed = list(names)
+    if not listed or not all(isinstance(item, str) for item in listed):
+        raise _error(name, allowed, names)
+    if len(set(listed)) != len(listed):
+        repeated = next(item for item in listed if listed.count(item) > 1)
+        raise _error(name, allowed, f"{repeated!r} more than once")
+
+
+def _check_labels(name: str, labels: Any) -> None:
+    if labels is None:
+        return
+    if isinstance(labels, str) or not _is_listlike(labels) or len(list(labels)) < 2:
+        raise _error(name, "a list of two or more class names in the order of the model", labels)
+
+
+def _is_listlike(value: Any) -> bool:
+    return hasattr(value, "__len__") and hasattr(value, "__iter__") and not isinstance(value, dict)
+
+
+def _check_integer(
+    name: str, value: Any, low: int, high: int | None, *, optional: bool = False
+) -> None:
+    if value is None and optional:
+        return
+    allowed = "a positive integer" if high is None else f"an integer from {low} to {high}"
+    if optional:
+        allowed += " or None"
+    whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
+    if not whole or value < low or (high is not None and value > high):
+        raise _error(name, allowed, value)
+
+
+def _check_comment(comment: Any) -> None:
+    if comment is not None and (not isinstance(comment, str) or len(comment) > _MAX_COMMENT):
+        raise _error("comment", f"a string of at most {_MAX_COMMENT} characters or None", comment)
+
+
+def _check_azureml(target: Any) -> None:
+    if target is False or target == "auto":
+        return
+    # An azureml.core.Run is told by its looks: nothing of Azure is imported for a check.
+    if all(hasattr(target, name) for name in ("id", "experiment")):
+        return
+    raise _error("azureml", "'auto', False or an azureml.core.Run of a workspace", target)
+
+
+def _check_seconds(name: str, value: Any) -> None:
+    real = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    if not real or not 0 < float(value) < float("inf"):
+        raise _error(name, "a positive number of seconds", value)
+
+
+def _check_flag(name: str, value: Any) -> None:
+    if not isinstance(value, bool):
+        raise _error(name, "True or False", value)
+
+
+def _check_tags(tags: Any) -> None:
+    if tags is None:
+        return
+    if not isinstance(tags, Mapping) or not all(isinstance(key, str) for key in tags):
+        raise _error("extra_tags", "a dictionary with string keys or None", tags)

@@ -1,0 +1,23 @@
+"""The exceptions of the public API."""
+
+from __future__ import annotations
+
+
+class MlflowInterpretError(Exception):
+    """Base class of all errors that this package raises."""
+
+
+class OptionError(MlflowInterpretError, ValueError):
+    """An argument has a value that is not allowed."""
+
+
+class CannotExplainError(MlflowInterpretError):
+    """The model or its data cannot be explained; the message says why and what to do."""
+
+
+class RunNotFoundError(MlflowInterpretError, LookupError):
+    """The MLflow run does not exist in the tracking store that was asked."""
+
+
+class ExplanationNotFoundError(MlflowInterpretError, LookupError):
+    """The MLflow run exists and holds no explanation, or not the one that was asked for."""

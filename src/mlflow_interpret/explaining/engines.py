@@ -1,0 +1,285 @@
+"""The engines that compute contributions: TabularExplainer's fast ones and its kernel explainer."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from mlflow_interpret.errors import CannotExplainError
+from mlflow_interpret.explaining.models import Output, Predictor, per_class
+from mlflow_interpret.explaining.tables import Coding, Indices, Table, sample
+from mlflow_interpret.records import FloatArray
+
+_logger = logging.getLogger(__name__)
+
+KERNEL_ROWS = 20
+LINEAR_ROWS = 2_000
+TREE_ROWS = 1_000
+_TREE_STEPS = 5_000_000_000
+"""Work that a tree explanation may cost by default, in leaves x depth^2: seconds on one core."""
+
+_BACKGROUND_ROWS = 1_000
+_SMALL_BACKGROUND = 30
+_TOLERANCE = 1e-3
+
+
+@dataclass(frozen=True, eq=False)
+class Contributions:
+    """What an engine computed for some rows.
+
+    Attributes:
+        method: interpret-community's name of the method.
+        local_values: ``(n_classes, n_rows, n_features)``, for regression ``(n_rows, n_features)``.
+        expected_values: ``(n_classes,)``, for regression ``(1,)``.
+        scale: The model output that the values add up to.
+        additivity_error: The largest absolute difference between that output and the values' sum.
+        rows: The positions of the explained rows among those that were given.
+        background_rows: How many background rows the method used, None for none.
+        notes: What was approximated, in sentences.
+    """
+
+    method: str
+    local_values: FloatArray
+    expected_values: FloatArray
+    scale: str
+    additivity_error: float
+    rows: Indices
+    background_rows: int | None
+    notes: tuple[str, ...] = ()
+
+
+def contributions(
+    predictor: Predictor, rows: Table, background: Table, max_rows: int | None, seed: int
+) -> Contributions:
+    """Explain some of ``rows``, with the fastest engine that gives right values.
+
+    Args:
+        predictor: The model.
+        rows: The rows to choose from.
+        background: The rows that stand for "feature unknown".
+        max_rows: At most so many rows, None for the engine's own cap.
+        seed: Chooses the rows.
+
+    Raises:
+        CannotExplainError: No engine can explain this model on these rows.
+    """
+    coding = Coding(rows.frame, background.frame)
+    refusal = _no_fast_engine(predictor, coding)
+    if refusal is None:
+        result = _fast(predictor, rows, background, max_rows, seed)
+        if isinstance(result, Contributions):
+            return result
+        refusal = result
+    _logger.debug("No fast engine for %s: %s", predictor.name, refusal)
+    return _kernel(predictor, rows, background, coding, max_rows, seed, refusal)
+
+
+def _no_fast_engine(predictor: Predictor, coding: Coding) -> str | None:
+    if hasattr(predictor.model, "steps"):
+        return "the model is a pipeline"
+    if not coding.is_identity:
+        return "the rows hold other things than numbers"
+    return None
+
+
+def _fast(
+    predictor: Predictor, rows: Table, background: Table, max_rows: int | None, seed: int
+) -> Contributions | str:
+    from interpret_community import TabularExplainer
+    from interpret_community.shap.linear_explainer import LinearExplainer
+    from interpret_community.shap.tree_explainer import TreeExplainer
+
+    chosen = sample(len(background), _BACKGROUND_ROWS, seed)
+    numbers = background.subset(chosen).frame.to_numpy(dtype=np.float64)
+    try:
+        with _steady_numpy(seed):
+            explainer = TabularExplainer(predictor.model, numbers)
+        if not isinstance(explainer.explainer, (TreeExplainer, LinearExplainer)):
+            return f"TabularExplainer has no fast engine for {predictor.name}"
+        linear = isinstance(explainer.explainer, LinearExplainer)
+        cap = LINEAR_ROWS if linear else _tree_rows(predictor.model)
+        picked = sample(len(rows), cap if max_rows is None else max_rows, seed)
+        table = rows.subset(picked)
+        with _steady_numpy(seed):
+            raw = explainer.explain_global(table.frame.to_numpy(dtype=np.float64))
+        local = np.asarray(raw.local_importance_values, dtype=np.float64)
+        local, expected = _by_class(predictor, local, np.asarray(raw.expected_values, dtype=float))
+    except Exception as error:
+        _logger.debug("TabularExplainer failed for %s", predictor.name, exc_info=True)
+        return f"TabularExplainer failed: {_one_line(error)}"
+    scale, difference = _scale(predictor, table, local, expected)
+    if scale is None:
+        return f"{raw.method} values add up to no output of the model (off by {difference:.3g})"
+    return Contributions(
+        method=raw.method,
+        local_values=local,
+        expected_values=expected,
+        scale=scale,
+        additivity_error=difference,
+        rows=picked,
+        background_rows=len(chosen) if linear else None,
+    )
+
+
+def _kernel(
+    predictor: Predictor,
+    rows: Table,
+    background: Table,
+    coding: Coding,
+    max_rows: int | None,
+    seed: int,
+    refusal: str,
+) -> Contributions:
+    from interpret_community import TabularExplainer
+
+    scale, output = _callable_output(predictor, background)
+    picked = sample(len(rows), KERNEL_ROWS if max_rows is None else max_rows, seed)
+    limit = _BACKGROUND_ROWS if len(background) > 100 else _SMALL_BACKGROUND
+    chosen = sample(len(background), limit, seed)
+    encoded = coding.encode(background.subset(chosen).frame)
+    model = _BlackBox(predictor, output, coding, rows)
+    with _steady_numpy(seed):
+        explainer = TabularExplainer(model, encoded)
+        explainer.explainer.show_progress = False
+        raw = explainer.explain_global(coding.encode(rows.subset(picked).frame))
+    local = np.asarray(raw.local_importance_values, dtype=np.float64)
+    expected = np.asarray(raw.expected_values, dtype=np.float64)
+    local, expected = _by_class(predictor, local, expected)
+    if not np.isfinite(local).all():
+        raise CannotExplainError(
+            f"the kernel explainer gave values that are not finite for {predictor.name}; "
+            "does the model predict NaN or infinity?"
+        )
+    outputs = output(rows.subset(picked).original)
+    summarized = len(chosen) > 100  # interpret-community then takes 10 k-means centres instead
+    notes = [
+        f"Kernel explainer, because {refusal}.",
+        "At most 10 features of a row get a contribution, by kernel SHAP's regularization.",
+    ]
+    if summarized:
+        notes.append("The background is 10 k-means centres of the background rows.")
+    if scale == "predicted label":
+        notes.append("The model has no scores; its predicted labels are explained, as 0 and 1.")
+    return Contributions(
+        method=raw.method,
+        local_values=local,
+        expected_values=expected,
+        scale=scale,
+        additivity_error=_difference(local, expected, outputs),
+        rows=picked,
+        background_rows=len(chosen),
+        notes=tuple(notes),
+    )
+
+
+class _BlackBox:
+    """The model as TabularExplainer's kernel explainer wants one: numbers in, scores out."""
+
+    def __init__(self, predictor: Predictor, output: Output, coding: Coding, like: Table) -> None:
+        self._output = output
+        self._coding = coding
+        self._like = like
+        if predictor.classes is not None:
+            self.predict_proba = self._scores
+
+    def _scores(self, numbers: Any) -> FloatArray:
+        cells = np.atleast_2d(np.asarray(numbers, dtype=np.float64))
+        return self._output(self._like.restore(self._coding.decode(cells)))
+
+    def predict(self, numbers: Any) -> npt.NDArray[Any]:
+        scores = self._scores(numbers)
+        return scores.argmax(axis=1) if scores.ndim == 2 else scores
+
+
+def _callable_output(predictor: Predictor, background: Table) -> tuple[str, Output]:
+    """The first output of the model that works, tried on one row."""
+    one = background.subset(np.arange(1)).original
+    failure: Exception | None = None
+    for scale, output in predictor.outputs():
+        try:
+            output(one)
+        except Exception as error:
+            failure = failure or error
+            continue
+        return scale, output
+    reason = _one_line(failure) if failure else "it has no outputs"
+    raise CannotExplainError(f"{predictor.name} cannot predict its own training rows: {reason}")
+
+
+def _by_class(
+    predictor: Predictor, local: FloatArray, expected: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """One block of values for each class; engines give binary models a single one."""
+    expected = np.atleast_1d(expected)
+    if predictor.classes is None:
+        if local.ndim == 3 and len(local) == 1:
+            local = local[0]
+        if local.ndim != 2:
+            raise CannotExplainError(f"contributions of shape {local.shape} for a regression")
+        return local, expected
+    n_classes = len(predictor.classes)
+    if local.ndim == 2 or (local.ndim == 3 and len(local) == 1):
+        positive = local if local.ndim == 2 else local[0]
+        local = np.stack([-positive, positive])
+    if len(expected) == 1:
+        expected = per_class(expected, n_classes)[0]
+    if local.ndim != 3 or len(local) != n_classes or len(expected) != n_classes:
+        raise CannotExplainError(
+            f"contributions of shape {local.shape} for {n_classes} classes"
+        )
+    return local, expected
+
+
+def _scale(
+    predictor: Predictor, rows: Table, local: FloatArray, expected: FloatArray
+) -> tuple[str | None, float]:
+    """The model output that the values add up to, and by how much they miss it."""
+    best = float("inf")
+    for scale, output in predictor.outputs():
+        try:
+            outputs = output(rows.original)
+        except Exception:  # noqa: S112 - a model without this output; the next one is tried
+            continue
+        difference = _difference(local, expected, outputs)
+        if difference <= _TOLERANCE * max(1.0, float(np.abs(outputs).max(initial=0.0))):
+            return scale, difference
+        best = min(best, difference)
+    return None, best
+
+
+def _difference(local: FloatArray, expected: FloatArray, outputs: FloatArray) -> float:
+    sums = local.sum(axis=-1) + (expected[:, None] if local.ndim == 3 else expected)
+    difference = np.abs((sums.T if local.ndim == 3 else sums) - outputs).max(initial=0.0)
+    return float(difference) if np.isfinite(difference) else float("inf")
+
+
+def _tree_rows(model: Any) -> int:
+    """How many rows of a tree ensemble are explained in seconds, by its leaves and depth."""
+    trees = getattr(model, "estimators_", [model])
+    inner = [getattr(tree, "tree_", None) for tree in np.ravel(np.asarray(trees, dtype=object))]
+    steps = sum(tree.n_leaves * max(tree.max_depth, 1) ** 2 for tree in inner if tree is not None)
+    if not steps:
+        return TREE_ROWS
+    return int(np.clip(_TREE_STEPS // steps, KERNEL_ROWS, TREE_ROWS))
+
+
+def _one_line(error: BaseException | None) -> str:
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= 300 else f"{text[:297]}..."
+
+
+@contextmanager
+def _steady_numpy(seed: int) -> Iterator[None]:
+    """Seed numpy's global generator, which shap draws from, and leave it as it was."""
+    state = np.random.get_state()  # noqa: NPY002 - shap knows no other generator
+    np.random.seed(seed)  # noqa: NPY002
+    try:
+        yield
+    finally:
+        np.random.set_state(state)  # noqa: NPY002

@@ -1,0 +1,172 @@
+"""The fitted model: what of it is explained, its classes and its outputs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.base import is_classifier, is_regressor
+
+from mlflow_interpret.errors import CannotExplainError
+from mlflow_interpret.records import FloatArray, Task
+
+Output = Callable[[Any], FloatArray]
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """A fitted model that takes the user's rows.
+
+    Attributes:
+        model: The fitted model.
+        task: What it does.
+        labels: Its class labels as it predicts them, None for regression.
+        classes: The names of its classes, in the same order; the labels unless the user gave
+            others. None for regression.
+        path: How it was found in the estimator that the user fitted, e.g.
+            ``GridSearchCV.best_estimator_``; empty for that estimator itself.
+    """
+
+    model: Any
+    task: Task
+    labels: tuple[Any, ...] | None
+    classes: tuple[Any, ...] | None
+    path: str
+
+    @property
+    def name(self) -> str:
+        """The class of the model."""
+        return type(self.model).__name__
+
+    def predict(self, rows: Any) -> npt.NDArray[Any]:
+        """``(n_rows,)`` predictions."""
+        return np.asarray(self.model.predict(rows))
+
+    def probabilities(self, rows: Any) -> FloatArray | None:
+        """``(n_rows, n_classes)`` probabilities, or None where the model has none."""
+        if self.classes is None or not hasattr(self.model, "predict_proba"):
+            return None
+        return np.asarray(self.model.predict_proba(rows), dtype=np.float64)
+
+    def outputs(self) -> Iterator[tuple[str, Output]]:
+        """The scales on which the model can be explained, the preferred one first.
+
+        Yields:
+            The scale's name and a function that maps rows to ``(n_rows,)`` for regression and
+            ``(n_rows, n_classes)`` for classification.
+        """
+        if self.classes is None:
+            yield "prediction", lambda rows: np.asarray(self.model.predict(rows), dtype=np.float64)
+            return
+        n_classes = len(self.classes)
+        for scale, method in (
+            ("probability", "predict_proba"),
+            ("decision function", "decision_function"),
+        ):
+            function = getattr(self.model, method, None)
+            if function is not None:
+                yield scale, lambda rows, call=function: per_class(call(rows), n_classes)
+        yield "predicted label", self._votes
+
+    def _votes(self, rows: Any) -> FloatArray:
+        labels = np.asarray(self.model.predict(rows))
+        known = np.asarray(self.labels)
+        votes: FloatArray = (labels[:, None] == known[None, :]).astype(np.float64)
+        return votes
+
+
+def per_class(scores: Any, n_classes: int) -> FloatArray:
+    """``(n_rows, n_classes)`` scores; a binary model's single column becomes two, one negated.
+
+    Raises:
+        CannotExplainError: The scores have another number of columns.
+    """
+    array = np.asarray(scores, dtype=np.float64)
+    if array.ndim == 2 and array.shape[1] == 1:
+        array = array[:, 0]
+    if array.ndim == 1 and n_classes == 2:
+        return np.column_stack([-array, array])
+    if array.ndim != 2 or array.shape[1] != n_classes:
+        raise CannotExplainError(
+            f"the model's output has shape {array.shape} for {n_classes} classes"
+        )
+    return array
+
+
+def predictor(estimator: Any, classes: Any = None) -> Predictor:
+    """The part of a fitted estimator that is explained.
+
+    Args:
+        estimator: What ``fit`` was called on.
+        classes: Names that replace the model's class labels, in its order, or None.
+
+    Raises:
+        CannotExplainError: There is nothing in it that can be explained.
+    """
+    model, path = _unwrap(_without_run(estimator))
+    if is_regressor(model):
+        _refuse_multioutput(model)
+        return Predictor(model, "regression", None, None, path)
+    if not is_classifier(model):
+        raise CannotExplainError(
+            f"{type(model).__name__} is neither a classifier nor a regressor; "
+            "there is no prediction to explain"
+        )
+    labels = _labels(model)
+    if classes is not None:
+        if len(classes) != len(labels):
+            raise CannotExplainError(
+                f"classes has {len(classes)} names and the model has {len(labels)} classes; "
+                "give one name for each class in the order of model.classes_"
+            )
+    names = labels if classes is None else tuple(classes)
+    return Predictor(model, "classification", labels, names, path)
+
+
+def _unwrap(estimator: Any) -> tuple[Any, str]:
+    if not hasattr(estimator, "best_params_") and not hasattr(estimator, "cv_results_"):
+        return estimator, ""
+    name = type(estimator).__name__
+    if not hasattr(estimator, "best_estimator_"):
+        raise CannotExplainError(
+            f"{name} was fitted with refit=False and holds no best estimator; use refit=True"
+        )
+    inner, rest = _unwrap(estimator.best_estimator_)
+    step = f"{name}.best_estimator_"
+    return inner, f"{step}.{rest}" if rest else step
+
+
+def _without_run(estimator: Any) -> Any:
+    # MLflow's scikit-learn autologging marks a fitted model with its run and records every
+    # later predict call of it. Ours must not be recorded, so they go to an unmarked twin that
+    # shares all fitted attributes.
+    if "_mlflow_run_id" not in getattr(estimator, "__dict__", {}):
+        return estimator
+    twin = object.__new__(type(estimator))
+    twin.__dict__.update(estimator.__dict__)
+    del twin.__dict__["_mlflow_run_id"]
+    return twin
+
+
+def _labels(model: Any) -> tuple[Any, ...]:
+    classes = getattr(model, "classes_", None)
+    if classes is None:
+        raise CannotExplainError(f"{type(model).__name__} has no classes_ after fit")
+    if isinstance(classes, list):
+        raise CannotExplainError(
+            f"{type(model).__name__} predicts {len(classes)} outputs; "
+            "explain a model of one output at a time"
+        )
+    return tuple(np.asarray(classes).tolist())
+
+
+def _refuse_multioutput(model: Any) -> None:
+    outputs = getattr(model, "n_outputs_", None)
+    if isinstance(outputs, int) and outputs > 1:
+        raise CannotExplainError(
+            f"{type(model).__name__} predicts {outputs} outputs; "
+            "explain a model of one output at a time"
+        )

@@ -1,0 +1,263 @@
+"""The user's rows: names, samples, and the way back to the container the model was fitted with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy import sparse
+
+from mlflow_interpret.errors import CannotExplainError
+
+Indices = npt.NDArray[np.intp]
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """Some rows, as a DataFrame with the reported names and in the user's own container.
+
+    Attributes:
+        frame: ``(n_rows, n_features)``, one column for each reported feature name.
+        template: A row-less copy of the user's container, which `restore` fills.
+    """
+
+    frame: pd.DataFrame
+    template: Any
+
+    def __len__(self) -> int:
+        return len(self.frame)
+
+    def restore(self, frame: pd.DataFrame) -> Any:
+        """``frame`` in the container, with the column names and types, that ``fit`` was given."""
+        if isinstance(self.template, pd.DataFrame):
+            restored = frame.set_axis(self.template.columns, axis=1)
+            return restored
+        if sparse.issparse(self.template):
+            return sparse.csr_matrix(frame.to_numpy(dtype=self.template.dtype))
+        if _is_polars(self.template):
+            import polars as pl
+
+            columns = frame.set_axis(self.template.columns, axis=1)
+            return pl.from_pandas(columns).cast(dict(self.template.schema))
+        return frame.to_numpy(dtype=np.asarray(self.template).dtype)
+
+    @property
+    def original(self) -> Any:
+        """These rows as the model takes them."""
+        return self.restore(self.frame)
+
+    def subset(self, indices: Indices) -> Table:
+        """The rows at ``indices``."""
+        return Table(self.frame.iloc[indices], self.template)
+
+
+def feature_names(X: Any, override: Sequence[str] | None) -> tuple[str, ...]:
+    """One unique, non-empty name for each column of ``X``.
+
+    Names come from ``override``, else from the columns; a table without names gets
+    scikit-learn's ``x0``, ``x1``, ... A repeated or empty name gets a number.
+
+    Raises:
+        CannotExplainError: ``override`` has another length than ``X`` has columns.
+    """
+    width = n_columns(X)
+    if override is not None:
+        if len(override) != width:
+            raise CannotExplainError(
+                f"features has {len(override)} names and the training rows have {width} columns; "
+                "give one name for each column, or leave features out"
+            )
+        return tuple(override)
+    columns = getattr(X, "columns", None)
+    names = [f"x{i}" for i in range(width)] if columns is None else [_text(c) for c in columns]
+    return _unique(names)
+
+
+def _text(column: Any) -> str:
+    if isinstance(column, tuple):
+        return ", ".join(str(level) for level in column)
+    return str(column)
+
+
+def _unique(names: Sequence[str]) -> tuple[str, ...]:
+    taken = set(names)
+    seen: set[str] = set()
+    unique = []
+    for position, name in enumerate(names):
+        candidate, number = name or f"x{position}", 1
+        while candidate in seen or (candidate != name and candidate in taken):
+            number += 1
+            candidate = f"{name or f'x{position}'}.{number}"
+        seen.add(candidate)
+        unique.append(candidate)
+    return tuple(unique)
+
+
+def as_rows(X: Any, name: str = "X") -> Any:
+    """``X`` if it is a table, a 2-D array made of it if it is a list of rows.
+
+    Raises:
+        CannotExplainError: ``X`` is no table of rows and columns.
+    """
+    if isinstance(X, pd.DataFrame) or sparse.issparse(X) or _is_polars(X):
+        return X
+    array = np.asarray(X)
+    if array.ndim != 2:
+        raise CannotExplainError(
+            f"{name} is no table of rows and columns: {type(X).__name__} of shape {array.shape}"
+        )
+    return array
+
+
+def n_columns(X: Any) -> int:
+    """The number of columns of a table."""
+    return int(X.shape[1])
+
+
+def n_rows(X: Any) -> int:
+    """The number of rows of a table or of a column of labels."""
+    shape = getattr(X, "shape", None)
+    return int(shape[0]) if shape else len(X)
+
+
+def sample(n: int, size: int, seed: int) -> Indices:
+    """``size`` of ``n`` row numbers, without repetition, in rising order; all when ``n <= size``."""
+    if n <= size:
+        return np.arange(n)
+    return np.sort(np.random.default_rng(seed).choice(n, size, replace=False))
+
+
+def take(values: Any, indices: Indices) -> Any:
+    """The rows of a table, or the labels, at ``indices``; never a copy of the whole."""
+    if isinstance(values, (pd.DataFrame, pd.Series)):
+        return values.iloc[indices]
+    if sparse.issparse(values):
+        return values.tocsr()[indices]
+    if _is_polars(values):
+        return values[indices.tolist()]
+    return np.asarray(values)[indices]
+
+
+def table(rows: Any, names: Sequence[str], template: Any) -> Table:
+    """``rows`` under the reported ``names``, to be given to the model as ``template`` was.
+
+    Args:
+        rows: The rows, in any container.
+        names: The reported feature names.
+        template: The training rows, whose container and columns the model expects.
+
+    Raises:
+        CannotExplainError: ``rows`` has other columns than ``template``.
+    """
+    rows = _align(rows, template)
+    if isinstance(rows, pd.DataFrame):
+        frame = rows.reset_index(drop=True)
+    elif sparse.issparse(rows):
+        frame = pd.DataFrame(rows.toarray())
+    elif _is_polars(rows):
+        frame = rows.to_pandas()
+    else:
+        frame = pd.DataFrame(rows).infer_objects()
+    return Table(frame.set_axis(list(names), axis=1), template[:0])
+
+
+def _align(rows: Any, template: Any) -> Any:
+    wanted, got = getattr(template, "columns", None), getattr(rows, "columns", None)
+    if wanted is None or got is None:
+        if n_columns(rows) != n_columns(template):
+            raise CannotExplainError(
+                f"evaluation_examples has {n_columns(rows)} columns and the training rows have "
+                f"{n_columns(template)}; give rows with the columns the model was fitted on"
+            )
+        return rows
+    if list(wanted) == list(got):
+        return rows
+    missing = [str(column) for column in wanted if column not in list(got)]
+    extra = [str(column) for column in got if column not in list(wanted)]
+    if missing or extra or len(wanted) != len(got):
+        raise CannotExplainError(
+            "evaluation_examples has other columns than the training rows: "
+            f"missing {_few(missing)}, unexpected {_few(extra)}"
+        )
+    return rows[list(wanted)]
+
+
+def _few(names: Sequence[str], limit: int = 5) -> str:
+    if not names:
+        return "none"
+    shown = ", ".join(repr(name[:60]) for name in names[:limit])
+    return shown if len(names) <= limit else f"{shown} and {len(names) - limit} more"
+
+
+def _is_polars(rows: Any) -> bool:
+    return type(rows).__module__.partition(".")[0] == "polars"
+
+
+class Coding:
+    """Turns rows of any types into numbers, one column for one column, and back.
+
+    Explainers sample and mix cells as numbers. Numeric columns without missing values stay as
+    they are; any other column becomes the position of its value among the values seen, so that
+    the model gets the very cells back that the user's rows hold.
+    """
+
+    def __init__(self, *frames: pd.DataFrame) -> None:
+        both = pd.concat(frames, ignore_index=True) if len(frames) > 1 else frames[0]
+        self._names = list(both.columns)
+        self._dtypes = [frames[0].iloc[:, i].dtype for i in range(both.shape[1])]
+        self._values: list[pd.Series | None] = [
+            None if _is_plain(both.iloc[:, i]) else _distinct(both.iloc[:, i])
+            for i in range(both.shape[1])
+        ]
+
+    @property
+    def is_identity(self) -> bool:
+        """No column needs a code."""
+        return all(values is None for values in self._values)
+
+    def encode(self, frame: pd.DataFrame) -> npt.NDArray[np.float64]:
+        """``(n_rows, n_features)`` numbers."""
+        columns = [
+            frame.iloc[:, i].to_numpy(dtype=np.float64) if values is None
+            else _codes(frame.iloc[:, i], values)
+            for i, values in enumerate(self._values)
+        ]  # fmt: skip
+        return np.column_stack(columns)
+
+    def decode(self, numbers: npt.NDArray[np.float64]) -> pd.DataFrame:
+        """The rows that ``numbers`` stand for, in the types of the first frame."""
+        columns: dict[int, Any] = {}
+        for i, values in enumerate(self._values):
+            column = numbers[:, i]
+            if values is None:
+                columns[i] = pd.Series(column).astype(self._dtypes[i])
+            else:
+                columns[i] = values.take(column.astype(np.intp)).reset_index(drop=True)
+        return pd.DataFrame(columns).set_axis(self._names, axis=1)
+
+
+def _is_plain(column: pd.Series) -> bool:
+    numeric = pd.api.types.is_numeric_dtype(column.dtype)
+    complex_ = pd.api.types.is_complex_dtype(column.dtype)
+    return bool(numeric and not complex_ and not column.isna().any())
+
+
+def _distinct(column: pd.Series) -> pd.Series:
+    try:
+        return column.drop_duplicates().sort_values(na_position="last").reset_index(drop=True)
+    except TypeError:  # values of types that have no order among them
+        return column.drop_duplicates().reset_index(drop=True)
+
+
+def _codes(column: pd.Series, values: pd.Series) -> npt.NDArray[np.float64]:
+    known = {_key(value): code for code, value in enumerate(values)}
+    return np.array([known[_key(value)] for value in column], dtype=np.float64)
+
+
+def _key(value: Any) -> Any:
+    # Missing values do not equal themselves; 1 and True do not stand for each other.
+    return "missing" if pd.isna(value) else (type(value).__name__, value)

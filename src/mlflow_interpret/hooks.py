@@ -1,0 +1,242 @@
+"""Notice the outermost ``fit``; the only module that touches MLflow's autologging internals.
+
+Every estimator class that defines a ``fit`` of its own gets a thin wrapper around it, *under* any
+patch of MLflow's own autologging: MLflow's patches do not stack on each other, but they work on
+top of an ordinary method. So our observer runs inside what MLflow takes for the original ``fit``,
+with MLflow's run still active, and both sides log into the same run.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import logging
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+_logger = logging.getLogger(__name__)
+
+_MARK = "_mlflow_interpret_original"
+_DEPTH = threading.local()
+_LOCK = threading.RLock()
+
+
+@dataclass(frozen=True)
+class FitEvent:
+    """The user's call of ``fit`` that has just succeeded.
+
+    Attributes:
+        model: The fitted estimator.
+        X: The training rows as passed.
+        y: The labels as passed, or None.
+    """
+
+    model: Any
+    X: Any
+    y: Any
+
+
+Observer = Callable[[FitEvent], None]
+
+_observer: Observer | None = None
+
+
+def install(observer: Observer) -> None:
+    """Call ``observer`` after each successful outermost ``fit`` of a classifier or regressor.
+
+    A second call replaces the observer. The observer must not raise.
+    """
+    global _observer  # noqa: PLW0603 - one process has one autologging state, as in MLflow
+    with _LOCK:
+        if _observer is None:
+            _each_class(_wrap)
+            _watch_new_classes()
+        _observer = observer
+
+
+def uninstall() -> None:
+    """Give every class its own ``fit`` back."""
+    global _observer  # noqa: PLW0603
+    with _LOCK:
+        if _observer is not None:
+            _observer = None
+            _forget_new_classes()
+            _each_class(_unwrap)
+
+
+def _each_class(change: Callable[[type], None]) -> None:
+    # All estimator classes that scikit-learn knows are imported first, as MLflow does, so that
+    # none is first seen when MLflow's patches are on.
+    from sklearn.base import BaseEstimator
+    from sklearn.utils import all_estimators
+
+    all_estimators()
+    with _mlflow_patches_lifted():
+        for cls in _subclasses(BaseEstimator):
+            change(cls)
+
+
+def _subclasses(cls: type) -> set[type]:
+    found = set(cls.__subclasses__())
+    return found.union(*(_subclasses(sub) for sub in found))
+
+
+def _wrap(cls: type) -> None:
+    fit = cls.__dict__.get("fit")
+    if inspect.isfunction(fit) and not hasattr(fit, _MARK):
+        setattr(cls, "fit", _observed(fit))  # noqa: B010 - mypy forbids the plain assignment
+
+
+def _unwrap(cls: type) -> None:
+    original = getattr(cls.__dict__.get("fit"), _MARK, None)
+    if original is not None:
+        setattr(cls, "fit", original)  # noqa: B010
+
+
+def _observed(original: Callable[..., Any]) -> Callable[..., Any]:
+    # The wrapper names nothing of this module but through an import in its body: a class that
+    # is pickled by value, as classes of __main__ are, carries its methods along.
+    @functools.wraps(original)
+    def fit(self: Any, *args: Any, **kwargs: Any) -> Any:
+        from mlflow_interpret.hooks import observe
+
+        return observe(original, self, args, kwargs)
+
+    setattr(fit, _MARK, original)
+    return fit
+
+
+def observe(
+    original: Callable[..., Any], model: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Any:
+    """Call ``original`` as the user did, then the observer if this is the user's own fit."""
+    depth = getattr(_DEPTH, "value", 0)
+    watched = depth == 0 and _observer is not None and not _called_by_library()
+    _DEPTH.value = depth + 1
+    try:
+        result = original(model, *args, **kwargs)
+        if watched:
+            _notify(original, model, args, kwargs)
+    finally:
+        _DEPTH.value = depth
+    return result
+
+
+def _notify(
+    original: Callable[..., Any], model: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> None:
+    observer = _observer
+    if observer is None or not _is_predictor(model):
+        return
+    try:
+        X, y = _training_data(original, model, args, kwargs)
+        event = FitEvent(model, X, y)
+    except Exception:
+        _logger.debug("The arguments of fit were not understood", exc_info=True)
+        return
+    observer(event)
+
+
+def _is_predictor(model: Any) -> bool:
+    from sklearn.base import is_classifier, is_regressor
+
+    try:
+        return bool(is_classifier(model) or is_regressor(model))
+    except Exception:  # estimators with tags of their own may raise anything
+        return False
+
+
+def _training_data(
+    original: Callable[..., Any], model: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[Any, Any]:
+    bound = inspect.signature(original).bind(model, *args, **kwargs)
+    bound.apply_defaults()
+    arguments = list(bound.arguments.items())[1:]
+    named = dict(arguments)
+    X = named["X"] if "X" in named else arguments[0][1]
+    y = next((named[name] for name in ("y", "Y") if name in named), None)
+    return X, y
+
+
+def _called_by_library() -> bool:
+    """Whether scikit-learn called this fit, perhaps in a worker thread, rather than the user."""
+    frame = sys._getframe(2)
+    while frame is not None:
+        module = str(frame.f_globals.get("__name__", ""))
+        package = module.partition(".")[0]
+        if package not in {"mlflow", "mlflow_interpret"}:
+            return package == "sklearn"
+        frame = frame.f_back  # type: ignore[assignment]
+    return False
+
+
+@contextmanager
+def _mlflow_patches_lifted() -> Iterator[None]:
+    """Take off MLflow's patches of ``fit`` methods and put them back with their settings."""
+    if "mlflow.sklearn" not in sys.modules:
+        yield
+        return
+    from mlflow.utils.autologging_utils import AUTOLOGGING_INTEGRATIONS
+    from mlflow.utils.autologging_utils.safety import _AUTOLOGGING_PATCHES, revert_patches
+
+    lifted = {
+        name: dict(AUTOLOGGING_INTEGRATIONS.get(name, {}))
+        for name, patches in list(_AUTOLOGGING_PATCHES.items())
+        if any(_is_estimator_fit(patch) for patch in patches)
+    }
+    for name in lifted:
+        revert_patches(name)
+    try:
+        yield
+    finally:
+        for name, settings in lifted.items():
+            _restore_mlflow(name, settings)
+
+
+def _is_estimator_fit(patch: Any) -> bool:
+    from sklearn.base import BaseEstimator
+
+    cls = patch.destination
+    return patch.name == "fit" and isinstance(cls, type) and issubclass(cls, BaseEstimator)
+
+
+def _restore_mlflow(name: str, settings: dict[str, Any]) -> None:
+    from mlflow.utils.autologging_utils import AUTOLOGGING_INTEGRATIONS, get_autolog_function
+
+    autolog = get_autolog_function(name)
+    if autolog is None:
+        return
+    known = inspect.signature(autolog).parameters
+    autolog(**{key: value for key, value in settings.items() if key in known})
+    # Some settings are no arguments, e.g. that mlflow.autolog() and not the user made them.
+    AUTOLOGGING_INTEGRATIONS[name].update(settings)
+
+
+def _watch_new_classes() -> None:
+    """Wrap the classes that are defined or imported from now on."""
+    from sklearn.base import BaseEstimator
+
+    before = BaseEstimator.__dict__.get("__init_subclass__")
+    inherited = BaseEstimator.__init_subclass__.__func__  # type: ignore[attr-defined]
+
+    def __init_subclass__(cls: type, **kwargs: Any) -> None:  # noqa: N807
+        inherited(cls, **kwargs)
+        _wrap(cls)
+
+    functools.update_wrapper(__init_subclass__, inherited)
+    setattr(__init_subclass__, _MARK, before)
+    setattr(BaseEstimator, "__init_subclass__", classmethod(__init_subclass__))  # noqa: B010
+
+
+def _forget_new_classes() -> None:
+    from sklearn.base import BaseEstimator
+
+    before = getattr(BaseEstimator.__dict__["__init_subclass__"].__func__, _MARK)
+    if before is None:
+        delattr(BaseEstimator, "__init_subclass__")
+    else:
+        setattr(BaseEstimator, "__init_subclass__", before)  # noqa: B010

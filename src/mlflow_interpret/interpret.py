@@ -1,0 +1,148 @@
+"""The record <-> interpret-community's explanation type, which users hold."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy import sparse
+
+from mlflow_interpret.errors import CannotExplainError
+from mlflow_interpret.quiet import quiet
+from mlflow_interpret.records import Explanation, Task, rank
+
+_RECORD = "_mlflow_interpret_record"
+
+
+def to_interpret(record: Explanation) -> Any:
+    """interpret-community's explanation of a record, as TabularExplainer would return it.
+
+    The values are the record's to the last bit.
+    """
+    with quiet():
+        from interpret_community.explanation.explanation import (
+            _create_global_explanation,
+            _create_local_explanation,
+        )
+    common: dict[str, Any] = {
+        "method": record.method,
+        "features": list(record.features),
+        "num_features": len(record.features),
+        "model_type": record.model_class,
+        "is_raw": record.is_raw,
+        "is_engineered": record.is_engineered,
+        "expected_values": record.expected_values,
+        "classification": record.task == "classification",
+        "explanation_id": record.id,
+        "eval_data": record.evaluation_rows,
+        "eval_ys_predicted": record.predicted,
+        "eval_ys_predicted_proba": record.predicted_probabilities,
+    }
+    if record.classes is not None:
+        common["classes"] = list(record.classes)
+    local = None
+    if record.local_values is not None:
+        local = _create_local_explanation(local_importance_values=record.local_values, **common)
+    if record.per_class_values is not None:
+        common["per_class_values"] = record.per_class_values
+        common["per_class_rank"] = rank(record.per_class_values)
+    explanation = _create_global_explanation(
+        local_explanation=local,
+        global_importance_values=record.global_values,
+        global_importance_rank=rank(record.global_values),
+        **common,
+    )
+    setattr(explanation, _RECORD, record)
+    return explanation
+
+
+def from_interpret(explanation: Any, true_labels: Any = None) -> Explanation:
+    """The record of an explanation that anyone made with interpret-community.
+
+    Args:
+        explanation: A global explanation.
+        true_labels: ``(n_rows,)`` true labels of the explained rows, or None.
+
+    Raises:
+        CannotExplainError: It is no global explanation of features.
+    """
+    known = getattr(explanation, _RECORD, None)
+    if isinstance(known, Explanation) and true_labels is None:
+        return known
+    if not hasattr(explanation, "get_feature_importance_dict"):
+        raise CannotExplainError(
+            "explanation must be a global explanation of interpret-community, as "
+            f"TabularExplainer(...).explain_global(...) returns, got {type(explanation).__name__}"
+        )
+    values = np.asarray(explanation.global_importance_values, dtype=np.float64)
+    names = explanation.features
+    local, notes = _local_values(explanation)
+    task: Task = "classification" if hasattr(explanation, "num_classes") else "regression"
+    classes = getattr(explanation, "classes", None)
+    if classes is None and task == "classification":
+        classes = range(int(explanation.num_classes))
+    return Explanation(
+        method=str(explanation.method),
+        task=task,
+        model_class=explanation.model_type,
+        features=_names(names, len(values)),
+        global_values=values,
+        classes=None if classes is None else tuple(np.asarray(classes).tolist()),
+        per_class_values=_array(getattr(explanation, "per_class_values", None)),
+        local_values=local,
+        expected_values=_array(getattr(explanation, "expected_values", None)),
+        evaluation_rows=_frame(getattr(explanation, "_eval_data", None), values, names),
+        predicted=_labels(getattr(explanation, "eval_y_predicted", None)),
+        predicted_probabilities=_array(getattr(explanation, "eval_y_predicted_proba", None)),
+        true_labels=_labels(true_labels),
+        is_raw=bool(explanation.is_raw),
+        is_engineered=bool(explanation.is_engineered),
+        id=str(explanation.id),
+        details={"notes": ["Computed by the caller.", *notes]},
+    )
+
+
+def details_of(explanation: Any) -> Mapping[str, Any]:
+    """How an explanation that this package made or loaded came to be; empty for others."""
+    record = getattr(explanation, _RECORD, None)
+    return record.details if isinstance(record, Explanation) else {}
+
+
+def _local_values(explanation: Any) -> tuple[Any, list[str]]:
+    values = getattr(explanation, "_local_importance_values", None)
+    if values is None:
+        return None, []
+    if sparse.issparse(values) or (isinstance(values, list) and sparse.issparse(values[0])):
+        return None, ["Sparse local values were left out."]
+    return np.asarray(values, dtype=np.float64), []
+
+
+def _names(names: Any, width: int) -> tuple[str, ...]:
+    if names is None:
+        return tuple(f"x{i}" for i in range(width))
+    return tuple(str(name) for name in names)
+
+
+def _array(values: Any) -> Any:
+    return None if values is None else np.asarray(values, dtype=np.float64)
+
+
+def _labels(values: Any) -> Any:
+    if values is None:
+        return None
+    labels = np.asarray(values)
+    return labels[:, 0] if labels.ndim == 2 and labels.shape[1] == 1 else labels
+
+
+def _frame(rows: Any, values: Any, names: Any) -> pd.DataFrame | None:
+    if rows is None:
+        return None
+    rows = getattr(rows, "original_dataset", rows)
+    if sparse.issparse(rows):
+        rows = rows.toarray()
+    frame = pd.DataFrame(rows)
+    if frame.shape[1] != len(values):
+        return None
+    return frame.set_axis(list(_names(names, len(values))), axis=1)

@@ -1,0 +1,98 @@
+"""The two plain records that modules hand to each other."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+FloatArray = npt.NDArray[np.floating[Any]]
+Task = Literal["classification", "regression"]
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingContext:
+    """What is known when the outermost ``fit`` has returned.
+
+    Attributes:
+        model: The fitted estimator, as the user called ``fit`` on it.
+        X: The training rows that ``fit`` was given, ``(n_rows, n_features)``.
+        y: The training labels, ``(n_rows,)``, or None.
+        evaluation_examples: Rows to explain, or None for a sample of the training rows.
+        evaluation_labels: The true labels of ``evaluation_examples``, or None.
+        initialization_examples: Background rows, or None for the training rows.
+        features: Names that replace those of ``X``, or None.
+        classes: Names that replace the model's class labels, or None.
+        run_id: The MLflow run that was active at the fit, or None.
+    """
+
+    model: Any
+    X: Any
+    y: Any = None
+    evaluation_examples: Any = None
+    evaluation_labels: Any = None
+    initialization_examples: Any = None
+    features: Sequence[str] | None = None
+    classes: Sequence[Any] | None = None
+    run_id: str | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Explanation:
+    """A global explanation of one model, without the model.
+
+    Shapes: ``F`` features, ``C`` classes, ``R`` explained rows.
+
+    Attributes:
+        method: How the values were computed, in interpret-community's words (``shap_tree``).
+        task: ``classification`` or ``regression``.
+        model_class: The class of the explained model.
+        features: The ``F`` feature names, all different.
+        global_values: ``(F,)`` mean absolute contributions.
+        classes: The ``C`` class labels as the model knows them, None for regression.
+        per_class_values: ``(C, F)`` mean absolute contributions, or None.
+        local_values: ``(C, R, F)`` or, for regression, ``(R, F)`` contributions, or None.
+        expected_values: ``(C,)``, ``(1,)`` or ``()`` mean model output of the background, or None.
+        evaluation_rows: The ``R`` explained rows, or None.
+        predicted: ``(R,)`` predictions for the explained rows, or None.
+        predicted_probabilities: ``(R, C)`` class probabilities, or None.
+        true_labels: ``(R,)`` true labels of the explained rows, or None.
+        is_raw: The features are the raw columns of a model that engineers features.
+        is_engineered: The features are engineered ones.
+        id: A GUID.
+        details: How it was made, for the status record; plain JSON values.
+    """
+
+    method: str
+    task: Task
+    model_class: str | None
+    features: tuple[str, ...]
+    global_values: FloatArray
+    classes: tuple[Any, ...] | None = None
+    per_class_values: FloatArray | None = None
+    local_values: FloatArray | None = None
+    expected_values: FloatArray | None = None
+    evaluation_rows: pd.DataFrame | None = None
+    predicted: npt.NDArray[Any] | None = None
+    predicted_probabilities: FloatArray | None = None
+    true_labels: npt.NDArray[Any] | None = None
+    is_raw: bool = False
+    is_engineered: bool = False
+    id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+    def ranked(self) -> list[tuple[str, float]]:
+        """The features with their importances, most important first."""
+        order = rank(self.global_values)
+        return [(self.features[i], float(self.global_values[i])) for i in order]
+
+
+def rank(values: FloatArray) -> npt.NDArray[np.intp]:
+    """Feature indices by falling importance along the last axis, as interpret-community ranks."""
+    order: npt.NDArray[np.intp] = np.argsort(values)[..., ::-1]
+    return order

@@ -1,0 +1,214 @@
+"""An explanation as a folder of open files, and back: JSON for people, Parquet for numbers.
+
+    explanation.json              names, classes, expected values, global and per-class values
+    global_importances.json       a table, most important feature first
+    per_class_importances.json    the same for each class
+    local_importances.parquet     one row for each explained row and class
+    evaluation_rows.parquet       the explained rows
+    predictions.parquet           their predictions, probabilities and true labels
+
+Nothing of it needs unpickling.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from mlflow_interpret.errors import ExplanationNotFoundError
+from mlflow_interpret.records import Explanation, rank
+
+EXPLANATION = "explanation.json"
+GLOBAL = "global_importances.json"
+PER_CLASS = "per_class_importances.json"
+LOCAL = "local_importances.parquet"
+ROWS = "evaluation_rows.parquet"
+PREDICTIONS = "predictions.parquet"
+
+_FORMAT = 1
+
+
+def write(explanation: Explanation, folder: Path) -> None:
+    """Write an explanation into an existing folder."""
+    write_json(folder / EXPLANATION, _summary(explanation))
+    write_json(folder / GLOBAL, _global_table(explanation))
+    if explanation.per_class_values is not None:
+        write_json(folder / PER_CLASS, _per_class_table(explanation))
+    if explanation.local_values is not None:
+        _write_local(explanation, folder / LOCAL)
+    if explanation.evaluation_rows is not None:
+        _to_parquet(explanation.evaluation_rows, folder / ROWS)
+    predictions = _predictions(explanation)
+    if predictions is not None:
+        _to_parquet(predictions, folder / PREDICTIONS)
+
+
+def read(folder: Path) -> Explanation:
+    """The explanation of a folder, equal to the one that was written.
+
+    Raises:
+        ExplanationNotFoundError: The folder holds no explanation, or one of a newer format.
+    """
+    path = folder / EXPLANATION
+    if not path.is_file():
+        raise ExplanationNotFoundError(f"{folder.name} holds no {EXPLANATION}")
+    summary = json.loads(path.read_text(encoding="utf-8"))
+    if summary["format"] > _FORMAT:
+        raise ExplanationNotFoundError(
+            f"{EXPLANATION} has format {summary['format']} and this version reads up to {_FORMAT}; "
+            "upgrade mlflow-interpret"
+        )
+    predictions = _read_parquet(folder / PREDICTIONS)
+    classes = summary["classes"]
+    return Explanation(
+        method=summary["method"],
+        task=summary["task"],
+        model_class=summary["model_class"],
+        features=tuple(summary["features"]),
+        global_values=_from_list(summary["global_values"]),
+        classes=None if classes is None else tuple(classes),
+        per_class_values=_from_list(summary["per_class_values"]),
+        local_values=_read_local(folder / LOCAL, summary["local_shape"]),
+        expected_values=_from_list(summary["expected_values"]),
+        evaluation_rows=_read_parquet(folder / ROWS),
+        predicted=_column(predictions, "predicted"),
+        predicted_probabilities=_probabilities(predictions),
+        true_labels=_column(predictions, "true_label"),
+        is_raw=summary["is_raw"],
+        is_engineered=summary["is_engineered"],
+        id=summary["id"],
+        details=summary["details"],
+    )
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write readable UTF-8 JSON."""
+    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False, default=_plain)
+    path.write_text(text + "\n", encoding="utf-8")
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.generic):
+        return value.item()
+    return str(value)
+
+
+def _summary(explanation: Explanation) -> dict[str, Any]:
+    local = explanation.local_values
+    return {
+        "format": _FORMAT,
+        "id": explanation.id,
+        "method": explanation.method,
+        "task": explanation.task,
+        "model_class": explanation.model_class,
+        "is_raw": explanation.is_raw,
+        "is_engineered": explanation.is_engineered,
+        "features": list(explanation.features),
+        "classes": None if explanation.classes is None else list(explanation.classes),
+        "expected_values": _to_list(explanation.expected_values),
+        "global_values": _to_list(explanation.global_values),
+        "per_class_values": _to_list(explanation.per_class_values),
+        "local_shape": None if local is None else list(local.shape),
+        "details": dict(explanation.details),
+    }
+
+
+def _to_list(values: Any) -> Any:
+    """Nested lists of numbers; JSON has no infinity or NaN, so these become strings."""
+    if values is None:
+        return None
+    if isinstance(values, np.ndarray):
+        values = values.tolist()
+    if isinstance(values, list):
+        return [_to_list(value) for value in values]
+    return values if math.isfinite(values) else str(values)
+
+
+def _from_list(values: Any) -> Any:
+    return None if values is None else np.asarray(values, dtype=np.float64)
+
+
+def _global_table(explanation: Explanation) -> dict[str, Any]:
+    rows = [
+        [name, value, position]
+        for position, (name, value) in enumerate(explanation.ranked(), start=1)
+    ]
+    return {"columns": ["feature", "importance", "rank"], "data": _to_list_rows(rows)}
+
+
+def _per_class_table(explanation: Explanation) -> dict[str, Any]:
+    values = explanation.per_class_values
+    if values is None:
+        return {"columns": [], "data": []}
+    classes = explanation.classes or tuple(range(len(values)))
+    rows = [
+        [label, explanation.features[i], float(values[c, i]), position]
+        for c, label in enumerate(classes)
+        for position, i in enumerate(rank(values[c]), start=1)
+    ]
+    return {"columns": ["class", "feature", "importance", "rank"], "data": _to_list_rows(rows)}
+
+
+def _to_list_rows(rows: list[list[Any]]) -> list[list[Any]]:
+    return [
+        [_to_list(cell) if isinstance(cell, float) else cell for cell in row] for row in rows
+    ]
+
+
+def _write_local(explanation: Explanation, path: Path) -> None:
+    values = np.asarray(explanation.local_values)
+    flat = values.reshape(-1, values.shape[-1])
+    _to_parquet(pd.DataFrame(flat, columns=list(explanation.features)), path)
+
+
+def _read_local(path: Path, shape: list[int] | None) -> Any:
+    if shape is None or not path.is_file():
+        return None
+    return pd.read_parquet(path).to_numpy(dtype=np.float64).reshape(shape)
+
+
+def _predictions(explanation: Explanation) -> pd.DataFrame | None:
+    columns: dict[str, Any] = {}
+    if explanation.predicted is not None:
+        columns["predicted"] = explanation.predicted
+    if explanation.true_labels is not None:
+        columns["true_label"] = explanation.true_labels
+    if explanation.predicted_probabilities is not None:
+        for i, column in enumerate(explanation.predicted_probabilities.T):
+            columns[f"probability_{i}"] = column
+    return pd.DataFrame(columns) if columns else None
+
+
+def _probabilities(predictions: pd.DataFrame | None) -> Any:
+    if predictions is None:
+        return None
+    names = [name for name in predictions if str(name).startswith("probability_")]
+    return predictions[names].to_numpy(dtype=np.float64) if names else None
+
+
+def _column(table: pd.DataFrame | None, name: str) -> Any:
+    return None if table is None or name not in table else table[name].to_numpy()
+
+
+def _to_parquet(frame: pd.DataFrame, path: Path) -> None:
+    """Write a table; a column of mixed types, which Parquet has no type for, becomes text."""
+    try:
+        frame.to_parquet(path, index=False, engine="pyarrow")
+    except Exception:  # pyarrow's errors for unknown types have no common base but Exception
+        writable = {name: _as_text(frame[name]) for name in frame}
+        pd.DataFrame(writable).to_parquet(path, index=False, engine="pyarrow")
+
+
+def _as_text(column: pd.Series) -> pd.Series:
+    if column.dtype.kind in "biufmM":
+        return column
+    return column.map(lambda cell: None if pd.api.types.is_scalar(cell) and pd.isna(cell) else str(cell))
+
+
+def _read_parquet(path: Path) -> pd.DataFrame | None:
+    return pd.read_parquet(path) if path.is_file() else None

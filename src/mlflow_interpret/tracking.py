@@ -1,0 +1,315 @@
+"""Explanations in MLflow runs: written, found again, and their status kept."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import socket
+import tempfile
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+import mlflow
+from mlflow import MlflowClient
+from mlflow.entities import Metric, Run, RunTag
+from mlflow.exceptions import MlflowException
+from mlflow.utils.file_utils import local_file_uri_to_path
+
+from mlflow_interpret import report, storage
+from mlflow_interpret.errors import ExplanationNotFoundError, RunNotFoundError
+from mlflow_interpret.metrics import PREFIX, Metrics, metrics_of
+from mlflow_interpret.records import Explanation
+
+FOLDER = "mlflow_interpret"
+STATUS = "status.json"
+FIGURE = "global_importances.png"
+TAG = "mlflow_interpret"
+
+State = Literal["complete", "pending", "skipped", "failed"]
+
+_TAGGED_EXPLANATIONS = 5  # later ones of a run have no tags of their own: Azure ML allows 50 tags
+_PROBE_SECONDS = 5.0
+
+_locks: dict[str, threading.Lock] = {}
+_locks_guard = threading.Lock()
+
+
+@dataclass(frozen=True)
+class Logged:
+    """Where an explanation, or the reason that there is none, was written.
+
+    Attributes:
+        tracking_uri: The store.
+        run_id: The run.
+        number: 1 for the run's first explanation.
+        status: The status record as written.
+    """
+
+    tracking_uri: str
+    run_id: str
+    number: int
+    status: Mapping[str, Any]
+
+    @property
+    def folder(self) -> str:
+        """The artifact folder."""
+        return folder_of(self.number)
+
+
+def folder_of(number: int) -> str:
+    """The artifact folder of a run's ``number``-th explanation."""
+    return FOLDER if number == 1 else f"{FOLDER}-{number}"
+
+
+def log(
+    explanation: Explanation,
+    run_id: str,
+    tracking_uri: str,
+    *,
+    top_k: int,
+    figures: bool,
+    state: State = "complete",
+    comment: str | None = None,
+) -> Logged:
+    """Write an explanation into a run: artifacts first, then all metrics and tags in one batch.
+
+    Args:
+        explanation: The explanation.
+        run_id: An existing run.
+        tracking_uri: The store that holds the run.
+        top_k: How many features become metrics.
+        figures: Draw the bar chart.
+        state: ``pending`` while an upload to Azure ML is still under way.
+        comment: The user's comment.
+    """
+    client = MlflowClient(tracking_uri)
+    with _run_lock(run_id), tempfile.TemporaryDirectory(prefix="mlflow-interpret-") as name:
+        run = get_run(client, run_id)
+        number = _count(run) + 1
+        metrics = metrics_of(explanation, top_k, number, _metrics_taken(run))
+        status = _status(explanation, metrics, state, comment, run_id)
+        folder = Path(name)
+        storage.write(explanation, folder)
+        if figures:
+            report.bar_chart(explanation).savefig(folder / FIGURE)
+        storage.write_json(folder / STATUS, status)
+        client.log_artifacts(run_id, str(folder), folder_of(number))
+        now = _milliseconds()
+        client.log_batch(
+            run_id,
+            metrics=[Metric(key, value, now, 0) for key, value in metrics.values.items()],
+            tags=_tags(number, state, explanation.id, explanation.method),
+        )
+    return Logged(tracking_uri, run_id, number, status)
+
+
+def log_skipped(
+    run_id: str, tracking_uri: str, reason: str, details: Mapping[str, Any]
+) -> Logged:
+    """Write into a run that a fit was not explained, and why."""
+    client = MlflowClient(tracking_uri)
+    with _run_lock(run_id), tempfile.TemporaryDirectory(prefix="mlflow-interpret-") as name:
+        number = _count(get_run(client, run_id)) + 1
+        status = {
+            "status": "skipped",
+            "reason": reason,
+            "run_id": run_id,
+            "created": _now(),
+            **details,
+        }
+        path = Path(name) / STATUS
+        storage.write_json(path, status)
+        client.log_artifact(run_id, str(path), folder_of(number))
+        client.log_batch(run_id, tags=_tags(number, "skipped"))
+    return Logged(tracking_uri, run_id, number, status)
+
+
+def update_status(
+    logged: Logged, state: State, reason: str | None, changes: Mapping[str, Any]
+) -> Logged:
+    """Write a later state of an explanation: its tag and its status record.
+
+    A store that does not overwrite artifacts, as Azure ML's, gets a further record,
+    ``status-2.json``; the highest number is the valid one.
+    """
+    client = MlflowClient(logged.tracking_uri)
+    status = {**logged.status, **changes, "status": state, "reason": reason, "updated": _now()}
+    if logged.number <= _TAGGED_EXPLANATIONS:
+        client.set_tag(logged.run_id, _tag_name(logged.number, "status"), state)
+    with tempfile.TemporaryDirectory(prefix="mlflow-interpret-") as name:
+        path = Path(name) / STATUS
+        storage.write_json(path, status)
+        try:
+            client.log_artifact(logged.run_id, str(path), logged.folder)
+        except Exception:
+            later = path.with_name("status-2.json")
+            path.rename(later)
+            client.log_artifact(logged.run_id, str(later), logged.folder)
+    return Logged(logged.tracking_uri, logged.run_id, logged.number, status)
+
+
+def load(run_id: str, explanation_id: str | None, tracking_uri: str) -> Explanation:
+    """Read an explanation back; see `mlflow_interpret.load_explanation`."""
+    client = MlflowClient(tracking_uri)
+    run = get_run(client, run_id)
+    count = _count(run)
+    if count == 0:
+        raise ExplanationNotFoundError(
+            f"Run {run_id} exists and holds no explanation. Explain it with "
+            "mlflow_interpret.autolog() before fit, or log one with "
+            "mlflow_interpret.log_explanation(explanation, run_id=...)."
+        )
+    for number in range(count, 0, -1):
+        explanation = _load_number(client, run, number)
+        if explanation is not None and explanation_id in (None, explanation.id):
+            return explanation
+    if explanation_id is not None:
+        raise ExplanationNotFoundError(
+            f"Run {run_id} holds no explanation with the id {explanation_id!r}; "
+            "leave explanation_id out to get the latest."
+        )
+    reason = status_of(run_id, tracking_uri).get("reason")
+    raise ExplanationNotFoundError(
+        f"Run {run_id} exists and holds no explanation: its fit was skipped. Reason: {reason}"
+    )
+
+
+def status_of(run_id: str, tracking_uri: str, number: int | None = None) -> dict[str, Any]:
+    """The status record of a run's latest explanation, or of its ``number``-th."""
+    client = MlflowClient(tracking_uri)
+    run = get_run(client, run_id)
+    number = number or max(_count(run), 1)
+    with _download(client, run, folder_of(number)) as folder:
+        found = sorted(folder.glob("status*.json"), key=lambda path: (len(path.name), path.name))
+        record: dict[str, Any] = json.loads(found[-1].read_text(encoding="utf-8")) if found else {}
+    return record
+
+
+def get_run(client: MlflowClient, run_id: str) -> Run:
+    """The run.
+
+    Raises:
+        RunNotFoundError: It does not exist.
+    """
+    try:
+        return client.get_run(run_id)
+    except MlflowException as error:
+        if error.error_code not in {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}:
+            raise
+        uri = without_credentials(client.tracking_uri)
+        raise RunNotFoundError(
+            f"Run {run_id!r} does not exist in {uri}. Check the id, or name the store that holds "
+            "the run with mlflow.set_tracking_uri(...) or MLFLOW_TRACKING_URI."
+        ) from error
+
+
+def check_reachable(tracking_uri: str) -> None:
+    """Fail at once, instead of after minutes of MLflow's retries, where no server listens.
+
+    Raises:
+        ConnectionError: The tracking server does not accept a connection.
+    """
+    parts = urlsplit(tracking_uri)
+    if parts.scheme not in {"http", "https"} or parts.hostname is None:
+        return
+    if any(os.environ.get(name) for name in _PROXY_VARIABLES):
+        return  # the server may be reachable through the proxy only
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    try:
+        socket.create_connection((parts.hostname, port), timeout=_PROBE_SECONDS).close()
+    except OSError as error:
+        uri = without_credentials(tracking_uri)
+        raise ConnectionError(f"no MLflow server answers at {uri}") from error
+
+
+_PROXY_VARIABLES = ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")
+
+
+def without_credentials(uri: str) -> str:
+    """A tracking or database URI without the user, password and query that it may carry."""
+    parts = urlsplit(uri)
+    if "@" not in parts.netloc and not parts.query:
+        return uri
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="").geturl()
+
+
+def current_tracking_uri() -> str:
+    """The tracking URI that MLflow uses now."""
+    uri: str = mlflow.get_tracking_uri()
+    return uri
+
+
+def _load_number(client: MlflowClient, run: Run, number: int) -> Explanation | None:
+    with _download(client, run, folder_of(number)) as folder:
+        if not (folder / storage.EXPLANATION).is_file():
+            return None
+        return storage.read(folder)
+
+
+@contextmanager
+def _download(client: MlflowClient, run: Run, path: str) -> Iterator[Path]:
+    if urlsplit(run.info.artifact_uri).scheme in {"", "file"}:
+        yield Path(local_file_uri_to_path(run.info.artifact_uri)) / path
+        return
+    with tempfile.TemporaryDirectory(prefix="mlflow-interpret-") as name:
+        yield Path(client.download_artifacts(run.info.run_id, path, name))
+
+
+def _status(
+    explanation: Explanation, metrics: Metrics, state: State, comment: str | None, run_id: str
+) -> dict[str, Any]:
+    return {
+        "status": state,
+        "reason": None,
+        "run_id": run_id,
+        "explanation_id": explanation.id,
+        "created": _now(),
+        "comment": comment,
+        "method": explanation.method,
+        "task": explanation.task,
+        **explanation.details,
+        "metrics": {"features": dict(metrics.features), "left_out": metrics.left_out},
+    }
+
+
+def _tags(
+    number: int, state: State, explanation_id: str | None = None, method: str | None = None
+) -> list[RunTag]:
+    tags = {f"{TAG}.explanations": str(number)}
+    if number <= _TAGGED_EXPLANATIONS:
+        values = {"status": state, "explanation_id": explanation_id, "method": method}
+        tags |= {_tag_name(number, key): value for key, value in values.items() if value}
+    return [RunTag(key, value) for key, value in tags.items()]
+
+
+def _tag_name(number: int, key: str) -> str:
+    return f"{TAG}.{key}" if number == 1 else f"{TAG}-{number}.{key}"
+
+
+def _count(run: Run) -> int:
+    count = run.data.tags.get(f"{TAG}.explanations", "0")
+    return int(count) if count.isdigit() else 0
+
+
+def _metrics_taken(run: Run) -> int:
+    return sum(bool(re.match(rf"{PREFIX}(-\d+)?/", name)) for name in run.data.metrics)
+
+
+def _run_lock(run_id: str) -> threading.Lock:
+    with _locks_guard:
+        return _locks.setdefault(run_id, threading.Lock())
+
+
+def _now() -> str:
+    return datetime.now(timezone.utc).isoformat(timespec="seconds")
+
+
+def _milliseconds() -> int:
+    return int(datetime.now(timezone.utc).timestamp() * 1000)

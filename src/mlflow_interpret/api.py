@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from mlflow_interpret import interpret, tracking
+from mlflow_interpret import hooks, interpret, tracking
 from mlflow_interpret.autologging import INTEGRATION, show_messages
 from mlflow_interpret.config import Options
 from mlflow_interpret.quiet import quiet
@@ -60,7 +60,7 @@ def explain(
         features=features,
         classes=classes,
     )
-    with quiet():
+    with quiet(), hooks.unrecorded():
         return interpret.to_interpret(compute(context, max_rows, random_state))
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from mlflow_interpret.config import Options
 from mlflow_interpret.hooks import FitEvent
-from mlflow_interpret.quiet import quiet
+from mlflow_interpret.quiet import own_chance, quiet
 
 _logger = logging.getLogger("mlflow_interpret")
 
@@ -121,7 +121,7 @@ def _after_fit(options: Options, event: FitEvent) -> None:
 
 
 def _explain_and_log(options: Options, event: FitEvent) -> None:
-    from mlflow_interpret import tracking
+    from mlflow_interpret import hooks, tracking
     from mlflow_interpret.errors import CannotExplainError
     from mlflow_interpret.explaining import explain
     from mlflow_interpret.records import TrainingContext
@@ -142,7 +142,8 @@ def _explain_and_log(options: Options, event: FitEvent) -> None:
     )
     tracking_uri = tracking.current_tracking_uri()
     try:
-        explanation = explain(context, options.max_rows, options.random_state)
+        with hooks.unrecorded():
+            explanation = explain(context, options.max_rows, options.random_state)
     except KeyboardInterrupt:
         _log_skipped(options, event, context, tracking_uri, "interrupted by the user (Ctrl-C)")
     except CannotExplainError as error:
@@ -237,7 +238,9 @@ def _run(run_id: str | None, options: Options) -> Iterator[str]:
         yield run_id
         return
     tags = {"mlflow.autologging": INTEGRATION, **(options.extra_tags or {})}
-    with mlflow.start_run(tags=tags) as run:
+    with own_chance():
+        run = mlflow.start_run(tags=tags)
+    with run:
         yield run.info.run_id
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import click
@@ -31,7 +32,13 @@ _tracking_uri = click.option(
 
 @main.command()
 @click.argument("run_id")
-@click.option("--top", default=20, show_default=True, help="Show at most so many features.")
+@click.option(
+    "--top",
+    default=20,
+    show_default=True,
+    type=click.IntRange(min=1),
+    help="Show at most so many features.",
+)
 @click.option("--class", "label", metavar="CLASS", help="Rank for one class instead of over all.")
 @_tracking_uri
 def show(run_id: str, top: int, label: str | None, tracking_uri: str | None) -> None:
@@ -52,9 +59,10 @@ def show(run_id: str, top: int, label: str | None, tracking_uri: str | None) -> 
     click.echo(_headline(explanation, run_id))
     shown = ranked[:top]
     widest = max(len(_shorten(name)) for name, _ in shown)
-    largest = max((value for _, value in shown), default=0.0) or 1.0
+    finite = [value for _, value in shown if math.isfinite(value)]
+    largest = max(finite, default=0.0) or 1.0
     for position, (name, value) in enumerate(shown, start=1):
-        bar = "█" * round(_BAR_WIDTH * value / largest)
+        bar = "█" * round(_BAR_WIDTH * value / largest) if math.isfinite(value) else ""
         click.echo(f"{position:>4}  {_shorten(name):<{widest}}  {value:>10.4g}  {bar}")
     if len(ranked) > top:
         click.echo(f"      ... and {len(ranked) - top} more; --top {len(ranked)} shows all")

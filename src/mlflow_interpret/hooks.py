@@ -175,6 +175,33 @@ def _called_by_library() -> bool:
 
 
 @contextmanager
+def unrecorded() -> Iterator[None]:
+    """Keep the fits, predictions and scores of this context from all autologging, ours included.
+
+    To MLflow, explaining looks like a part of a fit, whose inner calls it does not record. Its
+    switches for all autologging are not used: they are not re-entrant or forget settings.
+    """
+    depth = getattr(_DEPTH, "value", 0)
+    _DEPTH.value = depth + 1
+    try:
+        with _mlflow_session():
+            yield
+    finally:
+        _DEPTH.value = depth
+
+
+@contextmanager
+def _mlflow_session() -> Iterator[None]:
+    if "mlflow.sklearn" not in sys.modules:
+        yield
+        return
+    from mlflow.sklearn import _SklearnTrainingSession
+
+    with _SklearnTrainingSession(estimator=None, allow_children=False):
+        yield
+
+
+@contextmanager
 def _mlflow_patches_lifted() -> Iterator[None]:
     """Take off MLflow's patches of ``fit`` methods and put them back with their settings."""
     if "mlflow.sklearn" not in sys.modules:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from scipy import sparse
 
 from mlflow_interpret.errors import CannotExplainError
 from mlflow_interpret.quiet import quiet
-from mlflow_interpret.records import Explanation, Task, rank
+from mlflow_interpret.records import Explanation, Task, distinct_names, rank
 
 _RECORD = "_mlflow_interpret_record"
 
@@ -69,8 +70,8 @@ def from_interpret(explanation: Any, true_labels: Any = None) -> Explanation:
         CannotExplainError: It is no global explanation of features.
     """
     known = getattr(explanation, _RECORD, None)
-    if isinstance(known, Explanation) and true_labels is None:
-        return known
+    if isinstance(known, Explanation):
+        return known if true_labels is None else replace(known, true_labels=_labels(true_labels))
     if not hasattr(explanation, "get_feature_importance_dict"):
         raise CannotExplainError(
             "explanation must be a global explanation of interpret-community, as "
@@ -122,7 +123,7 @@ def _local_values(explanation: Any) -> tuple[Any, list[str]]:
 def _names(names: Any, width: int) -> tuple[str, ...]:
     if names is None:
         return tuple(f"x{i}" for i in range(width))
-    return tuple(str(name) for name in names)
+    return distinct_names([str(name) for name in names])
 
 
 def _array(values: Any) -> Any:

@@ -49,9 +49,8 @@ def metrics_of(explanation: Explanation, top_k: int, number: int = 1, taken: int
     values: dict[str, float] = {}
     features: dict[str, str] = {}
     used: set[str] = set()
-    for feature, importance in explanation.ranked()[:room]:
-        if not math.isfinite(importance):
-            continue
+    finite = [ranked for ranked in explanation.ranked() if math.isfinite(ranked[1])]
+    for feature, importance in finite[:room]:
         name = f"{group}/{_unused(metric_name(feature), used)}"
         values[name] = importance
         features[name] = feature

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import threading
 import warnings
 from collections.abc import Iterator
@@ -22,3 +23,17 @@ def quiet() -> Iterator[None]:
     with _ONE_AT_A_TIME, warnings.catch_warnings(record=True):
         warnings.simplefilter("ignore")
         yield
+
+
+@contextmanager
+def own_chance() -> Iterator[None]:
+    """Draw from a fresh seed of ``random`` and leave the user's stream as it was.
+
+    MLflow draws the names of new runs from the global generator.
+    """
+    state = random.getstate()
+    random.seed()
+    try:
+        yield
+    finally:
+        random.setstate(state)

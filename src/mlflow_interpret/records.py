@@ -96,3 +96,18 @@ def rank(values: FloatArray) -> npt.NDArray[np.intp]:
     """Feature indices by falling importance along the last axis, as interpret-community ranks."""
     order: npt.NDArray[np.intp] = np.argsort(values)[..., ::-1]
     return order
+
+
+def distinct_names(names: Sequence[str]) -> tuple[str, ...]:
+    """The names, each once and none empty: a repeated one gets a number, an empty one its place."""
+    taken = set(names)
+    seen: set[str] = set()
+    distinct = []
+    for position, name in enumerate(names):
+        candidate, number = name or f"x{position}", 1
+        while candidate in seen or (candidate != name and candidate in taken):
+            number += 1
+            candidate = f"{name or f'x{position}'}.{number}"
+        seen.add(candidate)
+        distinct.append(candidate)
+    return tuple(distinct)

@@ -48,8 +48,10 @@ def keep(explanation: Explanation, entry: Entry) -> Path:
     folder = directory() / explanation.id
     folder.mkdir(parents=True, exist_ok=True)
     storage.write(explanation, folder)
-    # Written last: a folder without it is unfinished and never read.
-    storage.write_json(folder / _ENTRY, asdict(entry))
+    # Appears last and whole: a folder without it is unfinished and never read.
+    unfinished = folder / f"{_ENTRY}.new"
+    storage.write_json(unfinished, asdict(entry))
+    unfinished.replace(folder / _ENTRY)
     return folder
 
 

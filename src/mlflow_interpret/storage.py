@@ -75,7 +75,7 @@ def read(folder: Path) -> Explanation:
         per_class_values=_from_list(summary["per_class_values"]),
         local_values=_read_local(folder / LOCAL, summary["local_shape"]),
         expected_values=_from_list(summary["expected_values"]),
-        evaluation_rows=_read_parquet(folder / ROWS),
+        evaluation_rows=_read_rows(folder / ROWS, summary["features"]),
         predicted=_column(predictions, "predicted"),
         predicted_probabilities=_probabilities(predictions),
         true_labels=_column(predictions, "true_label"),
@@ -89,7 +89,11 @@ def read(folder: Path) -> Explanation:
 def write_json(path: Path, value: Any) -> None:
     """Write readable UTF-8 JSON."""
     text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False, default=_plain)
-    path.write_text(text + "\n", encoding="utf-8")
+    try:
+        path.write_text(text + "\n", encoding="utf-8")
+    except UnicodeEncodeError:  # half of a surrogate pair, as in undecodable names of files
+        text = json.dumps(value, indent=2, allow_nan=False, default=_plain)
+        path.write_text(text + "\n", encoding="utf-8")
 
 
 def _plain(value: Any) -> Any:
@@ -200,14 +204,29 @@ def _to_parquet(frame: pd.DataFrame, path: Path) -> None:
     try:
         frame.to_parquet(path, index=False, engine="pyarrow")
     except Exception:  # pyarrow's errors for unknown types have no common base but Exception
-        writable = {name: _as_text(frame[name]) for name in frame}
+        writable = {_encodable(str(name)): _as_text(frame[name]) for name in frame}
         pd.DataFrame(writable).to_parquet(path, index=False, engine="pyarrow")
 
 
 def _as_text(column: pd.Series) -> pd.Series:
+    if isinstance(column.dtype, pd.SparseDtype):
+        column = column.sparse.to_dense()
     if column.dtype.kind in "biufmM":
         return column
-    return column.map(lambda cell: None if pd.api.types.is_scalar(cell) and pd.isna(cell) else str(cell))
+    cells = [
+        None if pd.api.types.is_scalar(cell) and pd.isna(cell) else _encodable(str(cell))
+        for cell in column
+    ]
+    return pd.Series(cells, index=column.index, dtype=object)
+
+
+def _encodable(text: str) -> str:
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def _read_rows(path: Path, features: list[str]) -> pd.DataFrame | None:
+    rows = _read_parquet(path)
+    return None if rows is None else rows.set_axis(features, axis=1)
 
 
 def _read_parquet(path: Path) -> pd.DataFrame | None:

@@ -77,7 +77,7 @@ def _rows_to_explain(
     template = as_rows(context.X)
     given = context.evaluation_examples is not None
     source = as_rows(context.evaluation_examples, "evaluation_examples") if given else template
-    labels = context.evaluation_labels if given else context.y
+    labels = _column(context.evaluation_labels if given else context.y)
     total = n_rows(source)
     if total == 0:
         raise CannotExplainError("there are no rows to explain")
@@ -86,7 +86,7 @@ def _rows_to_explain(
             f"evaluation_examples has {total} rows and {n_rows(labels)} labels"
         )
     indices = sample(total, max(max_rows or 0, _POOL_ROWS), seed)
-    rows = table(take(source, indices), names, template)
+    rows = table(take(source, indices), names, template, "evaluation_examples")
     where = {"source": "evaluation_examples" if given else "training sample", "available": total}
     return rows, None if labels is None else np.asarray(take(labels, indices)), where
 
@@ -95,7 +95,16 @@ def _background(context: TrainingContext, names: tuple[str, ...], seed: int) -> 
     template = as_rows(context.X)
     source = context.initialization_examples
     source = template if source is None else as_rows(source, "initialization_examples")
-    return table(take(source, sample(n_rows(source), _POOL_ROWS, seed)), names, template)
+    indices = sample(n_rows(source), _POOL_ROWS, seed)
+    return table(take(source, indices), names, template, "initialization_examples")
+
+
+def _column(labels: Any) -> Any:
+    """Labels that came as a table of one column, as scikit-learn allows, without the table."""
+    shape = getattr(labels, "shape", None)
+    if shape is None or len(shape) != 2 or shape[1] != 1:
+        return labels
+    return labels.iloc[:, 0] if hasattr(labels, "iloc") else np.asarray(labels)[:, 0]
 
 
 def _details(

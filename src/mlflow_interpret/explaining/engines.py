@@ -26,7 +26,11 @@ _TREE_STEPS = 5_000_000_000
 
 _BACKGROUND_ROWS = 1_000
 _SMALL_BACKGROUND = 30
+_LINEAR_BACKGROUND_ROWS = 100  # shap's linear explainer would sample as many of its own choice
 _TOLERANCE = 1e-3
+"""Of the contributions' size: by so much their sum may miss the model's output."""
+_ROUNDING = 1e-6
+"""The same of the output's size, for models that compute in single precision."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,7 +99,7 @@ def _fast(
     from interpret_community.shap.linear_explainer import LinearExplainer
     from interpret_community.shap.tree_explainer import TreeExplainer
 
-    chosen = sample(len(background), _BACKGROUND_ROWS, seed)
+    chosen = sample(len(background), _LINEAR_BACKGROUND_ROWS, seed)
     numbers = background.subset(chosen).frame.to_numpy(dtype=np.float64)
     try:
         with _steady_numpy(seed):
@@ -208,6 +212,8 @@ def _callable_output(predictor: Predictor, background: Table) -> tuple[str, Outp
             failure = failure or error
             continue
         return scale, output
+    if isinstance(failure, CannotExplainError):
+        raise failure
     reason = _one_line(failure) if failure else "it has no outputs"
     raise CannotExplainError(f"{predictor.name} cannot predict its own training rows: {reason}")
 
@@ -218,8 +224,8 @@ def _by_class(
     """One block of values for each class; engines give binary models a single one."""
     expected = np.atleast_1d(expected)
     if predictor.classes is None:
-        if local.ndim == 3 and len(local) == 1:
-            local = local[0]
+        if local.ndim == 3 and len(local) <= 2:
+            local = local[-1]  # a model of one output column; with two blocks, the first is negated
         if local.ndim != 2:
             raise CannotExplainError(f"contributions of shape {local.shape} for a regression")
         return local, expected
@@ -247,7 +253,8 @@ def _scale(
         except Exception:  # noqa: S112 - a model without this output; the next one is tried
             continue
         difference = _difference(local, expected, outputs)
-        if difference <= _TOLERANCE * max(1.0, float(np.abs(outputs).max(initial=0.0))):
+        size = np.abs(local).sum(axis=-1).max(initial=0.0)
+        if difference <= _TOLERANCE * size + _ROUNDING * np.abs(outputs).max(initial=0.0):
             return scale, difference
         best = min(best, difference)
     return None, best

@@ -42,8 +42,12 @@ class Predictor:
         return type(self.model).__name__
 
     def predict(self, rows: Any) -> npt.NDArray[Any]:
-        """``(n_rows,)`` predictions."""
-        return np.asarray(self.model.predict(rows))
+        """``(n_rows,)`` predictions.
+
+        Raises:
+            CannotExplainError: The model predicts several outputs.
+        """
+        return self._single(self.model.predict(rows))
 
     def probabilities(self, rows: Any) -> FloatArray | None:
         """``(n_rows, n_classes)`` probabilities, or None where the model has none."""
@@ -59,7 +63,7 @@ class Predictor:
             ``(n_rows, n_classes)`` for classification.
         """
         if self.classes is None:
-            yield "prediction", lambda rows: np.asarray(self.model.predict(rows), dtype=np.float64)
+            yield "prediction", lambda rows: self.predict(rows).astype(np.float64)
             return
         n_classes = len(self.classes)
         for scale, method in (
@@ -72,10 +76,19 @@ class Predictor:
         yield "predicted label", self._votes
 
     def _votes(self, rows: Any) -> FloatArray:
-        labels = np.asarray(self.model.predict(rows))
+        labels = self.predict(rows)
         known = np.asarray(self.labels)
         votes: FloatArray = (labels[:, None] == known[None, :]).astype(np.float64)
         return votes
+
+    def _single(self, predictions: Any) -> npt.NDArray[Any]:
+        # A linear model that was fitted on a column of labels, (n_rows, 1), predicts such a column.
+        array = np.asarray(predictions)
+        if array.ndim == 2 and array.shape[1] == 1:
+            array = array[:, 0]
+        if array.ndim != 1:
+            raise _several_outputs(self.name, array.shape[1])
+        return array
 
 
 def per_class(scores: Any, n_classes: int) -> FloatArray:
@@ -106,7 +119,7 @@ def predictor(estimator: Any, classes: Any = None) -> Predictor:
     Raises:
         CannotExplainError: There is nothing in it that can be explained.
     """
-    model, path = _unwrap(_without_run(estimator))
+    model, path = _unwrap(estimator)
     if is_regressor(model):
         _refuse_multioutput(model)
         return Predictor(model, "regression", None, None, path)
@@ -139,34 +152,22 @@ def _unwrap(estimator: Any) -> tuple[Any, str]:
     return inner, f"{step}.{rest}" if rest else step
 
 
-def _without_run(estimator: Any) -> Any:
-    # MLflow's scikit-learn autologging marks a fitted model with its run and records every
-    # later predict call of it. Ours must not be recorded, so they go to an unmarked twin that
-    # shares all fitted attributes.
-    if "_mlflow_run_id" not in getattr(estimator, "__dict__", {}):
-        return estimator
-    twin = object.__new__(type(estimator))
-    twin.__dict__.update(estimator.__dict__)
-    del twin.__dict__["_mlflow_run_id"]
-    return twin
-
-
 def _labels(model: Any) -> tuple[Any, ...]:
     classes = getattr(model, "classes_", None)
     if classes is None:
         raise CannotExplainError(f"{type(model).__name__} has no classes_ after fit")
     if isinstance(classes, list):
-        raise CannotExplainError(
-            f"{type(model).__name__} predicts {len(classes)} outputs; "
-            "explain a model of one output at a time"
-        )
+        raise _several_outputs(type(model).__name__, len(classes))
     return tuple(np.asarray(classes).tolist())
 
 
 def _refuse_multioutput(model: Any) -> None:
     outputs = getattr(model, "n_outputs_", None)
     if isinstance(outputs, int) and outputs > 1:
-        raise CannotExplainError(
-            f"{type(model).__name__} predicts {outputs} outputs; "
-            "explain a model of one output at a time"
-        )
+        raise _several_outputs(type(model).__name__, outputs)
+
+
+def _several_outputs(name: str, outputs: int) -> CannotExplainError:
+    return CannotExplainError(
+        f"{name} predicts {outputs} outputs; explain a model of one output at a time"
+    )

@@ -12,6 +12,7 @@ import pandas as pd
 from scipy import sparse
 
 from mlflow_interpret.errors import CannotExplainError
+from mlflow_interpret.records import distinct_names
 
 Indices = npt.NDArray[np.intp]
 
@@ -34,16 +35,17 @@ class Table:
     def restore(self, frame: pd.DataFrame) -> Any:
         """``frame`` in the container, with the column names and types, that ``fit`` was given."""
         if isinstance(self.template, pd.DataFrame):
-            restored = frame.set_axis(self.template.columns, axis=1)
-            return restored
+            return _as_categorical(frame, self.template.dtypes).set_axis(
+                self.template.columns, axis=1
+            )
         if sparse.issparse(self.template):
-            return sparse.csr_matrix(frame.to_numpy(dtype=self.template.dtype))
+            return sparse.csr_matrix(_as_array(frame, self.template.dtype))
         if _is_polars(self.template):
             import polars as pl
 
             columns = frame.set_axis(self.template.columns, axis=1)
             return pl.from_pandas(columns).cast(dict(self.template.schema))
-        return frame.to_numpy(dtype=np.asarray(self.template).dtype)
+        return _as_array(frame, np.asarray(self.template).dtype)
 
     @property
     def original(self) -> Any:
@@ -53,6 +55,32 @@ class Table:
     def subset(self, indices: Indices) -> Table:
         """The rows at ``indices``."""
         return Table(self.frame.iloc[indices], self.template)
+
+
+def _as_categorical(frame: pd.DataFrame, dtypes: pd.Series) -> pd.DataFrame:
+    """``frame`` with the categories of the training rows, where these hold all of its cells."""
+    if not any(isinstance(dtype, pd.CategoricalDtype) for dtype in dtypes):
+        return frame
+    columns = {}
+    for i, wanted in enumerate(dtypes):
+        column = frame.iloc[:, i]
+        if isinstance(wanted, pd.CategoricalDtype) and column.dtype != wanted:
+            known = column.astype(wanted)
+            column = known if known.isna().equals(column.isna()) else column
+        columns[i] = column
+    return pd.DataFrame(columns, index=frame.index)
+
+
+def _as_array(frame: pd.DataFrame, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
+    """``frame`` as an array of ``dtype``, or of its own where that would change a cell."""
+    if dtype.kind in "US":
+        return frame.to_numpy(dtype=object).astype(dtype.kind)
+    values = frame.to_numpy()
+    if values.dtype.kind not in "biuf" or dtype.kind not in "biuf":
+        return frame.to_numpy(dtype=dtype)
+    with np.errstate(all="ignore"):
+        cast = values.astype(dtype)
+    return cast if np.array_equal(cast, values, equal_nan=True) else values
 
 
 def feature_names(X: Any, override: Sequence[str] | None) -> tuple[str, ...]:
@@ -74,27 +102,13 @@ def feature_names(X: Any, override: Sequence[str] | None) -> tuple[str, ...]:
         return tuple(override)
     columns = getattr(X, "columns", None)
     names = [f"x{i}" for i in range(width)] if columns is None else [_text(c) for c in columns]
-    return _unique(names)
+    return distinct_names(names)
 
 
 def _text(column: Any) -> str:
     if isinstance(column, tuple):
         return ", ".join(str(level) for level in column)
     return str(column)
-
-
-def _unique(names: Sequence[str]) -> tuple[str, ...]:
-    taken = set(names)
-    seen: set[str] = set()
-    unique = []
-    for position, name in enumerate(names):
-        candidate, number = name or f"x{position}", 1
-        while candidate in seen or (candidate != name and candidate in taken):
-            number += 1
-            candidate = f"{name or f'x{position}'}.{number}"
-        seen.add(candidate)
-        unique.append(candidate)
-    return tuple(unique)
 
 
 def as_rows(X: Any, name: str = "X") -> Any:
@@ -142,18 +156,19 @@ def take(values: Any, indices: Indices) -> Any:
     return np.asarray(values)[indices]
 
 
-def table(rows: Any, names: Sequence[str], template: Any) -> Table:
+def table(rows: Any, names: Sequence[str], template: Any, argument: str = "X") -> Table:
     """``rows`` under the reported ``names``, to be given to the model as ``template`` was.
 
     Args:
         rows: The rows, in any container.
         names: The reported feature names.
         template: The training rows, whose container and columns the model expects.
+        argument: What the user calls ``rows``.
 
     Raises:
         CannotExplainError: ``rows`` has other columns than ``template``.
     """
-    rows = _align(rows, template)
+    rows = _align(rows, template, argument)
     if isinstance(rows, pd.DataFrame):
         frame = rows.reset_index(drop=True)
     elif sparse.issparse(rows):
@@ -165,12 +180,12 @@ def table(rows: Any, names: Sequence[str], template: Any) -> Table:
     return Table(frame.set_axis(list(names), axis=1), template[:0])
 
 
-def _align(rows: Any, template: Any) -> Any:
+def _align(rows: Any, template: Any, argument: str) -> Any:
     wanted, got = getattr(template, "columns", None), getattr(rows, "columns", None)
     if wanted is None or got is None:
         if n_columns(rows) != n_columns(template):
             raise CannotExplainError(
-                f"evaluation_examples has {n_columns(rows)} columns and the training rows have "
+                f"{argument} has {n_columns(rows)} columns and the training rows have "
                 f"{n_columns(template)}; give rows with the columns the model was fitted on"
             )
         return rows
@@ -180,8 +195,13 @@ def _align(rows: Any, template: Any) -> Any:
     extra = [str(column) for column in got if column not in list(wanted)]
     if missing or extra or len(wanted) != len(got):
         raise CannotExplainError(
-            "evaluation_examples has other columns than the training rows: "
+            f"{argument} has other columns than the training rows: "
             f"missing {_few(missing)}, unexpected {_few(extra)}"
+        )
+    if len(set(wanted)) != len(wanted):
+        raise CannotExplainError(
+            f"{argument} has the columns of the training rows in another order, and some of them "
+            "have the same name; give them in the order of the training rows"
         )
     return rows[list(wanted)]
 
@@ -208,7 +228,7 @@ class Coding:
     def __init__(self, *frames: pd.DataFrame) -> None:
         both = pd.concat(frames, ignore_index=True) if len(frames) > 1 else frames[0]
         self._names = list(both.columns)
-        self._dtypes = [frames[0].iloc[:, i].dtype for i in range(both.shape[1])]
+        self._dtypes = [both.iloc[:, i].dtype for i in range(both.shape[1])]
         self._values: list[pd.Series | None] = [
             None if _is_plain(both.iloc[:, i]) else _distinct(both.iloc[:, i])
             for i in range(both.shape[1])
@@ -229,7 +249,7 @@ class Coding:
         return np.column_stack(columns)
 
     def decode(self, numbers: npt.NDArray[np.float64]) -> pd.DataFrame:
-        """The rows that ``numbers`` stand for, in the types of the first frame."""
+        """The rows that ``numbers`` stand for, in types that hold the cells of all frames."""
         columns: dict[int, Any] = {}
         for i, values in enumerate(self._values):
             column = numbers[:, i]
@@ -247,10 +267,15 @@ def _is_plain(column: pd.Series) -> bool:
 
 
 def _distinct(column: pd.Series) -> pd.Series:
+    if column.dtype == object:
+        first = {_key(value): position for position, value in reversed(list(enumerate(column)))}
+        column = column.iloc[sorted(first.values())]
+    else:
+        column = column.drop_duplicates()
     try:
-        return column.drop_duplicates().sort_values(na_position="last").reset_index(drop=True)
+        return column.sort_values(na_position="last").reset_index(drop=True)
     except TypeError:  # values of types that have no order among them
-        return column.drop_duplicates().reset_index(drop=True)
+        return column.reset_index(drop=True)
 
 
 def _codes(column: pd.Series, values: pd.Series) -> npt.NDArray[np.float64]:
@@ -259,5 +284,6 @@ def _codes(column: pd.Series, values: pd.Series) -> npt.NDArray[np.float64]:
 
 
 def _key(value: Any) -> Any:
-    # Missing values do not equal themselves; 1 and True do not stand for each other.
-    return "missing" if pd.isna(value) else (type(value).__name__, value)
+    # Missing values do not equal themselves; None and NaN, 1 and True do not stand for each other.
+    kind = type(value).__name__
+    return ("missing", kind) if pd.isna(value) else (kind, value)

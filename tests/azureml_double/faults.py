@@ -1,0 +1,98 @@
+"""Faults that tests order: a status, silence, or a dropped connection."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from .messages import AssetError, BlobError, Request, Response, ServiceError
+from .workspace import BLOB_SUFFIX
+
+
+@dataclass
+class Fault:
+    """One order for trouble.
+
+    Attributes:
+        method: The HTTP verb it hits, or ``*`` for any.
+        pattern: Searched for in host + path.
+        status: Answer with this status instead of the service's answer.
+        hang: Stay silent for so many seconds before anything else happens.
+        drop: Close the connection; the request is not carried out.
+        lose_answer: Carry the request out, then close the connection without an answer.
+        headers: Headers of the answer with ``status``, such as ``Retry-After``.
+        times: How many requests it still hits; None for all.
+        hits: How many requests it has hit.
+    """
+
+    method: str
+    pattern: re.Pattern[str]
+    status: int | None = None
+    hang: float | None = None
+    drop: bool = False
+    lose_answer: bool = False
+    headers: Mapping[str, str] = field(default_factory=dict)
+    times: int | None = None
+    hits: int = 0
+
+    def matches(self, request: Request) -> bool:
+        """Whether this request is to be hit."""
+        if self.times is not None and self.hits >= self.times:
+            return False
+        return self.method in ("*", request.method) and bool(
+            self.pattern.search(request.host + request.path)
+        )
+
+    def response(self, request: Request) -> Response | None:
+        """The answer to give instead of the service's, if any, in that service's form."""
+        if self.status is None:
+            return None
+        form = ServiceError
+        if request.host.endswith(BLOB_SUFFIX):
+            form = BlobError
+        elif request.path.startswith("/modelmanagement/"):
+            form = AssetError
+        plain = form(self.status, "InjectedFault", "The test asked for this.").response()
+        return Response(plain.status, plain.body, {**plain.headers, **self.headers})
+
+
+class Faults:
+    """The faults that are on, in the order they were asked for; the first that matches wins."""
+
+    def __init__(self) -> None:
+        """Start without faults."""
+        self._lock = threading.Lock()
+        self._faults: list[Fault] = []
+        self._healed = threading.Event()
+
+    def add(self, fault: Fault) -> None:
+        """Turn a fault on."""
+        with self._lock:
+            if self._healed.is_set():
+                # Hanging requests hold the event they started with: a new one for later requests.
+                self._healed = threading.Event()
+            self._faults.append(fault)
+
+    def clear(self) -> None:
+        """Turn all faults off, and let the requests that hang go on."""
+        with self._lock:
+            self._faults.clear()
+            self._healed.set()
+
+    def hit(self, request: Request) -> Fault | None:
+        """Find the fault for a request, and sit its silence out.
+
+        Returns:
+            The fault that hits the request, or None.
+        """
+        with self._lock:
+            fault = next((each for each in self._faults if each.matches(request)), None)
+            if fault is None:
+                return None
+            fault.hits += 1
+            healed = self._healed
+        if fault.hang is not None:
+            healed.wait(fault.hang)
+        return fault

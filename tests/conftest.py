@@ -1,0 +1,62 @@
+"""What all tests share: a migrated store for each test, and no trace of the machine's own settings."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import mlflow
+import pytest
+from mlflow.utils.autologging_utils import AUTOLOGGING_INTEGRATIONS
+
+os.environ["MLFLOW_AUTOLOGGING_TESTING"] = "true"  # errors that MLflow or we would swallow raise
+os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+
+
+@pytest.fixture(autouse=True)
+def _isolated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    for name in list(os.environ):
+        if name.startswith(("AZUREML_", "MLFLOW_TRACKING", "MLFLOW_RUN", "MLFLOW_EXPERIMENT")):
+            monkeypatch.delenv(name)
+    work = tmp_path / "work"
+    work.mkdir()
+    monkeypatch.chdir(work)
+    monkeypatch.setenv("MLFLOW_INTERPRET_SPOOL", str(tmp_path / "spool"))
+    yield
+    import mlflow_interpret
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        mlflow_interpret.autolog(disable=True)
+        mlflow.sklearn.autolog(disable=True)
+    # MLflow remembers settings that the user made and lets mlflow.autolog() not overrule them.
+    AUTOLOGGING_INTEGRATIONS["sklearn"].clear()
+    while mlflow.active_run():
+        mlflow.end_run()
+
+
+@pytest.fixture(scope="session")
+def _migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A SQLite store with its tables made once: the migrations take seconds."""
+    path = tmp_path_factory.mktemp("store") / "mlflow.db"
+    mlflow.MlflowClient(f"sqlite:///{path}").search_experiments()
+    return path
+
+
+@pytest.fixture
+def store(_migrated: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The URI of a fresh MLflow store, which is the current one during the test."""
+    path = tmp_path / "mlflow.db"
+    shutil.copy(_migrated, path)
+    uri = f"sqlite:///{path}"
+    before = mlflow.get_tracking_uri()
+    mlflow.set_tracking_uri(uri)
+    experiment = mlflow.create_experiment("test", (tmp_path / "artifacts").as_uri())
+    mlflow.set_experiment(experiment_id=experiment)
+    yield uri
+    while mlflow.active_run():
+        mlflow.end_run()
+    mlflow.set_tracking_uri(before)

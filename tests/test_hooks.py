@@ -1,0 +1,225 @@
+"""The outermost fit is noticed once, whoever else patches it, and fit itself stays as it was."""
+
+from __future__ import annotations
+
+import inspect
+import pickle
+import threading
+
+import joblib
+import mlflow
+import numpy as np
+import pytest
+from sklearn.base import BaseEstimator, ClassifierMixin, clone
+from sklearn.cluster import KMeans
+from sklearn.datasets import load_iris
+from sklearn.ensemble import (
+    BaggingClassifier,
+    ExtraTreesClassifier,
+    RandomForestClassifier,
+    StackingClassifier,
+    VotingClassifier,
+)
+from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.model_selection import GridSearchCV, RandomizedSearchCV, cross_val_score
+from sklearn.multiclass import OneVsRestClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.tree import DecisionTreeClassifier
+
+from mlflow_interpret import hooks
+
+X, y = load_iris(return_X_y=True, as_frame=True)
+
+
+@pytest.fixture
+def events():
+    seen = []
+    hooks.install(seen.append)
+    yield seen
+    hooks.uninstall()
+
+
+NESTED = {
+    "search": GridSearchCV(DecisionTreeClassifier(), {"max_depth": [1, 2]}, cv=2),
+    "search in two processes": GridSearchCV(
+        DecisionTreeClassifier(), {"max_depth": [1, 2]}, cv=2, n_jobs=2
+    ),
+    "random search": RandomizedSearchCV(
+        DecisionTreeClassifier(), {"max_depth": [1, 2]}, n_iter=2, cv=2
+    ),
+    "pipeline": make_pipeline(StandardScaler(), LogisticRegression()),
+    "search in a pipeline": make_pipeline(
+        StandardScaler(), GridSearchCV(LogisticRegression(), {"C": [0.1, 1]}, cv=2)
+    ),
+    "voting": VotingClassifier([("a", DecisionTreeClassifier()), ("b", LogisticRegression())]),
+    "stacking": StackingClassifier([("a", DecisionTreeClassifier())], LogisticRegression(), cv=2),
+    "bagging in two jobs": BaggingClassifier(DecisionTreeClassifier(), 4, n_jobs=2),
+    "forest in two threads": RandomForestClassifier(4, n_jobs=2),
+    "one versus rest": OneVsRestClassifier(LogisticRegression(), n_jobs=2),
+    "inherited fit": ExtraTreesClassifier(4),
+}
+
+
+@pytest.mark.parametrize("model", NESTED.values(), ids=NESTED.keys())
+def test_nested_fits_are_one_event(events, model):
+    model = clone(model)
+    assert model.fit(X, y) is model
+    assert [event.model for event in events] == [model]
+    assert events[0].X is X
+    assert events[0].y is y
+
+
+def test_nested_fits_in_joblib_threads_are_one_event(events):
+    with joblib.parallel_config(backend="threading", n_jobs=2):
+        model = GridSearchCV(DecisionTreeClassifier(), {"max_depth": [1, 2]}, cv=2).fit(X, y)
+    assert [event.model for event in events] == [model]
+
+
+def test_cross_validation_is_no_fit_of_the_users(events):
+    cross_val_score(DecisionTreeClassifier(), X, y, cv=2)
+    cross_val_score(DecisionTreeClassifier(), X, y, cv=2, n_jobs=2)
+    assert events == []
+
+
+def test_what_predicts_nothing_is_not_watched(events):
+    StandardScaler().fit(X)
+    KMeans(2, n_init=1).fit(X)
+    make_pipeline(StandardScaler(), KMeans(2, n_init=1)).fit(X)
+    assert events == []
+
+
+def test_fits_in_user_threads_are_events_of_their_own(events):
+    models = [DecisionTreeClassifier() for _ in range(4)]
+    threads = [threading.Thread(target=model.fit, args=(X, y)) for model in models]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert {id(event.model) for event in events} == {id(model) for model in models}
+
+
+def test_arguments_by_name_and_fit_parameters_arrive(events):
+    weights = np.linspace(1, 2, len(X))
+    named = LogisticRegression().fit(y=y, X=X, sample_weight=weights)
+    hooks.uninstall()
+    plain = LogisticRegression().fit(X, y, weights)
+    np.testing.assert_array_equal(named.coef_, plain.coef_)
+    assert events[0].X is X
+    assert events[0].y is y
+
+
+def test_a_fit_that_raises_raises_the_same_and_is_no_event(events):
+    with pytest.raises(ValueError, match="negative") as ours:
+        DecisionTreeClassifier(min_samples_leaf="negative").fit(X, y)
+    hooks.uninstall()
+    with pytest.raises(ValueError, match="negative") as theirs:
+        DecisionTreeClassifier(min_samples_leaf="negative").fit(X, y)
+    assert type(ours.value) is type(theirs.value)
+    assert str(ours.value) == str(theirs.value)
+    assert events == []
+
+
+def test_signature_documentation_and_pickle_are_the_originals():
+    before = inspect.signature(RandomForestClassifier.fit), RandomForestClassifier.fit.__doc__
+    model = LogisticRegression().fit(X, y)
+    plain = pickle.dumps(model)
+    original = RandomForestClassifier.fit
+    hooks.install(lambda event: None)
+    try:
+        after = inspect.signature(RandomForestClassifier.fit), RandomForestClassifier.fit.__doc__
+        assert RandomForestClassifier.fit is not original
+        assert before == after
+        assert pickle.dumps(LogisticRegression().fit(X, y)) == plain
+    finally:
+        hooks.uninstall()
+    assert RandomForestClassifier.fit is original
+
+
+def test_uninstall_gives_every_class_its_own_fit_back():
+    def fits():
+        return {cls: cls.__dict__.get("fit") for cls in hooks._subclasses(BaseEstimator)}
+
+    hooks.install(lambda event: None)  # imports all of scikit-learn's classes
+    hooks.uninstall()
+    before, subclassing = fits(), BaseEstimator.__init_subclass__.__func__
+    hooks.install(lambda event: None)
+    hooks.install(lambda event: None)
+    assert sum(before[cls] is not fit for cls, fit in fits().items()) > 50
+    hooks.uninstall()
+    after = fits()
+    assert {cls for cls in before if after[cls] is not before[cls]} == set()
+    assert BaseEstimator.__init_subclass__.__func__ is subclassing
+
+
+def test_classes_defined_later_are_watched(events):
+    class Majority(ClassifierMixin, BaseEstimator):
+        def fit(self, X, y):
+            self.classes_, counts = np.unique(y, return_counts=True)
+            self.best_ = self.classes_[counts.argmax()]
+            self.inner_ = DecisionTreeClassifier().fit(X, y)
+            return self
+
+        def predict(self, X):
+            return np.full(len(X), self.best_)
+
+    model = Majority().fit(X, y)
+    assert [event.model for event in events] == [model]
+
+
+def test_a_class_pickled_by_value_carries_no_state_of_ours(events):
+    cloudpickle = pytest.importorskip("cloudpickle")
+    namespace = {"__name__": "__main__"}
+    code = (
+        "from sklearn.linear_model import LinearRegression\n"
+        "class Own(LinearRegression):\n"
+        "    def fit(self, X, y):\n"
+        "        return super().fit(X, y)\n"
+    )
+    exec(code, namespace)  # noqa: S102 - a class of __main__, as in users' scripts
+    model = namespace["Own"]().fit(X, y)
+    copy = cloudpickle.loads(cloudpickle.dumps(model))
+    copy.fit(X, y)
+    assert len(events) == 2
+
+
+@pytest.mark.parametrize("order", ["ours first", "theirs first", "theirs again", "theirs off"])
+def test_both_sides_hear_of_a_fit_in_any_order_of_calls(order, store):
+    events = []
+    install = lambda: hooks.install(events.append)  # noqa: E731
+    theirs = lambda: mlflow.sklearn.autolog(log_models=False, max_tuning_runs=3)  # noqa: E731
+    try:
+        for call in {
+            "ours first": [install, theirs],
+            "theirs first": [theirs, install],
+            "theirs again": [theirs, install, theirs, install],
+            "theirs off": [theirs, install, lambda: mlflow.sklearn.autolog(disable=True)],
+        }[order]:
+            call()
+        model = LinearRegression().fit(X, y)
+        assert [event.model for event in events] == [model]
+        logged = mlflow.last_active_run() if order != "theirs off" else None
+        if logged is not None:
+            assert logged.data.params["fit_intercept"] == "True"
+            assert "training_score" in logged.data.metrics
+            settings = mlflow.utils.autologging_utils.AUTOLOGGING_INTEGRATIONS["sklearn"]
+            assert settings["max_tuning_runs"] == 3
+        hooks.uninstall()
+        LinearRegression().fit(X, y)
+        assert len(events) == 1
+    finally:
+        hooks.uninstall()
+        mlflow.sklearn.autolog(disable=True)
+
+
+def test_global_autolog_stays_known_as_global(store):
+    mlflow.autolog(log_models=False, silent=True)
+    try:
+        key = mlflow.utils.autologging_utils.AUTOLOGGING_CONF_KEY_IS_GLOBALLY_CONFIGURED
+        settings = mlflow.utils.autologging_utils.AUTOLOGGING_INTEGRATIONS
+        assert settings["sklearn"].get(key) is True
+        hooks.install(lambda event: None)
+        assert settings["sklearn"].get(key) is True
+    finally:
+        hooks.uninstall()
+        mlflow.autolog(disable=True, silent=True)

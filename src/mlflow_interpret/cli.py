@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from typing import Any
 
 import click
@@ -133,6 +134,9 @@ def _with_credentials(uri: str) -> str:
 
 def _use(tracking_uri: str | None) -> str:
     from mlflow_interpret import tracking
+
+    # This process is ours: MLflow's progress bars would stand between the lines of the table.
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 
     return tracking_uri or tracking.current_tracking_uri()
 

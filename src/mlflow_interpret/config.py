@@ -83,7 +83,10 @@ def _rows_of(examples: Any) -> Any:
 
 
 def _error(name: str, allowed: str, got: Any) -> OptionError:
-    shown = repr(got)
+    return _error_with(name, allowed, " ".join(repr(got).split()))
+
+
+def _error_with(name: str, allowed: str, shown: str) -> OptionError:
     if len(shown) > 80:
         shown = f"{shown[:77]}..."
     return OptionError(f"{name} must be {allowed}, got {shown}.")
@@ -96,8 +99,9 @@ def _check_rows(name: str, rows: Any) -> None:
     allowed = f"a table of rows (DataFrame, 2-D array, sparse matrix){pair} or None"
     shape = getattr(rows, "shape", None)
     if shape is None or len(shape) != 2:
-        got = f"{type(rows).__name__} of shape {shape}" if shape is not None else rows
-        raise _error(name, allowed, got)
+        if shape is None:
+            raise _error(name, allowed, rows)
+        raise _error_with(name, allowed, f"{type(rows).__name__} of shape {shape}")
     if shape[0] == 0 or shape[1] == 0:
         raise _error(name, f"{allowed}, with at least one row and one column", tuple(shape))
 
@@ -113,7 +117,7 @@ def _check_names(name: str, names: Any) -> None:
         raise _error(name, allowed, names)
     if len(set(listed)) != len(listed):
         repeated = next(item for item in listed if listed.count(item) > 1)
-        raise _error(name, allowed, f"{repeated!r} more than once")
+        raise _error_with(name, allowed, f"{repeated!r} more than once")
 
 
 def _check_labels(name: str, labels: Any) -> None:

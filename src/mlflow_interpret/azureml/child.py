@@ -129,10 +129,13 @@ def _token_authentication(token: str | None) -> Any:
         def _get_arm_token(self) -> Any:
             return token
 
-        def _get_all_subscription_ids(self) -> Any:
-            return [], []
+        def _check_if_subscription_exists(self, *_: Any) -> bool:
+            return True  # the token opens what it opens; the service says so, not a list
 
-        def _get_workspace(self, *args: Any, **kwargs: Any) -> None:
+        def _get_all_subscription_ids(self) -> Any:
+            return [], None
+
+        def _get_workspace(self, *_: Any) -> None:
             return None
 
     return TokenAuthentication()

@@ -65,8 +65,8 @@ def _as_categorical(frame: pd.DataFrame, dtypes: pd.Series) -> pd.DataFrame:
     for i, wanted in enumerate(dtypes):
         column = frame.iloc[:, i]
         if isinstance(wanted, pd.CategoricalDtype) and column.dtype != wanted:
-            known = column.astype(wanted)
-            column = known if known.isna().equals(column.isna()) else column
+            known = column.dropna().isin(wanted.categories).all()
+            column = column.astype(wanted) if known else column
         columns[i] = column
     return pd.DataFrame(columns, index=frame.index)
 
@@ -176,8 +176,21 @@ def table(rows: Any, names: Sequence[str], template: Any, argument: str = "X") -
     elif _is_polars(rows):
         frame = rows.to_pandas()
     else:
-        frame = pd.DataFrame(rows).infer_objects()
-    return Table(frame.set_axis(list(names), axis=1), template[:0])
+        frame = pd.DataFrame(rows, dtype=rows.dtype if rows.dtype == object else None)
+        if rows.dtype == object:
+            frame = pd.DataFrame({name: _as_numbers(column) for name, column in frame.items()})
+    if sparse.issparse(template):  # most sparse formats, as hstack's, cannot be sliced
+        empty = sparse.csr_matrix((0, n_columns(template)), dtype=template.dtype)
+    else:
+        empty = template[:0]
+    return Table(frame.set_axis(list(names), axis=1), empty)
+
+
+def _as_numbers(column: pd.Series) -> pd.Series:
+    """A column of objects as numbers where all its cells are; nothing else keeps None as it is."""
+    numbers = column.infer_objects()
+    exact = numbers.dtype.kind in "biuf" and not any(cell is None for cell in column)
+    return numbers if exact else column
 
 
 def _align(rows: Any, template: Any, argument: str) -> Any:

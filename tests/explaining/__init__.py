@@ -1,0 +1,1 @@
+"""Tests of mlflow_interpret.explaining."""

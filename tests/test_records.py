@@ -1,0 +1,85 @@
+"""The records: plain, frozen, ranked as interpret-community ranks."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import FrozenInstanceError
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mlflow_interpret.quiet import quiet
+from mlflow_interpret.records import Explanation, TrainingContext, distinct_names, rank
+
+quick = settings(deadline=None, max_examples=50)
+
+
+def explanation(values=(0.5, 2.0, 1.0), **more):
+    return Explanation(
+        method="shap_tree",
+        task="regression",
+        model_class="Model",
+        features=tuple(f"f{i}" for i in range(len(values))),
+        global_values=np.array(values),
+        **more,
+    )
+
+
+def test_records_cannot_be_changed():
+    with pytest.raises(FrozenInstanceError):
+        explanation().method = "other"
+    with pytest.raises(FrozenInstanceError):
+        TrainingContext(model=None, X=None).y = 1
+
+
+def test_each_explanation_has_an_id_of_its_own():
+    ids = {explanation().id for _ in range(3)}
+    assert len(ids) == 3
+    assert all(str(uuid.UUID(one)) == one for one in ids)
+
+
+def test_records_with_arrays_can_be_compared_and_hashed():
+    one = explanation()
+    assert one == one  # noqa: PLR0124
+    assert one != explanation()
+    assert len({one, one}) == 1
+
+
+def test_the_most_important_feature_comes_first():
+    assert explanation().ranked() == [("f1", 2.0), ("f2", 1.0), ("f0", 0.5)]
+
+
+def test_details_are_not_shared():
+    one, other = explanation(), explanation()
+    one.details["a"] = 1
+    assert other.details == {}
+
+
+@quick
+@given(st.lists(st.floats(0, 1e9), min_size=1, max_size=30))
+def test_ranked_falls_and_holds_every_feature_once(values):
+    ranked = explanation(values).ranked()
+    importances = [value for _, value in ranked]
+    assert importances == sorted(importances, reverse=True)
+    assert sorted(name for name, _ in ranked) == sorted(f"f{i}" for i in range(len(values)))
+    assert all(values[int(name[1:])] == value for name, value in ranked)
+
+
+def test_rank_is_interpret_community_s_own():
+    with quiet():
+        from interpret_community.common.explanation_utils import _order_imp
+
+    draw = np.random.default_rng(0)
+    for values in (draw.random(10), draw.integers(0, 3, 12).astype(float), draw.random((3, 7))):
+        assert np.array_equal(rank(values), _order_imp(values))
+
+
+@quick
+@given(st.lists(st.text(alphabet="ab.2x01", max_size=4), max_size=12))
+def test_distinct_names_are_distinct_and_stable(names):
+    distinct = distinct_names(names)
+    assert len(distinct) == len(set(distinct)) == len(names)
+    assert all(distinct)
+    assert distinct_names(distinct) == distinct

@@ -4,10 +4,11 @@ Submitted as a v1 or v2 job, the run's Explanations tab in Azure ML studio shows
 explanation when the script has ended. Anywhere else the same script logs to MLflow alone.
 """
 
-import mlflow_interpret
 from sklearn.datasets import load_breast_cancer
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.model_selection import train_test_split
+
+import mlflow_interpret
 
 data = load_breast_cancer(as_frame=True)
 diagnosis = data.target.map(dict(enumerate(data.target_names)))

@@ -4,7 +4,6 @@ The search fits many models; the run gets one explanation, of the best one, by t
 """
 
 import mlflow
-import mlflow_interpret
 from palmerpenguins import load_penguins
 from sklearn.compose import make_column_selector, make_column_transformer
 from sklearn.ensemble import RandomForestClassifier
@@ -12,6 +11,8 @@ from sklearn.impute import SimpleImputer
 from sklearn.model_selection import GridSearchCV, train_test_split
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
+
+import mlflow_interpret
 
 penguins = load_penguins().dropna(subset=["sex"])
 X = penguins.drop(columns=["species", "year"])
@@ -40,4 +41,6 @@ for species, names, values in zip(
     explanation.get_ranked_per_class_values(),
     strict=True,
 ):
-    print(f"{species}: " + ", ".join(f"{n} {v:.3f}" for n, v in zip(names[:3], values, strict=False)))
+    print(
+        f"{species}: " + ", ".join(f"{n} {v:.3f}" for n, v in zip(names[:3], values, strict=False))
+    )

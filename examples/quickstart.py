@@ -5,10 +5,11 @@ saying what to open.
 """
 
 import mlflow
-import mlflow_interpret
 from sklearn.datasets import load_breast_cancer
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.model_selection import train_test_split
+
+import mlflow_interpret
 
 mlflow_interpret.autolog()
 

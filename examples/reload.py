@@ -1,11 +1,12 @@
 """Explain without a run, log what exists, and read it back: without Azure and without pickles."""
 
 import mlflow
-import mlflow_interpret
 import numpy as np
 from sklearn.datasets import load_diabetes
 from sklearn.ensemble import GradientBoostingRegressor
 from sklearn.model_selection import train_test_split
+
+import mlflow_interpret
 
 X, y = load_diabetes(return_X_y=True, as_frame=True)
 X_train, X_test, y_train, y_test = train_test_split(X, y, random_state=0)

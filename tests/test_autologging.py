@@ -81,9 +81,8 @@ def test_a_fit_in_a_users_run_logs_into_it_and_leaves_it_open(store):
 
 def test_nested_and_resumed_runs_get_their_own_explanations(store):
     mlflow_interpret.autolog()
-    with mlflow.start_run() as parent:
-        with mlflow.start_run(nested=True) as child:
-            tree().fit(X, y)
+    with mlflow.start_run() as parent, mlflow.start_run(nested=True) as child:
+        tree().fit(X, y)
     client = MlflowClient()
     assert importances(client.get_run(child.info.run_id))
     assert not importances(client.get_run(parent.info.run_id))
@@ -103,9 +102,7 @@ def test_several_fits_in_one_run_do_not_overwrite_each_other(store):
     assert {name: value for name, value in run.data.metrics.items() if name in first} == first
     assert len([name for name in run.data.metrics if name.startswith("importance-2/")]) == 2
     ids = [run.data.tags[f"mlflow_interpret{n}.explanation_id"] for n in ("", "-2")]
-    loaded = [
-        mlflow_interpret.load_explanation(run.info.run_id, explanation_id=id_) for id_ in ids
-    ]
+    loaded = [mlflow_interpret.load_explanation(run.info.run_id, explanation_id=id_) for id_ in ids]
     assert [len(explanation.features) for explanation in loaded] == [4, 2]
     assert mlflow_interpret.load_explanation(run.info.run_id).id == ids[1]
 
@@ -135,7 +132,10 @@ def test_a_search_is_explained_once_by_its_best_estimator(store, n_jobs):
         explanation.global_importance_values, expected.global_importance_values
     )
     status = tracking.status_of(run.info.run_id, store)
-    assert status["model"] == {"fitted": "GridSearchCV", "explained": "GridSearchCV.best_estimator_"}
+    assert status["model"] == {
+        "fitted": "GridSearchCV",
+        "explained": "GridSearchCV.best_estimator_",
+    }
 
 
 def test_a_pipeline_is_explained_by_its_raw_columns(store):
@@ -499,9 +499,7 @@ def test_one_row_is_explained(store):
     RandomForestRegressor(2).fit(X[:1], y[:1])
     (run,) = all_runs()
     assert run.data.tags["mlflow_interpret.status"] == "complete"
-    assert "All importances are 0" in " ".join(
-        tracking.status_of(run.info.run_id, store)["notes"]
-    )
+    assert "All importances are 0" in " ".join(tracking.status_of(run.info.run_id, store)["notes"])
 
 
 def test_repeated_calls_change_nothing_but_the_options(store):

@@ -17,10 +17,10 @@ from pathlib import Path
 import mlflow
 import numpy as np
 import pytest
-from azureml_double import AzureMLDouble
-from azureml_double.conftest import require_azurite
 
 import mlflow_interpret
+from azureml_double import AzureMLDouble
+from azureml_double.conftest import require_azurite
 from mlflow_interpret import storage, tracking
 
 if os.environ.get("CI_REQUIRE_AZURE") != "1":
@@ -325,7 +325,9 @@ def test_an_azureml_tracking_uri_and_a_run_that_is_handed_in(mlflow_server, stor
 
 def uploaded_blocks(double: AzureMLDouble, run_id: str, name: str) -> list:
     paths = [path for path in double.artifacts(run_id) if f"/{name}/" in path]
-    return [item for path in sorted(paths) for item in json.loads(double.read_artifact(run_id, path))]
+    return [
+        item for path in sorted(paths) for item in json.loads(double.read_artifact(run_id, path))
+    ]
 
 
 def test_what_is_uploaded_is_what_mlflow_holds(tmp_path):

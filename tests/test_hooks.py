@@ -176,7 +176,7 @@ def test_a_class_pickled_by_value_carries_no_state_of_ours(events):
         "    def fit(self, X, y):\n"
         "        return super().fit(X, y)\n"
     )
-    exec(code, namespace)  # noqa: S102 - a class of __main__, as in users' scripts
+    exec(code, namespace)
     model = namespace["Own"]().fit(X, y)
     copy = cloudpickle.loads(cloudpickle.dumps(model))
     copy.fit(X, y)

@@ -32,8 +32,9 @@ ODD_NAMES = (
     "predicted",
     "index",
     "__index_level_0__",
-    "half of a pair \ud800",
 )
+if pd.__version__ < "3":  # later ones have no columns of such names
+    ODD_NAMES += ("half of a pair \ud800",)
 ARRAYS = ("global_values", "per_class_values", "local_values", "expected_values",
           "predicted_probabilities")  # fmt: skip
 LABELS = ("predicted", "true_labels")
@@ -137,8 +138,8 @@ def test_any_numbers_of_a_regression_come_back(local, values, expected, tmp_path
 
 
 @ONCE
-@given(hnp.arrays(np.float64, (3, 4, 2), elements=NUMBERS), st.integers(0, 2))
-def test_any_numbers_of_a_classification_come_back(local, drop, tmp_path):
+@given(local=hnp.arrays(np.float64, (3, 4, 2), elements=NUMBERS))
+def test_any_numbers_of_a_classification_come_back(local, tmp_path):
     per_class = local[:, 0, :]
     written = classification(local_values=local, per_class_values=per_class)
     assert_same(again(written, tmp_path / "e"), written)
@@ -174,16 +175,16 @@ def test_labels_keep_their_type(classes, tmp_path):
     assert [type(label) for label in read.classes] == [type(label) for label in classes]
 
 
-@pytest.mark.parametrize("names", [ODD_NAMES[:-1], *[(name, "other") for name in ODD_NAMES]])
+@pytest.mark.parametrize("names", [ODD_NAMES, *[(name, "other") for name in ODD_NAMES]])
 def test_odd_feature_names_come_back(names, tmp_path):
+    folder = tmp_path / "explanation"
     written = regression(names)
-    read = again(written, tmp_path)
-    assert_same(read, written)
-    assert all(path.parent == tmp_path for path in tmp_path.rglob("*"))
+    assert_same(again(written, folder), written)
+    assert all(path.suffix in {".json", ".parquet"} for path in folder.rglob("*"))
 
 
 @ONCE
-@given(st.lists(st.text(max_size=30), min_size=1, max_size=6, unique=True))
+@given(names=st.lists(st.text(max_size=30), min_size=1, max_size=6, unique=True))
 def test_any_feature_names_come_back(names, tmp_path):
     written = regression(names)
     assert_same(again(written, tmp_path / "e"), written)
@@ -214,7 +215,7 @@ def test_mixed_cells_become_text_and_the_other_columns_stay(tmp_path):
             "complex": [1j, 2j, 3j],
             "number": [1.5, np.nan, -0.0],
             "whole": [1, 2, 3],
-            "words": ["x", None, "\ud800"],
+            "words": pd.Series(["x", None, "\ud800"], dtype=object),
             "date": [dt.date(2020, 1, 1)] * 3,
         }
     )
@@ -237,9 +238,11 @@ def test_sparse_columns_come_back_as_numbers(tmp_path):
 
 @pytest.mark.parametrize("make", [regression, classification])
 def test_files_are_open_formats_and_json_is_strict(make, tmp_path):
+    folder = tmp_path / "explanation"
+    folder.mkdir()
     worst = np.array([np.nan, np.inf])
-    storage.write(make(global_values=worst, expected_values=worst[1:]), tmp_path)
-    files = {path.name for path in tmp_path.iterdir()}
+    storage.write(make(global_values=worst, expected_values=worst[1:]), folder)
+    files = {path.name for path in folder.iterdir()}
     allowed = {storage.EXPLANATION, storage.GLOBAL, storage.PER_CLASS, storage.LOCAL, storage.ROWS,
                storage.PREDICTIONS}  # fmt: skip
     assert files <= allowed
@@ -248,7 +251,7 @@ def test_files_are_open_formats_and_json_is_strict(make, tmp_path):
     def refuse(token):
         raise AssertionError(f"{token} is no JSON")
 
-    for path in tmp_path.iterdir():
+    for path in folder.iterdir():
         content = path.read_bytes()
         if path.suffix == ".json":
             json.loads(content.decode("utf-8"), parse_constant=refuse)
@@ -279,7 +282,8 @@ def test_tables_are_ranked_and_hold_every_feature(tmp_path):
 def test_details_of_numpy_and_times_are_written_as_plain_values(tmp_path):
     path = tmp_path / "a.json"
     storage.write_json(
-        path, {"n": np.int64(3), "x": np.float32(0.5), "b": np.bool_(True), "t": dt.date(2020, 1, 2)}
+        path,
+        {"n": np.int64(3), "x": np.float32(0.5), "b": np.bool_(True), "t": dt.date(2020, 1, 2)},
     )
     expected = {"n": 3, "x": 0.5, "b": True, "t": "2020-01-02"}
     assert json.loads(path.read_text("utf-8")) == expected

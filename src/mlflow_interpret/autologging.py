@@ -167,9 +167,7 @@ def _log(
         tracking.check_reachable(tracking_uri)
         with _run(run_id, options) as run_id:
             logged = deliver(explanation, run_id, tracking_uri, options)
-    except KeyboardInterrupt:
-        raise
-    except Exception as error:
+    except (Exception, KeyboardInterrupt) as error:
         _logger.debug("Logging failed", exc_info=True)
         _keep(options, event, explanation, tracking_uri, run_id, error)
         return
@@ -183,7 +181,7 @@ def _keep(
     explanation: Any,
     tracking_uri: str,
     run_id: str | None,
-    error: Exception,
+    error: BaseException,
 ) -> None:
     from mlflow_interpret import spool, tracking
 
@@ -197,7 +195,8 @@ def _keep(
     folder = spool.keep(explanation, entry)
     _warn(
         options,
-        f"The explanation of {_name(event)} could not be logged to run {run_id}: {error}. "
+        f"The explanation of {_name(event)} could not be logged to run {run_id}: "
+        f"{error or type(error).__name__}. "
         f"It is kept in {folder}; log it later with: mlflow-interpret flush",
     )
 
@@ -237,11 +236,13 @@ def _run(run_id: str | None, options: Options) -> Iterator[str]:
     if run_id is not None:
         yield run_id
         return
-    tags = {"mlflow.autologging": INTEGRATION, **(options.extra_tags or {})}
+    tags = {**(options.extra_tags or {}), "mlflow.autologging": INTEGRATION}
     with own_chance():
         run = mlflow.start_run(tags=tags)
-    with run:
+    try:
         yield run.info.run_id
+    finally:
+        mlflow.end_run()  # as finished: the training, which is what the run is about, has succeeded
 
 
 def _summary(event: FitEvent, explanation: Any, logged: Any) -> str:
@@ -302,7 +303,9 @@ def show_messages() -> None:
     if not any(isinstance(handler, _MessageHandler) for handler in _logger.handlers):
         handler = _MessageHandler()
         handler.setFormatter(
-            logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s", "%Y/%m/%d %H:%M:%S")
+            logging.Formatter(
+                "%(asctime)s %(levelname)s %(name)s: %(message)s", "%Y/%m/%d %H:%M:%S"
+            )
         )
         _logger.addHandler(handler)
     if _logger.level == logging.NOTSET:

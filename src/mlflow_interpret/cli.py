@@ -15,7 +15,7 @@ _BAR_WIDTH = 30
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="mlflow-interpret")
 def main() -> None:
-    """Explanations of MLflow runs, from the terminal.
+    r"""Explanations of MLflow runs, from the terminal.
 
     The tracking store is MLflow's: the one that MLFLOW_TRACKING_URI names, or --tracking-uri.
 
@@ -91,7 +91,7 @@ def flush(tracking_uri: str | None, only_list: bool) -> None:
             continue
         try:
             run_id = _log_kept(folder, entry, tracking_uri)
-        except Exception as error:  # noqa: BLE001 - one that fails must not keep the others
+        except Exception as error:
             failures += 1
             click.echo(f"{folder.name}  still kept: {error}", err=True)
         else:

@@ -41,13 +41,14 @@ def deliver(
 
 def _start_upload(explanation: Explanation, logged: tracking.Logged, options: Options) -> None:
     from mlflow_interpret.azureml import uploads
+    from mlflow_interpret.azureml.child import redact
 
     finish = partial(_finish, logged, options.silent)
     try:
         target = targets.resolve(options.azureml, logged.tracking_uri, logged.run_id)
     except Exception as error:
         _logger.debug("No Azure ML run was found", exc_info=True)
-        finish(uploads.Result(False, uploads.redact(str(error)), 0.0))
+        finish(uploads.Result(False, redact(str(error)), 0.0))
         return
     uploads.start(
         explanation,

@@ -81,7 +81,7 @@ def _each_class(change: Callable[[type], None]) -> None:
 
 
 def _subclasses(cls: type) -> set[type]:
-    found = set(cls.__subclasses__())
+    found: set[type] = set(cls.__subclasses__())
     return found.union(*(_subclasses(sub) for sub in found))
 
 
@@ -216,7 +216,7 @@ def _mlflow_patches_lifted() -> Iterator[None]:
         if any(_is_estimator_fit(patch) for patch in patches)
     }
     for name in lifted:
-        revert_patches(name)
+        revert_patches(name)  # type: ignore[no-untyped-call]
     try:
         yield
     finally:
@@ -248,9 +248,9 @@ def _watch_new_classes() -> None:
     from sklearn.base import BaseEstimator
 
     before = BaseEstimator.__dict__.get("__init_subclass__")
-    inherited = BaseEstimator.__init_subclass__.__func__  # type: ignore[attr-defined]
+    inherited = BaseEstimator.__init_subclass__.__func__
 
-    def __init_subclass__(cls: type, **kwargs: Any) -> None:  # noqa: N807
+    def __init_subclass__(cls: type, /, **kwargs: Any) -> None:  # noqa: N807
         inherited(cls, **kwargs)
         _wrap(cls)
 

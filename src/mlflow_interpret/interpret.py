@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from mlflow_interpret.errors import CannotExplainError
+from mlflow_interpret.errors import CannotExplainError, OptionError
 from mlflow_interpret.quiet import quiet
 from mlflow_interpret.records import Explanation, Task, distinct_names, rank
 
@@ -68,10 +68,11 @@ def from_interpret(explanation: Any, true_labels: Any = None) -> Explanation:
 
     Raises:
         CannotExplainError: It is no global explanation of features.
+        OptionError: There is not one label for each explained row.
     """
     known = getattr(explanation, _RECORD, None)
     if isinstance(known, Explanation):
-        return known if true_labels is None else replace(known, true_labels=_labels(true_labels))
+        return known if true_labels is None else _with_labels(known, true_labels)
     if not hasattr(explanation, "get_feature_importance_dict"):
         raise CannotExplainError(
             "explanation must be a global explanation of interpret-community, as "
@@ -84,7 +85,7 @@ def from_interpret(explanation: Any, true_labels: Any = None) -> Explanation:
     classes = getattr(explanation, "classes", None)
     if classes is None and task == "classification":
         classes = range(int(explanation.num_classes))
-    return Explanation(
+    record = Explanation(
         method=str(explanation.method),
         task=task,
         model_class=explanation.model_type,
@@ -97,18 +98,29 @@ def from_interpret(explanation: Any, true_labels: Any = None) -> Explanation:
         evaluation_rows=_frame(getattr(explanation, "_eval_data", None), values, names),
         predicted=_labels(getattr(explanation, "eval_y_predicted", None)),
         predicted_probabilities=_array(getattr(explanation, "eval_y_predicted_proba", None)),
-        true_labels=_labels(true_labels),
         is_raw=bool(explanation.is_raw),
         is_engineered=bool(explanation.is_engineered),
         id=str(explanation.id),
         details={"notes": ["Computed by the caller.", *notes]},
     )
+    return record if true_labels is None else _with_labels(record, true_labels)
 
 
 def details_of(explanation: Any) -> Mapping[str, Any]:
     """How an explanation that this package made or loaded came to be; empty for others."""
     record = getattr(explanation, _RECORD, None)
     return record.details if isinstance(record, Explanation) else {}
+
+
+def _with_labels(record: Explanation, true_labels: Any) -> Explanation:
+    labels = _labels(true_labels)
+    explained = record.predicted if record.evaluation_rows is None else record.evaluation_rows
+    if explained is not None and labels.shape != (len(explained),):
+        raise OptionError(
+            f"true_ys must be one label for each of the {len(explained)} explained rows, "
+            f"got {type(true_labels).__name__} of shape {labels.shape}."
+        )
+    return replace(record, true_labels=labels)
 
 
 def _local_values(explanation: Any) -> tuple[Any, list[str]]:

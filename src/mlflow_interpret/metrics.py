@@ -15,7 +15,7 @@ PREFIX = "importance"
 
 # MLflow allows word characters, dashes, dots, spaces, colons and slashes; a colon fails on
 # Windows and a slash would open a group of its own in the MLflow UI.
-_FORBIDDEN = re.compile(r"[^\w.\- ]")
+_FORBIDDEN = re.compile(r"[^\w.\- ]|\.{2,}")
 _MAX_LENGTH = 200  # MLflow: 250, with the group's name
 
 

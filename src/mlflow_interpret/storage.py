@@ -159,9 +159,7 @@ def _per_class_table(explanation: Explanation) -> dict[str, Any]:
 
 
 def _to_list_rows(rows: list[list[Any]]) -> list[list[Any]]:
-    return [
-        [_to_list(cell) if isinstance(cell, float) else cell for cell in row] for row in rows
-    ]
+    return [[_to_list(cell) if isinstance(cell, float) else cell for cell in row] for row in rows]
 
 
 def _write_local(explanation: Explanation, path: Path) -> None:

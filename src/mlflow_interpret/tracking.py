@@ -37,8 +37,8 @@ State = Literal["complete", "pending", "skipped", "failed"]
 _TAGGED_EXPLANATIONS = 5  # later ones of a run have no tags of their own: Azure ML allows 50 tags
 _PROBE_SECONDS = 5.0
 
-_locks: dict[str, threading.Lock] = {}
-_locks_guard = threading.Lock()
+# Which number an explanation gets is read from the run and then written to it.
+_NUMBERING = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ def log(
         comment: The user's comment.
     """
     client = MlflowClient(tracking_uri)
-    with _run_lock(run_id), tempfile.TemporaryDirectory(prefix="mlflow-interpret-") as name:
+    with _NUMBERING, tempfile.TemporaryDirectory(prefix="mlflow-interpret-") as name:
         run = get_run(client, run_id)
         number = _count(run) + 1
         metrics = metrics_of(explanation, top_k, number, _metrics_taken(run))
@@ -110,12 +110,10 @@ def log(
     return Logged(tracking_uri, run_id, number, status)
 
 
-def log_skipped(
-    run_id: str, tracking_uri: str, reason: str, details: Mapping[str, Any]
-) -> Logged:
+def log_skipped(run_id: str, tracking_uri: str, reason: str, details: Mapping[str, Any]) -> Logged:
     """Write into a run that a fit was not explained, and why."""
     client = MlflowClient(tracking_uri)
-    with _run_lock(run_id), tempfile.TemporaryDirectory(prefix="mlflow-interpret-") as name:
+    with _NUMBERING, tempfile.TemporaryDirectory(prefix="mlflow-interpret-") as name:
         number = _count(get_run(client, run_id)) + 1
         status = {
             "status": "skipped",
@@ -229,7 +227,14 @@ def check_reachable(tracking_uri: str) -> None:
         raise ConnectionError(f"no MLflow server answers at {uri}") from error
 
 
-_PROXY_VARIABLES = ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")
+_PROXY_VARIABLES = (
+    "HTTP_PROXY",
+    "http_proxy",
+    "HTTPS_PROXY",
+    "https_proxy",
+    "ALL_PROXY",
+    "all_proxy",
+)
 
 
 def without_credentials(uri: str) -> str:
@@ -256,7 +261,8 @@ def _load_number(client: MlflowClient, run: Run, number: int) -> Explanation | N
 @contextmanager
 def _download(client: MlflowClient, run: Run, path: str) -> Iterator[Path]:
     if urlsplit(run.info.artifact_uri).scheme in {"", "file"}:
-        yield Path(local_file_uri_to_path(run.info.artifact_uri)) / path
+        root = local_file_uri_to_path(run.info.artifact_uri)  # type: ignore[no-untyped-call]
+        yield Path(root) / path
         return
     with tempfile.TemporaryDirectory(prefix="mlflow-interpret-") as name:
         yield Path(client.download_artifacts(run.info.run_id, path, name))
@@ -300,11 +306,6 @@ def _count(run: Run) -> int:
 
 def _metrics_taken(run: Run) -> int:
     return sum(bool(re.match(rf"{PREFIX}(-\d+)?/", name)) for name in run.data.metrics)
-
-
-def _run_lock(run_id: str) -> threading.Lock:
-    with _locks_guard:
-        return _locks.setdefault(run_id, threading.Lock())
 
 
 def _now() -> str:

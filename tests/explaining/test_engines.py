@@ -243,7 +243,9 @@ class TestKernel:
                 return np.full(len(X), np.nan)
 
         rows, y = diabetes
-        with pytest.raises(CannotExplainError, match=r"not finite for Nan; does the model predict NaN"):
+        with pytest.raises(
+            CannotExplainError, match=r"not finite for Nan; does the model predict NaN"
+        ):
             explain(Nan().fit(rows, y), rows, max_rows=2)
 
     def test_a_model_that_cannot_predict_its_own_rows_says_so(self, diabetes):
@@ -287,7 +289,9 @@ class TestLinear:
         assert found.scale == "decision function"
 
         def scores(table):
-            return np.column_stack([-model.decision_function(table), model.decision_function(table)])
+            return np.column_stack(
+                [-model.decision_function(table), model.decision_function(table)]
+            )
 
         assert_agrees(found, scores, rows)
 

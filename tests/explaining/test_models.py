@@ -112,9 +112,7 @@ class TestWhatIsExplained:
 
 
 class TestClasses:
-    @pytest.mark.parametrize(
-        "labels", [(10, 20, 30), ("a", "b", "c"), (0.0, 1.0, 2.0)], ids=str
-    )
+    @pytest.mark.parametrize("labels", [(10, 20, 30), ("a", "b", "c"), (0.0, 1.0, 2.0)], ids=str)
     def test_they_are_the_model_s_labels_as_plain_values(self, labels):
         found = predictor(DecisionTreeClassifier().fit(X, np.array(labels)[y]))
         assert found.classes == found.labels == labels

@@ -74,7 +74,9 @@ class TestNames:
         assert feature_names(frame(["a", "b"]), ["x", "y"]) == ("x", "y")
 
     def test_override_of_another_length_says_both_lengths(self):
-        with pytest.raises(CannotExplainError, match="3 names and the training rows have 2 columns"):
+        with pytest.raises(
+            CannotExplainError, match="3 names and the training rows have 2 columns"
+        ):
             feature_names(frame(["a", "b"]), ["x", "y", "z"])
 
 
@@ -260,7 +262,9 @@ class TestContainer:
     def test_a_pipeline_finds_its_columns_by_their_original_names(self):
         X = pd.DataFrame({"k": ["a", "b", "a"], 7: [1.0, 2.0, 3.0]})
         encoder = make_column_transformer((OneHotEncoder(), [0]), remainder="passthrough")
-        model = make_pipeline(encoder, RandomForestRegressor(2)).fit(X.rename(columns=str), [1, 2, 3])
+        model = make_pipeline(encoder, RandomForestRegressor(2)).fit(
+            X.rename(columns=str), [1, 2, 3]
+        )
         rows = table(X.rename(columns=str), ("kind", "size"), X.rename(columns=str))
         assert list(rows.frame) == ["kind", "size"]
         with warnings.catch_warnings():
@@ -286,7 +290,9 @@ COLUMNS = {
     "categories": pd.Series(pd.Categorical(["b", "a", "b", "a"], ["z", "b", "a"], ordered=True)),
     "categories with gaps": pd.Series(pd.Categorical(["b", None, "b", "a"])),
     "categories of numbers": pd.Series(pd.Categorical([3, 1, 3, 2])),
-    "times": pd.Series([pd.Timestamp("2020-01-01"), pd.Timestamp("1999-12-31 23:59:59.5"), None, pd.NaT]),
+    "times": pd.Series(
+        [pd.Timestamp("2020-01-01"), pd.Timestamp("1999-12-31 23:59:59.5"), None, pd.NaT]
+    ),
     "times in a zone": pd.Series(pd.date_range("2020-03-28", periods=4, tz="Europe/Berlin")),
     "durations": pd.Series(pd.to_timedelta([1, 2, None, 1], unit="h")),
     "nullable whole numbers": pd.Series([1, None, 3, 1], dtype="Int64"),

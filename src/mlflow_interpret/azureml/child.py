@@ -53,13 +53,11 @@ def prepared(explanation: Explanation) -> Explanation:
     only where all of them are text, and drops what is no list or array.
     """
     classes = explanation.classes
-    rows = explanation.evaluation_rows
     return replace(
         explanation,
         classes=None if classes is None else tuple(str(label) for label in classes),
         predicted=_positions(explanation.predicted, classes),
         true_labels=_positions(explanation.true_labels, classes),
-        evaluation_rows=None if rows is None else rows,
     )
 
 
@@ -75,19 +73,22 @@ def _positions(labels: Any, classes: tuple[Any, ...] | None) -> npt.NDArray[Any]
 
 def _cells(rows: pd.DataFrame) -> Any:
     """The rows as the client's JSON can hold them: numbers, booleans and text."""
-    if all(dtype.kind in "biuf" for dtype in rows.dtypes if isinstance(dtype, np.dtype)) and all(
-        isinstance(dtype, np.dtype) for dtype in rows.dtypes
-    ):
+    numeric = [isinstance(dtype, np.dtype) and dtype.kind in "biuf" for dtype in rows.dtypes]
+    if all(numeric):
         return rows.to_numpy(dtype=np.float64)
-    return [[_cell(cell) for cell in row] for row in rows.itertuples(index=False, name=None)]
+    columns = [
+        rows.iloc[:, i].tolist() if plain else [_cell(cell) for cell in rows.iloc[:, i]]
+        for i, plain in enumerate(numeric)
+    ]
+    return [list(row) for row in zip(*columns, strict=True)]
 
 
 def _cell(cell: Any) -> Any:
+    if pd.api.types.is_scalar(cell) and pd.isna(cell):
+        return None
     if isinstance(cell, np.generic):
         cell = cell.item()
-    if isinstance(cell, (bool, int, float, str)):
-        return cell
-    return None if pd.api.types.is_scalar(cell) and pd.isna(cell) else str(cell)
+    return cell if isinstance(cell, (bool, int, float, str)) else str(cell)
 
 
 def upload(explanation: Explanation, run: Any, comment: str | None) -> None:
@@ -150,7 +151,7 @@ def main() -> None:
         np.random.seed(request["random_state"])  # noqa: NPY002 - what the client samples with
         explanation = storage.read(Path(request["folder"]))
         upload(explanation, find_run(target), request["comment"])
-    except BaseException as error:  # noqa: BLE001 - whatever it is, the answer says it
+    except BaseException as error:
         reason = f"{type(error).__name__}: {error}"
         answer = {"ok": False, "reason": redact(reason, target.token)}
     sys.stdout.write("\n" + json.dumps(answer) + "\n")

@@ -107,9 +107,7 @@ def _from_run(run: Any) -> Target:
     try:
         header = workspace.service_context.get_auth().get_authentication_header()
     except Exception as error:
-        raise AzureMLError(
-            "the run's workspace gave no token; log in to Azure again"
-        ) from error
+        raise AzureMLError("the run's workspace gave no token; log in to Azure again") from error
     return Target(
         "workspace",
         run.id,

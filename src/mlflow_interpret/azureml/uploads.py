@@ -155,5 +155,5 @@ def _run_child(request: str, folder: Path, deadline: float) -> str | None:
 
 def _environment() -> dict[str, str]:
     # The child runs elsewhere: relative entries of the path would not be found there.
-    path = os.pathsep.join(os.path.abspath(entry) for entry in sys.path)
+    path = os.pathsep.join(str(Path(entry).absolute()) for entry in sys.path)
     return {**os.environ, "PYTHONPATH": path, "PYTHONIOENCODING": "utf-8"}

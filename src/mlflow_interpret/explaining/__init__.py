@@ -10,7 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from mlflow_interpret.explaining.engines import Contributions, contributions
+from mlflow_interpret.errors import CannotExplainError
+from mlflow_interpret.explaining.engines import (
+    BACKGROUND_ROWS,
+    LINEAR_ROWS,
+    Contributions,
+    contributions,
+)
 from mlflow_interpret.explaining.models import Predictor, predictor
 from mlflow_interpret.explaining.tables import (
     Table,
@@ -22,12 +28,10 @@ from mlflow_interpret.explaining.tables import (
     table,
     take,
 )
-from mlflow_interpret.errors import CannotExplainError
 from mlflow_interpret.records import Explanation, TrainingContext
 
 __all__ = ["explain"]
 
-_POOL_ROWS = 10_000  # rows that are copied out of the user's table before an engine chooses
 _PACKAGES = ("mlflow-interpret", "interpret-community", "shap", "scikit-learn", "numpy", "mlflow")
 
 
@@ -85,7 +89,7 @@ def _rows_to_explain(
         raise CannotExplainError(
             f"evaluation_examples has {total} rows and {n_rows(labels)} labels"
         )
-    indices = sample(total, max(max_rows or 0, _POOL_ROWS), seed)
+    indices = sample(total, max(max_rows or 0, LINEAR_ROWS), seed)
     rows = table(take(source, indices), names, template, "evaluation_examples")
     where = {"source": "evaluation_examples" if given else "training sample", "available": total}
     return rows, None if labels is None else np.asarray(take(labels, indices)), where
@@ -95,7 +99,7 @@ def _background(context: TrainingContext, names: tuple[str, ...], seed: int) -> 
     template = as_rows(context.X)
     source = context.initialization_examples
     source = template if source is None else as_rows(source, "initialization_examples")
-    indices = sample(n_rows(source), _POOL_ROWS, seed)
+    indices = sample(n_rows(source), BACKGROUND_ROWS, seed)
     return table(take(source, indices), names, template, "initialization_examples")
 
 

@@ -24,9 +24,9 @@ TREE_ROWS = 1_000
 _TREE_STEPS = 5_000_000_000
 """Work that a tree explanation may cost by default, in leaves x depth^2: seconds on one core."""
 
-_BACKGROUND_ROWS = 1_000
+BACKGROUND_ROWS = 1_000
 _SMALL_BACKGROUND = 30
-_LINEAR_BACKGROUND_ROWS = 100  # shap's linear explainer would sample as many of its own choice
+_LINEARBACKGROUND_ROWS = 100  # shap's linear explainer would sample as many of its own choice
 _TOLERANCE = 1e-3
 """Of the contributions' size: by so much their sum may miss the model's output."""
 _ROUNDING = 1e-6
@@ -99,7 +99,7 @@ def _fast(
     from interpret_community.shap.linear_explainer import LinearExplainer
     from interpret_community.shap.tree_explainer import TreeExplainer
 
-    chosen = sample(len(background), _LINEAR_BACKGROUND_ROWS, seed)
+    chosen = sample(len(background), _LINEARBACKGROUND_ROWS, seed)
     numbers = background.subset(chosen).frame.to_numpy(dtype=np.float64)
     try:
         with _steady_numpy(seed):
@@ -112,8 +112,7 @@ def _fast(
         table = rows.subset(picked)
         with _steady_numpy(seed):
             raw = explainer.explain_global(table.frame.to_numpy(dtype=np.float64))
-        local = np.asarray(raw.local_importance_values, dtype=np.float64)
-        local, expected = _by_class(predictor, local, np.asarray(raw.expected_values, dtype=float))
+        local, expected = _by_class(predictor, raw)
     except Exception as error:
         _logger.debug("TabularExplainer failed for %s", predictor.name, exc_info=True)
         return f"TabularExplainer failed: {_one_line(error)}"
@@ -144,7 +143,7 @@ def _kernel(
 
     scale, output = _callable_output(predictor, background)
     picked = sample(len(rows), KERNEL_ROWS if max_rows is None else max_rows, seed)
-    limit = _BACKGROUND_ROWS if len(background) > 100 else _SMALL_BACKGROUND
+    limit = BACKGROUND_ROWS if len(background) > 100 else _SMALL_BACKGROUND
     chosen = sample(len(background), limit, seed)
     encoded = coding.encode(background.subset(chosen).frame)
     model = _BlackBox(predictor, output, coding, rows)
@@ -152,9 +151,7 @@ def _kernel(
         explainer = TabularExplainer(model, encoded)
         explainer.explainer.show_progress = False
         raw = explainer.explain_global(coding.encode(rows.subset(picked).frame))
-    local = np.asarray(raw.local_importance_values, dtype=np.float64)
-    expected = np.asarray(raw.expected_values, dtype=np.float64)
-    local, expected = _by_class(predictor, local, expected)
+    local, expected = _by_class(predictor, raw)
     if not np.isfinite(local).all():
         raise CannotExplainError(
             f"the kernel explainer gave values that are not finite for {predictor.name}; "
@@ -218,11 +215,10 @@ def _callable_output(predictor: Predictor, background: Table) -> tuple[str, Outp
     raise CannotExplainError(f"{predictor.name} cannot predict its own training rows: {reason}")
 
 
-def _by_class(
-    predictor: Predictor, local: FloatArray, expected: FloatArray
-) -> tuple[FloatArray, FloatArray]:
+def _by_class(predictor: Predictor, raw: Any) -> tuple[FloatArray, FloatArray]:
     """One block of values for each class; engines give binary models a single one."""
-    expected = np.atleast_1d(expected)
+    local: FloatArray = np.asarray(raw.local_importance_values, dtype=np.float64)
+    expected: FloatArray = np.atleast_1d(np.asarray(raw.expected_values, dtype=np.float64))
     if predictor.classes is None:
         if local.ndim == 3 and len(local) <= 2:
             local = local[-1]  # a model of one output column; with two blocks, the first is negated
@@ -236,9 +232,7 @@ def _by_class(
     if len(expected) == 1:
         expected = per_class(expected, n_classes)[0]
     if local.ndim != 3 or len(local) != n_classes or len(expected) != n_classes:
-        raise CannotExplainError(
-            f"contributions of shape {local.shape} for {n_classes} classes"
-        )
+        raise CannotExplainError(f"contributions of shape {local.shape} for {n_classes} classes")
     return local, expected
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -65,15 +66,16 @@ class Predictor:
         if self.classes is None:
             yield "prediction", lambda rows: self.predict(rows).astype(np.float64)
             return
-        n_classes = len(self.classes)
         for scale, method in (
             ("probability", "predict_proba"),
             ("decision function", "decision_function"),
         ):
-            function = getattr(self.model, method, None)
-            if function is not None:
-                yield scale, lambda rows, call=function: per_class(call(rows), n_classes)
+            if hasattr(self.model, method):
+                yield scale, partial(self._scores, method)
         yield "predicted label", self._votes
+
+    def _scores(self, method: str, rows: Any) -> FloatArray:
+        return per_class(getattr(self.model, method)(rows), len(self.classes or ()))
 
     def _votes(self, rows: Any) -> FloatArray:
         labels = self.predict(rows)
@@ -120,23 +122,29 @@ def predictor(estimator: Any, classes: Any = None) -> Predictor:
         CannotExplainError: There is nothing in it that can be explained.
     """
     model, path = _unwrap(estimator)
-    if is_regressor(model):
+    if _is(is_regressor, model):
         _refuse_multioutput(model)
         return Predictor(model, "regression", None, None, path)
-    if not is_classifier(model):
+    if not _is(is_classifier, model):
         raise CannotExplainError(
             f"{type(model).__name__} is neither a classifier nor a regressor; "
             "there is no prediction to explain"
         )
     labels = _labels(model)
-    if classes is not None:
-        if len(classes) != len(labels):
-            raise CannotExplainError(
-                f"classes has {len(classes)} names and the model has {len(labels)} classes; "
-                "give one name for each class in the order of model.classes_"
-            )
+    if classes is not None and len(classes) != len(labels):
+        raise CannotExplainError(
+            f"classes has {len(classes)} names and the model has {len(labels)} classes; "
+            "give one name for each class in the order of model.classes_"
+        )
     names = labels if classes is None else tuple(classes)
     return Predictor(model, "classification", labels, names, path)
+
+
+def _is(kind: Callable[[Any], bool], model: Any) -> bool:
+    try:
+        return bool(kind(model))
+    except (AttributeError, TypeError):  # no scikit-learn estimator at all
+        return False
 
 
 def _unwrap(estimator: Any) -> tuple[Any, str]:

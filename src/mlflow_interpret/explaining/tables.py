@@ -15,6 +15,7 @@ from mlflow_interpret.errors import CannotExplainError
 from mlflow_interpret.records import distinct_names
 
 Indices = npt.NDArray[np.intp]
+Numbers = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,11 +74,11 @@ def _as_categorical(frame: pd.DataFrame, dtypes: pd.Series) -> pd.DataFrame:
 
 def _as_array(frame: pd.DataFrame, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
     """``frame`` as an array of ``dtype``, or of its own where that would change a cell."""
-    if dtype.kind in "US":
-        return frame.to_numpy(dtype=object).astype(dtype.kind)
-    values = frame.to_numpy()
+    values: npt.NDArray[Any] = frame.to_numpy()
+    if dtype.kind in "US":  # as wide as the cells need
+        return values.astype(object).astype(dtype.kind)
     if values.dtype.kind not in "biuf" or dtype.kind not in "biuf":
-        return frame.to_numpy(dtype=dtype)
+        return np.asarray(frame.to_numpy(dtype=dtype))
     with np.errstate(all="ignore"):
         cast = values.astype(dtype)
     return cast if np.array_equal(cast, values, equal_nan=True) else values
@@ -139,7 +140,7 @@ def n_rows(X: Any) -> int:
 
 
 def sample(n: int, size: int, seed: int) -> Indices:
-    """``size`` of ``n`` row numbers, without repetition, in rising order; all when ``n <= size``."""
+    """``size`` of ``n`` row numbers, without repetition, rising; all when ``n <= size``."""
     if n <= size:
         return np.arange(n)
     return np.sort(np.random.default_rng(seed).choice(n, size, replace=False))

@@ -1,0 +1,104 @@
+"""What the upload process makes of an explanation before ExplanationClient gets it."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mlflow_interpret.azureml import child
+from mlflow_interpret.records import Explanation
+
+
+def explanation(classes, **labels):
+    n_classes = len(classes)
+    return Explanation(
+        method="shap_tree",
+        task="classification",
+        model_class=None,
+        features=("a",),
+        global_values=np.ones(1),
+        classes=classes,
+        per_class_values=np.ones((n_classes, 1)),
+        **labels,
+    )
+
+
+@pytest.mark.parametrize(
+    ("classes", "labels"),
+    [
+        ((10, 20, 30), [20, 10, 30]),
+        (("b", "a", "c"), ["a", "b", "c"]),
+        ((False, True, None), [True, False, None]),
+        ((1.5, 2.5, 3.5), [2.5, 1.5, 3.5]),
+    ],
+)
+def test_labels_become_positions_of_their_classes(classes, labels):
+    array = np.array(labels, dtype=object)
+    ready = child.prepared(explanation(classes, true_labels=array, predicted=array))
+    assert ready.true_labels.tolist() == [1, 0, 2]
+    assert ready.predicted.tolist() == [1, 0, 2]
+    assert ready.classes == tuple(str(label) for label in classes)
+    json.dumps(ready.true_labels.tolist())
+
+
+def test_labels_that_are_no_classes_stay():
+    ready = child.prepared(explanation(("no", "yes"), true_labels=np.array([0, 1])))
+    assert ready.true_labels.tolist() == [0, 1]
+
+
+def test_a_regression_keeps_its_labels():
+    record = Explanation(
+        method="shap_tree",
+        task="regression",
+        model_class=None,
+        features=("a",),
+        global_values=np.ones(1),
+        true_labels=np.array([0.5, 2.0]),
+    )
+    assert child.prepared(record).true_labels.tolist() == [0.5, 2.0]
+
+
+def test_cells_become_what_json_holds():
+    rows = pd.DataFrame(
+        {
+            "number": [1.5, 2.5],
+            "text": ["a", None],
+            "date": pd.to_datetime(["2020-01-01", None]),
+            "category": pd.Categorical(["x", "y"]),
+            "flag": [True, False],
+        }
+    )
+    cells = child._cells(rows)
+    assert json.loads(json.dumps(cells)) == [
+        [1.5, "a", "2020-01-01 00:00:00", "x", True],
+        [2.5, None, None, "y", False],
+    ]
+    np.testing.assert_array_equal(child._cells(rows[["number", "flag"]]), [[1.5, 1], [2.5, 0]])
+
+
+SECRETS = [
+    "Authorization: Bearer abc.DEF-123_x",
+    "token eyJhbGciOiJI.eyJzdWIiOiI.SflKxwRJSMe",
+    "https://acct.blob.core.windows.net/c/b?sv=2021&sig=abc%2Fdef%3D&se=1",
+    "DefaultEndpointsProtocol=https;AccountName=a;AccountKey=Zm9vYmFy==;EndpointSuffix=x",
+]
+
+
+@pytest.mark.parametrize("text", SECRETS)
+def test_secrets_are_taken_out_of_reasons(text):
+    clean = child.redact(f"it failed\nwith {text}", "planted-token")
+    for part in ("abc.DEF-123_x", "eyJ", "abc%2Fdef%3D", "Zm9vYmFy"):
+        assert part not in clean
+    assert "\n" not in clean
+    assert clean.startswith("it failed with ")
+
+
+def test_a_known_secret_is_taken_out_wherever_it_stands():
+    assert "planted" not in child.redact("see xplanted-tokenx", None, "planted-token")
+
+
+def test_a_long_reason_is_cut():
+    assert len(child.redact("word " * 1000)) <= 500

@@ -1,0 +1,221 @@
+"""The command, on a real store."""
+
+from __future__ import annotations
+
+import socket
+from dataclasses import replace
+
+import mlflow
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from mlflow_interpret import spool, tracking
+from mlflow_interpret.cli import main
+from mlflow_interpret.records import Explanation
+
+
+def explanation(**more):
+    values = {
+        "method": "shap_tree",
+        "task": "regression",
+        "model_class": "sklearn.Model",
+        "features": ("age", "bmi", "bad\nname " + "x" * 100, "zero"),
+        "global_values": np.array([1.0, 4.0, 2.0, 0.0]),
+        "details": {
+            "rows": {"explained": 20, "available": 442, "source": "training sample"},
+            "output_scale": "prediction",
+        },
+    }
+    return Explanation(**{**values, **more})
+
+
+def classification():
+    per_class = np.array([[1.0, 0.0], [0.0, 3.0]])
+    return explanation(
+        task="classification",
+        features=("left", "right"),
+        classes=(10, 20),
+        per_class_values=per_class,
+        global_values=per_class.mean(axis=0),
+    )
+
+
+def logged(one, uri):
+    with mlflow.start_run() as run:
+        pass
+    tracking.log(one, run.info.run_id, uri, top_k=20, figures=False)
+    return run.info.run_id
+
+
+def call(*arguments):
+    return CliRunner().invoke(main, arguments)
+
+
+def lines_of(result):
+    return [line.split() for line in result.output.splitlines()[1:]]
+
+
+class TestShow:
+    def test_features_are_ranked_with_bars(self, store):
+        run_id = logged(explanation(), store)
+        result = call("show", run_id)
+        assert result.exit_code == 0, result.output
+        head = result.output.splitlines()[0]
+        for part in (run_id, "sklearn.Model", "shap_tree", "20 of 442 rows", "scale: prediction"):
+            assert part in head
+        rows = lines_of(result)
+        assert [row[1] for row in rows] == ["bmi", "bad", "age", "zero"]
+        assert rows[0][:3] == ["1", "bmi", "4"]
+        bars = [line.count("█") for line in result.output.splitlines()[1:]]
+        assert bars[0] == 2 * bars[1] > bars[2] > bars[3] == 0
+
+    def test_columns_are_aligned_and_lines_short(self, store):
+        result = call("show", logged(explanation(), store))
+        lines = result.output.splitlines()[1:]
+        assert len(lines) == 4
+        assert max(map(len, lines)) < 120
+        assert "…" in lines[1]
+
+    def test_top_cuts_and_says_how_much(self, store):
+        run_id = logged(explanation(), store)
+        result = call("show", run_id, "--top", "1")
+        assert lines_of(result)[0][1] == "bmi"
+        assert "and 3 more; --top 4 shows all" in result.output
+        assert "more" not in call("show", run_id, "--top", "4").output
+
+    @pytest.mark.parametrize("top", ["0", "-3", "many"])
+    def test_a_wrong_top_is_refused(self, store, top):
+        result = call("show", "0123", "--top", top)
+        assert result.exit_code == 2
+        assert "--top" in result.output
+        assert isinstance(result.exception, SystemExit)
+
+    def test_one_class(self, store):
+        run_id = logged(classification(), store)
+        assert lines_of(call("show", run_id, "--class", "10"))[0][1] == "left"
+        assert lines_of(call("show", run_id, "--class", "20"))[0][1] == "right"
+
+    def test_an_unknown_class_lists_those_there_are(self, store):
+        result = call("show", logged(classification(), store), "--class", "30")
+        assert result.exit_code == 1
+        assert (
+            "Error: --class must be one of the model's classes (10, 20), got '30'." in result.output
+        )
+
+    def test_a_class_of_a_regression_says_there_are_none(self, store):
+        result = call("show", logged(explanation(), store), "--class", "1")
+        assert result.exit_code == 1
+        assert "the model has no classes" in result.output
+
+    @pytest.mark.parametrize(
+        "values", [[0.0, 0.0], [np.nan, 1.0], [np.inf, 1.0], [np.nan, np.nan]], ids=str
+    )
+    def test_any_values_can_be_shown(self, store, values):
+        one = explanation(features=("a", "b"), global_values=np.array(values))
+        result = call("show", logged(one, store))
+        assert result.exit_code == 0, result.output
+        assert sorted(row[1] for row in lines_of(result)) == ["a", "b"]
+
+    def test_the_store_can_be_named(self, store):
+        run_id = logged(explanation(), store)
+        mlflow.set_tracking_uri("sqlite:////nowhere/mlflow.db")
+        result = call("show", run_id, "--tracking-uri", store)
+        assert result.exit_code == 0, result.output
+        assert "bmi" in result.output
+
+    def test_a_run_that_does_not_exist_is_one_line_without_a_traceback(self, store):
+        result = call("show", "0" * 32)
+        assert result.exit_code == 1
+        assert result.output.startswith("Error: Run ")
+        assert "does not exist" in result.output
+
+    def test_a_run_without_an_explanation_says_how_to_get_one(self, store):
+        with mlflow.start_run() as run:
+            pass
+        result = call("show", run.info.run_id)
+        assert result.exit_code == 1
+        assert "holds no explanation" in result.output
+
+
+class TestFlush:
+    def entry(self, uri, run_id=None):
+        return spool.Entry(uri, run_id, "kept", 2, figures=False)
+
+    def test_nothing_kept_says_where(self, store):
+        result = call("flush")
+        assert result.exit_code == 0
+        assert result.output == f"Nothing is kept in {spool.directory()}.\n"
+
+    def test_what_is_kept_is_logged_to_its_run_and_forgotten(self, store):
+        with mlflow.start_run() as run:
+            pass
+        kept = explanation()
+        spool.keep(kept, self.entry(store, run.info.run_id))
+        result = call("flush")
+        assert result.exit_code == 0, result.output
+        assert result.output == f"{kept.id}  logged to run {run.info.run_id}\n"
+        assert tracking.load(run.info.run_id, None, store).id == kept.id
+        metrics = mlflow.get_run(run.info.run_id).data.metrics
+        assert len(metrics) == 2
+        status = tracking.status_of(run.info.run_id, store)
+        assert status["comment"] == "kept"
+        assert list(spool.entries()) == []
+        assert "Nothing is kept" in call("flush").output
+
+    def test_a_run_is_made_where_there_was_none_and_is_closed(self, store):
+        spool.keep(explanation(), self.entry(store))
+        assert call("flush").exit_code == 0
+        (run,) = mlflow.search_runs(output_format="list", search_all_experiments=True)
+        assert run.info.status == "FINISHED"
+        assert run.data.metrics
+        assert mlflow.active_run() is None
+
+    def test_list_says_what_is_kept_and_keeps_it(self, store):
+        kept = explanation()
+        spool.keep(kept, self.entry(store))
+        result = call("flush", "--list")
+        assert result.output == f"{kept.id}  run (new)  {store}\n"
+        assert len(list(spool.entries())) == 1
+
+    def test_one_that_fails_stays_and_keeps_no_other(self, store):
+        with socket.socket() as taken:
+            taken.bind(("127.0.0.1", 0))
+            silent = f"http://127.0.0.1:{taken.getsockname()[1]}"
+            fails, works = explanation(), replace(explanation(), id="works")
+            spool.keep(fails, self.entry(silent))
+            spool.keep(works, self.entry(store))
+            result = call("flush")
+        assert result.exit_code == 1
+        assert f"{fails.id}  still kept: no MLflow server answers at {silent}" in result.output
+        assert "works  logged to run " in result.output
+        assert "1 of 2 could not be logged" in result.output
+        assert [path.name for path, _ in spool.entries()] == [fails.id]
+
+    def test_another_store_can_be_named(self, store):
+        spool.keep(explanation(), self.entry("http://127.0.0.1:9"))
+        result = call("flush", "--tracking-uri", store)
+        assert result.exit_code == 0, result.output
+        assert list(spool.entries()) == []
+
+
+@pytest.mark.parametrize("arguments", [("-h",), ("--help",), ("show", "-h"), ("flush", "--help")])
+def test_help_explains(arguments):
+    result = call(*arguments)
+    assert result.exit_code == 0
+    assert result.output.startswith("Usage: ")
+
+
+def test_help_names_every_command():
+    text = call("--help").output
+    assert all(f"  {name}" in text for name in main.commands)
+
+
+def test_the_version_is_the_package_s():
+    import mlflow_interpret
+
+    assert mlflow_interpret.__version__ in call("--version").output
+
+
+def test_an_unknown_command_is_refused():
+    assert call("shwo").exit_code == 2

@@ -1,0 +1,89 @@
+"""The MLflow run first, then Azure ML; a failed upload changes the status and nothing else."""
+
+from __future__ import annotations
+
+import logging
+
+import mlflow
+import pytest
+from sklearn.datasets import load_iris
+from sklearn.tree import DecisionTreeClassifier
+
+import mlflow_interpret
+from mlflow_interpret import delivery, interpret, tracking
+from mlflow_interpret.azureml import targets, uploads
+from mlflow_interpret.config import Options
+
+X, y = load_iris(return_X_y=True, as_frame=True)
+
+
+@pytest.fixture
+def record():
+    return interpret.from_interpret(mlflow_interpret.explain(DecisionTreeClassifier().fit(X, y), X))
+
+
+@pytest.fixture
+def in_azure(monkeypatch):
+    monkeypatch.setattr(targets, "wanted", lambda option, uri: option is not False)
+    monkeypatch.setattr(targets, "resolve", lambda *_: targets.Target("job", "run-1"))
+
+
+def ends_with(monkeypatch, result):
+    """An upload that ends at once; what was logged before it started is handed out."""
+    seen = {}
+
+    def start(explanation, target, *, done, **options):
+        seen.update(options, status=None)
+        seen["status"] = mlflow.last_active_run().data.tags.get("mlflow_interpret.status")
+        done(result)
+
+    monkeypatch.setattr(uploads, "start", start)
+    return seen
+
+
+def deliver(record, store, **options):
+    with mlflow.start_run() as run:
+        pass
+    delivery.deliver(record, run.info.run_id, store, Options(**options))
+    return run.info.run_id
+
+
+def test_an_upload_starts_after_the_run_holds_the_explanation(record, store, in_azure, monkeypatch):
+    seen = ends_with(monkeypatch, uploads.Result(True, None, 1.5))
+    run_id = deliver(record, store, comment="c", upload_timeout=7, random_state=3)
+    assert seen == {"status": "pending", "comment": "c", "timeout": 7, "random_state": 3}
+    status = tracking.status_of(run_id, store)
+    assert status["status"] == "complete"
+    assert status["azureml"] == {"state": "uploaded", "seconds": 1.5, "reason": None}
+
+
+def test_a_failed_upload_is_a_status_and_one_warning(record, store, in_azure, monkeypatch, caplog):
+    ends_with(monkeypatch, uploads.Result(False, "refused", 1.5))
+    run_id = deliver(record, store)
+    assert tracking.status_of(run_id, store)["reason"] == "refused"
+    assert mlflow.get_run(run_id).data.tags["mlflow_interpret.status"] == "failed"
+    (warning,) = [r.getMessage() for r in caplog.records if r.levelno >= logging.WARNING]
+    assert run_id in warning
+    assert "refused" in warning
+    assert tracking.load(run_id, None, store).id == record.id
+
+
+def test_silent_is_silent(record, store, in_azure, monkeypatch, caplog):
+    ends_with(monkeypatch, uploads.Result(False, "refused", 1.5))
+    deliver(record, store, silent=True)
+    assert [r for r in caplog.records if r.name.startswith("mlflow_interpret")] == []
+
+
+def test_a_run_that_is_not_found_is_a_failed_upload(record, store, in_azure, monkeypatch):
+    def missing(*_):
+        raise targets.AzureMLError("no such run")
+
+    monkeypatch.setattr(targets, "resolve", missing)
+    run_id = deliver(record, store)
+    assert tracking.status_of(run_id, store)["reason"] == "no such run"
+
+
+def test_false_never_uploads(record, store, in_azure, monkeypatch):
+    monkeypatch.setattr(uploads, "start", pytest.fail)
+    run_id = deliver(record, store, azureml=False)
+    assert tracking.status_of(run_id, store)["status"] == "complete"

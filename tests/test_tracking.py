@@ -1,0 +1,181 @@
+"""Explanations in MLflow runs: numbers, requests, status, and errors that say which of two it is."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import mlflow
+import numpy as np
+import pytest
+from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
+
+from mlflow_interpret import tracking
+from mlflow_interpret.errors import ExplanationNotFoundError, RunNotFoundError
+from mlflow_interpret.records import Explanation
+
+
+def explanation(n_features=3, n_classes=2, **changes):
+    generator = np.random.default_rng(0)
+    local = generator.normal(size=(n_classes, 5, n_features))
+    per_class = np.abs(local).mean(axis=1)
+    values = {
+        "method": "shap_tree",
+        "task": "classification",
+        "model_class": "sklearn.tree.DecisionTreeClassifier",
+        "features": tuple(f"feature {i}" for i in range(n_features)),
+        "global_values": per_class.mean(axis=0),
+        "classes": tuple(range(n_classes)),
+        "per_class_values": per_class,
+        "local_values": local,
+        "expected_values": np.full(n_classes, 1 / n_classes),
+    }
+    return Explanation(**{**values, **changes})
+
+
+@pytest.fixture
+def run_id(store):
+    with mlflow.start_run() as run:
+        pass
+    return run.info.run_id
+
+
+def log(record, run_id, store, **changes):
+    return tracking.log(record, run_id, store, **{"top_k": 20, "figures": False, **changes})
+
+
+def test_what_is_logged_is_loaded(store, run_id):
+    record = explanation()
+    logged = log(record, run_id, store, comment="hello")
+    assert logged.folder == "mlflow_interpret"
+    loaded = tracking.load(run_id, None, store)
+    np.testing.assert_array_equal(loaded.local_values, record.local_values)
+    np.testing.assert_array_equal(loaded.global_values, record.global_values)
+    assert loaded.features == record.features
+    assert tracking.status_of(run_id, store)["comment"] == "hello"
+
+
+@pytest.mark.parametrize("n_features", [2, 400])
+def test_the_number_of_requests_is_the_same_for_any_number_of_features(
+    store, run_id, monkeypatch, n_features
+):
+    calls = []
+    for name in (
+        "get_run",
+        "log_batch",
+        "log_metric",
+        "set_tag",
+        "log_artifacts",
+        "log_artifact",
+        "log_dict",
+    ):
+        original = getattr(MlflowClient, name)
+        monkeypatch.setattr(
+            MlflowClient,
+            name,
+            lambda self, *args, _name=name, _original=original, **kwargs: (
+                calls.append(_name),
+                _original(self, *args, **kwargs),
+            )[1],
+        )
+    log(explanation(n_features), run_id, store, figures=True)
+    assert calls == ["get_run", "log_artifacts", "log_batch"]
+
+
+def test_explanations_of_a_run_are_numbered(store, run_id):
+    records = [explanation(n) for n in (2, 3, 4)]
+    folders = [log(record, run_id, store).folder for record in records]
+    assert folders == ["mlflow_interpret", "mlflow_interpret-2", "mlflow_interpret-3"]
+    assert tracking.load(run_id, None, store).id == records[2].id
+    assert tracking.load(run_id, records[0].id, store).id == records[0].id
+    tags = mlflow.get_run(run_id).data.tags
+    assert tags["mlflow_interpret.explanation_id"] == records[0].id
+    assert tags["mlflow_interpret-3.explanation_id"] == records[2].id
+
+
+def test_a_later_skipped_fit_does_not_hide_an_explanation(store, run_id):
+    record = explanation()
+    log(record, run_id, store)
+    tracking.log_skipped(run_id, store, "no prediction", {"model": {"fitted": "Odd"}})
+    assert tracking.load(run_id, None, store).id == record.id
+    assert tracking.status_of(run_id, store)["reason"] == "no prediction"
+    assert tracking.status_of(run_id, store, 1)["status"] == "complete"
+
+
+def test_a_later_status_replaces_the_first(store, run_id):
+    logged = log(explanation(), run_id, store, state="pending")
+    assert mlflow.get_run(run_id).data.tags["mlflow_interpret.status"] == "pending"
+    tracking.update_status(logged, "failed", "too slow", {"azureml": {"state": "failed"}})
+    status = tracking.status_of(run_id, store)
+    assert (status["status"], status["reason"]) == ("failed", "too slow")
+    assert status["method"] == "shap_tree"
+    assert mlflow.get_run(run_id).data.tags["mlflow_interpret.status"] == "failed"
+
+
+def test_a_store_that_keeps_what_it_has_gets_a_second_record(store, run_id, monkeypatch):
+    logged = log(explanation(), run_id, store, state="pending")
+    original = MlflowClient.log_artifact
+
+    def write_once(self, run_id, local_path, artifact_path=None):
+        if Path(local_path).name == tracking.STATUS:
+            raise MlflowException("Resource Conflict: it already exists")
+        return original(self, run_id, local_path, artifact_path)
+
+    monkeypatch.setattr(MlflowClient, "log_artifact", write_once)
+    tracking.update_status(logged, "complete", None, {})
+    assert tracking.status_of(run_id, store)["status"] == "complete"
+
+
+def test_a_missing_run_and_a_run_without_explanation_are_told_apart(store, run_id):
+    with pytest.raises(RunNotFoundError, match="does not exist.*set_tracking_uri"):
+        tracking.load("0" * 32, None, store)
+    with pytest.raises(RunNotFoundError, match="does not exist"):
+        tracking.load("not an id/..", None, store)
+    with pytest.raises(ExplanationNotFoundError, match="holds no explanation.*autolog"):
+        tracking.load(run_id, None, store)
+    log(explanation(), run_id, store)
+    with pytest.raises(ExplanationNotFoundError, match="'other'.*leave explanation_id out"):
+        tracking.load(run_id, "other", store)
+
+
+def test_hostile_names_leave_no_trace_in_paths_and_metric_names(store, run_id):
+    names = ("../../etc/passwd", "<script>alert(1)</script>", "a/b:c", "\x00\n", "é" * 9000)
+    log(explanation(5, features=names), run_id, store, figures=True)
+    run = mlflow.get_run(run_id)
+    status = tracking.status_of(run_id, store)
+    assert set(status["metrics"]["features"].values()) == set(names)
+    assert set(status["metrics"]["features"]) == set(run.data.metrics)
+    assert all(":" not in name and ".." not in name for name in run.data.metrics)
+    paths = [file.path for file in MlflowClient().list_artifacts(run_id, "mlflow_interpret")]
+    assert all(path.isascii() and path.count("/") == 1 for path in paths)
+    assert tracking.load(run_id, None, store).features == names
+
+
+def test_credentials_are_taken_out_of_addresses():
+    clean = tracking.without_credentials
+    assert clean("https://user:secret@host:80/path?token=secret") == "https://host:80/path"
+    assert clean("postgresql://user:secret@host/db") == "postgresql://host/db"
+    assert clean("sqlite:///a.db") == "sqlite:///a.db"
+
+
+def test_a_server_that_is_not_there_is_noticed_before_mlflow_retries(monkeypatch):
+    for name in tracking._PROXY_VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(ConnectionError, match="http://127.0.0.1:9") as error:
+        tracking.check_reachable("http://me:hunter2@127.0.0.1:9")
+    assert "hunter2" not in str(error.value)
+    tracking.check_reachable("sqlite:///anything.db")
+    tracking.check_reachable("databricks")
+
+
+def test_stored_json_is_strict_and_nothing_is_pickled(store, run_id, tmp_path):
+    record = explanation(3, global_values=np.array([np.nan, np.inf, 1.0]))
+    log(record, run_id, store)
+    folder = next((tmp_path / "artifacts").rglob("mlflow_interpret"))
+    assert {path.suffix for path in folder.iterdir()} == {".json", ".parquet"}
+    for path in folder.glob("*.json"):
+        json.loads(path.read_text(encoding="utf-8"), parse_constant=pytest.fail)
+    np.testing.assert_array_equal(
+        tracking.load(run_id, None, store).global_values, record.global_values
+    )

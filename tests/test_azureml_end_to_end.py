@@ -233,10 +233,9 @@ def wait_for(url: str, server: subprocess.Popen, log: Path) -> None:
 
 
 TRACKING = """
-import json, mlflow, mlflow_interpret
+import mlflow, mlflow_interpret
 from sklearn.datasets import load_breast_cancer
 from sklearn.ensemble import RandomForestClassifier
-from mlflow_interpret import tracking
 
 mlflow.sklearn.autolog(log_models=False)
 mlflow_interpret.autolog(comment="tracked")
@@ -244,15 +243,13 @@ mlflow.set_experiment("cancer")
 X, y = load_breast_cancer(return_X_y=True, as_frame=True)
 with mlflow.start_run() as run:
     RandomForestClassifier(10, max_depth=3).fit(X, y)
-assert mlflow_interpret.flush()
-explanation = mlflow_interpret.load_explanation(run.info.run_id)
-print("found", json.dumps({
-    "run_id": run.info.run_id,
-    "importances": explanation.get_feature_importance_dict(),
-    "status": tracking.status_of(run.info.run_id, mlflow.get_tracking_uri())["status"],
-    "metrics": len(mlflow.get_run(run.info.run_id).data.metrics),
-    "params": len(mlflow.get_run(run.info.run_id).data.params),
-}))
+print("run_id", run.info.run_id)
+"""  # ends at once: the upload and its status are waited for by the exit
+
+RELOAD = """
+import json, mlflow_interpret
+explanation = mlflow_interpret.load_explanation({run_id!r})
+print("found", json.dumps(explanation.get_feature_importance_dict()))
 """
 
 HANDED_IN = """
@@ -286,20 +283,24 @@ def test_an_azureml_tracking_uri_and_a_run_that_is_handed_in(mlflow_server, stor
     with AzureMLDouble(mlflow_server, blobs="memory") as double:
         laptop = double.laptop_environment(tmp_path / "home")
         output = run_python(TRACKING, laptop, tmp_path / "laptop")
-        found = json.loads(output.partition("found ")[2].splitlines()[0])
+        run_id = output.partition("run_id ")[2].split()[0]
         (asset,) = double.assets
-        assert asset["runid"] == found["run_id"]
+        assert asset["runid"] == run_id
         assert asset["properties"]["comment"] == "tracked"
-        assert found["status"] == "complete"
-        assert found["metrics"] <= 50
-        assert found["params"] > 10
-        names = uploaded_blocks(double, found["run_id"], "global_names")
-        values = uploaded_blocks(double, found["run_id"], "global_values")
-        assert dict(zip(names, values)) == found["importances"]
-        assert double.runs[found["run_id"]]["tags"]["mlflow_interpret.status"] == "complete"
+        run = mlflow.MlflowClient(mlflow_server).get_run(run_id)
+        assert run.data.tags["mlflow_interpret.status"] == "complete"
+        assert len(run.data.metrics) <= 50
+        assert len(run.data.params) > 10
+        later = double.read_artifact(run_id, "mlflow_interpret/status-2.json")
+        assert json.loads(later)["azureml"]["state"] == "uploaded"
+        again = run_python(RELOAD.format(run_id=run_id), laptop, tmp_path / "again")
+        found = json.loads(again.partition("found ")[2].splitlines()[0])
+        names = uploaded_blocks(double, run_id, "global_names")
+        values = uploaded_blocks(double, run_id, "global_values")
+        assert dict(zip(names, values, strict=True)) == found
         where = double.workspace_coordinates
         handed = HANDED_IN.format(
-            run_id=found["run_id"],
+            run_id=run_id,
             store=store,
             where=json.dumps(
                 {
@@ -317,8 +318,8 @@ def test_an_azureml_tracking_uri_and_a_run_that_is_handed_in(mlflow_server, stor
         assert len(double.assets) == 2
         assert double.unknown_requests == []
         kept = [
-            double.read_artifact(found["run_id"], path).decode(errors="replace")
-            for path in double.artifacts(found["run_id"])
+            double.read_artifact(run_id, path).decode(errors="replace")
+            for path in double.artifacts(run_id)
         ]
         assert_no_secret(double, output, second, *kept, folders=(tmp_path / "artifacts",))
 

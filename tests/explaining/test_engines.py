@@ -546,6 +546,16 @@ class Reorder(BaseEstimator):
         return self.transform(X)
 
 
+def test_the_seed_decides_which_coalitions_are_tried_where_there_are_too_many_for_all():
+    rows, y = rows_of(load_breast_cancer, 30, list(range(13)))
+    model = SVR().fit(rows, y)
+    found = []
+    for seed in (3, 3, 4):
+        np.random.seed(len(found))
+        found.append(explain(model, rows.head(1), rows, seed=seed).local_values)
+    assert found[0].tobytes() == found[1].tobytes() != found[2].tobytes()
+
+
 def test_a_binary_model_s_classes_mirror_each_other(cancer):
     rows, y = cancer
     for model in (LogisticRegression(), SVC(), AdaBoostClassifier(n_estimators=3)):

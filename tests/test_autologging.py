@@ -8,7 +8,6 @@ import os
 import random
 import subprocess
 import sys
-import threading
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -585,17 +584,6 @@ def test_our_bugs_show_in_mlflows_test_mode_and_never_otherwise(store, monkeypat
     monkeypatch.setenv("MLFLOW_AUTOLOGGING_TESTING", "false")
     tree().fit(X, y)
     assert "a bug" in caplog.text
-
-
-def test_threads_do_not_mix_up_warning_filters(store):
-    mlflow_interpret.autolog(silent=True)
-    filters = list(warnings.filters)
-    threads = [threading.Thread(target=tree().fit, args=(X, y)) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert warnings.filters == filters
 
 
 def test_random_forests_of_any_label_type(store):

@@ -57,7 +57,7 @@ import json, sys
 from azureml.core.run import Run
 from azureml.interpret import ExplanationClient
 found = ExplanationClient.from_run(Run.get_context()).download_model_explanation(comment={comment!r})
-print(json.dumps({{
+print("found", json.dumps({{
     "importances": found.get_feature_importance_dict(),
     "classes": list(found.classes),
     "features": list(found.features),
@@ -99,7 +99,7 @@ def test_a_jobs_explanation_is_read_back_by_the_plain_sdk(store, tmp_path, blobs
         answer = run_python(code, environment, tmp_path / "plain")
         assert double.unknown_requests == []
         assert_no_secret(double, output, folders=(tmp_path / "artifacts",))
-    found = json.loads(answer.splitlines()[0])
+    found = json.loads(answer.partition("found ")[2].splitlines()[0])
     (run,) = mlflow.search_runs(output_format="list", experiment_names=["test"])
     ours = mlflow_interpret.load_explanation(run.info.run_id)
     assert found["importances"] == ours.get_feature_importance_dict()

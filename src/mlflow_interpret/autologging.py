@@ -122,7 +122,7 @@ def _after_fit(options: Options, event: FitEvent) -> None:
 
 def _explain_and_log(options: Options, event: FitEvent) -> None:
     from mlflow_interpret import hooks, tracking
-    from mlflow_interpret.errors import CannotExplainError
+    from mlflow_interpret.errors import CannotExplainError, one_line
     from mlflow_interpret.explaining import explain
     from mlflow_interpret.records import TrainingContext
 
@@ -150,7 +150,7 @@ def _explain_and_log(options: Options, event: FitEvent) -> None:
         _log_skipped(options, event, context, tracking_uri, str(error))
     except Exception as error:
         _logger.debug("The engine failed", exc_info=True)
-        reason = f"{type(error).__name__}: {' '.join(str(error).split())[:400]}"
+        reason = f"{type(error).__name__}: {one_line(error)}"
         _log_skipped(options, event, context, tracking_uri, reason)
     else:
         _log(options, event, context, tracking_uri, explanation)

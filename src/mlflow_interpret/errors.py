@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 
+def one_line(error: BaseException | None, limit: int = 300) -> str:
+    """What an error says, on one line."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= limit else f"{text[: limit - 3]}..."
+
+
 class MlflowInterpretError(Exception):
     """Base class of all errors that this package raises."""
 

@@ -22,8 +22,10 @@ from mlflow_interpret.explaining.tables import (
     Coding,
     as_rows,
     feature_names,
+    is_numeric,
     n_columns,
     n_rows,
+    numbers,
     sample,
     table,
     take,
@@ -333,10 +335,9 @@ class TestCoding:
             assert cells_equal(got, wanted)
         assert decoded["number"].tolist() == [1.0, 2.0, 3.0, 4.0]
 
-    def test_numbers_need_no_code_and_anything_else_does(self):
-        assert Coding(pd.DataFrame({"a": [1], "b": [1.5], "c": [True]})).is_identity
-        for kind in ("strings", "floats with gaps", "categories", "times", "mixed", "complex"):
-            assert not Coding(pd.DataFrame({"a": COLUMNS[kind]})).is_identity, kind
+    def test_numbers_need_no_code(self):
+        rows = pd.DataFrame({"a": [3], "b": [1.5], "c": [True]})
+        assert Coding(rows).encode(rows).tolist() == [[3.0, 1.5, 1.0]]
 
     def test_codes_keep_the_order_of_values(self):
         rows = pd.DataFrame({"a": ["m", "s", "l", "s"]})
@@ -391,3 +392,17 @@ def test_polars_rows_come_back_as_polars():
     assert prepared.restore(coding.decode(coding.encode(prepared.frame))).equals(rows)
     assert take(rows, np.array([2, 0]))["a"].to_list() == [3, 1]
     assert feature_names(rows, None) == ("a", "b", "c")
+
+
+class TestNumericTables:
+    @pytest.mark.parametrize(
+        "kind", ["floats with gaps", "strings", "categories", "times", "complex"]
+    )
+    def test_a_table_is_numeric_if_all_cells_are_real_or_missing(self, kind):
+        rows = pd.DataFrame({"a": [1, 2, 3, 4], "b": COLUMNS[kind]})
+        assert is_numeric(rows[["a"]])
+        assert is_numeric(rows) is (kind == "floats with gaps")
+
+    def test_missing_numbers_of_any_kind_become_nan(self):
+        rows = pd.DataFrame({"a": [1.5, None], "b": pd.array([1, None], dtype="Int64")})
+        np.testing.assert_array_equal(numbers(rows), [[1.5, 1.0], [np.nan, np.nan]])

@@ -5,15 +5,23 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from mlflow_interpret.errors import CannotExplainError
+from mlflow_interpret.errors import CannotExplainError, one_line
 from mlflow_interpret.explaining.models import Output, Predictor, per_class
-from mlflow_interpret.explaining.tables import Coding, Indices, Table, sample
+from mlflow_interpret.explaining.pipelines import take_apart
+from mlflow_interpret.explaining.tables import (
+    Coding,
+    Indices,
+    Table,
+    is_numeric,
+    numbers,
+    sample,
+)
 from mlflow_interpret.records import FloatArray
 
 _logger = logging.getLogger(__name__)
@@ -26,7 +34,8 @@ _TREE_STEPS = 5_000_000_000
 
 BACKGROUND_ROWS = 1_000
 _SMALL_BACKGROUND = 30
-_LINEARBACKGROUND_ROWS = 100  # shap's linear explainer would sample as many of its own choice
+LINEAR_BACKGROUND = 100  # shap's linear explainer would sample as many of its own choice
+_ENGINEERED_CELLS = 20_000_000  # a vectorizer may make thousands of columns of one
 _TOLERANCE = 1e-3
 """Of the contributions' size: by so much their sum may miss the model's output."""
 _ROUNDING = 1e-6
@@ -73,23 +82,37 @@ def contributions(
     Raises:
         CannotExplainError: No engine can explain this model on these rows.
     """
-    coding = Coding(rows.frame, background.frame)
-    refusal = _no_fast_engine(predictor, coding)
-    if refusal is None:
-        result = _fast(predictor, rows, background, max_rows, seed)
-        if isinstance(result, Contributions):
-            return result
-        refusal = result
-    _logger.debug("No fast engine for %s: %s", predictor.name, refusal)
-    return _kernel(predictor, rows, background, coding, max_rows, seed, refusal)
+    explain = _pipeline if hasattr(predictor.model, "steps") else _fast
+    result = explain(predictor, rows, background, max_rows, seed)
+    if isinstance(result, Contributions):
+        return result
+    _logger.debug("No fast engine for %s: %s", predictor.name, result)
+    return _kernel(predictor, rows, background, max_rows, seed, result)
 
 
-def _no_fast_engine(predictor: Predictor, coding: Coding) -> str | None:
-    if hasattr(predictor.model, "steps"):
-        return "the model is a pipeline"
-    if not coding.is_identity:
-        return "the rows hold other things than numbers"
-    return None
+def _pipeline(
+    predictor: Predictor, rows: Table, background: Table, max_rows: int | None, seed: int
+) -> Contributions | str:
+    parts = take_apart(predictor, rows)
+    if isinstance(parts, str):
+        return parts
+    limit = max(KERNEL_ROWS, _ENGINEERED_CELLS // max(len(parts.lineage.names), 1))
+    chosen = sample(len(rows), limit if max_rows is None else max_rows, seed)
+    rows, background = (
+        rows.subset(chosen),
+        background.subset(sample(len(background), LINEAR_BACKGROUND, seed)),
+    )
+    try:
+        engineered = parts.engineer(rows), parts.engineer(background)
+    except Exception as error:
+        return f"the steps in front of {parts.last.name} failed: {one_line(error)}"
+    result = _fast(parts.last, *engineered, max_rows, seed)
+    if isinstance(result, str):
+        return result
+    local = parts.by_raw_column(result.local_values, rows.frame.shape[1])
+    return replace(
+        result, local_values=local, rows=chosen[result.rows], notes=(*parts.notes, *result.notes)
+    )
 
 
 def _fast(
@@ -99,11 +122,13 @@ def _fast(
     from interpret_community.shap.linear_explainer import LinearExplainer
     from interpret_community.shap.tree_explainer import TreeExplainer
 
-    chosen = sample(len(background), _LINEARBACKGROUND_ROWS, seed)
-    numbers = background.subset(chosen).frame.to_numpy(dtype=np.float64)
+    if not (is_numeric(rows.frame) and is_numeric(background.frame)):
+        return "the rows hold other things than numbers"
+    chosen = sample(len(background), LINEAR_BACKGROUND, seed)
+    init = numbers(background.subset(chosen).frame)
     try:
         with _steady_numpy(seed):
-            explainer = TabularExplainer(predictor.model, numbers)
+            explainer = TabularExplainer(predictor.model, init)
         if not isinstance(explainer.explainer, (TreeExplainer, LinearExplainer)):
             return f"TabularExplainer has no fast engine for {predictor.name}"
         linear = isinstance(explainer.explainer, LinearExplainer)
@@ -111,11 +136,11 @@ def _fast(
         picked = sample(len(rows), cap if max_rows is None else max_rows, seed)
         table = rows.subset(picked)
         with _steady_numpy(seed):
-            raw = explainer.explain_global(table.frame.to_numpy(dtype=np.float64))
+            raw = explainer.explain_global(numbers(table.frame))
         local, expected = _by_class(predictor, raw)
     except Exception as error:
         _logger.debug("TabularExplainer failed for %s", predictor.name, exc_info=True)
-        return f"TabularExplainer failed: {_one_line(error)}"
+        return f"TabularExplainer failed: {one_line(error)}"
     scale, difference = _scale(predictor, table, local, expected)
     if scale is None:
         return f"{raw.method} values add up to no output of the model (off by {difference:.3g})"
@@ -134,7 +159,6 @@ def _kernel(
     predictor: Predictor,
     rows: Table,
     background: Table,
-    coding: Coding,
     max_rows: int | None,
     seed: int,
     refusal: str,
@@ -145,6 +169,7 @@ def _kernel(
     picked = sample(len(rows), KERNEL_ROWS if max_rows is None else max_rows, seed)
     limit = BACKGROUND_ROWS if len(background) > 100 else _SMALL_BACKGROUND
     chosen = sample(len(background), limit, seed)
+    coding = Coding(rows.frame, background.frame)
     encoded = coding.encode(background.subset(chosen).frame)
     model = _BlackBox(predictor, output, coding, rows)
     with _steady_numpy(seed):
@@ -211,7 +236,7 @@ def _callable_output(predictor: Predictor, background: Table) -> tuple[str, Outp
         return scale, output
     if isinstance(failure, CannotExplainError):
         raise failure
-    reason = _one_line(failure) if failure else "it has no outputs"
+    reason = one_line(failure) if failure else "it has no outputs"
     raise CannotExplainError(f"{predictor.name} cannot predict its own training rows: {reason}")
 
 
@@ -268,11 +293,6 @@ def _tree_rows(model: Any) -> int:
     if not steps:
         return TREE_ROWS
     return int(np.clip(_TREE_STEPS // steps, KERNEL_ROWS, TREE_ROWS))
-
-
-def _one_line(error: BaseException | None) -> str:
-    text = " ".join(str(error).split()) or type(error).__name__
-    return text if len(text) <= 300 else f"{text[:297]}..."
 
 
 @contextmanager

@@ -121,7 +121,7 @@ def predictor(estimator: Any, classes: Any = None) -> Predictor:
     Raises:
         CannotExplainError: There is nothing in it that can be explained.
     """
-    model, path = _unwrap(estimator)
+    model, path = unwrap(estimator)
     if _is(is_regressor, model):
         _refuse_multioutput(model)
         return Predictor(model, "regression", None, None, path)
@@ -147,7 +147,8 @@ def _is(kind: Callable[[Any], bool], model: Any) -> bool:
         return False
 
 
-def _unwrap(estimator: Any) -> tuple[Any, str]:
+def unwrap(estimator: Any) -> tuple[Any, str]:
+    """The best estimator of a search, and the way to it; any other estimator is its own."""
     if not hasattr(estimator, "best_params_") and not hasattr(estimator, "cv_results_"):
         return estimator, ""
     name = type(estimator).__name__
@@ -155,7 +156,7 @@ def _unwrap(estimator: Any) -> tuple[Any, str]:
         raise CannotExplainError(
             f"{name} was fitted with refit=False and holds no best estimator; use refit=True"
         )
-    inner, rest = _unwrap(estimator.best_estimator_)
+    inner, rest = unwrap(estimator.best_estimator_)
     step = f"{name}.best_estimator_"
     return inner, f"{step}.{rest}" if rest else step
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -248,11 +249,6 @@ class Coding:
             for i in range(both.shape[1])
         ]
 
-    @property
-    def is_identity(self) -> bool:
-        """No column needs a code."""
-        return all(values is None for values in self._values)
-
     def encode(self, frame: pd.DataFrame) -> npt.NDArray[np.float64]:
         """``(n_rows, n_features)`` numbers."""
         columns = [
@@ -274,22 +270,36 @@ class Coding:
         return pd.DataFrame(columns).set_axis(self._names, axis=1)
 
 
-def _is_plain(column: pd.Series) -> bool:
+def is_numeric(frame: pd.DataFrame) -> bool:
+    """Whether all cells are real numbers, or missing in a column of numbers."""
+    return all(_is_real(frame.iloc[:, i]) for i in range(frame.shape[1]))
+
+
+def numbers(frame: pd.DataFrame) -> Numbers:
+    """The cells of a numeric frame, NaN where one is missing."""
+    cells: Numbers = frame.to_numpy(dtype=np.float64, na_value=np.nan)
+    return cells
+
+
+def _is_real(column: pd.Series) -> bool:
     numeric = pd.api.types.is_numeric_dtype(column.dtype)
-    complex_ = pd.api.types.is_complex_dtype(column.dtype)
-    return bool(numeric and not complex_ and not column.isna().any())
+    return bool(numeric and not pd.api.types.is_complex_dtype(column.dtype))
+
+
+def _is_plain(column: pd.Series) -> bool:
+    return _is_real(column) and not column.isna().any()
 
 
 def _distinct(column: pd.Series) -> pd.Series:
-    if column.dtype == object:
-        first = {_key(value): position for position, value in reversed(list(enumerate(column)))}
-        column = column.iloc[sorted(first.values())]
-    else:
-        column = column.drop_duplicates()
-    try:
-        return column.sort_values(na_position="last").reset_index(drop=True)
-    except TypeError:  # values of types that have no order among them
-        return column.reset_index(drop=True)
+    if column.dtype != object:
+        return column.drop_duplicates().sort_values(na_position="last").reset_index(drop=True)
+    # Not left to pandas: it may turn None into NaN where the other objects are all texts.
+    cells = list({_key(value): value for value in column}.values())
+    missing = [cell for cell in cells if pd.isna(cell)]
+    present = [cell for cell in cells if not pd.isna(cell)]
+    with suppress(TypeError):  # values of types that have no order among them
+        present.sort()
+    return pd.Series(present + missing, dtype=object)
 
 
 def _codes(column: pd.Series, values: pd.Series) -> npt.NDArray[np.float64]:

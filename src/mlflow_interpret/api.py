@@ -112,10 +112,11 @@ def log_explanation(
     active = mlflow.active_run()
     if run_id is None and active is not None:
         run_id = active.info.run_id
-    if run_id is not None:
-        return deliver(record, run_id, tracking_uri, options).run_id
-    with mlflow.start_run(tags={"mlflow.autologging": INTEGRATION}) as run:
-        return deliver(record, run.info.run_id, tracking_uri, options).run_id
+    with quiet():
+        if run_id is not None:
+            return deliver(record, run_id, tracking_uri, options).run_id
+        with mlflow.start_run(tags={"mlflow.autologging": INTEGRATION}) as run:
+            return deliver(record, run.info.run_id, tracking_uri, options).run_id
 
 
 def load_explanation(run_id: str, *, explanation_id: str | None = None) -> Any:

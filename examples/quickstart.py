@@ -29,4 +29,6 @@ for name, importance in list(explanation.get_feature_importance_dict().items())[
 
 print("\nSee the whole ranking:     mlflow-interpret show", run.info.run_id)
 print("Compare runs in a browser: mlflow ui --backend-store-uri", mlflow.get_tracking_uri())
-print("                           then open http://127.0.0.1:5000, experiment breast-cancer")
+address = f"http://127.0.0.1:5000/#/experiments/{run.info.experiment_id}"
+print("                           then open", f"{address}/runs?compareRunsMode=CHART")
+print("The run and its artifacts:", f"{address}/runs/{run.info.run_id}/artifacts")

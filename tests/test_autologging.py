@@ -134,6 +134,7 @@ def test_a_search_is_explained_once_by_its_best_estimator(store, n_jobs):
     assert status["model"] == {
         "fitted": "GridSearchCV",
         "explained": "GridSearchCV.best_estimator_",
+        "estimator": "DecisionTreeClassifier",
     }
 
 
@@ -228,11 +229,11 @@ def test_the_status_record_says_what_was_explained_and_how(store):
     assert status["comment"] == "first try"
     assert status["method"] == "shap_tree"
     assert status["random_state"] == 7
-    assert status["rows"] == {"source": "training sample", "available": 150, "explained": 50}
+    assert status["rows"] == {"source": "training rows", "available": 150, "explained": 50}
     assert status["output_scale"] == "probability"
     assert status["seconds"] >= 0
     assert status["versions"]["scikit-learn"]
-    assert "The explained rows are a sample of the training rows." in status["notes"]
+    assert any("are training rows" in note for note in status["notes"])
     assert set(status["metrics"]["features"].values()) == set(X.columns)
 
 
@@ -578,7 +579,7 @@ def test_our_bugs_show_in_mlflows_test_mode_and_never_otherwise(store, monkeypat
     assert tracking.status_of(mlflow.last_active_run().info.run_id, store)["reason"] == (
         "AssertionError: a bug"
     )
-    monkeypatch.setattr("mlflow_interpret.autologging._active_run", broken)
+    monkeypatch.setattr("mlflow_interpret.autologging.active_run", broken)
     with pytest.raises(AssertionError, match="a bug"):
         tree().fit(X, y)
     monkeypatch.setenv("MLFLOW_AUTOLOGGING_TESTING", "false")
@@ -593,3 +594,95 @@ def test_random_forests_of_any_label_type(store):
         run = mlflow.last_active_run()
         explanation = mlflow_interpret.load_explanation(run.info.run_id)
         assert explanation.classes == list(np.unique(labels))
+
+
+def test_rows_changed_in_place_are_not_explained_but_said(store):
+    mlflow_interpret.autolog()
+    rows = X.to_numpy().copy()
+    make_pipeline(StandardScaler(copy=False), LinearRegression()).fit(rows, y)
+    run = mlflow.last_active_run()
+    assert "copy=False" in tracking.status_of(run.info.run_id, store)["reason"]
+
+
+def test_a_users_class_and_mlflow_log_into_one_run(store):
+    class Own(LinearRegression):
+        def fit(self, X, y):
+            return super().fit(X, y)
+
+    mlflow_interpret.autolog()
+    mlflow.sklearn.autolog(log_models=False)
+    Own().fit(X, y)
+    (run,) = all_runs()
+    assert importances(run)
+    assert run.data.params["fit_intercept"] == "True"
+    Own().fit(X, y)
+    assert len(all_runs()) == 2
+
+
+def test_no_rows_of_data_leave_where_that_is_asked(store, tmp_path):
+    planted = X.assign(secret=np.arange(len(X)) + 987654.321)
+    mlflow_interpret.autolog(log_data=False)
+    RandomForestClassifier(3, random_state=0).fit(planted, y)
+    (run,) = all_runs()
+    assert artifacts(run.info.run_id) == {
+        "status.json",
+        "explanation.json",
+        "global_importances.json",
+        "per_class_importances.json",
+        "global_importances.png",
+    }
+    for path in (tmp_path / "artifacts").rglob("*.json"):
+        assert "9876" not in path.read_text(encoding="utf-8")
+    explanation = mlflow_interpret.load_explanation(run.info.run_id)
+    assert len(explanation.get_feature_importance_dict()) == 5
+
+
+def test_a_closed_standard_error_never_reaches_fit(store, monkeypatch):
+    import io
+
+    closed = io.StringIO()
+    closed.close()
+    monkeypatch.setattr(logging.getLogger(), "handlers", [])
+    mlflow_interpret.autolog()
+    for stream in (None, closed):
+        monkeypatch.setattr(sys, "stderr", stream)
+        assert tree().fit(X, y).tree_ is not None
+
+
+def test_an_unwritable_spool_is_named_beside_the_server(store, monkeypatch, caplog, tmp_path):
+    file = tmp_path / "file"
+    file.write_text("")
+    monkeypatch.setenv("MLFLOW_INTERPRET_SPOOL", str(file / "spool"))
+    mlflow.set_tracking_uri("http://127.0.0.1:9")
+    mlflow_interpret.autolog()
+    tree().fit(X, y)
+    mlflow.set_tracking_uri(store)
+    (warning,) = [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING]
+    assert "http://127.0.0.1:9" in warning
+    assert "MLFLOW_INTERPRET_SPOOL" in warning
+
+
+def test_the_scale_is_a_tag(store):
+    mlflow_interpret.autolog()
+    LogisticRegression(max_iter=1000).fit(X, y)
+    (run,) = all_runs()
+    assert run.data.tags["mlflow_interpret.scale"] == "decision function"
+
+
+def test_the_models_own_threads_that_fit_do_not_wait_for_ever(store, monkeypatch):
+    from mlflow_interpret import quiet
+
+    monkeypatch.setattr(quiet, "_PATIENCE", 0.2)
+
+    class Lazy(RegressorMixin, BaseEstimator):
+        def fit(self, X, y):
+            self.mean_ = float(np.mean(y))
+            return self
+
+        def predict(self, X):
+            with ThreadPoolExecutor(1) as pool:
+                pool.submit(LinearRegression().fit, [[0.0], [1.0]], [0, 1]).result()
+            return np.full(len(X), self.mean_)
+
+    mlflow_interpret.autolog(max_rows=1)
+    assert Lazy().fit(X[:5], y[:5]).mean_ == 0

@@ -23,7 +23,7 @@ def explanation(**more):
         "features": ("age", "bmi", "bad\nname " + "x" * 100, "zero"),
         "global_values": np.array([1.0, 4.0, 2.0, 0.0]),
         "details": {
-            "rows": {"explained": 20, "available": 442, "source": "training sample"},
+            "rows": {"explained": 20, "available": 442, "source": "training rows"},
             "output_scale": "prediction",
         },
     }
@@ -160,7 +160,7 @@ class TestFlush:
         assert len(metrics) == 2
         status = tracking.status_of(run.info.run_id, store)
         assert status["comment"] == "kept"
-        assert list(spool.entries()) == []
+        assert spool.folders() == []
         assert "Nothing is kept" in call("flush").output
 
     def test_a_run_is_made_where_there_was_none_and_is_closed(self, store):
@@ -176,7 +176,7 @@ class TestFlush:
         spool.keep(kept, self.entry(store))
         result = call("flush", "--list")
         assert result.output == f"{kept.id}  run (new)  {store}\n"
-        assert len(list(spool.entries())) == 1
+        assert len(spool.folders()) == 1
 
     def test_one_that_fails_stays_and_keeps_no_other(self, store):
         with socket.socket() as taken:
@@ -187,16 +187,16 @@ class TestFlush:
             spool.keep(works, self.entry(store))
             result = call("flush")
         assert result.exit_code == 1
-        assert f"{fails.id}  still kept: no MLflow server answers at {silent}" in result.output
+        assert f"{fails.id}  still kept: No MLflow server answers at {silent}" in result.output
         assert "works  logged to run " in result.output
         assert "1 of 2 could not be logged" in result.output
-        assert [path.name for path, _ in spool.entries()] == [fails.id]
+        assert [path.name for path in spool.folders()] == [fails.id]
 
     def test_another_store_can_be_named(self, store):
         spool.keep(explanation(), self.entry("http://127.0.0.1:9"))
         result = call("flush", "--tracking-uri", store)
         assert result.exit_code == 0, result.output
-        assert list(spool.entries()) == []
+        assert spool.folders() == []
 
 
 @pytest.mark.parametrize("arguments", [("-h",), ("--help",), ("show", "-h"), ("flush", "--help")])

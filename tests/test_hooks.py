@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import functools
+import gc
 import inspect
 import pickle
 import threading
+import weakref
 
 import joblib
 import mlflow
@@ -223,3 +226,67 @@ def test_global_autolog_stays_known_as_global(store):
     finally:
         hooks.uninstall()
         mlflow.autolog(disable=True, silent=True)
+
+
+class Plain(LinearRegression):
+    @functools.wraps(LinearRegression.fit)
+    def fit(self, X, y, sample_weight=None):
+        self.own_ = True
+        return super().fit(X, y, sample_weight)
+
+
+def test_a_fit_that_copies_the_attributes_of_its_parents_is_kept():
+    """functools.wraps copies whatever marks the parent's fit carries."""
+    hooks.install(lambda event: None)
+    try:
+
+        class Later(LinearRegression):
+            @functools.wraps(LinearRegression.fit)
+            def fit(self, X, y, sample_weight=None):
+                self.own_ = True
+                return super().fit(X, y, sample_weight)
+
+    finally:
+        hooks.uninstall()
+    assert Later().fit(X, y).own_
+    assert Plain().fit(X, y).own_
+
+
+def test_a_fit_of_stars_is_understood(events):
+    class Stars(LinearRegression):
+        def fit(self, *args, **kwargs):
+            return super().fit(*args, **kwargs)
+
+    Stars().fit(X, y)
+    Stars().fit(y=y, X=X)
+    Stars().fit(X, y=y)
+    assert all(event.X is X and event.y is y for event in events)
+    assert len(events) == 3
+
+
+def test_a_class_that_cannot_be_watched_comes_to_be_all_the_same(events):
+    class Frozen(type(BaseEstimator)):
+        def __setattr__(cls, name, value):
+            raise AttributeError("this class does not change")
+
+    class Fixed(BaseEstimator, metaclass=Frozen):
+        def fit(self, X, y):
+            return self
+
+    assert Fixed().fit(X, y)
+
+
+def test_rows_that_fit_scaled_in_place_are_told(events):
+    rows = X.to_numpy().copy()
+    make_pipeline(StandardScaler(copy=False), LinearRegression()).fit(rows, y)
+    make_pipeline(StandardScaler(), LinearRegression()).fit(rows, y)
+    assert [event.changed for event in events] == [True, False]
+
+
+def test_nothing_is_held_after_the_fit(events):
+    model = LinearRegression().fit(X.copy(), y)
+    watched = weakref.ref(model)
+    events.clear()
+    del model
+    gc.collect()
+    assert watched() is None

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from mlflow_interpret import spool
+from mlflow_interpret.errors import MlflowInterpretError
 from mlflow_interpret.records import Explanation
 
 
@@ -35,7 +36,7 @@ def folder(tmp_path, monkeypatch):
 
 
 def test_an_empty_spool_has_no_entries_and_makes_no_folder(folder):
-    assert list(spool.entries()) == []
+    assert spool.folders() == []
     assert not folder.exists()
 
 
@@ -43,8 +44,8 @@ def test_what_is_kept_comes_back(folder):
     kept = explanation()
     path = spool.keep(kept, entry())
     assert path.parent == folder == spool.directory()
-    ((found, back),) = spool.entries()
-    assert (found, back) == (path, entry())
+    (found,) = spool.folders()
+    assert (found, spool.entry_of(found)) == (path, entry())
     loaded = spool.load(found)
     assert loaded.id == kept.id
     assert loaded.features == kept.features
@@ -54,7 +55,7 @@ def test_what_is_kept_comes_back(folder):
 
 def test_an_entry_for_a_run_still_to_be_made(folder):
     spool.keep(explanation(), entry(run_id=None))
-    ((_, back),) = spool.entries()
+    back = spool.entry_of(*spool.folders())
     assert back.run_id is None
 
 
@@ -62,14 +63,14 @@ def test_the_oldest_comes_first():
     paths = [spool.keep(explanation(i), entry(str(i))) for i in range(4)]
     for age, path in enumerate([paths[2], paths[0], paths[3], paths[1]]):
         os.utime(path / "entry.json", (1000 + age, 1000 + age))
-    assert [found.run_id for _, found in spool.entries()] == ["2", "0", "3", "1"]
+    assert [spool.entry_of(path).run_id for path in spool.folders()] == ["2", "0", "3", "1"]
 
 
 def test_keeping_one_twice_keeps_one():
     kept = explanation()
     spool.keep(kept, entry("first"))
     spool.keep(kept, entry("second"))
-    ((_, back),) = spool.entries()
+    back = spool.entry_of(*spool.folders())
     assert back.run_id == "second"
 
 
@@ -77,7 +78,7 @@ def test_dropping_forgets_one_and_leaves_the_others():
     gone, stays = spool.keep(explanation(), entry()), spool.keep(explanation(), entry())
     spool.drop(gone)
     assert not gone.exists()
-    assert [path for path, _ in spool.entries()] == [stays]
+    assert spool.folders() == [stays]
 
 
 def test_a_folder_that_was_not_finished_is_not_read(folder, monkeypatch):
@@ -90,7 +91,7 @@ def test_a_folder_that_was_not_finished_is_not_read(folder, monkeypatch):
             spool.keep(explanation(), entry())
     (unfinished,) = folder.iterdir()
     (unfinished / "entry.json.new").write_text('{"tracking_')
-    assert list(spool.entries()) == []
+    assert spool.folders() == []
 
 
 def test_entries_are_plain_json_without_a_trace_of_the_writing():
@@ -103,3 +104,17 @@ def test_without_the_variable_it_is_the_user_s_data_folder(monkeypatch):
     monkeypatch.delenv(spool.VARIABLE)
     assert spool.directory().parts[-2:] == ("mlflow-interpret", "spool")
     assert Path.home() in spool.directory().parents or spool.directory().is_absolute()
+
+
+def test_an_entry_that_cannot_be_read_is_named():
+    path = spool.keep(explanation(), entry())
+    (path / "entry.json").write_text('{"unknown": 1}')
+    with pytest.raises(MlflowInterpretError, match="entry.json cannot be read"):
+        spool.entry_of(path)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such modes")
+def test_only_the_user_can_read_it():
+    path = spool.keep(explanation(), entry())
+    assert path.stat().st_mode & 0o077 == 0
+    assert spool.directory().stat().st_mode & 0o077 == 0

@@ -264,7 +264,7 @@ def test_tables_are_ranked_and_hold_every_feature(tmp_path):
     written = classification()
     storage.write(written, tmp_path)
     table = json.loads((tmp_path / storage.GLOBAL).read_text("utf-8"))
-    assert table["columns"] == ["feature", "importance", "rank"]
+    assert table["columns"] == ["feature", "importance", "rank", "standard_error"]
     assert [tuple(row[:2]) for row in table["data"]] == written.ranked()
     assert [row[2] for row in table["data"]] == [1, 2]
     table = json.loads((tmp_path / storage.PER_CLASS).read_text("utf-8"))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+import socket
 from pathlib import Path
 
 import mlflow
@@ -12,7 +14,11 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
 from mlflow_interpret import tracking
-from mlflow_interpret.errors import ExplanationNotFoundError, RunNotFoundError
+from mlflow_interpret.errors import (
+    ExplanationNotFoundError,
+    RunNotFoundError,
+    TrackingUnavailableError,
+)
 from mlflow_interpret.records import Explanation
 
 
@@ -156,13 +162,16 @@ def test_credentials_are_taken_out_of_addresses():
     clean = tracking.without_credentials
     assert clean("https://user:secret@host:80/path?token=secret") == "https://host:80/path"
     assert clean("postgresql://user:secret@host/db") == "postgresql://host/db"
-    assert clean("sqlite:///a.db") == "sqlite:///a.db"
+    assert clean("postgresql://user:pa/s#s@host/db") == "postgresql://host/db"
+    assert clean("mysql://user:[x@host/db?ssl=secret") == "mysql://host/db"
+    assert clean("sqlite:///a@b.db") == "sqlite:///a@b.db"
+    assert clean("databricks") == "databricks"
 
 
 def test_a_server_that_is_not_there_is_noticed_before_mlflow_retries(monkeypatch):
     for name in tracking._PROXY_VARIABLES:
         monkeypatch.delenv(name, raising=False)
-    with pytest.raises(ConnectionError, match="http://127.0.0.1:9") as error:
+    with pytest.raises(TrackingUnavailableError, match="http://127.0.0.1:9") as error:
         tracking.check_reachable("http://me:hunter2@127.0.0.1:9")
     assert "hunter2" not in str(error.value)
     tracking.check_reachable("sqlite:///anything.db")
@@ -179,3 +188,33 @@ def test_stored_json_is_strict_and_nothing_is_pickled(store, run_id, tmp_path):
     np.testing.assert_array_equal(
         tracking.load(run_id, None, store).global_values, record.global_values
     )
+
+
+def test_a_server_that_accepts_and_never_answers_is_noticed(monkeypatch):
+    monkeypatch.setattr(tracking, "_PROBE_SECONDS", 0.2)
+    for name in tracking._PROXY_VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    silent = socket.create_server(("127.0.0.1", 0))
+    with silent, pytest.raises(TrackingUnavailableError):
+        tracking.check_reachable(f"http://127.0.0.1:{silent.getsockname()[1]}")
+
+
+def test_a_database_that_cannot_be_written_is_noticed(tmp_path):
+    with pytest.raises(TrackingUnavailableError, match="cannot be written"):
+        tracking.check_reachable(f"sqlite:///{tmp_path / 'no such folder' / 'mlflow.db'}")
+    tracking.check_reachable(f"sqlite:///{tmp_path / 'mlflow.db'}")
+
+
+def test_the_limit_of_azure_ml_counts_the_users_metrics(store, run_id, monkeypatch):
+    with mlflow.start_run(run_id=run_id):
+        mlflow.log_metrics({f"mine {i}": i for i in range(45)})
+    monkeypatch.setattr(tracking, "MlflowClient", lambda uri: MlflowClient(store))
+    log(explanation(20), run_id, "azureml://somewhere")
+    assert len(mlflow.get_run(run_id).data.metrics) == 50
+
+
+def test_missing_artifacts_are_told_from_a_skipped_fit(store, run_id, tmp_path):
+    log(explanation(), run_id, store)
+    shutil.rmtree(tmp_path / "artifacts")
+    with pytest.raises(ExplanationNotFoundError, match="artifacts are missing"):
+        tracking.load(run_id, None, store)

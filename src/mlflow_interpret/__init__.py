@@ -13,6 +13,7 @@ if TYPE_CHECKING:
         MlflowInterpretError,
         OptionError,
         RunNotFoundError,
+        TrackingUnavailableError,
     )
 
     __version__: str
@@ -23,6 +24,7 @@ __all__ = [
     "MlflowInterpretError",
     "OptionError",
     "RunNotFoundError",
+    "TrackingUnavailableError",
     "__version__",
     "autolog",
     "explain",

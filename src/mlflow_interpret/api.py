@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from mlflow_interpret import hooks, interpret, tracking
-from mlflow_interpret.autologging import INTEGRATION, show_messages
+from mlflow_interpret.autologging import active_run, run_to_log, show_messages
 from mlflow_interpret.config import Options
 from mlflow_interpret.quiet import quiet
 from mlflow_interpret.records import TrainingContext
@@ -72,6 +72,7 @@ def log_explanation(
     comment: str | None = None,
     top_k: int = 20,
     log_figures: bool = True,
+    log_data: bool = True,
     azureml: Any = "auto",
     upload_timeout: float = 60.0,
 ) -> str:
@@ -84,6 +85,7 @@ def log_explanation(
         comment: Stands in the status record and beside the explanation in Azure ML studio.
         top_k: So many features become metrics, from 1 to 30.
         log_figures: Log the bar chart.
+        log_data: As for `autolog`.
         azureml: As for `autolog`.
         upload_timeout: As for `autolog`.
 
@@ -95,28 +97,21 @@ def log_explanation(
         CannotExplainError: ``explanation`` is no global explanation.
         RunNotFoundError: There is no such run.
     """
-    import mlflow
-
     from mlflow_interpret.delivery import deliver
 
     options = Options(
         comment=comment,
         top_k=top_k,
         log_figures=log_figures,
+        log_data=log_data,
         azureml=azureml,
         upload_timeout=upload_timeout,
     )
     show_messages()
     record = interpret.from_interpret(explanation, true_ys)
     tracking_uri = tracking.current_tracking_uri()
-    active = mlflow.active_run()
-    if run_id is None and active is not None:
-        run_id = active.info.run_id
-    with quiet():
-        if run_id is not None:
-            return deliver(record, run_id, tracking_uri, options).run_id
-        with mlflow.start_run(tags={"mlflow.autologging": INTEGRATION}) as run:
-            return deliver(record, run.info.run_id, tracking_uri, options).run_id
+    with quiet(), run_to_log(run_id or active_run()[0]) as chosen:
+        return deliver(record, chosen, tracking_uri, options).run_id
 
 
 def load_explanation(run_id: str, *, explanation_id: str | None = None) -> Any:

@@ -6,14 +6,14 @@ import logging
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from importlib import metadata
 from typing import Any
 
 from mlflow_interpret.config import Options
 from mlflow_interpret.hooks import FitEvent
-from mlflow_interpret.quiet import own_chance, quiet
+from mlflow_interpret.quiet import BusyError, own_chance, quiet
 
 _logger = logging.getLogger("mlflow_interpret")
 
@@ -33,6 +33,7 @@ def autolog(
     azureml: Any = "auto",
     upload_timeout: float = 60.0,
     log_figures: bool = True,
+    log_data: bool = True,
     disable: bool = False,
     exclusive: bool = False,
     silent: bool = False,
@@ -63,6 +64,8 @@ def autolog(
             ``azureml://`` one; an ``azureml.core.Run`` uploads to that run; False never uploads.
         upload_timeout: Seconds that an upload may take; it runs beside the training.
         log_figures: Log the bar chart.
+        log_data: Log what belongs to single rows: the explained rows, their predictions, labels and
+            contributions. False keeps all of it out of MLflow, Azure ML and the spool.
         disable: Undo `autolog`.
         exclusive: Leave runs alone that the user started.
         silent: Print nothing: neither the line that says what was logged, nor warnings.
@@ -85,6 +88,7 @@ def autolog(
         azureml=azureml,
         upload_timeout=upload_timeout,
         log_figures=log_figures,
+        log_data=log_data,
         disable=disable,
         exclusive=exclusive,
         silent=silent,
@@ -108,16 +112,16 @@ def autolog(
 
 def _after_fit(options: Options, event: FitEvent) -> None:
     """Explain and log; only MLflow's test mode lets an error of ours out."""
-    with quiet():
-        try:
+    try:
+        with quiet():
             _explain_and_log(options, event)
-        except KeyboardInterrupt:
-            _warn(options, "Explaining was interrupted; the model is fitted, its run complete.")
-        except Exception as error:
-            if _is_testing():
-                raise
-            _warn(options, f"The fit of {_name(event)} was not explained: {error}")
-            _logger.debug("Explaining failed", exc_info=True)
+    except KeyboardInterrupt:
+        _warn(options, "Explaining was interrupted; the model is fitted, its run complete.")
+    except Exception as error:
+        if _is_testing() and not isinstance(error, BusyError):
+            raise
+        _warn(options, f"The fit of {_name(event)} was not explained: {error}")
+        _logger.debug("Explaining failed", exc_info=True)
 
 
 def _explain_and_log(options: Options, event: FitEvent) -> None:
@@ -126,7 +130,7 @@ def _explain_and_log(options: Options, event: FitEvent) -> None:
     from mlflow_interpret.explaining import explain
     from mlflow_interpret.records import TrainingContext
 
-    run_id, user_made = _active_run()
+    run_id, user_made = active_run(event.started)
     if options.exclusive and user_made:
         return
     context = TrainingContext(
@@ -142,6 +146,7 @@ def _explain_and_log(options: Options, event: FitEvent) -> None:
     )
     tracking_uri = tracking.current_tracking_uri()
     try:
+        _refuse_changed_rows(options, event)
         with hooks.unrecorded():
             explanation = explain(context, options.max_rows, options.random_state)
     except KeyboardInterrupt:
@@ -156,6 +161,17 @@ def _explain_and_log(options: Options, event: FitEvent) -> None:
         _log(options, event, context, tracking_uri, explanation)
 
 
+def _refuse_changed_rows(options: Options, event: FitEvent) -> None:
+    from mlflow_interpret.errors import CannotExplainError
+
+    given = options.evaluation_examples is not None and options.initialization_examples is not None
+    if event.changed and not given:
+        raise CannotExplainError(
+            "fit changed its training rows in place, as a step with copy=False does; give "
+            "evaluation_examples and initialization_examples, or let the step copy"
+        )
+
+
 def _log(
     options: Options, event: FitEvent, context: Any, tracking_uri: str, explanation: Any
 ) -> None:
@@ -165,7 +181,7 @@ def _log(
     run_id = context.run_id
     try:
         tracking.check_reachable(tracking_uri)
-        with _run(run_id, options) as run_id:
+        with run_to_log(run_id, options.extra_tags) as run_id:
             logged = deliver(explanation, run_id, tracking_uri, options)
     except (Exception, KeyboardInterrupt) as error:
         _logger.debug("Logging failed", exc_info=True)
@@ -184,6 +200,7 @@ def _keep(
     error: BaseException,
 ) -> None:
     from mlflow_interpret import spool, tracking
+    from mlflow_interpret.errors import one_line
 
     entry = spool.Entry(
         tracking.without_credentials(tracking_uri),
@@ -192,12 +209,22 @@ def _keep(
         options.top_k,
         options.log_figures,
     )
-    folder = spool.keep(explanation, entry)
+    where = f"run {run_id}" if run_id else "a new run"
+    failure = f"The explanation of {_name(event)} could not be logged to {where}: {one_line(error)}"
+    if not options.log_data:
+        explanation = explanation.without_rows()
+    try:
+        folder = spool.keep(explanation, entry)
+    except OSError as unwritable:
+        _warn(
+            options,
+            f"{failure} Nor could it be kept on this machine: {one_line(unwritable)}. Name a "
+            f"folder that can be written in the environment variable {spool.VARIABLE}.",
+        )
+        return
     _warn(
         options,
-        f"The explanation of {_name(event)} could not be logged to run {run_id}: "
-        f"{error or type(error).__name__}. "
-        f"It is kept in {folder}; log it later with: mlflow-interpret flush",
+        f"{failure} It is kept in {folder}; log it later with: mlflow-interpret flush",
     )
 
 
@@ -209,15 +236,20 @@ def _log_skipped(
     _warn(options, f"The fit of {_name(event)} was not explained: {reason}")
     try:
         tracking.check_reachable(tracking_uri)
-        with _run(context.run_id, options) as run_id:
+        with run_to_log(context.run_id, options.extra_tags) as run_id:
             details = {"model": {"fitted": _name(event)}, "comment": options.comment}
             tracking.log_skipped(run_id, tracking_uri, reason, details)
     except Exception:
         _logger.debug("The reason could not be logged", exc_info=True)
 
 
-def _active_run() -> tuple[str | None, bool]:
-    """The run that a fit belongs to, and whether the user rather than an autologger made it."""
+def active_run(since: float | None = None) -> tuple[str | None, bool]:
+    """The run that a fit belongs to, and whether the user rather than an autologger made it.
+
+    Args:
+        since: When the fit began. A run that MLflow made and closed since then, as for an inner fit
+            of a class that it does not know, is the fit's.
+    """
     import mlflow
 
     run = mlflow.active_run()
@@ -225,18 +257,40 @@ def _active_run() -> tuple[str | None, bool]:
         return run.info.run_id, "mlflow.autologging" not in run.data.tags
     # A job's launcher names the run; mlflow.start_run() would take the variable away and end the
     # run when it leaves, so the run is used without entering it.
-    return os.environ.get("MLFLOW_RUN_ID") or None, True
+    named = os.environ.get("MLFLOW_RUN_ID")
+    if named:
+        return named, True
+    last = _last_run() if since is not None else None
+    if last is not None and since is not None and last.info.start_time >= since * 1000 - 1:
+        return last.info.run_id, False
+    return None, True
+
+
+def _last_run() -> Any:
+    import mlflow
+
+    from mlflow_interpret import tracking
+
+    if "mlflow.sklearn" not in sys.modules:
+        return None
+    try:
+        tracking.check_reachable(tracking.current_tracking_uri())
+        run = mlflow.last_active_run()
+    except Exception:  # it was deleted, or is in a store that is no longer the current one
+        return None
+    made_for = None if run is None else run.data.tags.get("mlflow.autologging")
+    return run if made_for not in {None, INTEGRATION} else None
 
 
 @contextmanager
-def _run(run_id: str | None, options: Options) -> Iterator[str]:
+def run_to_log(run_id: str | None, extra_tags: Mapping[str, str] | None = None) -> Iterator[str]:
     """The run to log to; a new one, closed at the end, where there is none."""
     import mlflow
 
     if run_id is not None:
         yield run_id
         return
-    tags = {**(options.extra_tags or {}), "mlflow.autologging": INTEGRATION}
+    tags = {**(extra_tags or {}), "mlflow.autologging": INTEGRATION}
     with own_chance():
         run = mlflow.start_run(tags=tags)
     try:
@@ -247,9 +301,12 @@ def _run(run_id: str | None, options: Options) -> Iterator[str]:
 
 def _summary(event: FitEvent, explanation: Any, logged: Any) -> str:
     details = explanation.details
+    rows, last = details["rows"], details["model"]["estimator"]
+    name = _name(event) if _name(event) == last else f"{_name(event)} with {last}"
     top = ", ".join(f"{_short(name)} {value:.3g}" for name, value in explanation.ranked()[:3])
     return (
-        f"Explained {_name(event)} ({explanation.method}, {details['rows']['explained']} rows, "
+        f"Explained {name} ({explanation.method}, {details['output_scale']}, "
+        f"{rows['explained']:,} of {rows['available']:,} {rows['source'].replace('_', ' ')}, "
         f"{details['seconds']:.1f} s): {top}. Run {logged.run_id}, artifacts in {logged.folder}/"
     )
 
@@ -294,7 +351,9 @@ class _MessageHandler(logging.Handler):
     """Writes our messages to standard error unless the user has set up logging."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        if not logging.getLogger().handlers:
+        if logging.getLogger().handlers:
+            return
+        with suppress(Exception):  # no standard error, or a closed one: fit must not hear of it
             sys.stderr.write(f"{self.format(record)}\n")
 
 

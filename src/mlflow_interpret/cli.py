@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import math
 import os
+import sys
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import click
@@ -12,18 +15,21 @@ _NAME_WIDTH = 60
 _BAR_WIDTH = 30
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+_HELP = """Explanations of MLflow runs, from the terminal.
+
+The tracking store is MLflow's: the one that MLFLOW_TRACKING_URI names, or --tracking-uri.
+
+\b
+Examples:
+  mlflow-interpret show 3f2a9c...   the features that drive a run's model, ranked
+  mlflow-interpret flush            log what was kept while no server answered
+"""
+
+
+@click.group(help=_HELP, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="mlflow-interpret")
 def main() -> None:
-    r"""Explanations of MLflow runs, from the terminal.
-
-    The tracking store is MLflow's: the one that MLFLOW_TRACKING_URI names, or --tracking-uri.
-
-    \b
-    Examples:
-      mlflow-interpret show 3f2a9c...     the features that drive a run's model, ranked
-      mlflow-interpret flush              log what was kept while no server answered
-    """
+    """Explanations of MLflow runs, from the terminal."""
 
 
 _tracking_uri = click.option(
@@ -59,11 +65,12 @@ def show(run_id: str, top: int, label: str | None, tracking_uri: str | None) -> 
         raise click.ClickException(str(error)) from error
     click.echo(_headline(explanation, run_id))
     shown = ranked[:top]
+    block = "█" if (sys.stdout.encoding or "").lower().startswith("utf") else "#"
     widest = max(len(_shorten(name)) for name, _ in shown)
     finite = [value for _, value in shown if math.isfinite(value)]
     largest = max(finite, default=0.0) or 1.0
     for position, (name, value) in enumerate(shown, start=1):
-        bar = "█" * round(_BAR_WIDTH * value / largest) if math.isfinite(value) else ""
+        bar = block * round(_BAR_WIDTH * value / largest) if math.isfinite(value) else ""
         click.echo(f"{position:>4}  {_shorten(name):<{widest}}  {value:>10.4g}  {bar}")
     if len(ranked) > top:
         click.echo(f"      ... and {len(ranked) - top} more; --top {len(ranked)} shows all")
@@ -71,65 +78,60 @@ def show(run_id: str, top: int, label: str | None, tracking_uri: str | None) -> 
 
 @main.command()
 @_tracking_uri
+@click.option("--experiment", metavar="NAME", help="Where runs are made for fits without a run.")
 @click.option("--list", "only_list", is_flag=True, help="Only say what is kept.")
-def flush(tracking_uri: str | None, only_list: bool) -> None:
+def flush(tracking_uri: str | None, experiment: str | None, only_list: bool) -> None:
     """Log the explanations that were kept on this machine while their server did not answer.
 
     Each goes to the run it was meant for, in the store it was meant for or in that of
-    --tracking-uri, and is then forgotten. What still fails stays.
+    --tracking-uri, from there to Azure ML where the run is Azure ML's, and is then forgotten. What
+    still fails stays.
     """
-    from mlflow_interpret import spool
+    from mlflow_interpret import spool, tracking
 
-    kept = list(spool.entries())
+    kept = spool.folders()
     if not kept:
         click.echo(f"Nothing is kept in {spool.directory()}.")
         return
+    current = tracking.current_tracking_uri()
     failures = 0
-    for folder, entry in kept:
-        if only_list:
-            click.echo(f"{folder.name}  run {entry.run_id or '(new)'}  {entry.tracking_uri}")
-            continue
+    for folder in kept:
         try:
-            run_id = _log_kept(folder, entry, tracking_uri)
-        except Exception as error:
+            entry = spool.entry_of(folder)
+            same = tracking.without_credentials(current) == entry.tracking_uri
+            # MLflow's own setting may hold the password, which the entry does not.
+            uri = tracking_uri or (current if same else entry.tracking_uri)
+            if only_list:
+                click.echo(f"{folder.name}  run {entry.run_id or '(new)'}  {entry.tracking_uri}")
+            else:
+                click.echo(f"{folder.name}  logged to run {_log_kept(folder, uri, experiment)}")
+        except Exception as error:  # one that fails must not keep the others
             failures += 1
             click.echo(f"{folder.name}  still kept: {error}", err=True)
-        else:
-            click.echo(f"{folder.name}  logged to run {run_id}")
     if failures:
         raise click.ClickException(f"{failures} of {len(kept)} could not be logged.")
 
 
-def _log_kept(folder: Any, entry: Any, tracking_uri: str | None) -> str:
+def _log_kept(folder: Path, uri: str, experiment: str | None) -> str:
     import mlflow
 
-    from mlflow_interpret import spool, tracking
+    from mlflow_interpret import api, delivery, spool, tracking
+    from mlflow_interpret.config import Options
 
-    uri = tracking_uri or _with_credentials(entry.tracking_uri)
     tracking.check_reachable(uri)
     mlflow.set_tracking_uri(uri)
-    run_id = entry.run_id
-    if run_id is None:
+    entry = spool.entry_of(folder)
+    if entry.run_id is None:
+        if experiment is not None:
+            mlflow.set_experiment(experiment)
         with mlflow.start_run(tags={"mlflow.autologging": "mlflow_interpret"}) as run:
-            run_id = run.info.run_id
-    tracking.log(
-        spool.load(folder),
-        run_id,
-        uri,
-        top_k=entry.top_k,
-        figures=entry.figures,
-        comment=entry.comment,
-    )
+            entry = replace(entry, run_id=run.info.run_id)
+        spool.update(folder, entry)  # another try goes to the same run
+    options = Options(comment=entry.comment, top_k=entry.top_k, log_figures=entry.figures)
+    delivery.deliver(spool.load(folder), str(entry.run_id), uri, options)
     spool.drop(folder)
-    return str(run_id)
-
-
-def _with_credentials(uri: str) -> str:
-    """MLflow's own setting where it names the same store: it may hold a password."""
-    from mlflow_interpret import tracking
-
-    current = tracking.current_tracking_uri()
-    return current if tracking.without_credentials(current) == uri else uri
+    api.flush()
+    return str(entry.run_id)
 
 
 def _use(tracking_uri: str | None) -> str:

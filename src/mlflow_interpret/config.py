@@ -36,6 +36,7 @@ class Options:
     azureml: Any = "auto"
     upload_timeout: float = 60.0
     log_figures: bool = True
+    log_data: bool = True
     disable: bool = False
     exclusive: bool = False
     silent: bool = False
@@ -44,6 +45,7 @@ class Options:
 
     def __post_init__(self) -> None:
         _check_rows("evaluation_examples", _rows_of(self.evaluation_examples))
+        _check_pair(self.evaluation_examples)
         _check_rows("initialization_examples", self.initialization_examples)
         _check_names("features", self.features)
         _check_labels("classes", self.classes)
@@ -55,6 +57,7 @@ class Options:
         _check_seconds("upload_timeout", self.upload_timeout)
         for name in (
             "log_figures",
+            "log_data",
             "disable",
             "exclusive",
             "silent",
@@ -104,6 +107,23 @@ def _check_rows(name: str, rows: Any) -> None:
         raise _error_with(name, allowed, f"{type(rows).__name__} of shape {shape}")
     if shape[0] == 0 or shape[1] == 0:
         raise _error(name, f"{allowed}, with at least one row and one column", tuple(shape))
+
+
+def _check_pair(examples: Any) -> None:
+    if not _is_pair(examples) or examples[1] is None:
+        return
+    rows, labels = examples[0].shape[0], _length(examples[1])
+    if labels != rows:
+        raise _error(
+            "evaluation_examples",
+            "a pair (rows, labels) with a label for each row",
+            f"{rows} rows and {labels} labels",
+        )
+
+
+def _length(labels: Any) -> int:
+    shape = getattr(labels, "shape", None)
+    return int(shape[0]) if shape else len(labels)
 
 
 def _check_names(name: str, names: Any) -> None:

@@ -24,6 +24,8 @@ def deliver(
 
     A failed upload is one warning and the status ``failed``; it raises nothing.
     """
+    if not options.log_data:
+        explanation = explanation.without_rows()
     upload = targets.wanted(options.azureml, tracking_uri)
     logged = tracking.log(
         explanation,
@@ -46,7 +48,7 @@ def _start_upload(explanation: Explanation, logged: tracking.Logged, options: Op
     finish = partial(_finish, logged, options.silent)
     try:
         target = targets.resolve(options.azureml, logged.tracking_uri, logged.run_id)
-    except Exception as error:
+    except (Exception, KeyboardInterrupt) as error:
         _logger.debug("No Azure ML run was found", exc_info=True)
         finish(uploads.Result(False, redact(str(error)), 0.0))
         return

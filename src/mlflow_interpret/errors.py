@@ -25,5 +25,9 @@ class RunNotFoundError(MlflowInterpretError, LookupError):
     """The MLflow run does not exist in the tracking store that was asked."""
 
 
+class TrackingUnavailableError(MlflowInterpretError, ConnectionError):
+    """The MLflow server does not answer, or its database cannot be written."""
+
+
 class ExplanationNotFoundError(MlflowInterpretError, LookupError):
     """The MLflow run exists and holds no explanation, or not the one that was asked for."""

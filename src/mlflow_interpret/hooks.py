@@ -13,6 +13,8 @@ import inspect
 import logging
 import sys
 import threading
+import time
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,7 +22,12 @@ from typing import Any
 
 _logger = logging.getLogger(__name__)
 
-_MARK = "_mlflow_interpret_original"
+# Our wrapper of each class and what stood there before. Not an attribute of the wrapper: others
+# copy attributes, as functools.wraps does.
+_wrapped: weakref.WeakKeyDictionary[type, tuple[Callable[..., Any], Callable[..., Any]]] = (
+    weakref.WeakKeyDictionary()
+)
+_BEFORE = "_mlflow_interpret_before"
 _DEPTH = threading.local()
 _LOCK = threading.RLock()
 
@@ -33,11 +40,15 @@ class FitEvent:
         model: The fitted estimator.
         X: The training rows as passed.
         y: The labels as passed, or None.
+        changed: ``fit`` changed the rows in place.
+        started: When ``fit`` was called, in seconds since 1970.
     """
 
     model: Any
     X: Any
     y: Any
+    changed: bool = False
+    started: float = 0.0
 
 
 Observer = Callable[[FitEvent], None]
@@ -87,13 +98,23 @@ def _subclasses(cls: type) -> set[type]:
 
 def _wrap(cls: type) -> None:
     fit = cls.__dict__.get("fit")
-    if inspect.isfunction(fit) and not hasattr(fit, _MARK):
-        setattr(cls, "fit", _observed(fit))  # noqa: B010 - mypy forbids the plain assignment
+    known = _wrapped.get(cls)
+    if not inspect.isfunction(fit) or (known is not None and known[0] is fit):
+        return
+    if inspect.iscoroutinefunction(fit) or inspect.isgeneratorfunction(fit):
+        return  # its call does not fit yet
+    wrapper = _observed(fit)
+    try:
+        setattr(cls, "fit", wrapper)  # noqa: B010 - mypy forbids the plain assignment
+    except Exception:  # a metaclass may forbid it; the class must come to be all the same
+        _logger.debug("%s cannot be watched", cls, exc_info=True)
+        return
+    _wrapped[cls] = (wrapper, fit)
 
 
 def _unwrap(cls: type) -> None:
-    original = getattr(cls.__dict__.get("fit"), _MARK, None)
-    if original is not None:
+    wrapper, original = _wrapped.pop(cls, (None, None))
+    if wrapper is not None and cls.__dict__.get("fit") is wrapper:
         setattr(cls, "fit", original)  # noqa: B010
 
 
@@ -102,11 +123,12 @@ def _observed(original: Callable[..., Any]) -> Callable[..., Any]:
     # is pickled by value, as classes of __main__ are, carries its methods along.
     @functools.wraps(original)
     def fit(self: Any, *args: Any, **kwargs: Any) -> Any:
-        from mlflow_interpret.hooks import observe
-
+        try:
+            from mlflow_interpret.hooks import observe
+        except ImportError:  # unpickled where this package is not installed
+            return original(self, *args, **kwargs)
         return observe(original, self, args, kwargs)
 
-    setattr(fit, _MARK, original)
     return fit
 
 
@@ -118,27 +140,53 @@ def observe(
     watched = depth == 0 and _observer is not None and not _called_by_library()
     _DEPTH.value = depth + 1
     try:
+        call = _Call(original, model, args, kwargs) if watched and _is_predictor(model) else None
         result = original(model, *args, **kwargs)
-        if watched:
-            _notify(original, model, args, kwargs)
+        if call is not None:
+            _notify(call)
     finally:
         _DEPTH.value = depth
     return result
 
 
-def _notify(
-    original: Callable[..., Any], model: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> None:
+class _Call:
+    """The user's call of ``fit``, before and after."""
+
+    def __init__(
+        self,
+        original: Callable[..., Any],
+        model: Any,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> None:
+        self.started = time.time()
+        self.model = model
+        self.X, self.y = None, None
+        try:
+            self.X, self.y = _training_data(original, args, kwargs)
+        except Exception:  # a call that does not fit the signature raises in fit itself
+            _logger.debug("The arguments of fit were not understood", exc_info=True)
+        self._print = _fingerprint(self.X)
+
+    def event(self) -> FitEvent:
+        changed = self._print != _fingerprint(self.X)
+        return FitEvent(self.model, self.X, self.y, changed, self.started)
+
+
+def _notify(call: _Call) -> None:
     observer = _observer
-    if observer is None or not _is_predictor(model):
-        return
+    if observer is not None and call.X is not None:
+        observer(call.event())
+
+
+def _fingerprint(X: Any) -> bytes | None:
+    """Some rows' cells: enough to see that a step with ``copy=False`` scaled them in place."""
     try:
-        X, y = _training_data(original, model, args, kwargs)
-        event = FitEvent(model, X, y)
-    except Exception:
-        _logger.debug("The arguments of fit were not understood", exc_info=True)
-        return
-    observer(event)
+        some = [0, X.shape[0] // 2, X.shape[0] - 1]
+        rows = X.iloc[some].to_numpy() if hasattr(X, "iloc") else X[some]
+        return bytes(rows.tobytes()) if rows.dtype != object else repr(rows.tolist()).encode()
+    except Exception:  # lists and sparse matrices, which no step changes in place
+        return None
 
 
 def _is_predictor(model: Any) -> bool:
@@ -151,14 +199,18 @@ def _is_predictor(model: Any) -> bool:
 
 
 def _training_data(
-    original: Callable[..., Any], model: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+    original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> tuple[Any, Any]:
-    bound = inspect.signature(original).bind(model, *args, **kwargs)
-    bound.apply_defaults()
-    arguments = list(bound.arguments.items())[1:]
-    named = dict(arguments)
-    X = named["X"] if "X" in named else arguments[0][1]
+    """X and y of a call, as the signature names them, or by position where it has ``*args``."""
+    kinds = {inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD}
+    parameters = list(inspect.signature(original).parameters.values())[1:]
+    names = [parameter.name for parameter in parameters if parameter.kind in kinds]
+    named = {**dict(zip(names, args, strict=False)), **kwargs}
+    ordered = [named[name] for name in names if name in named] + list(args[len(names) :])
+    X = named["X"] if "X" in named else ordered[0]
     y = next((named[name] for name in ("y", "Y") if name in named), None)
+    if y is None and len(ordered) > 1 and not {"y", "Y"} & set(names):
+        y = ordered[1]
     return X, y
 
 
@@ -255,14 +307,14 @@ def _watch_new_classes() -> None:
         _wrap(cls)
 
     functools.update_wrapper(__init_subclass__, inherited)
-    setattr(__init_subclass__, _MARK, before)
+    setattr(__init_subclass__, _BEFORE, before)
     setattr(BaseEstimator, "__init_subclass__", classmethod(__init_subclass__))  # noqa: B010
 
 
 def _forget_new_classes() -> None:
     from sklearn.base import BaseEstimator
 
-    before = getattr(BaseEstimator.__dict__["__init_subclass__"].__func__, _MARK)
+    before = getattr(BaseEstimator.__dict__["__init_subclass__"].__func__, _BEFORE)
     if before is None:
         delattr(BaseEstimator, "__init_subclass__")
     else:

@@ -16,7 +16,7 @@ PREFIX = "importance"
 # MLflow allows word characters, dashes, dots, spaces, colons and slashes; a colon fails on
 # Windows and a slash would open a group of its own in the MLflow UI.
 _FORBIDDEN = re.compile(r"[^\w.\- ]|\.{2,}")
-_MAX_LENGTH = 200  # MLflow: 250, with the group's name
+_MAX_BYTES = 200  # MLflow: 250 characters with the group; file names: 255 bytes
 
 
 @dataclass(frozen=True)
@@ -60,9 +60,10 @@ def metrics_of(explanation: Explanation, top_k: int, number: int = 1, taken: int
 def metric_name(feature: str) -> str:
     """A name that MLflow's stores accept, on every system."""
     name = _FORBIDDEN.sub("_", feature).strip()
-    if len(name) > _MAX_LENGTH:
+    raw = name.encode("utf-8", "replace")
+    if len(raw) > _MAX_BYTES:
         digest = hashlib.sha256(feature.encode("utf-8", "surrogatepass")).hexdigest()[:8]
-        name = f"{name[:_MAX_LENGTH].rstrip()}_{digest}"
+        name = f"{raw[:_MAX_BYTES].decode('utf-8', 'ignore').rstrip()}_{digest}"
     if not name.strip(". "):
         name = f"_{name.strip()}_"
     return name

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -85,6 +85,30 @@ class Explanation:
     is_engineered: bool = False
     id: str = field(default_factory=lambda: str(uuid.uuid4()))
     details: Mapping[str, Any] = field(default_factory=dict)
+
+    def standard_errors(self) -> FloatArray | None:
+        """``(F,)`` standard errors of the global values as means over the explained rows.
+
+        They say how far the values may be off those of all rows that could have been drawn; None
+        without local values or with a single row.
+        """
+        if self.local_values is None or self.local_values.shape[-2] < 2:
+            return None
+        size = np.abs(self.local_values)
+        by_row = size.mean(axis=0) if size.ndim == 3 else size
+        errors: FloatArray = by_row.std(axis=0, ddof=1) / np.sqrt(len(by_row))
+        return errors
+
+    def without_rows(self) -> Explanation:
+        """The aggregates only: nothing in it belongs to a single row of data."""
+        return replace(
+            self,
+            local_values=None,
+            evaluation_rows=None,
+            predicted=None,
+            predicted_probabilities=None,
+            true_labels=None,
+        )
 
     def ranked(self) -> list[tuple[str, float]]:
         """The features with their importances, most important first."""

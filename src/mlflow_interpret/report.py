@@ -47,7 +47,11 @@ def bar_chart(explanation: Explanation, top_k: int = _BARS) -> Figure:
     axes.set_xlabel(f"mean |contribution| to the model's output{unit}")
     total = len(explanation.features)
     count = f"top {len(shown)} of {total} features" if len(shown) < total else f"{total} features"
-    axes.set_title(f"Global importance ({explanation.method}), {count}", fontsize=10, loc="left")
+    rows = explanation.details.get("rows")
+    of = f", {rows['explained']:,} of {rows['available']:,} rows" if rows else ""
+    axes.set_title(
+        f"Global importance ({explanation.method}{of}), {count}", fontsize=10, loc="left"
+    )
     return figure
 
 

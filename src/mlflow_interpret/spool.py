@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import platformdirs
 
 from mlflow_interpret import storage
+from mlflow_interpret.errors import MlflowInterpretError, one_line
 from mlflow_interpret.records import Explanation
 
 VARIABLE = "MLFLOW_INTERPRET_SPOOL"
@@ -44,22 +44,40 @@ def directory() -> Path:
 
 
 def keep(explanation: Explanation, entry: Entry) -> Path:
-    """Store an explanation and return its folder."""
+    """Store an explanation and return its folder, which only this user can read."""
     folder = directory() / explanation.id
-    folder.mkdir(parents=True, exist_ok=True)
+    directory().mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder.mkdir(mode=0o700, exist_ok=True)
     storage.write(explanation, folder)
-    # Appears last and whole: a folder without it is unfinished and never read.
-    unfinished = folder / f"{_ENTRY}.new"
-    storage.write_json(unfinished, asdict(entry))
-    unfinished.replace(folder / _ENTRY)
+    update(folder, entry)  # last: a folder without it is unfinished and never read
     return folder
 
 
-def entries() -> Iterator[tuple[Path, Entry]]:
-    """The kept explanations, oldest first."""
+def update(folder: Path, entry: Entry) -> None:
+    """Write an entry, whole or not at all."""
+    unfinished = folder / f"{_ENTRY}.new"
+    storage.write_json(unfinished, asdict(entry))
+    unfinished.replace(folder / _ENTRY)
+
+
+def folders() -> list[Path]:
+    """The folders of the kept explanations, oldest first."""
     found = sorted(directory().glob(f"*/{_ENTRY}"), key=lambda path: path.stat().st_mtime)
-    for path in found:
-        yield path.parent, Entry(**json.loads(path.read_text(encoding="utf-8")))
+    return [path.parent for path in found]
+
+
+def entry_of(folder: Path) -> Entry:
+    """The entry of a kept explanation.
+
+    Raises:
+        MlflowInterpretError: It cannot be read.
+    """
+    try:
+        return Entry(**json.loads((folder / _ENTRY).read_text(encoding="utf-8")))
+    except (OSError, TypeError, ValueError) as error:
+        raise MlflowInterpretError(
+            f"{folder / _ENTRY} cannot be read: {one_line(error)}"
+        ) from error
 
 
 def load(folder: Path) -> Explanation:

@@ -113,7 +113,7 @@ def _summary(explanation: Explanation) -> dict[str, Any]:
         "is_raw": explanation.is_raw,
         "is_engineered": explanation.is_engineered,
         "features": list(explanation.features),
-        "classes": None if explanation.classes is None else list(explanation.classes),
+        "classes": None if explanation.classes is None else _labels(explanation.classes),
         "expected_values": _to_list(explanation.expected_values),
         "global_values": _to_list(explanation.global_values),
         "per_class_values": _to_list(explanation.per_class_values),
@@ -133,23 +133,36 @@ def _to_list(values: Any) -> Any:
     return values if math.isfinite(values) else str(values)
 
 
+def _labels(classes: tuple[Any, ...]) -> list[Any]:
+    """The classes as JSON; a label that is no finite number becomes text."""
+    return [_to_list(label) if isinstance(label, float) else label for label in classes]
+
+
 def _from_list(values: Any) -> Any:
     return None if values is None else np.asarray(values, dtype=np.float64)
 
 
 def _global_table(explanation: Explanation) -> dict[str, Any]:
+    errors = explanation.standard_errors()
+    values = explanation.global_values
     rows = [
-        [name, value, position]
-        for position, (name, value) in enumerate(explanation.ranked(), start=1)
+        [
+            explanation.features[i],
+            float(values[i]),
+            position,
+            None if errors is None else float(errors[i]),
+        ]
+        for position, i in enumerate(rank(values), start=1)
     ]
-    return {"columns": ["feature", "importance", "rank"], "data": _to_list_rows(rows)}
+    columns = ["feature", "importance", "rank", "standard_error"]
+    return {"columns": columns, "data": _to_list_rows(rows)}
 
 
 def _per_class_table(explanation: Explanation) -> dict[str, Any]:
     values = explanation.per_class_values
     if values is None:
         return {"columns": [], "data": []}
-    classes = explanation.classes or tuple(range(len(values)))
+    classes = _labels(explanation.classes or tuple(range(len(values))))
     rows = [
         [label, explanation.features[i], float(values[c, i]), position]
         for c, label in enumerate(classes)

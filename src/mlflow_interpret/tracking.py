@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import re
-import socket
+import ssl
 import tempfile
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
+from urllib.request import url2pathname
 
 import mlflow
 from mlflow import MlflowClient
@@ -23,7 +26,11 @@ from mlflow.exceptions import MlflowException
 from mlflow.utils.file_utils import local_file_uri_to_path
 
 from mlflow_interpret import report, storage
-from mlflow_interpret.errors import ExplanationNotFoundError, RunNotFoundError
+from mlflow_interpret.errors import (
+    ExplanationNotFoundError,
+    RunNotFoundError,
+    TrackingUnavailableError,
+)
 from mlflow_interpret.metrics import PREFIX, Metrics, metrics_of
 from mlflow_interpret.records import Explanation
 
@@ -35,10 +42,14 @@ TAG = "mlflow_interpret"
 State = Literal["complete", "pending", "skipped", "failed"]
 
 _TAGGED_EXPLANATIONS = 5  # later ones of a run have no tags of their own: Azure ML allows 50 tags
-_PROBE_SECONDS = 5.0
+_MOST = 10_000  # explanations of a run; the number comes from the store
+_AZURE_METRICS = 50
+_PROBE_SECONDS = 10.0
 
 # Which number an explanation gets is read from the run and then written to it.
 _NUMBERING = threading.Lock()
+
+_logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -93,6 +104,8 @@ def log(
     with _NUMBERING, tempfile.TemporaryDirectory(prefix="mlflow-interpret-") as name:
         run = get_run(client, run_id)
         number = _count(run) + 1
+        if tracking_uri.startswith("azureml://"):
+            top_k = min(top_k, max(0, _AZURE_METRICS - len(run.data.metrics)))
         metrics = metrics_of(explanation, top_k, number, _metrics_taken(run))
         status = _status(explanation, metrics, state, comment, run_id)
         folder = Path(name)
@@ -105,7 +118,7 @@ def log(
         client.log_batch(
             run_id,
             metrics=[Metric(key, value, now, 0) for key, value in metrics.values.items()],
-            tags=_tags(number, state, explanation.id, explanation.method),
+            tags=_tags(number, state, explanation),
         )
     return Logged(tracking_uri, run_id, number, status)
 
@@ -155,6 +168,7 @@ def update_status(
 
 def load(run_id: str, explanation_id: str | None, tracking_uri: str) -> Explanation:
     """Read an explanation back; see `mlflow_interpret.load_explanation`."""
+    check_reachable(tracking_uri)
     client = MlflowClient(tracking_uri)
     run = get_run(client, run_id)
     count = _count(run)
@@ -173,10 +187,12 @@ def load(run_id: str, explanation_id: str | None, tracking_uri: str) -> Explanat
             f"Run {run_id} holds no explanation with the id {explanation_id!r}; "
             "leave explanation_id out to get the latest."
         )
-    reason = status_of(run_id, tracking_uri).get("reason")
-    raise ExplanationNotFoundError(
-        f"Run {run_id} exists and holds no explanation: its fit was skipped. Reason: {reason}"
-    )
+    if run.data.tags.get(f"{TAG}.status") == "skipped":
+        reason = status_of(run_id, tracking_uri).get("reason")
+        why = f"its fit was skipped. Reason: {reason}"
+    else:
+        why = "its artifacts are missing. Were they deleted, or written on another machine?"
+    raise ExplanationNotFoundError(f"Run {run_id} exists and holds no explanation: {why}")
 
 
 def status_of(run_id: str, tracking_uri: str, number: int | None = None) -> dict[str, Any]:
@@ -209,22 +225,51 @@ def get_run(client: MlflowClient, run_id: str) -> Run:
 
 
 def check_reachable(tracking_uri: str) -> None:
-    """Fail at once, instead of after minutes of MLflow's retries, where no server listens.
+    """Fail within seconds, instead of after minutes of MLflow's retries, where no store answers.
 
     Raises:
-        ConnectionError: The tracking server does not accept a connection.
+        TrackingUnavailableError: The server does not answer, or the database cannot be written.
     """
-    parts = urlsplit(tracking_uri)
+    try:
+        parts = urlsplit(tracking_uri)
+    except ValueError:  # a database's URI may hold what is no URL
+        return
+    if parts.scheme == "sqlite":
+        _check_writable(Path(url2pathname(parts.path.removeprefix("/"))))
     if parts.scheme not in {"http", "https"} or parts.hostname is None:
         return
     if any(os.environ.get(name) for name in _PROXY_VARIABLES):
         return  # the server may be reachable through the proxy only
-    port = parts.port or (443 if parts.scheme == "https" else 80)
     try:
-        socket.create_connection((parts.hostname, port), timeout=_PROBE_SECONDS).close()
-    except OSError as error:
+        _ask(parts)
+    except (OSError, HTTPException) as error:
         uri = without_credentials(tracking_uri)
-        raise ConnectionError(f"no MLflow server answers at {uri}") from error
+        raise TrackingUnavailableError(f"No MLflow server answers at {uri}.") from error
+
+
+def _ask(parts: SplitResult) -> None:
+    """Any answer will do: some servers have no health page, others want to know who asks."""
+    host = parts.hostname or ""
+    connection: HTTPConnection
+    if parts.scheme == "https":
+        # Nothing is sent but the question, so whose certificate it is does not matter here.
+        context = ssl.create_default_context()
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        connection = HTTPSConnection(host, parts.port, timeout=_PROBE_SECONDS, context=context)
+    else:
+        connection = HTTPConnection(host, parts.port, timeout=_PROBE_SECONDS)
+    try:
+        connection.request("GET", f"{parts.path.rstrip('/')}/health")
+        connection.getresponse()
+    finally:
+        connection.close()
+
+
+def _check_writable(database: Path) -> None:
+    place = database if database.exists() else database.absolute().parent
+    if str(database) not in {"", ".", ":memory:"} and not os.access(place, os.W_OK):
+        raise TrackingUnavailableError(f"The MLflow store {database} cannot be written.")
 
 
 _PROXY_VARIABLES = (
@@ -239,10 +284,11 @@ _PROXY_VARIABLES = (
 
 def without_credentials(uri: str) -> str:
     """A tracking or database URI without the user, password and query that it may carry."""
-    parts = urlsplit(uri)
-    if "@" not in parts.netloc and not parts.query:
+    scheme, mark, rest = uri.partition("://")
+    if not mark or scheme in {"file", "sqlite"}:
         return uri
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="").geturl()
+    # Passwords may hold any character, so all up to the last @ goes.
+    return f"{scheme}://{rest.rpartition('@')[2].partition('?')[0]}"
 
 
 def current_tracking_uri() -> str:
@@ -252,10 +298,13 @@ def current_tracking_uri() -> str:
 
 
 def _load_number(client: MlflowClient, run: Run, number: int) -> Explanation | None:
-    with _download(client, run, folder_of(number)) as folder:
-        if not (folder / storage.EXPLANATION).is_file():
-            return None
-        return storage.read(folder)
+    try:
+        with _download(client, run, folder_of(number)) as folder:
+            if (folder / storage.EXPLANATION).is_file():
+                return storage.read(folder)
+    except MlflowException:  # what some stores say of a folder that is not there
+        _logger.debug("Explanation %s of run %s is missing", number, run.info.run_id, exc_info=True)
+    return None
 
 
 @contextmanager
@@ -285,13 +334,16 @@ def _status(
     }
 
 
-def _tags(
-    number: int, state: State, explanation_id: str | None = None, method: str | None = None
-) -> list[RunTag]:
+def _tags(number: int, state: State, explanation: Explanation | None = None) -> list[RunTag]:
     tags = {f"{TAG}.explanations": str(number)}
     if number <= _TAGGED_EXPLANATIONS:
-        values = {"status": state, "explanation_id": explanation_id, "method": method}
-        tags |= {_tag_name(number, key): value for key, value in values.items() if value}
+        tags[_tag_name(number, "status")] = state
+        if explanation is not None:
+            tags[_tag_name(number, "explanation_id")] = explanation.id
+            tags[_tag_name(number, "method")] = explanation.method
+            scale = explanation.details.get("output_scale")
+            if scale:
+                tags[_tag_name(number, "scale")] = str(scale)
     return [RunTag(key, value) for key, value in tags.items()]
 
 
@@ -301,7 +353,7 @@ def _tag_name(number: int, key: str) -> str:
 
 def _count(run: Run) -> int:
     count = run.data.tags.get(f"{TAG}.explanations", "0")
-    return int(count) if count.isdigit() else 0
+    return min(int(count), _MOST) if count.isdecimal() else 0
 
 
 def _metrics_taken(run: Run) -> int:

@@ -444,7 +444,7 @@ class TestTrees:
         assert engines._tree_rows(small) == engines.TREE_ROWS
         deep = RandomForestRegressor(60, random_state=0).fit(rows, y)
         assert engines.KERNEL_ROWS <= engines._tree_rows(deep) <= engines.TREE_ROWS
-        monster = type("Monster", (), {})()
+        monster = type("Monster", (), {"n_features_in_": 40})()
         monster.tree_ = type("Tree", (), {"n_leaves": 10**9, "max_depth": 100})()
         assert engines._tree_rows(monster) == engines.KERNEL_ROWS
         assert len(explain(small, rows, max_rows=7).rows) == 7

@@ -127,7 +127,8 @@ def test_strings_gaps_and_numbers_go_through_a_pipeline(penguins):
     found = explained(model, X, y, max_rows=6)
     assert_consistent(found, 6)
     assert found.features == tuple(X)
-    assert found.details["model"] == {"fitted": "Pipeline", "explained": "Pipeline"}
+    assert found.details["model"]["fitted"] == "Pipeline"
+    assert found.details["model"]["estimator"] == type(model[-1]).__name__
     importances = dict(zip(found.features, found.global_values))
     assert importances["sex"] > 0
     assert importances["year"] < max(importances["sex"], importances["flipper_length_mm"])
@@ -161,9 +162,9 @@ class TestWhichRows:
         X, y = iris
         found = explained(DecisionTreeClassifier().fit(X, y), X, y, max_rows=7, seed=3)
         assert found.details["rows"] == {
-            "source": "training sample", "available": 150, "explained": 7
+            "source": "training rows", "available": 150, "explained": 7
         }  # fmt: skip
-        assert any("sample of the training rows" in note for note in found.details["notes"])
+        assert any("explained rows are training rows" in note for note in found.details["notes"])
         assert found.details["random_state"] == 3
 
     def test_evaluation_examples_are_explained_with_their_labels(self, iris):

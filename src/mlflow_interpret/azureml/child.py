@@ -4,9 +4,9 @@ The client writes into the current directory, sets an environment variable, and 
 the interpreter alive. So it runs in a process of its own, in a temporary directory, which the
 training process can end at any time.
 
-Standard input holds one JSON object with ``target``, ``folder``, ``comment`` and ``random_state``;
-the last line of standard output is one JSON object with ``ok`` and, where that is false,
-``reason``.
+Standard input holds one JSON object with ``target``, ``folder``, ``comment``, ``random_state`` and
+``seconds``, after which the process ends itself. The last line of standard output is one JSON
+object with ``ok`` and, where that is false, ``reason``.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import json
 import os
 import re
 import sys
+import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -145,6 +146,10 @@ def _token_authentication(token: str | None) -> Any:
 def main() -> None:
     """Upload what standard input names and answer on standard output."""
     request = json.load(sys.stdin)
+    # Should the training be killed, nobody else ends this process.
+    watchdog = threading.Timer(request["seconds"], os._exit, args=(1,))
+    watchdog.daemon = True
+    watchdog.start()
     target = Target(**request["target"])
     answer: dict[str, Any] = {"ok": True}
     try:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import atexit
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -21,6 +23,7 @@ from mlflow_interpret.records import Explanation
 
 _running: set[threading.Thread] = set()
 _guard = threading.Lock()
+_ONE_CHILD = threading.Lock()  # each is a Python with the whole SDK; many fits queue up
 
 
 @dataclass(frozen=True)
@@ -54,14 +57,16 @@ def start(
         target: The Azure ML run.
         comment: Shown in studio beside the explanation.
         random_state: Seeds the client's sample of rows for studio.
-        timeout: Seconds after which the child is ended.
+        timeout: Seconds after which the child is ended; they begin when it starts.
         done: Called once, in another thread, with the result.
     """
-    deadline = time.monotonic() + timeout
 
     def watch() -> None:
         try:
-            done(_upload(explanation, target, comment, random_state, deadline))
+            with _ONE_CHILD:
+                deadline = time.monotonic() + timeout
+                result = _upload(explanation, target, comment, random_state, deadline)
+            done(result)
         finally:
             with _guard:
                 _running.discard(thread)
@@ -112,6 +117,7 @@ def _upload(
                 "folder": str(folder),
                 "comment": comment,
                 "random_state": random_state,
+                "seconds": max(1.0, deadline - time.monotonic()) + 30.0,
             }
             reason = _run_child(json.dumps(request), Path(name), deadline)
     except Exception as error:
@@ -131,26 +137,37 @@ def _run_child(request: str, folder: Path, deadline: float) -> str | None:
         env=_environment(),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
+        stderr=subprocess.PIPE,
         text=True,
         encoding="utf-8",
         errors="replace",
-        start_new_session=True,  # Ctrl-C in the terminal is the training's, not the upload's
+        # Ctrl-C in the terminal is the training's, not the upload's.
+        start_new_session=True,
+        creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),  # the same on Windows
     )
     timeout = max(0.1, deadline - time.monotonic())
     try:
-        output, _ = child.communicate(request, timeout=timeout)
+        output, errors = child.communicate(request, timeout=timeout)
     except subprocess.TimeoutExpired:
-        child.kill()
-        child.communicate()
+        _end(child)
         return f"Azure ML did not take the explanation within {timeout:.3g} seconds"
     lines = output.strip().splitlines()
     try:
         answer = json.loads(lines[-1])
     except (IndexError, ValueError):
-        last = lines[-1] if lines else "no output"
+        last = next(iter(reversed([*errors.strip().splitlines(), *lines])), "no output")
         return f"the upload process ended with exit code {child.returncode}: {last}"
     return None if answer["ok"] else str(answer["reason"])
+
+
+def _end(child: subprocess.Popen[str]) -> None:
+    """End the child and whatever it has started, and do not wait for what cannot be ended."""
+    if hasattr(os, "killpg"):
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(child.pid, signal.SIGKILL)
+    child.kill()
+    with suppress(subprocess.TimeoutExpired):
+        child.communicate(timeout=5)
 
 
 def _environment() -> dict[str, str]:

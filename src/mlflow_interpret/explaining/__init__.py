@@ -17,7 +17,7 @@ from mlflow_interpret.explaining.engines import (
     Contributions,
     contributions,
 )
-from mlflow_interpret.explaining.models import Predictor, predictor
+from mlflow_interpret.explaining.models import Predictor, last_step, predictor
 from mlflow_interpret.explaining.tables import (
     Table,
     as_rows,
@@ -32,6 +32,7 @@ from mlflow_interpret.records import Explanation, TrainingContext
 
 __all__ = ["explain"]
 
+_CELLS = 10_000_000  # dense cells: a vectorizer's sparse table may be far larger
 _PACKAGES = ("mlflow-interpret", "interpret-community", "shap", "scikit-learn", "numpy", "mlflow")
 
 
@@ -49,8 +50,9 @@ def explain(context: TrainingContext, max_rows: int | None, seed: int) -> Explan
     started = time.perf_counter()
     model = predictor(context.model, context.classes)
     names = feature_names(as_rows(context.X), context.features)
-    rows, labels, source = _rows_to_explain(context, names, max_rows, seed)
-    background = _background(context, names, seed)
+    cells = len(names) * len(model.classes or (None,))
+    rows, labels, source = _rows_to_explain(context, names, max_rows, seed, cells)
+    background = _background(context, names, seed, cells)
     values = contributions(model, rows, background, max_rows, seed)
     explained = rows.subset(values.rows)
     per_class = np.abs(values.local_values).mean(axis=-2)
@@ -75,7 +77,7 @@ def explain(context: TrainingContext, max_rows: int | None, seed: int) -> Explan
 
 
 def _rows_to_explain(
-    context: TrainingContext, names: tuple[str, ...], max_rows: int | None, seed: int
+    context: TrainingContext, names: tuple[str, ...], max_rows: int | None, seed: int, cells: int
 ) -> tuple[Table, Any, dict[str, Any]]:
     """The rows an engine may choose from, their true labels, and where they come from."""
     template = as_rows(context.X)
@@ -89,17 +91,18 @@ def _rows_to_explain(
         raise CannotExplainError(
             f"evaluation_examples has {total} rows and {n_rows(labels)} labels"
         )
-    indices = sample(total, max(max_rows or 0, LINEAR_ROWS), seed)
+    limit = min(max(max_rows or 0, LINEAR_ROWS), _room(cells))
+    indices = sample(total, limit, seed)
     rows = table(take(source, indices), names, template, "evaluation_examples")
-    where = {"source": "evaluation_examples" if given else "training sample", "available": total}
+    where = {"source": "evaluation_examples" if given else "training rows", "available": total}
     return rows, None if labels is None else np.asarray(take(labels, indices)), where
 
 
-def _background(context: TrainingContext, names: tuple[str, ...], seed: int) -> Table:
+def _background(context: TrainingContext, names: tuple[str, ...], seed: int, cells: int) -> Table:
     template = as_rows(context.X)
     source = context.initialization_examples
     source = template if source is None else as_rows(source, "initialization_examples")
-    indices = sample(n_rows(source), BACKGROUND_ROWS, seed)
+    indices = sample(n_rows(source), min(BACKGROUND_ROWS, _room(cells)), seed)
     return table(take(source, indices), names, template, "initialization_examples")
 
 
@@ -111,6 +114,11 @@ def _column(labels: Any) -> Any:
     return labels.iloc[:, 0] if hasattr(labels, "iloc") else np.asarray(labels)[:, 0]
 
 
+def _room(cells: int) -> int:
+    """How many rows of so many contributions each are taken out of the user's table, at most."""
+    return max(1, _CELLS // cells)
+
+
 def _details(
     context: TrainingContext,
     model: Predictor,
@@ -120,8 +128,8 @@ def _details(
     seed: int,
 ) -> dict[str, Any]:
     notes = list(values.notes)
-    if source["source"] == "training sample":
-        notes.append("The explained rows are a sample of the training rows.")
+    if source["source"] == "training rows":
+        notes.append("The explained rows are training rows; evaluation_examples gives others.")
     if not np.any(values.local_values):
         notes.append("All importances are 0: the model's output does not change with its features.")
     error = values.additivity_error
@@ -129,6 +137,7 @@ def _details(
         "model": {
             "fitted": type(context.model).__name__,
             "explained": model.path or type(context.model).__name__,
+            "estimator": last_step(model.model),
         },
         "output_scale": values.scale,
         "additivity_error": error if math.isfinite(error) else None,

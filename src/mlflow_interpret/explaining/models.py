@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from sklearn.base import is_classifier, is_regressor
+from sklearn.exceptions import NotFittedError
+from sklearn.utils.validation import check_is_fitted
 
 from mlflow_interpret.errors import CannotExplainError
 from mlflow_interpret.records import FloatArray, Task
@@ -54,7 +56,10 @@ class Predictor:
         """``(n_rows, n_classes)`` probabilities, or None where the model has none."""
         if self.classes is None or not hasattr(self.model, "predict_proba"):
             return None
-        return np.asarray(self.model.predict_proba(rows), dtype=np.float64)
+        try:
+            return np.asarray(self.model.predict_proba(rows), dtype=np.float64)
+        except Exception:  # it was not needed to explain the model
+            return None
 
     def outputs(self) -> Iterator[tuple[str, Output]]:
         """The scales on which the model can be explained, the preferred one first.
@@ -122,6 +127,7 @@ def predictor(estimator: Any, classes: Any = None) -> Predictor:
         CannotExplainError: There is nothing in it that can be explained.
     """
     model, path = unwrap(estimator)
+    _refuse_unfitted(model)
     if _is(is_regressor, model):
         _refuse_multioutput(model)
         return Predictor(model, "regression", None, None, path)
@@ -136,6 +142,11 @@ def predictor(estimator: Any, classes: Any = None) -> Predictor:
             f"classes has {len(classes)} names and the model has {len(labels)} classes; "
             "give one name for each class in the order of model.classes_"
         )
+    if len(labels) < 2:
+        raise CannotExplainError(
+            f"{type(model).__name__} was trained on the one class {labels[0]!r}; "
+            "there is no difference to explain"
+        )
     names = labels if classes is None else tuple(classes)
     return Predictor(model, "classification", labels, names, path)
 
@@ -147,12 +158,21 @@ def _is(kind: Callable[[Any], bool], model: Any) -> bool:
         return False
 
 
+def last_step(model: Any) -> str:
+    """The class of the model at the end of pipelines and searches."""
+    model, _ = unwrap(model)
+    while hasattr(model, "steps"):
+        model, _ = unwrap(model.steps[-1][1])
+    return type(model).__name__
+
+
 def unwrap(estimator: Any) -> tuple[Any, str]:
     """The best estimator of a search, and the way to it; any other estimator is its own."""
-    if not hasattr(estimator, "best_params_") and not hasattr(estimator, "cv_results_"):
+    searched = hasattr(estimator, "best_estimator_")
+    if not searched and getattr(estimator, "refit", None) is not False:
         return estimator, ""
     name = type(estimator).__name__
-    if not hasattr(estimator, "best_estimator_"):
+    if not searched:
         raise CannotExplainError(
             f"{name} was fitted with refit=False and holds no best estimator; use refit=True"
         )
@@ -168,6 +188,15 @@ def _labels(model: Any) -> tuple[Any, ...]:
     if isinstance(classes, list):
         raise _several_outputs(type(model).__name__, len(classes))
     return tuple(np.asarray(classes).tolist())
+
+
+def _refuse_unfitted(model: Any) -> None:
+    try:
+        check_is_fitted(model)
+    except NotFittedError as error:
+        raise CannotExplainError(f"{type(model).__name__} is not fitted; call fit first") from error
+    except TypeError:  # no scikit-learn estimator
+        return
 
 
 def _refuse_multioutput(model: Any) -> None:

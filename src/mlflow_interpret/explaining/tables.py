@@ -232,6 +232,9 @@ def _is_polars(rows: Any) -> bool:
     return type(rows).__module__.partition(".")[0] == "polars"
 
 
+_EXACT = 2**53  # larger integers, as identifiers may be, are no floating point numbers
+
+
 class Coding:
     """Turns rows of any types into numbers, one column for one column, and back.
 
@@ -282,8 +285,12 @@ def numbers(frame: pd.DataFrame) -> Numbers:
 
 
 def _is_real(column: pd.Series) -> bool:
-    numeric = pd.api.types.is_numeric_dtype(column.dtype)
-    return bool(numeric and not pd.api.types.is_complex_dtype(column.dtype))
+    if not pd.api.types.is_numeric_dtype(column.dtype):
+        return False
+    if pd.api.types.is_integer_dtype(column.dtype):
+        known = column.dropna()
+        return known.empty or bool((known.max() <= _EXACT) and (known.min() >= -_EXACT))
+    return not pd.api.types.is_complex_dtype(column.dtype)
 
 
 def _is_plain(column: pd.Series) -> bool:

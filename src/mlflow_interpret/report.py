@@ -11,8 +11,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _BARS = 20
-_LINE = 32  # characters of a name on one line
-_LINES = 3
+_LINE = 40  # characters of a name on one line
 _COLOUR = "#0072B2"  # blue of the Okabe-Ito palette, told apart by colour-blind readers
 
 
@@ -31,8 +30,8 @@ def bar_chart(explanation: Explanation, top_k: int = _BARS) -> Figure:
 
     shown = explanation.ranked()[:top_k]
     names = [short_name(name) for name, _ in shown]
-    lines = sum(name.count("\n") + 1 for name in names)
-    figure = Figure(figsize=(8.0, 1.2 + 0.28 * max(lines, 2)), dpi=120, layout="constrained")
+    height = 1.2 + 0.34 * max(len(shown), 2)  # inches: a bar is as high as a name of two lines
+    figure = Figure(figsize=(8.0, height), dpi=120, layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     positions = range(len(shown))
@@ -49,17 +48,15 @@ def bar_chart(explanation: Explanation, top_k: int = _BARS) -> Figure:
     count = f"top {len(shown)} of {total} features" if len(shown) < total else f"{total} features"
     rows = explanation.details.get("rows")
     of = f", {rows['explained']:,} of {rows['available']:,} rows" if rows else ""
-    axes.set_title(
-        f"Global importance ({explanation.method}{of}), {count}", fontsize=10, loc="left"
-    )
+    title = f"Global importance ({explanation.method}{of}), {count}"
+    figure.suptitle(title, fontsize=10, x=0.01, horizontalalignment="left")
     return figure
 
 
 def short_name(name: str) -> str:
-    """A feature name in at most three lines, its middle left out where it is longer."""
+    """A feature name on at most two lines, its middle left out where it is longer."""
     clean = "".join(c if c.isprintable() else " " for c in name).strip() or "(no name)"
-    limit = _LINE * _LINES
-    if len(clean) > limit:
-        half = limit // 2 - 2
-        clean = f"{clean[:half]} … {clean[-half:]}"
-    return "\n".join(textwrap.wrap(clean, _LINE)[:_LINES])
+    lines = textwrap.wrap(clean, _LINE)
+    if len(lines) > 2:
+        lines = [f"{clean[: _LINE - 2].rstrip()} …", clean[-_LINE:].lstrip()]
+    return "\n".join(lines)

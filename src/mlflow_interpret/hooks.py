@@ -63,10 +63,11 @@ def install(observer: Observer) -> None:
     """
     global _observer  # noqa: PLW0603 - one process has one autologging state, as in MLflow
     with _LOCK:
-        if _observer is None:
-            _each_class(_wrap)
-            _watch_new_classes()
+        first = _observer is None
         _observer = observer
+        if first:
+            _watch_new_classes()
+            _each_class(_wrap)
 
 
 def uninstall() -> None:
@@ -273,7 +274,11 @@ def _mlflow_patches_lifted() -> Iterator[None]:
         yield
     finally:
         for name, settings in lifted.items():
-            _restore_mlflow(name, settings)
+            try:
+                _restore_mlflow(name, settings)
+            except Exception:  # one that fails must not keep the others, nor ours, from working
+                _logger.warning("mlflow.%s.autolog() could not be switched on again.", name)
+                _logger.debug("Restoring MLflow's patches failed", exc_info=True)
 
 
 def _is_estimator_fit(patch: Any) -> bool:

@@ -7,8 +7,10 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
+from packaging.version import parse as parse_version
 from palmerpenguins import load_penguins
 from scipy import sparse
+from sklearn import __version__ as sklearn_release
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.compose import ColumnTransformer, make_column_selector, make_column_transformer
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris, load_wine
@@ -52,6 +54,16 @@ WINE, CULTIVARS = load_wine(return_X_y=True, as_frame=True)
 DIABETES, PROGRESS = load_diabetes(return_X_y=True, as_frame=True)
 CANCER, MALIGNANT = load_breast_cancer(return_X_y=True, as_frame=True)
 HOLES = DIABETES.mask(np.random.default_rng(0).random(DIABETES.shape) < 0.2)
+
+
+sklearn_version = parse_version(sklearn_release)
+
+
+def polars():
+    """The package, where the installed scikit-learn takes its tables."""
+    if sklearn_version < parse_version("1.8"):
+        pytest.skip("scikit-learn before 1.8 does not take tables of polars 2")
+    return pytest.importorskip("polars")
 
 
 def label_of(value):
@@ -532,8 +544,7 @@ class TestContainersAndNames:
     @pytest.mark.parametrize("container", ["pandas", "polars"])
     def test_set_output(self, container):
         if container == "polars":
-            pytest.importorskip("polars")
-            pytest.importorskip("pyarrow")
+            polars()
         transformer = make_pipeline(self.MAKE(), FunctionTransformer(log), StandardScaler())
         transformer.set_output(transform=container)
         found = check(transformer, FULL)
@@ -541,9 +552,7 @@ class TestContainersAndNames:
         assert container == "polars" or found.names[0] == "onehotencoder__island_Biscoe"
 
     def test_polars_rows(self):
-        pl = pytest.importorskip("polars")
-        pytest.importorskip("pyarrow")
-        X = pl.from_pandas(FULL)
+        X = polars().from_pandas(FULL)
         found = check(
             make_column_transformer((OneHotEncoder(), TEXT), (CountVectorizer(), "sex")), X
         )

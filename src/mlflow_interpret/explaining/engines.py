@@ -37,6 +37,7 @@ BACKGROUND_ROWS = 1_000
 _SMALL_BACKGROUND = 30
 LINEAR_BACKGROUND = 100  # shap's linear explainer would sample as many of its own choice
 _ENGINEERED_CELLS = 20_000_000  # a vectorizer may make thousands of columns of one
+_ALL_COALITIONS = 13  # with more features shap samples less than a fifth of them, and selects
 _TOLERANCE = 1e-3
 """Of the contributions' size: by so much their sum may miss the model's output."""
 _ROUNDING = 1e-6
@@ -187,8 +188,9 @@ def _kernel(
     summarized = len(chosen) > 100  # interpret-community then takes 10 k-means centres instead
     notes = [
         f"Kernel explainer, because {refusal}.",
-        "At most 10 features of a row get a contribution, by kernel SHAP's regularization.",
     ]
+    if rows.frame.shape[1] > _ALL_COALITIONS:
+        notes.append("A row's small contributions may be 0, by kernel SHAP's selection with AIC.")
     if summarized:
         notes.append("The background is 10 k-means centres of the background rows.")
     if scale == "predicted label":

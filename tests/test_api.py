@@ -109,3 +109,11 @@ def test_wrong_arguments_are_named():
 def test_flush_has_nothing_to_wait_for():
     assert mlflow_interpret.flush() is True
     assert mlflow_interpret.flush(timeout=0.1) is True
+
+
+def test_a_run_that_the_launcher_names_is_used_and_left_open(store, monkeypatch):
+    experiment = mlflow.get_experiment_by_name("test").experiment_id
+    run = mlflow.MlflowClient().create_run(experiment)
+    monkeypatch.setenv("MLFLOW_RUN_ID", run.info.run_id)
+    assert mlflow_interpret.log_explanation(mlflow_interpret.explain(model, X)) == run.info.run_id
+    assert mlflow.get_run(run.info.run_id).info.status == "RUNNING"

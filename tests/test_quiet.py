@@ -103,3 +103,21 @@ def test_own_chance_leaves_the_user_s_stream_and_does_not_follow_it():
     with own_chance():
         assert random.random() != first
     assert random.getstate() == state
+
+
+def test_the_first_import_holds_nothing_of_its_caller():
+    """shap keeps the tracebacks of imports that failed, with all frames below them."""
+    code = (
+        "import gc, weakref\n"
+        "from mlflow_interpret.quiet import quiet\n"
+        "class Model: pass\n"
+        "def train():\n"
+        "    model = Model()\n"
+        "    with quiet():\n"
+        "        import interpret_community, shap\n"
+        "    return weakref.ref(model)\n"
+        "watched = train()\n"
+        "gc.collect()\n"
+        "assert watched() is None\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

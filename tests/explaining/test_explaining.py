@@ -16,7 +16,8 @@ from sklearn.ensemble import (
     RandomForestClassifier,
     RandomForestRegressor,
 )
-from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.feature_selection import RFECV
+from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge, RidgeCV
 from sklearn.model_selection import GridSearchCV
 from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
@@ -24,6 +25,7 @@ from sklearn.preprocessing import OneHotEncoder
 from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier
 
+from mlflow_interpret import explaining
 from mlflow_interpret.errors import CannotExplainError
 from mlflow_interpret.explaining import explain
 from mlflow_interpret.quiet import quiet
@@ -323,3 +325,49 @@ def test_diabetes_numbers_agree_with_the_package_s_own_linear_model():
     assert found.details["rows"]["explained"] == len(X)
     by_hand = model.coef_ * (X - X.head(100).mean())
     np.testing.assert_allclose(found.local_values, by_hand, atol=1e-8)
+
+
+def test_large_identifiers_are_not_rounded():
+    """Integers above 2**53 are no floating point numbers: as such they would all be one."""
+    ids = pd.DataFrame({"id": 2**60 + np.arange(4).repeat(5), "other": np.arange(20) % 3})
+    target = (ids["id"] - 2**60).astype(float)
+    front = make_column_transformer((OneHotEncoder(), ["id"]), remainder="passthrough")
+    found = explained(make_pipeline(front, LinearRegression()).fit(ids, target), ids, target)
+    assert found.ranked()[0][0] == "id"
+    assert found.ranked()[0][1] > 0.5
+
+
+def test_a_wide_sparse_table_is_explained_on_as_many_rows_as_there_is_room_for(monkeypatch):
+    from scipy import sparse
+
+    monkeypatch.setattr(explaining, "_CELLS", 4_000)
+    generator = np.random.default_rng(0)
+    rows = sparse.random(60, 200, density=0.05, format="csr", random_state=0)
+    labels = generator.integers(0, 2, 60)
+    found = explained(LogisticRegression().fit(rows, labels), rows, labels)
+    assert found.local_values.shape == (2, 10, 200)
+
+
+@pytest.mark.parametrize("model", [RidgeCV(store_cv_results=True), RFECV(Ridge(), cv=2)])
+def test_what_keeps_results_of_a_search_is_not_taken_for_one(model, diabetes_rows):
+    X, y = diabetes_rows
+    assert explained(model.fit(X, y), X, y, max_rows=3).global_values.any()
+
+
+def test_a_model_of_one_class_has_nothing_to_explain(diabetes_rows):
+    X, _ = diabetes_rows
+    model = DecisionTreeClassifier().fit(X, np.ones(len(X)))
+    with pytest.raises(CannotExplainError, match="one class"):
+        explained(model, X)
+
+
+def test_a_model_that_is_not_fitted_is_told_so(diabetes_rows):
+    X, _ = diabetes_rows
+    with pytest.raises(CannotExplainError, match="not fitted"):
+        explained(DecisionTreeClassifier(), X)
+
+
+@pytest.fixture
+def diabetes_rows():
+    X, y = load_diabetes(return_X_y=True, as_frame=True)
+    return X.iloc[:80, :4], y[:80]

@@ -16,7 +16,7 @@ from sklearn.linear_model import LinearRegression, LogisticRegression
 from mlflow_interpret import storage
 from mlflow_interpret.errors import CannotExplainError, OptionError
 from mlflow_interpret.explaining import explain
-from mlflow_interpret.interpret import details_of, from_interpret, to_interpret
+from mlflow_interpret.interpret import from_interpret, to_interpret
 from mlflow_interpret.quiet import quiet
 from mlflow_interpret.records import TrainingContext
 
@@ -135,8 +135,8 @@ class TestTo:
 
     def test_what_was_made_here_says_how(self, pair):
         record, ours, own = pair
-        assert details_of(ours) == record.details
-        assert details_of(own) == {}
+        assert from_interpret(ours).details == record.details
+        assert from_interpret(own).details == {"notes": ["Computed by the caller."]}
 
 
 class TestFrom:

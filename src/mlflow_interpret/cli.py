@@ -104,7 +104,9 @@ def flush(tracking_uri: str | None, experiment: str | None, only_list: bool) -> 
             if only_list:
                 click.echo(f"{folder.name}  run {entry.run_id or '(new)'}  {entry.tracking_uri}")
             else:
-                click.echo(f"{folder.name}  logged to run {_log_kept(folder, uri, experiment)}")
+                click.echo(
+                    f"{folder.name}  logged to run {_log_kept(folder, entry, uri, experiment)}"
+                )
         except Exception as error:  # one that fails must not keep the others
             failures += 1
             click.echo(f"{folder.name}  still kept: {error}", err=True)
@@ -112,20 +114,20 @@ def flush(tracking_uri: str | None, experiment: str | None, only_list: bool) -> 
         raise click.ClickException(f"{failures} of {len(kept)} could not be logged.")
 
 
-def _log_kept(folder: Path, uri: str, experiment: str | None) -> str:
+def _log_kept(folder: Path, entry: Any, uri: str, experiment: str | None) -> str:
     import mlflow
 
     from mlflow_interpret import api, delivery, spool, tracking
+    from mlflow_interpret.autologging import run_to_log
     from mlflow_interpret.config import Options
 
     tracking.check_reachable(uri)
     mlflow.set_tracking_uri(uri)
-    entry = spool.entry_of(folder)
     if entry.run_id is None:
         if experiment is not None:
             mlflow.set_experiment(experiment)
-        with mlflow.start_run(tags={"mlflow.autologging": "mlflow_interpret"}) as run:
-            entry = replace(entry, run_id=run.info.run_id)
+        with run_to_log(None) as run_id:
+            entry = replace(entry, run_id=run_id)
         spool.update(folder, entry)  # another try goes to the same run
     options = Options(comment=entry.comment, top_k=entry.top_k, log_figures=entry.figures)
     delivery.deliver(spool.load(folder), str(entry.run_id), uri, options)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -104,12 +103,6 @@ def from_interpret(explanation: Any, true_labels: Any = None) -> Explanation:
         details={"notes": ["Computed by the caller.", *notes]},
     )
     return record if true_labels is None else _with_labels(record, true_labels)
-
-
-def details_of(explanation: Any) -> Mapping[str, Any]:
-    """How an explanation that this package made or loaded came to be; empty for others."""
-    record = getattr(explanation, _RECORD, None)
-    return record.details if isinstance(record, Explanation) else {}
 
 
 def _with_labels(record: Explanation, true_labels: Any) -> Explanation:

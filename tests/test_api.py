@@ -8,6 +8,8 @@ import pytest
 from interpret_community import TabularExplainer
 from sklearn.datasets import load_diabetes, load_iris
 from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import KBinsDiscretizer
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 import mlflow_interpret
@@ -117,3 +119,19 @@ def test_a_run_that_the_launcher_names_is_used_and_left_open(store, monkeypatch)
     monkeypatch.setenv("MLFLOW_RUN_ID", run.info.run_id)
     assert mlflow_interpret.log_explanation(mlflow_interpret.explain(model, X)) == run.info.run_id
     assert mlflow.get_run(run.info.run_id).info.status == "RUNNING"
+
+
+def test_a_pipeline_is_explained_by_engineered_column_where_asked_for():
+    X, y = load_iris(return_X_y=True, as_frame=True)
+    front = KBinsDiscretizer(3, encode="onehot-dense", quantile_method="averaged_inverted_cdf")
+    model = make_pipeline(front, LogisticRegression()).fit(X, y)
+    raw = mlflow_interpret.explain(model, X)
+    engineered = mlflow_interpret.explain(model, X, engineered=True)
+    assert raw.is_raw
+    assert engineered.is_engineered
+    assert len(raw.features) == 4
+    assert len(engineered.features) == 12
+    summed = np.array(engineered.local_importance_values).reshape(3, -1, 4, 3).sum(axis=-1)
+    np.testing.assert_allclose(summed, raw.local_importance_values, atol=1e-12)
+    with pytest.raises(mlflow_interpret.ExplanationNotFoundError, match="no engineered view"):
+        mlflow_interpret.explain(model[-1].fit(X, y), X, engineered=True)

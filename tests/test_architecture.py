@@ -18,6 +18,7 @@ INTERNAL = "mlflow_interpret"
 # Outside packages and the modules (or folders) that may import them.
 OWNERS = {
     "azureml": {"azureml/"},
+    "catboost": {"explaining/"},
     "click": {"cli.py"},
     "interpret_community": {"interpret.py", "explaining/"},
     "matplotlib": {"report.py"},
@@ -30,6 +31,7 @@ OWNERS = {
     "scipy": {"interpret.py", "explaining/"},
     "shap": {"explaining/"},
     "sklearn": {"hooks.py", "explaining/"},
+    "xgboost": {"explaining/"},
 }  # fmt: skip
 EVERYWHERE_BUT_CONFIG = {"numpy", "pandas"}
 

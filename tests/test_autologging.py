@@ -17,9 +17,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from mlflow import MlflowClient
+from mlflow.utils.autologging_utils import AUTOLOGGING_INTEGRATIONS
 from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.cluster import KMeans
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris
-from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
+from sklearn.ensemble import IsolationForest, RandomForestClassifier, RandomForestRegressor
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
@@ -27,7 +29,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 
 import mlflow_interpret
-from mlflow_interpret import tracking
+from mlflow_interpret import ExplanationNotFoundError, tracking
 
 X, y = load_iris(return_X_y=True, as_frame=True)
 species = y.map(dict(enumerate(load_iris().target_names)))
@@ -348,6 +350,7 @@ import mlflow, sys
 mlflow.set_tracking_uri(sys.argv[1])
 mlflow.set_experiment("test")
 import mlflow_interpret
+from mlflow_interpret import ExplanationNotFoundError
 mlflow_interpret.autolog(silent=sys.argv[2] == "silent")
 from sklearn.datasets import load_iris
 from sklearn.neighbors import KNeighborsClassifier
@@ -373,7 +376,7 @@ def test_a_script_prints_nothing_else_and_writes_nothing_here(store, tmp_path, m
     assert len(done.stderr.splitlines()) == lines, done.stderr
     assert list(folder.iterdir()) == []
     (run,) = all_runs()
-    assert run.data.tags["mlflow_interpret.method"] == "shap_kernel"
+    assert run.data.tags["mlflow_interpret.method"] == "shap_permutation"
 
 
 def test_global_state_is_left_as_it_was(store):
@@ -666,7 +669,185 @@ def test_the_scale_is_a_tag(store):
     mlflow_interpret.autolog()
     LogisticRegression(max_iter=1000).fit(X, y)
     (run,) = all_runs()
-    assert run.data.tags["mlflow_interpret.scale"] == "decision function"
+    assert run.data.tags["mlflow_interpret.scale"] == "log-odds"
+
+
+BOOSTERS = {
+    "xgboost": ("XGBClassifier", {"n_estimators": 3, "n_jobs": 1}, "validation_0-logloss"),
+    "lightgbm": (
+        "LGBMClassifier",
+        {"n_estimators": 3, "n_jobs": 1, "verbose": -1},
+        "training-binary_logloss",
+    ),
+}
+
+
+@pytest.fixture(params=BOOSTERS)
+def booster(request):
+    """A function that fits one, its MLflow flavor and a metric that MLflow logs of it."""
+    package = pytest.importorskip(request.param)
+    name, settings, metric = BOOSTERS[request.param]
+
+    def fit():
+        labels = (y == 1).astype(int)
+        return getattr(package, name)(**settings).fit(X, labels, eval_set=[(X, labels)])
+
+    yield fit, getattr(mlflow, request.param), metric
+    for flavor in BOOSTERS:
+        if flavor in sys.modules:
+            getattr(mlflow, flavor).autolog(disable=True)
+        AUTOLOGGING_INTEGRATIONS.get(flavor, {}).clear()
+
+
+@pytest.mark.parametrize(
+    "calls",
+    [("ours", "flavor"), ("flavor", "ours"), ("ours", "flavor", "ours", "flavor"),
+     ("ours", "all"), ("all", "ours"), ("sklearn", "ours", "flavor")],
+    ids=" ".join,
+)  # fmt: skip
+@pytest.mark.filterwarnings("ignore")
+def test_mlflows_autologging_of_boosters_logs_into_the_same_run(store, booster, calls):
+    fit, flavor, metric = booster
+    switch = {
+        "ours": lambda: mlflow_interpret.autolog(max_rows=2, log_figures=False),
+        "flavor": lambda: flavor.autolog(log_models=False),
+        "sklearn": lambda: mlflow.sklearn.autolog(log_models=False),
+        "all": lambda: mlflow.autolog(log_models=False, silent=True),
+    }
+    for call in calls:
+        switch[call]()
+    fit()
+    (run,) = all_runs()
+    assert run.info.status == "FINISHED"
+    assert run.data.tags["mlflow.autologging"] == flavor.FLAVOR_NAME
+    assert run.data.tags["mlflow_interpret.explanations"] == "1"
+    assert run.data.tags["mlflow_interpret.status"] == "complete"
+    assert run.data.params["learning_rate"]
+    assert metric in run.data.metrics
+    flavor.autolog(disable=True)
+    fit()
+    later, _ = all_runs()
+    assert later.data.tags["mlflow_interpret.status"] == "complete"
+    assert metric not in later.data.metrics
+
+
+def test_catboost_is_explained(store):
+    catboost = pytest.importorskip("catboost")
+    mlflow_interpret.autolog(max_rows=2)
+    catboost.CatBoostRegressor(iterations=3, verbose=False, allow_writing_files=False).fit(X, y)
+    (run,) = all_runs()
+    assert run.data.tags["mlflow_interpret.status"] == "complete"
+    assert len(importances(run)) == 4
+
+
+@pytest.mark.parametrize("model", [KMeans(2, n_init=1), make_pipeline(KMeans(2, n_init=1))])
+def test_a_clusterer_is_noted_where_a_run_is_active_and_nowhere_else(store, caplog, model):
+    caplog.set_level(logging.INFO, "mlflow_interpret")
+    mlflow_interpret.autolog()
+    model.fit(X)
+    assert all_runs() == []
+    with mlflow.start_run():
+        model.fit(X)
+    (run,) = all_runs()
+    assert run.data.tags["mlflow_interpret.status"] == "skipped"
+    assert not run.data.metrics
+    reason = run.data.tags["mlflow_interpret.reason"]
+    assert reason.startswith(f"{type(model).__name__} is a clusterer; it predicts no target")
+    with pytest.raises(ExplanationNotFoundError, match="is a clusterer"):
+        mlflow_interpret.load_explanation(run.info.run_id)
+    (record,) = [r for r in caplog.records if r.name.startswith("mlflow_interpret")]
+    assert record.levelno == logging.INFO
+    assert reason in record.getMessage()
+    mlflow_interpret.autolog(exclusive=True)
+    with mlflow.start_run() as untouched:
+        model.fit(X)
+    assert "mlflow_interpret.status" not in MlflowClient().get_run(untouched.info.run_id).data.tags
+
+
+def test_a_clusterer_in_a_run_leaves_the_first_place_to_the_model(store):
+    mlflow_interpret.autolog(max_rows=3)
+    with mlflow.start_run():
+        KMeans(2, n_init=1).fit(X)
+        LinearRegression().fit(X, y)
+        KMeans(2, n_init=1).fit(X)
+    (run,) = all_runs()
+    assert run.data.tags["mlflow_interpret.status"] == "complete"
+    assert run.data.tags["mlflow_interpret.explanations"] == "1"
+    assert "mlflow_interpret.reason" not in run.data.tags
+    assert len(importances(run)) == X.shape[1]
+
+
+def test_an_outlier_detector_is_explained(store):
+    mlflow_interpret.autolog(max_rows=5)
+    IsolationForest(n_estimators=5, random_state=0).fit(X)
+    (run,) = all_runs()
+    assert run.data.tags["mlflow_interpret.status"] == "complete"
+    assert run.data.tags["mlflow_interpret.scale"] == "average path length"
+
+
+def test_several_targets_are_explained_under_their_names(store):
+    mlflow_interpret.autolog(max_rows=5)
+    Y = pd.DataFrame({"up": y, "down": -2 * np.asarray(y)})
+    RandomForestRegressor(3, max_depth=3, random_state=0).fit(X, Y)
+    (run,) = all_runs()
+    assert len(importances(run)) == X.shape[1]
+    found = mlflow_interpret.load_explanation(run.info.run_id)
+    assert found.classes == ["up", "down"]
+    up, down = np.array(found.per_class_values)
+    np.testing.assert_allclose(down, 2 * up, rtol=1e-6)
+
+
+def test_the_kernel_explainer_can_be_asked_for(store):
+    mlflow_interpret.autolog(max_rows=2, engine="kernel")
+    LinearRegression().fit(X, y)
+    (run,) = all_runs()
+    assert run.data.tags["mlflow_interpret.method"] == "shap_kernel"
+
+
+def test_values_that_do_not_add_up_are_warned_of(store, caplog):
+    class Rare(RegressorMixin, BaseEstimator):
+        """Answers to one row in its data only, which few samples of its background meet."""
+
+        def fit(self, X, y):
+            self.n_features_in_ = X.shape[1]
+            return self
+
+        def predict(self, X):
+            return np.where(np.asarray(X)[:, 0] == 0, 1e6, 0.0)
+
+    rows = pd.DataFrame({"a": range(2000), "b": 1.0})
+    mlflow_interpret.autolog(
+        evaluation_examples=rows.iloc[5:6], initialization_examples=rows.iloc[:900]
+    )
+    Rare().fit(rows, rows["a"])
+    (run,) = all_runs()
+    (warning,) = [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING]
+    assert "miss the model's output" in warning
+    assert run.info.run_id in warning
+    status = tracking.status_of(run.info.run_id, store)
+    assert status["additivity_breach"] in warning
+    assert status["additivity_error"] > 0
+
+
+def test_fits_of_classes_from_elsewhere_are_taken_up_where_they_are_named(store):
+    class Elsewhere:
+        def fit(self, X, y):
+            self.inner_ = LinearRegression()
+            return self
+
+        def predict(self, X):
+            return np.zeros(len(X))
+
+    mlflow_interpret.autolog(max_rows=2)
+    Elsewhere().fit(X, y)
+    assert all_runs() == []
+    mlflow_interpret.autolog(max_rows=2, estimators=[Elsewhere])
+    Elsewhere().fit(X, y)
+    (run,) = all_runs()
+    assert "mlflow_interpret.status" in run.data.tags
+    mlflow_interpret.autolog()
+    Elsewhere().fit(X, y)
+    assert len(all_runs()) == 1
 
 
 def test_the_models_own_threads_that_fit_do_not_wait_for_ever(store, monkeypatch):

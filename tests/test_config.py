@@ -22,6 +22,14 @@ class Run:
     experiment = "experiment"
 
 
+class Model:
+    def fit(self, X, y):
+        return self
+
+    def predict(self, X):
+        return X
+
+
 def test_defaults_are_allowed():
     options = Options()
     assert options.top_k <= MAX_METRICS < 50
@@ -47,6 +55,8 @@ REFUSED = {
     "silent": [1],
     "disable_for_unsupported_versions": [None],
     "extra_tags": [["a"], {1: "a"}, "a=b"],
+    "engine": ["tree", "", None, 1, ["auto"]],
+    "estimators": ["Model", Run, [Run], ["Model"], [Model()], [Model, None], {"a": Model}],
     "features": ["age", [], ["a", 1], ["a", "b", "a"], 3, {"a": "b"}],
     "classes": ["yes", ["yes"], [], 2, {"a": 1, "b": 2}],
     "evaluation_examples": ["rows", np.zeros(3), np.zeros((0, 2)), [[1, 2]], (np.zeros(2), [1, 2])],
@@ -77,6 +87,8 @@ ALLOWED = {
     "silent": [True],
     "disable_for_unsupported_versions": [True],
     "extra_tags": [None, {}, {"a": "b"}],
+    "engine": ["auto", "kernel"],
+    "estimators": [None, [], [Model], (Model, Model)],
     "features": [None, ["a"], ("a", "b"), np.array(["a", "b"]), pd.Index(["a", "b"])],
     "classes": [None, [0, 1], ("no", "yes"), np.array([1, 2, 3])],
     "evaluation_examples": [
@@ -128,3 +140,4 @@ def test_what_was_given_is_shown_in_short():
 def test_the_shape_of_wrong_rows_is_shown():
     with pytest.raises(OptionError, match=r"got ndarray of shape \(3,\)"):
         Options(initialization_examples=np.zeros(3))
+

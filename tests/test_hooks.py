@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import functools
 import gc
+import importlib.util
 import inspect
 import pickle
+import subprocess
+import sys
 import threading
 import weakref
 
@@ -16,9 +19,11 @@ import pytest
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.cluster import KMeans
 from sklearn.datasets import load_iris
+from sklearn.decomposition import PCA
 from sklearn.ensemble import (
     BaggingClassifier,
     ExtraTreesClassifier,
+    IsolationForest,
     RandomForestClassifier,
     StackingClassifier,
     VotingClassifier,
@@ -28,6 +33,7 @@ from sklearn.model_selection import GridSearchCV, RandomizedSearchCV, cross_val_
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from sklearn.svm import OneClassSVM
 from sklearn.tree import DecisionTreeClassifier
 
 from mlflow_interpret import hooks
@@ -85,11 +91,30 @@ def test_cross_validation_is_no_fit_of_the_users(events):
     assert events == []
 
 
-def test_what_predicts_nothing_is_not_watched(events):
+def test_transformers_are_not_watched(events):
     StandardScaler().fit(X)
-    KMeans(2, n_init=1).fit(X)
-    make_pipeline(StandardScaler(), KMeans(2, n_init=1)).fit(X)
+    PCA(2).fit(X)
+    make_pipeline(StandardScaler(), PCA(2)).fit(X)
     assert events == []
+
+
+def test_clusterers_and_outlier_detectors_are_watched_and_told_apart(events):
+    models = [
+        KMeans(2, n_init=1),
+        make_pipeline(StandardScaler(), KMeans(2, n_init=1)),
+        IsolationForest(n_estimators=5),
+        make_pipeline(StandardScaler(), OneClassSVM()),
+        LinearRegression(),
+    ]
+    for model in models[:-1]:
+        model.fit(X)
+    models[-1].fit(X, y)
+    assert [event.model for event in events] == models
+    assert [event.clusters for event in events] == [True, True, False, False, False]
+    assert [event.y is None for event in events] == [True, True, True, True, False]
+    with hooks.unrecorded():
+        KMeans(2, n_init=1).fit(X)
+    assert len(events) == len(models)
 
 
 def test_fits_in_user_threads_are_events_of_their_own(events):
@@ -290,3 +315,218 @@ def test_nothing_is_held_after_the_fit(events):
     del model
     gc.collect()
     assert watched() is None
+
+
+def elsewhere():
+    """A fresh hierarchy of classes that are no scikit-learn estimators."""
+
+    class Base:
+        def fit(self, X, y):
+            self.inner_ = LinearRegression().fit(X, y)
+            return self
+
+        def predict(self, X):
+            return self.inner_.predict(X)
+
+    class Inherits(Base):
+        pass
+
+    class Overrides(Inherits):
+        def fit(self, X, y):
+            super().fit(X, y)
+            self.done_ = True
+            return self
+
+    return Base, Inherits, Overrides
+
+
+def test_classes_that_the_user_names_are_watched_with_their_subclasses():
+    Base, Inherits, Overrides = elsewhere()
+    events = []
+    before = [dict(vars(cls)) for cls in (Base, Inherits, Overrides)]
+    try:
+        hooks.install(events.append, [Inherits])
+
+        class Later(Inherits):
+            def fit(self, X, y):
+                super().fit(X, y)
+                self.done_ = True
+                return self
+
+        models = [Inherits(), Overrides(), Later()]
+        for model in models:
+            assert model.fit(X, y) is model
+        assert [event.model for event in events] == models
+        assert all(event.X is X and event.y is y and not event.clusters for event in events)
+        assert "fit" not in vars(Inherits)
+        events.clear()
+        other = Base().fit(X, y)  # nobody named it: the fit in it is the user's own
+        assert [event.model for event in events] == [other.inner_]
+    finally:
+        hooks.uninstall()
+    assert [dict(vars(cls)) for cls in (Base, Inherits, Overrides)] == before
+    Later().fit(X, y)
+    assert len(events) == 1
+
+
+def test_a_later_call_without_the_names_unhooks_them():
+    Base, *_ = elsewhere()
+    original, events = Base.fit, []
+    try:
+        hooks.install(events.append, [Base])
+        assert Base.fit is not original
+        hooks.install(events.append)
+        assert Base.fit is original
+        assert "__init_subclass__" not in vars(Base)
+        model = LinearRegression().fit(X, y)
+        assert [event.model for event in events] == [model]
+    finally:
+        hooks.uninstall()
+
+
+def test_subclassing_of_a_named_class_does_what_it_did():
+    known = []
+
+    class Registry:
+        def __init_subclass__(cls, /, label=None, **kwargs):
+            super().__init_subclass__(**kwargs)
+            known.append(label)
+
+        def fit(self, X, y):
+            return self
+
+        def predict(self, X):
+            return np.zeros(len(X))
+
+    before = vars(Registry)["__init_subclass__"]
+    events = []
+    try:
+        hooks.install(events.append, [Registry])
+
+        class One(Registry, label="one"):
+            def fit(self, X, y):
+                return self
+
+        model = One().fit(X, y)
+        assert [event.model for event in events] == [model]
+    finally:
+        hooks.uninstall()
+    assert vars(Registry)["__init_subclass__"] is before
+    assert known == ["one"]
+
+
+def test_a_named_class_that_cannot_be_watched_is_told(caplog):
+    class Odd:
+        fit = functools.partial(print)
+
+        def predict(self, X):
+            return X
+
+    try:
+        hooks.install(lambda event: None, [Odd])
+    finally:
+        hooks.uninstall()
+    assert "The fits of Odd cannot be watched" in caplog.text
+
+
+UNPICKLE = """
+import pickle, sys
+sys.modules["mlflow_interpret"] = None  # as where it is not installed
+model = pickle.loads(sys.stdin.buffer.read())
+class Sub(type(model)):
+    pass
+assert Sub().fit([[0.0]], [1.0]).fitted_
+"""
+
+
+def test_a_named_class_pickled_by_value_works_without_us():
+    cloudpickle = pytest.importorskip("cloudpickle")
+    namespace = {"__name__": "__main__"}
+    code = (
+        "class Own:\n"
+        "    def fit(self, X, y):\n"
+        "        self.fitted_ = True\n"
+        "        return self\n"
+        "    def predict(self, X):\n"
+        "        return X\n"
+    )
+    exec(code, namespace)
+    events = []
+    try:
+        hooks.install(events.append, [namespace["Own"]])
+        data = cloudpickle.dumps(namespace["Own"]())
+        namespace["Own"]().fit(X, y)
+    finally:
+        hooks.uninstall()
+    assert len(events) == 1
+    done = subprocess.run([sys.executable, "-c", UNPICKLE], input=data, capture_output=True)
+    assert done.returncode == 0, done.stderr.decode()
+
+
+BOOSTERS = [
+    ("xgboost", "XGB", {"n_estimators": 2, "n_jobs": 1}),
+    ("lightgbm", "LGBM", {"n_estimators": 2, "n_jobs": 1, "verbose": -1}),
+    (
+        "catboost",
+        "CatBoost",
+        {"iterations": 2, "thread_count": 1, "verbose": False, "allow_writing_files": False},
+    ),
+]
+
+
+@pytest.mark.parametrize(("package", "prefix", "settings"), BOOSTERS)
+def test_boosters_are_watched(package, prefix, settings, events):
+    module = pytest.importorskip(package)
+    classifier, regressor = (getattr(module, f"{prefix}{k}") for k in ("Classifier", "Regressor"))
+
+    class Own(regressor):
+        def fit(self, X, y=None, **kwargs):
+            return super().fit(X, y, **kwargs)
+
+    models = [classifier(**settings), regressor(**settings), Own(**settings)]
+    for model in models:
+        model.fit(X, y)
+    search = GridSearchCV(classifier(**settings), {"max_depth": [1, 2]}, cv=2).fit(X, y)
+    assert [event.model for event in events] == [*models, search]
+    assert all(event.X is X and event.y is y for event in events)
+    hooks.uninstall()
+    classifier(**settings).fit(X, y)
+    Own(**settings).fit(X, y)
+    assert len(events) == 4
+
+
+IMPORTED_LATER = """
+import importlib, sys
+from mlflow_interpret import hooks
+events = []
+for package, prefix, settings in {boosters}:
+    hooks.install(events.append)
+    assert package not in sys.modules, package
+    Model = getattr(importlib.import_module(package), prefix + "Classifier")
+    model = Model(**settings).fit([[0.0], [1.0], [2.0], [3.0]], [0, 1, 0, 1])
+    assert [event.model for event in events] == [model], (package, events)
+    wrapped = Model.fit
+    hooks.uninstall()
+    assert Model.fit is not wrapped, package
+    Model(**settings).fit([[0.0], [1.0], [2.0], [3.0]], [0, 1, 0, 1])
+    assert len(events) == 1, package
+    events.clear()
+"""
+
+
+def test_boosters_that_are_imported_later_are_watched():
+    installed = [booster for booster in BOOSTERS if importlib.util.find_spec(booster[0])]
+    if not installed:
+        pytest.skip("no booster is installed")
+    code = IMPORTED_LATER.format(boosters=installed)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_an_import_of_catboost_survives_what_goes_wrong_with_us(events, monkeypatch):
+    def broken(cls):
+        raise AssertionError("a bug")
+
+    monkeypatch.setattr(hooks, "_watch", broken)
+    monkeypatch.setattr(hooks, "_catboost_classes", lambda: (LinearRegression,))
+    hooks._catboost_is_imported(None)

@@ -14,11 +14,11 @@ from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 from sklearn.linear_model import LinearRegression, LogisticRegression
 
 from mlflow_interpret import storage
-from mlflow_interpret.errors import CannotExplainError, OptionError
+from mlflow_interpret.errors import CannotExplainError, ExplanationNotFoundError, OptionError
 from mlflow_interpret.explaining import explain
-from mlflow_interpret.interpret import from_interpret, to_interpret
+from mlflow_interpret.interpret import from_interpret, to_interpret, view
 from mlflow_interpret.quiet import quiet
-from mlflow_interpret.records import TrainingContext
+from mlflow_interpret.records import Explanation, TrainingContext
 
 
 def fitted(kind):
@@ -255,3 +255,36 @@ class TestFrom:
     def test_anything_else_is_refused_by_its_type(self, thing):
         with pytest.raises(CannotExplainError, match=f"got {type(thing).__name__}"):
             from_interpret(thing)
+
+
+def regression_record(**more):
+    values = {
+        "method": "shap_tree",
+        "task": "regression",
+        "model_class": None,
+        "features": ("a", "b"),
+        "global_values": np.array([2.0, 1.0]),
+    }
+    return Explanation(**{**values, **more})
+
+
+def test_targets_are_to_interpret_community_what_classes_are():
+    record = regression_record(
+        targets=("up", "down"),
+        local_values=np.arange(12.0).reshape(2, 3, 2),
+        per_class_values=np.ones((2, 2)),
+        expected_values=np.zeros(2),
+    )
+    explanation = to_interpret(record)
+    assert explanation.classes == ["up", "down"]
+    assert np.shape(explanation.local_importance_values) == (2, 3, 2)
+    assert len(explanation.get_ranked_per_class_names()) == 2
+
+
+def test_the_engineered_view_is_given_where_there_is_one():
+    engineered = regression_record(is_engineered=True)
+    raw = regression_record(is_raw=True, engineered=engineered)
+    assert view(raw, engineered=False) is raw
+    assert view(raw, engineered=True) is view(engineered, engineered=True) is engineered
+    with pytest.raises(ExplanationNotFoundError, match="no engineered view"):
+        view(regression_record(), engineered=True)

@@ -305,3 +305,56 @@ def test_a_newer_format_asks_for_an_upgrade(tmp_path):
     path.write_text(json.dumps({**json.loads(path.read_text("utf-8")), "format": 99}))
     with pytest.raises(ExplanationNotFoundError, match=r"format 99 .* upgrade mlflow-interpret"):
         storage.read(tmp_path)
+
+
+class TestSeveralTargets:
+    def test_a_regression_is_read_back_with_its_targets(self, tmp_path):
+        local = np.random.default_rng(1).normal(size=(2, 3, 2))
+        record = regression(
+            targets=("up", "down"),
+            local_values=local,
+            per_class_values=np.abs(local).mean(axis=1),
+            expected_values=np.array([0.5, 1.5]),
+            predicted=local.sum(axis=2).T,
+            true_labels=np.arange(6.0).reshape(3, 2),
+        )
+        storage.write(record, tmp_path)
+        found = storage.read(tmp_path)
+        assert found.targets == found.blocks == ("up", "down")
+        assert found.classes is None
+        for name in ("local_values", "per_class_values", "predicted", "true_labels"):
+            np.testing.assert_array_equal(getattr(found, name), getattr(record, name))
+        table = pd.read_json(tmp_path / storage.PER_CLASS, orient="split")
+        assert list(table) == ["target", "feature", "importance", "rank"]
+        assert set(table["target"]) == {"up", "down"}
+
+    def test_labels_of_several_columns_are_read_back(self, tmp_path):
+        labels = np.array([["a", "yes"], ["b", "no"], ["a", "no"], ["b", "yes"]])
+        record = classification(
+            ("x: a", "x: b", "y: no", "y: yes"),
+            targets=("x", "y"),
+            predicted=labels,
+            true_labels=labels[::-1],
+        )
+        storage.write(record, tmp_path)
+        found = storage.read(tmp_path)
+        assert found.blocks == ("x: a", "x: b", "y: no", "y: yes")
+        assert found.predicted.tolist() == labels.tolist()
+        assert found.true_labels.tolist() == labels[::-1].tolist()
+
+
+class TestEngineeredView:
+    def test_it_is_read_back_beside_the_raw_one(self, tmp_path):
+        engineered = regression(("a_0", "a_1", "b"), is_engineered=True)
+        storage.write(regression(is_raw=True, engineered=engineered), tmp_path)
+        found = storage.read(tmp_path)
+        assert found.is_raw
+        assert found.engineered.is_engineered
+        assert found.engineered.id == engineered.id
+        np.testing.assert_array_equal(found.engineered.local_values, engineered.local_values)
+
+    def test_without_rows_neither_view_has_any(self, tmp_path):
+        record = regression(engineered=regression(("a_0", "b_0"))).without_rows()
+        storage.write(record, tmp_path)
+        assert not list(tmp_path.rglob("*.parquet"))
+        assert storage.read(tmp_path).engineered.local_values is None

@@ -218,3 +218,12 @@ def test_missing_artifacts_are_told_from_a_skipped_fit(store, run_id, tmp_path):
     shutil.rmtree(tmp_path / "artifacts")
     with pytest.raises(ExplanationNotFoundError, match="artifacts are missing"):
         tracking.load(run_id, None, store)
+
+
+def test_an_engineered_view_is_found_by_its_id(store, run_id):
+    engineered = explanation(5, is_engineered=True)
+    log(explanation(is_raw=True, engineered=engineered), run_id, store)
+    assert tracking.load(run_id, None, store).is_raw
+    found = tracking.load(run_id, engineered.id, store)
+    assert found.is_engineered
+    np.testing.assert_array_equal(found.local_values, engineered.local_values)

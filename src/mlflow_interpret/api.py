@@ -20,7 +20,9 @@ def explain(
     features: Sequence[str] | None = None,
     classes: Sequence[Any] | None = None,
     max_rows: int | None = None,
+    engine: str = "auto",
     random_state: int = 0,
+    engineered: bool = False,
 ) -> Any:
     """Explain a fitted model as `autolog` does, without a run.
 
@@ -32,7 +34,10 @@ def explain(
         features: Feature names, one for each column. Default: the columns' own.
         classes: Class names in the order of the model's classes. Default: the model's labels.
         max_rows: Explain at most so many rows. Default: a cap by engine.
+        engine: As for `autolog`.
         random_state: Chooses the rows and seeds the engine.
+        engineered: Give the view by engineered column, which a pipeline that was taken apart has
+            beside that by raw column.
 
     Returns:
         interpret-community's global explanation, as ``TabularExplainer.explain_global`` returns
@@ -41,6 +46,7 @@ def explain(
     Raises:
         OptionError: An argument is not allowed.
         CannotExplainError: The model or its rows cannot be explained.
+        ExplanationNotFoundError: There is no engineered view.
     """
     from mlflow_interpret.explaining import explain as compute
 
@@ -50,6 +56,7 @@ def explain(
         features=features,
         classes=classes,
         max_rows=max_rows,
+        engine=engine,
         random_state=random_state,
     )
     context = TrainingContext(
@@ -61,7 +68,8 @@ def explain(
         classes=classes,
     )
     with quiet(), hooks.unrecorded():
-        return interpret.to_interpret(compute(context, max_rows, random_state))
+        record = compute(context, max_rows, random_state, engine)
+        return interpret.to_interpret(interpret.view(record, engineered=engineered))
 
 
 def log_explanation(
@@ -114,12 +122,16 @@ def log_explanation(
         return deliver(record, chosen, tracking_uri, options).run_id
 
 
-def load_explanation(run_id: str, *, explanation_id: str | None = None) -> Any:
+def load_explanation(
+    run_id: str, *, explanation_id: str | None = None, engineered: bool = False
+) -> Any:
     """Read an explanation back from an MLflow run; needs no Azure package and unpickles nothing.
 
     Args:
         run_id: The run.
         explanation_id: Which of the run's explanations. Default: the latest.
+        engineered: Give the view by engineered column, which a pipeline that was taken apart has
+            beside that by raw column.
 
     Returns:
         interpret-community's global explanation, equal to the one that was logged: values to the
@@ -129,9 +141,8 @@ def load_explanation(run_id: str, *, explanation_id: str | None = None) -> Any:
         RunNotFoundError: There is no such run in the tracking store.
         ExplanationNotFoundError: The run holds no explanation, or not that one.
     """
-    return interpret.to_interpret(
-        tracking.load(run_id, explanation_id, tracking.current_tracking_uri())
-    )
+    found = tracking.load(run_id, explanation_id, tracking.current_tracking_uri())
+    return interpret.to_interpret(interpret.view(found, engineered=engineered))
 
 
 def flush(timeout: float | None = None) -> bool:

@@ -27,6 +27,7 @@ def autolog(
     features: Sequence[str] | None = None,
     classes: Sequence[Any] | None = None,
     max_rows: int | None = None,
+    engine: str = "auto",
     top_k: int = 20,
     comment: str | None = None,
     random_state: int = 0,
@@ -39,14 +40,15 @@ def autolog(
     silent: bool = False,
     disable_for_unsupported_versions: bool = False,
     extra_tags: Mapping[str, str] | None = None,
+    estimators: Sequence[type] | None = None,
 ) -> None:
     """Explain each model right after its ``fit`` and log the explanation to the MLflow run.
 
-    After the outermost ``fit`` of a scikit-learn classifier, regressor, pipeline or search, a
-    TabularExplainer global explanation is computed, mirrored into the active MLflow run (or one
-    that is made and closed for it) and, where that run is Azure ML's, uploaded with
-    ExplanationClient. ``fit`` itself behaves as if nothing of this happened. Calling `autolog`
-    again replaces the options.
+    After the outermost ``fit`` of a classifier, regressor, outlier detector, pipeline or search of
+    scikit-learn or of a package that follows it, or of a CatBoost model, a global explanation is
+    computed, mirrored into the active MLflow run (or one that is made and closed for it) and,
+    where that run is Azure ML's, uploaded with ExplanationClient. ``fit`` itself behaves as if
+    nothing of this happened. Calling `autolog` again replaces the options.
 
     Args:
         evaluation_examples: Rows to explain, ``(n_rows, n_features)``, or ``(rows, labels)`` with
@@ -57,6 +59,8 @@ def autolog(
         classes: Class names in the order of the model's classes. Default: the model's labels.
         max_rows: Explain at most so many rows. Default: a cap that keeps the explanation to
             seconds, by engine.
+        engine: ``"auto"`` takes the fastest engine that gives right values for the model,
+            ``"kernel"`` TabularExplainer's kernel explainer.
         top_k: So many features become metrics, from 1 to 30; all features are in the artifacts.
         comment: Stands in the status record and beside the explanation in Azure ML studio.
         random_state: Chooses the rows and seeds the engine.
@@ -72,6 +76,8 @@ def autolog(
         disable_for_unsupported_versions: Do nothing where an installed package is not of a
             version that this package was tested with.
         extra_tags: Tags for the runs that are made for a fit.
+        estimators: Further classes with ``fit`` and ``predict`` whose models, and those of their
+            subclasses, are explained though they are no scikit-learn estimators.
 
     Raises:
         OptionError: An argument is not allowed; the message names it and what is allowed.
@@ -82,6 +88,7 @@ def autolog(
         features=features,
         classes=classes,
         max_rows=max_rows,
+        engine=engine,
         top_k=top_k,
         comment=comment,
         random_state=random_state,
@@ -94,6 +101,7 @@ def autolog(
         silent=silent,
         disable_for_unsupported_versions=disable_for_unsupported_versions,
         extra_tags=extra_tags,
+        estimators=estimators,
     )
     from mlflow_interpret import hooks
 
@@ -107,7 +115,7 @@ def autolog(
     if problems and disable_for_unsupported_versions:
         hooks.uninstall()
         return
-    hooks.install(partial(_after_fit, options))
+    hooks.install(partial(_after_fit, options), tuple(estimators or ()))
 
 
 def _after_fit(options: Options, event: FitEvent) -> None:
@@ -133,6 +141,9 @@ def _explain_and_log(options: Options, event: FitEvent) -> None:
     run_id, user_made = active_run(event.started)
     if options.exclusive and user_made:
         return
+    if event.clusters:
+        _note_clusterer(options, event, run_id)
+        return
     context = TrainingContext(
         model=event.model,
         X=event.X,
@@ -148,15 +159,15 @@ def _explain_and_log(options: Options, event: FitEvent) -> None:
     try:
         _refuse_changed_rows(options, event)
         with hooks.unrecorded():
-            explanation = explain(context, options.max_rows, options.random_state)
+            explanation = explain(context, options.max_rows, options.random_state, options.engine)
     except KeyboardInterrupt:
-        _log_skipped(options, event, context, tracking_uri, "interrupted by the user (Ctrl-C)")
+        _skip(options, event, run_id, tracking_uri, "interrupted by the user (Ctrl-C)")
     except CannotExplainError as error:
-        _log_skipped(options, event, context, tracking_uri, str(error))
+        _skip(options, event, run_id, tracking_uri, str(error))
     except Exception as error:
         _logger.debug("The engine failed", exc_info=True)
         reason = f"{type(error).__name__}: {one_line(error)}"
-        _log_skipped(options, event, context, tracking_uri, reason)
+        _skip(options, event, run_id, tracking_uri, reason)
     else:
         _log(options, event, context, tracking_uri, explanation)
 
@@ -189,6 +200,9 @@ def _log(
         return
     if not options.silent:
         _logger.info(_summary(event, explanation, logged))
+    breach = explanation.details.get("additivity_breach")
+    if breach is not None:
+        _warn(options, f"{breach} Run {logged.run_id}")
 
 
 def _keep(
@@ -228,17 +242,40 @@ def _keep(
     )
 
 
+def _note_clusterer(options: Options, event: FitEvent, run_id: str | None) -> None:
+    """Say in the run that is active why it has no explanation; none is made for that."""
+    from mlflow_interpret import tracking
+
+    if run_id is None:
+        return
+    reason = (
+        f"{_name(event)} is a clusterer; it predicts no target whose drivers could be explained"
+    )
+    if not options.silent:
+        _logger.info("The fit of %s was not explained: %s", _name(event), reason)
+    try:
+        tracking.note_skipped(run_id, tracking.current_tracking_uri(), reason)
+    except Exception:
+        _logger.debug("The reason could not be logged", exc_info=True)
+
+
+def _skip(
+    options: Options, event: FitEvent, run_id: str | None, tracking_uri: str, reason: str
+) -> None:
+    _warn(options, f"The fit of {_name(event)} was not explained: {reason}")
+    _log_skipped(options, event, run_id, tracking_uri, reason)
+
+
 def _log_skipped(
-    options: Options, event: FitEvent, context: Any, tracking_uri: str, reason: str
+    options: Options, event: FitEvent, run_id: str | None, tracking_uri: str, reason: str
 ) -> None:
     from mlflow_interpret import tracking
 
-    _warn(options, f"The fit of {_name(event)} was not explained: {reason}")
     try:
         tracking.check_reachable(tracking_uri)
-        with run_to_log(context.run_id, options.extra_tags) as run_id:
+        with run_to_log(run_id, options.extra_tags) as target:
             details = {"model": {"fitted": _name(event)}, "comment": options.comment}
-            tracking.log_skipped(run_id, tracking_uri, reason, details)
+            tracking.log_skipped(target, tracking_uri, reason, details)
     except Exception:
         _logger.debug("The reason could not be logged", exc_info=True)
 

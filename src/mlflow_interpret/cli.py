@@ -149,7 +149,7 @@ def _ranked_for(explanation: Any, label: str) -> list[tuple[str, float]]:
     from mlflow_interpret.errors import OptionError
     from mlflow_interpret.records import rank
 
-    labels = [str(known) for known in explanation.classes or ()]
+    labels = [str(known) for known in explanation.blocks or ()]
     if label not in labels or explanation.per_class_values is None:
         allowed = ", ".join(labels) if labels else "none: the model has no classes"
         raise OptionError(f"--class must be one of the model's classes ({allowed}), got {label!r}.")

@@ -12,6 +12,8 @@ from mlflow_interpret.errors import OptionError
 MAX_METRICS = 30
 """Metric names a run gets from us: Azure ML allows 50 in all, the rest belongs to training."""
 
+ENGINES = ("auto", "kernel")
+
 _MAX_SEED = 2**32 - 1
 _MAX_COMMENT = 1000  # characters: Azure ML's limit for a property or tag value
 
@@ -30,6 +32,7 @@ class Options:
     features: Sequence[str] | None = None
     classes: Sequence[Any] | None = None
     max_rows: int | None = None
+    engine: str = "auto"
     top_k: int = 20
     comment: str | None = None
     random_state: int = 0
@@ -42,6 +45,7 @@ class Options:
     silent: bool = False
     disable_for_unsupported_versions: bool = False
     extra_tags: Mapping[str, str] | None = None
+    estimators: Sequence[type] | None = None
 
     def __post_init__(self) -> None:
         _check_rows("evaluation_examples", _rows_of(self.evaluation_examples))
@@ -50,6 +54,8 @@ class Options:
         _check_names("features", self.features)
         _check_labels("classes", self.classes)
         _check_integer("max_rows", self.max_rows, 1, None, optional=True)
+        if self.engine not in ENGINES:
+            raise _error("engine", " or ".join(map(repr, ENGINES)), self.engine)
         _check_integer("top_k", self.top_k, 1, MAX_METRICS)
         _check_integer("random_state", self.random_state, 0, _MAX_SEED)
         _check_comment(self.comment)
@@ -65,6 +71,7 @@ class Options:
         ):
             _check_flag(name, getattr(self, name))
         _check_tags(self.extra_tags)
+        _check_estimators(self.estimators)
 
     @property
     def evaluation_rows(self) -> Any:
@@ -194,3 +201,15 @@ def _check_tags(tags: Any) -> None:
         return
     if not isinstance(tags, Mapping) or not all(isinstance(key, str) for key in tags):
         raise _error("extra_tags", "a dictionary with string keys or None", tags)
+
+
+def _check_estimators(estimators: Any) -> None:
+    if estimators is None:
+        return
+    allowed = "a list of classes with methods fit and predict, or None"
+    if isinstance(estimators, str) or not _is_listlike(estimators):
+        raise _error("estimators", allowed, estimators)
+    for cls in estimators:
+        methods = (getattr(cls, name, None) for name in ("fit", "predict"))
+        if not isinstance(cls, type) or not all(map(callable, methods)):
+            raise _error("estimators", allowed, cls)

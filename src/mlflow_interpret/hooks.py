@@ -3,7 +3,8 @@
 Every estimator class that defines a ``fit`` of its own gets a thin wrapper around it, *under* any
 patch of MLflow's own autologging: MLflow's patches do not stack on each other, but they work on
 top of an ordinary method. So our observer runs inside what MLflow takes for the original ``fit``,
-with MLflow's run still active, and both sides log into the same run.
+with MLflow's run still active, and both sides log into the same run. Estimator classes are the
+subclasses of scikit-learn's BaseEstimator, CatBoost's models and classes that the user names.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import sys
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -27,7 +28,8 @@ _logger = logging.getLogger(__name__)
 _wrapped: weakref.WeakKeyDictionary[type, tuple[Callable[..., Any], Callable[..., Any]]] = (
     weakref.WeakKeyDictionary()
 )
-_BEFORE = "_mlflow_interpret_before"
+# Our __init_subclass__ of each class at the top of a hierarchy, and what stood in its __dict__.
+_topped: weakref.WeakKeyDictionary[type, tuple[Any, Any]] = weakref.WeakKeyDictionary()
 _DEPTH = threading.local()
 _LOCK = threading.RLock()
 
@@ -42,6 +44,7 @@ class FitEvent:
         y: The labels as passed, or None.
         changed: ``fit`` changed the rows in place.
         started: When ``fit`` was called, in seconds since 1970.
+        clusters: The model is a clusterer.
     """
 
     model: Any
@@ -49,47 +52,101 @@ class FitEvent:
     y: Any
     changed: bool = False
     started: float = 0.0
+    clusters: bool = False
 
 
 Observer = Callable[[FitEvent], None]
 
 _observer: Observer | None = None
+_named: tuple[type, ...] = ()
 
 
-def install(observer: Observer) -> None:
-    """Call ``observer`` after each successful outermost ``fit`` of a classifier or regressor.
+def install(observer: Observer, estimators: Sequence[type] = ()) -> None:
+    """Call ``observer`` after each successful outermost ``fit`` of a model.
 
-    A second call replaces the observer. The observer must not raise.
+    Models are classifiers, regressors, outlier detectors and clusterers of scikit-learn's kind,
+    CatBoost's, and instances of ``estimators``, whatever they are. A second call replaces both
+    arguments. The observer must not raise.
     """
-    global _observer  # noqa: PLW0603 - one process has one autologging state, as in MLflow
+    global _observer, _named  # one process has one autologging state, as in MLflow
     with _LOCK:
+        if _observer is not None and tuple(estimators) != _named:
+            uninstall()
         first = _observer is None
-        _observer = observer
+        _observer, _named = observer, tuple(estimators)
         if first:
-            _watch_new_classes()
-            _each_class(_wrap)
+            _watch_all()
+    if first:
+        _await_catboost()  # takes a lock of the import system, so not while ours is held
 
 
 def uninstall() -> None:
     """Give every class its own ``fit`` back."""
-    global _observer  # noqa: PLW0603
+    global _observer, _named  # noqa: PLW0603
     with _LOCK:
         if _observer is not None:
             _observer = None
-            _forget_new_classes()
-            _each_class(_unwrap)
+            for cls in list(_topped):
+                _forget_new_classes(cls)
+            with _mlflow_patches_lifted():
+                for cls in list(_wrapped):
+                    _unwrap(cls)
+            _named = ()
 
 
-def _each_class(change: Callable[[type], None]) -> None:
+def _watch_all() -> None:
     # All estimator classes that scikit-learn knows are imported first, as MLflow does, so that
     # none is first seen when MLflow's patches are on.
-    from sklearn.base import BaseEstimator
     from sklearn.utils import all_estimators
 
     all_estimators()
     with _mlflow_patches_lifted():
-        for cls in _subclasses(BaseEstimator):
-            change(cls)
+        for top in _tops():
+            _watch(top)
+    for cls in _named:
+        if _definer(cls) not in _wrapped:
+            _logger.warning("The fits of %s cannot be watched: fit is no method.", cls.__name__)
+
+
+def _tops() -> tuple[type, ...]:
+    """The classes whose subclasses are watched, as they themselves are."""
+    from sklearn.base import BaseEstimator
+
+    return tuple(dict.fromkeys((BaseEstimator, *_catboost_classes(), *_named)))
+
+
+def _watch(top: type) -> None:
+    _watch_new_classes(top)
+    for cls in {top, _definer(top), *_subclasses(top)}:
+        _wrap(cls)
+
+
+def _definer(cls: type) -> type:
+    """The class that ``cls`` has its ``fit`` from: one that inherits it gets none of its own."""
+    return next((parent for parent in cls.__mro__ if "fit" in parent.__dict__), cls)
+
+
+def _catboost_classes() -> tuple[type, ...]:
+    """CatBoost's models, which are no BaseEstimators, where it is imported."""
+    catboost = sys.modules.get("catboost")
+    names = ("CatBoostClassifier", "CatBoostRegressor")
+    return tuple(cls for name in names if (cls := getattr(catboost, name, None)) is not None)
+
+
+def _await_catboost() -> None:
+    from mlflow.utils.import_hooks import register_post_import_hook
+
+    register_post_import_hook(_catboost_is_imported, "catboost")  # at once, where it already is
+
+
+def _catboost_is_imported(_: Any) -> None:
+    # Without our lock: whoever holds that may wait for an import, as this one, to end.
+    try:
+        if _observer is not None:
+            for cls in _catboost_classes():
+                _watch(cls)
+    except Exception:  # the user's import must succeed all the same
+        _logger.debug("CatBoost cannot be watched", exc_info=True)
 
 
 def _subclasses(cls: type) -> set[type]:
@@ -137,11 +194,13 @@ def observe(
     original: Callable[..., Any], model: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> Any:
     """Call ``original`` as the user did, then the observer if this is the user's own fit."""
+    if not _is_estimator(model):
+        return original(model, *args, **kwargs)
     depth = getattr(_DEPTH, "value", 0)
     watched = depth == 0 and _observer is not None and not _called_by_library()
     _DEPTH.value = depth + 1
     try:
-        call = _Call(original, model, args, kwargs) if watched and _is_predictor(model) else None
+        call = _Call(original, model, args, kwargs) if watched and _is_model(model) else None
         result = original(model, *args, **kwargs)
         if call is not None:
             _notify(call)
@@ -171,7 +230,8 @@ class _Call:
 
     def event(self) -> FitEvent:
         changed = self._print != _fingerprint(self.X)
-        return FitEvent(self.model, self.X, self.y, changed, self.started)
+        clusters = not isinstance(self.model, _named) and _is(self.model, "clusterer")
+        return FitEvent(self.model, self.X, self.y, changed, self.started, clusters)
 
 
 def _notify(call: _Call) -> None:
@@ -190,11 +250,24 @@ def _fingerprint(X: Any) -> bytes | None:
         return None
 
 
-def _is_predictor(model: Any) -> bool:
-    from sklearn.base import is_classifier, is_regressor
+def _is_estimator(model: Any) -> bool:
+    # A parent of a named class may be wrapped, whose other subclasses nobody named.
+    return isinstance(model, _tops())
 
+
+def _is_model(model: Any) -> bool:
+    return isinstance(model, _named) or _is(
+        model, "classifier", "regressor", "outlier_detector", "clusterer"
+    )
+
+
+def _is(model: Any, *kinds: str) -> bool:
+    """Whether scikit-learn takes the model for one of the kinds."""
+    from sklearn import base
+
+    tests = [getattr(base, f"is_{kind}", None) for kind in kinds]  # 1.5 has none for clusterers
     try:
-        return bool(is_classifier(model) or is_regressor(model))
+        return any(bool(test(model)) for test in tests if test is not None)
     except Exception:  # estimators with tags of their own may raise anything
         return False
 
@@ -257,7 +330,7 @@ def _mlflow_session() -> Iterator[None]:
 @contextmanager
 def _mlflow_patches_lifted() -> Iterator[None]:
     """Take off MLflow's patches of ``fit`` methods and put them back with their settings."""
-    if "mlflow.sklearn" not in sys.modules:
+    if "mlflow.utils.autologging_utils" not in sys.modules:
         yield
         return
     from mlflow.utils.autologging_utils import AUTOLOGGING_INTEGRATIONS
@@ -282,10 +355,10 @@ def _mlflow_patches_lifted() -> Iterator[None]:
 
 
 def _is_estimator_fit(patch: Any) -> bool:
-    from sklearn.base import BaseEstimator
-
     cls = patch.destination
-    return patch.name == "fit" and isinstance(cls, type) and issubclass(cls, BaseEstimator)
+    if patch.name != "fit" or not isinstance(cls, type):
+        return False
+    return issubclass(cls, _tops()) or cls in map(_definer, _named)
 
 
 def _restore_mlflow(name: str, settings: dict[str, Any]) -> None:
@@ -300,27 +373,45 @@ def _restore_mlflow(name: str, settings: dict[str, Any]) -> None:
     AUTOLOGGING_INTEGRATIONS[name].update(settings)
 
 
-def _watch_new_classes() -> None:
-    """Wrap the classes that are defined or imported from now on."""
-    from sklearn.base import BaseEstimator
+def _watch_new_classes(top: type) -> None:
+    """Wrap the subclasses that are defined or imported from now on."""
+    if top in _topped:
+        return
+    before = top.__dict__.get("__init_subclass__")
 
-    before = BaseEstimator.__dict__.get("__init_subclass__")
-    inherited = BaseEstimator.__init_subclass__.__func__
-
+    # It names this module in its body only, for the reason that _observed gives.
     def __init_subclass__(cls: type, /, **kwargs: Any) -> None:  # noqa: N807
-        inherited(cls, **kwargs)
+        if before is None:
+            super(top, cls).__init_subclass__(**kwargs)  # type: ignore[arg-type]
+        else:
+            before.__get__(None, cls)(**kwargs)
+        try:
+            from mlflow_interpret.hooks import new_class
+        except ImportError:
+            return
+        new_class(cls)
+
+    functools.update_wrapper(__init_subclass__, top.__init_subclass__)
+    ours: Any = classmethod(__init_subclass__)
+    try:
+        setattr(top, "__init_subclass__", ours)  # noqa: B010
+    except Exception:  # a metaclass may forbid it
+        _logger.debug("Subclasses of %s cannot be watched", top, exc_info=True)
+        return
+    _topped[top] = (ours, before)
+
+
+def new_class(cls: type) -> None:
+    """Watch a class that has just been defined."""
+    if _observer is not None:
         _wrap(cls)
 
-    functools.update_wrapper(__init_subclass__, inherited)
-    setattr(__init_subclass__, _BEFORE, before)
-    setattr(BaseEstimator, "__init_subclass__", classmethod(__init_subclass__))  # noqa: B010
 
-
-def _forget_new_classes() -> None:
-    from sklearn.base import BaseEstimator
-
-    before = getattr(BaseEstimator.__dict__["__init_subclass__"].__func__, _BEFORE)
+def _forget_new_classes(top: type) -> None:
+    ours, before = _topped.pop(top)
+    if top.__dict__.get("__init_subclass__") is not ours:
+        return
     if before is None:
-        delattr(BaseEstimator, "__init_subclass__")
+        delattr(top, "__init_subclass__")
     else:
-        setattr(BaseEstimator, "__init_subclass__", before)  # noqa: B010
+        setattr(top, "__init_subclass__", before)  # noqa: B010

@@ -9,7 +9,11 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from mlflow_interpret.errors import CannotExplainError, OptionError
+from mlflow_interpret.errors import (
+    CannotExplainError,
+    ExplanationNotFoundError,
+    OptionError,
+)
 from mlflow_interpret.quiet import quiet
 from mlflow_interpret.records import Explanation, Task, distinct_names, rank
 
@@ -34,14 +38,15 @@ def to_interpret(record: Explanation) -> Any:
         "is_raw": record.is_raw,
         "is_engineered": record.is_engineered,
         "expected_values": record.expected_values,
-        "classification": record.task == "classification",
+        # Several targets are to interpret-community what several classes are.
+        "classification": record.blocks is not None,
         "explanation_id": record.id,
         "eval_data": record.evaluation_rows,
         "eval_ys_predicted": record.predicted,
         "eval_ys_predicted_proba": record.predicted_probabilities,
     }
-    if record.classes is not None:
-        common["classes"] = list(record.classes)
+    if record.blocks is not None:
+        common["classes"] = list(record.blocks)
     local = None
     if record.local_values is not None:
         local = _create_local_explanation(local_importance_values=record.local_values, **common)
@@ -56,6 +61,22 @@ def to_interpret(record: Explanation) -> Any:
     )
     setattr(explanation, _RECORD, record)
     return explanation
+
+
+def view(record: Explanation, *, engineered: bool) -> Explanation:
+    """The record, or the one by engineered column beside it.
+
+    Raises:
+        ExplanationNotFoundError: There is none by engineered column.
+    """
+    if not engineered or record.is_engineered:
+        return record
+    if record.engineered is None:
+        raise ExplanationNotFoundError(
+            f"The explanation {record.id} has no engineered view: its model is no pipeline that "
+            "could be taken apart. Leave engineered out."
+        )
+    return record.engineered
 
 
 def from_interpret(explanation: Any, true_labels: Any = None) -> Explanation:

@@ -46,7 +46,8 @@ class TrainingContext:
 class Explanation:
     """A global explanation of one model, without the model.
 
-    Shapes: ``F`` features, ``C`` classes, ``R`` explained rows.
+    Shapes: ``F`` features, ``R`` explained rows, ``T`` targets, ``C`` blocks: the classes, for
+    several targets the classes of all of them, for a regression of several targets the targets.
 
     Attributes:
         method: How the values were computed, in interpret-community's words (``shap_tree``).
@@ -54,16 +55,19 @@ class Explanation:
         model_class: The class of the explained model.
         features: The ``F`` feature names, all different.
         global_values: ``(F,)`` mean absolute contributions.
-        classes: The ``C`` class labels as the model knows them, None for regression.
-        per_class_values: ``(C, F)`` mean absolute contributions, or None.
-        local_values: ``(C, R, F)`` or, for regression, ``(R, F)`` contributions, or None.
+        classes: The ``C`` class labels as the model knows them (``target: label`` for several
+            targets), None for regression.
+        targets: The ``T`` names of the targets where the model has several, else None.
+        per_class_values: ``(C, F)`` mean absolute contributions by block, or None.
+        local_values: ``(C, R, F)`` or, without blocks, ``(R, F)`` contributions, or None.
         expected_values: ``(C,)``, ``(1,)`` or ``()`` mean model output of the background, or None.
         evaluation_rows: The ``R`` explained rows, or None.
-        predicted: ``(R,)`` predictions for the explained rows, or None.
+        predicted: ``(R,)`` or ``(R, T)`` predictions for the explained rows, or None.
         predicted_probabilities: ``(R, C)`` class probabilities, or None.
-        true_labels: ``(R,)`` true labels of the explained rows, or None.
+        true_labels: ``(R,)`` or ``(R, T)`` true labels of the explained rows, or None.
         is_raw: The features are the raw columns of a model that engineers features.
         is_engineered: The features are engineered ones.
+        engineered: The explanation by engineered column that this one was summed up from, or None.
         id: A GUID.
         details: How it was made, for the status record; plain JSON values.
     """
@@ -74,6 +78,7 @@ class Explanation:
     features: tuple[str, ...]
     global_values: FloatArray
     classes: tuple[Any, ...] | None = None
+    targets: tuple[str, ...] | None = None
     per_class_values: FloatArray | None = None
     local_values: FloatArray | None = None
     expected_values: FloatArray | None = None
@@ -83,8 +88,14 @@ class Explanation:
     true_labels: npt.NDArray[Any] | None = None
     is_raw: bool = False
     is_engineered: bool = False
+    engineered: Explanation | None = None
     id: str = field(default_factory=lambda: str(uuid.uuid4()))
     details: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def blocks(self) -> tuple[Any, ...] | None:
+        """What each block of values belongs to: a class or a target; None for a single output."""
+        return self.targets if self.classes is None else self.classes
 
     def standard_errors(self) -> FloatArray | None:
         """``(F,)`` standard errors of the global values as means over the explained rows.
@@ -108,6 +119,7 @@ class Explanation:
             predicted=None,
             predicted_probabilities=None,
             true_labels=None,
+            engineered=None if self.engineered is None else self.engineered.without_rows(),
         )
 
     def ranked(self) -> list[tuple[str, float]]:

@@ -2,10 +2,11 @@
 
     explanation.json              names, classes, expected values, global and per-class values
     global_importances.json       a table, most important feature first
-    per_class_importances.json    the same for each class
+    per_class_importances.json    the same for each class (of several targets: for each target)
     local_importances.parquet     one row for each explained row and class
     evaluation_rows.parquet       the explained rows
     predictions.parquet           their predictions, probabilities and true labels
+    engineered/                   the same by engineered column, where a pipeline was taken apart
 
 Nothing of it needs unpickling.
 """
@@ -29,6 +30,7 @@ PER_CLASS = "per_class_importances.json"
 LOCAL = "local_importances.parquet"
 ROWS = "evaluation_rows.parquet"
 PREDICTIONS = "predictions.parquet"
+ENGINEERED = "engineered"
 
 _FORMAT = 1
 
@@ -46,6 +48,9 @@ def write(explanation: Explanation, folder: Path) -> None:
     predictions = _predictions(explanation)
     if predictions is not None:
         _to_parquet(predictions, folder / PREDICTIONS)
+    if explanation.engineered is not None:
+        (folder / ENGINEERED).mkdir()
+        write(explanation.engineered, folder / ENGINEERED)
 
 
 def read(folder: Path) -> Explanation:
@@ -64,7 +69,8 @@ def read(folder: Path) -> Explanation:
             "upgrade mlflow-interpret"
         )
     predictions = _read_parquet(folder / PREDICTIONS)
-    classes = summary["classes"]
+    classes, targets = summary["classes"], summary.get("targets")
+    engineered = (folder / ENGINEERED / EXPLANATION).is_file()
     return Explanation(
         method=summary["method"],
         task=summary["task"],
@@ -72,15 +78,17 @@ def read(folder: Path) -> Explanation:
         features=tuple(summary["features"]),
         global_values=_from_list(summary["global_values"]),
         classes=None if classes is None else tuple(classes),
+        targets=None if targets is None else tuple(targets),
         per_class_values=_from_list(summary["per_class_values"]),
         local_values=_read_local(folder / LOCAL, summary["local_shape"]),
         expected_values=_from_list(summary["expected_values"]),
         evaluation_rows=_read_rows(folder / ROWS, summary["features"]),
-        predicted=_column(predictions, "predicted"),
+        predicted=_column(predictions, "predicted", targets),
         predicted_probabilities=_probabilities(predictions),
-        true_labels=_column(predictions, "true_label"),
+        true_labels=_column(predictions, "true_label", targets),
         is_raw=summary["is_raw"],
         is_engineered=summary["is_engineered"],
+        engineered=read(folder / ENGINEERED) if engineered else None,
         id=summary["id"],
         details=summary["details"],
     )
@@ -114,6 +122,7 @@ def _summary(explanation: Explanation) -> dict[str, Any]:
         "is_engineered": explanation.is_engineered,
         "features": list(explanation.features),
         "classes": None if explanation.classes is None else _labels(explanation.classes),
+        "targets": None if explanation.targets is None else list(explanation.targets),
         "expected_values": _to_list(explanation.expected_values),
         "global_values": _to_list(explanation.global_values),
         "per_class_values": _to_list(explanation.per_class_values),
@@ -162,13 +171,14 @@ def _per_class_table(explanation: Explanation) -> dict[str, Any]:
     values = explanation.per_class_values
     if values is None:
         return {"columns": [], "data": []}
-    classes = _labels(explanation.classes or tuple(range(len(values))))
+    blocks = _labels(explanation.blocks or tuple(range(len(values))))
+    kind = "target" if explanation.classes is None and explanation.targets else "class"
     rows = [
         [label, explanation.features[i], float(values[c, i]), position]
-        for c, label in enumerate(classes)
+        for c, label in enumerate(blocks)
         for position, i in enumerate(rank(values[c]), start=1)
     ]
-    return {"columns": ["class", "feature", "importance", "rank"], "data": _to_list_rows(rows)}
+    return {"columns": [kind, "feature", "importance", "rank"], "data": _to_list_rows(rows)}
 
 
 def _to_list_rows(rows: list[list[Any]]) -> list[list[Any]]:
@@ -189,10 +199,8 @@ def _read_local(path: Path, shape: list[int] | None) -> Any:
 
 def _predictions(explanation: Explanation) -> pd.DataFrame | None:
     columns: dict[str, Any] = {}
-    if explanation.predicted is not None:
-        columns["predicted"] = explanation.predicted
-    if explanation.true_labels is not None:
-        columns["true_label"] = explanation.true_labels
+    columns.update(_by_target("predicted", explanation.predicted))
+    columns.update(_by_target("true_label", explanation.true_labels))
     if explanation.predicted_probabilities is not None:
         for i, column in enumerate(explanation.predicted_probabilities.T):
             columns[f"probability_{i}"] = column
@@ -206,8 +214,19 @@ def _probabilities(predictions: pd.DataFrame | None) -> Any:
     return predictions[names].to_numpy(dtype=np.float64) if names else None
 
 
-def _column(table: pd.DataFrame | None, name: str) -> Any:
-    return None if table is None or name not in table else table[name].to_numpy()
+def _by_target(name: str, labels: Any) -> dict[str, Any]:
+    if labels is None:
+        return {}
+    if labels.ndim == 1:
+        return {name: labels}
+    return {f"{name}_{i}": column for i, column in enumerate(labels.T)}
+
+
+def _column(table: pd.DataFrame | None, name: str, targets: list[str] | None) -> Any:
+    names = [name] if targets is None else [f"{name}_{i}" for i in range(len(targets))]
+    if table is None or not set(names) <= set(table.columns):
+        return None
+    return table[name].to_numpy() if targets is None else table[names].to_numpy()
 
 
 def _to_parquet(frame: pd.DataFrame, path: Path) -> None:

@@ -120,6 +120,8 @@ def log(
             metrics=[Metric(key, value, now, 0) for key, value in metrics.values.items()],
             tags=_tags(number, state, explanation),
         )
+        if f"{TAG}.reason" in run.data.tags:  # of a fit before that had nothing to explain
+            client.delete_tag(run_id, f"{TAG}.reason")
     return Logged(tracking_uri, run_id, number, status)
 
 
@@ -140,6 +142,18 @@ def log_skipped(run_id: str, tracking_uri: str, reason: str, details: Mapping[st
         client.log_artifact(run_id, str(path), folder_of(number))
         client.log_batch(run_id, tags=_tags(number, "skipped"))
     return Logged(tracking_uri, run_id, number, status)
+
+
+def note_skipped(run_id: str, tracking_uri: str, reason: str) -> None:
+    """Say in a run's tags that there is nothing to explain, unless it holds an explanation.
+
+    It takes no number: an explanation that follows is the run's first.
+    """
+    check_reachable(tracking_uri)
+    client = MlflowClient(tracking_uri)
+    if _count(get_run(client, run_id)) == 0:
+        tags = [RunTag(f"{TAG}.status", "skipped"), RunTag(f"{TAG}.reason", reason)]
+        client.log_batch(run_id, tags=tags)
 
 
 def update_status(
@@ -172,6 +186,9 @@ def load(run_id: str, explanation_id: str | None, tracking_uri: str) -> Explanat
     client = MlflowClient(tracking_uri)
     run = get_run(client, run_id)
     count = _count(run)
+    reason = run.data.tags.get(f"{TAG}.reason")
+    if count == 0 and reason is not None:
+        raise ExplanationNotFoundError(f"Run {run_id} exists and holds no explanation: {reason}.")
     if count == 0:
         raise ExplanationNotFoundError(
             f"Run {run_id} exists and holds no explanation. Explain it with "
@@ -180,8 +197,12 @@ def load(run_id: str, explanation_id: str | None, tracking_uri: str) -> Explanat
         )
     for number in range(count, 0, -1):
         explanation = _load_number(client, run, number)
-        if explanation is not None and explanation_id in (None, explanation.id):
+        if explanation is None:
+            continue
+        if explanation_id in (None, explanation.id):
             return explanation
+        if explanation.engineered is not None and explanation_id == explanation.engineered.id:
+            return explanation.engineered
     if explanation_id is not None:
         raise ExplanationNotFoundError(
             f"Run {run_id} holds no explanation with the id {explanation_id!r}; "

@@ -102,3 +102,20 @@ def test_a_known_secret_is_taken_out_wherever_it_stands():
 
 def test_a_long_reason_is_cut():
     assert len(child.redact("word " * 1000)) <= 500
+
+
+def test_predictions_of_several_targets_stay_here():
+    record = Explanation(
+        method="shap_tree",
+        task="regression",
+        model_class=None,
+        features=("a",),
+        global_values=np.ones(1),
+        targets=("up", "down"),
+        per_class_values=np.ones((2, 1)),
+        predicted=np.ones((3, 2)),
+        true_labels=np.ones((3, 2)),
+    )
+    ready = child.prepared(record)
+    assert ready.predicted is ready.true_labels is None
+    assert ready.blocks == ("up", "down")

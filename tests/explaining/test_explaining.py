@@ -179,7 +179,9 @@ class TestWhichRows:
         assert found.details["rows"]["source"] == "evaluation_examples"
         assert found.evaluation_rows.to_numpy().tolist() == rows.to_numpy().tolist()
         assert found.true_labels.tolist() == labels
-        assert not any("training rows" in note for note in found.details["notes"])
+        assert not any(
+            "explained rows are training rows" in note for note in found.details["notes"]
+        )
 
     def test_evaluation_examples_without_labels_get_none_of_the_training(self, iris):
         X, y = iris

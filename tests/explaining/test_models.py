@@ -7,16 +7,25 @@ import pytest
 from sklearn.cluster import KMeans
 from sklearn.datasets import load_diabetes, load_iris
 from sklearn.decomposition import PCA
-from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor, VotingClassifier
+from sklearn.ensemble import (
+    IsolationForest,
+    RandomForestClassifier,
+    RandomForestRegressor,
+    VotingClassifier,
+)
+from sklearn.ensemble._iforest import _average_path_length
 from sklearn.feature_selection import RFE
 from sklearn.linear_model import LinearRegression, LogisticRegression, RidgeClassifier
+from sklearn.mixture import GaussianMixture
 from sklearn.model_selection import GridSearchCV, RandomizedSearchCV
+from sklearn.multiclass import OneVsRestClassifier
+from sklearn.multioutput import ClassifierChain, MultiOutputClassifier
 from sklearn.naive_bayes import GaussianNB
-from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
+from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor, LocalOutlierFactor
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from sklearn.svm import SVC
+from sklearn.svm import SVC, OneClassSVM
 from sklearn.tree import DecisionTreeClassifier
 
 from mlflow_interpret.errors import CannotExplainError
@@ -72,35 +81,40 @@ class TestWhatIsExplained:
             predictor(search.fit(X, y))
 
     @pytest.mark.parametrize(
-        "model", [KMeans(2, n_init=1), PCA(2), StandardScaler()], ids=lambda m: type(m).__name__
+        "model", [GaussianMixture(2), PCA(2), StandardScaler()], ids=lambda m: type(m).__name__
     )
     def test_what_predicts_no_label_is_refused(self, model):
         name = type(model).__name__
         with pytest.raises(CannotExplainError, match=f"{name} is neither a classifier nor"):
             predictor(model.fit(X))
 
+    def test_a_clusterer_is_refused_with_the_reason(self):
+        with pytest.raises(
+            CannotExplainError, match="KMeans is a clusterer; it predicts no target"
+        ):
+            predictor(KMeans(2, n_init=1).fit(X))
+
+    def test_a_frozen_estimator_is_explained_itself(self):
+        frozen = pytest.importorskip("sklearn.frozen")  # new in scikit-learn 1.6
+        model = DecisionTreeClassifier().fit(X, y)
+        found = predictor(frozen.FrozenEstimator(model))
+        assert found.model is model
+        assert found.path == "FrozenEstimator.estimator"
+
+    def test_what_predicts_is_explained_though_scikit_learn_does_not_know_it(self):
+        class Elsewhere:
+            def predict(self, X):
+                return X[:, 0]
+
+        class Labelling(Elsewhere):
+            classes_ = np.array(["a", "b"])
+
+        assert predictor(Elsewhere()).task == "regression"
+        assert predictor(Labelling()).classes == ("a", "b")
+
     def test_a_selector_around_a_classifier_is_a_classifier(self):
         model = RFE(LogisticRegression(max_iter=500), n_features_to_select=2).fit(X, y)
         assert predictor(model).task == "classification"
-
-    @pytest.mark.parametrize("model", [RandomForestClassifier(2), DecisionTreeClassifier()])
-    def test_several_label_columns_are_refused(self, model):
-        model.fit(X, np.column_stack([y, y]))
-        with pytest.raises(CannotExplainError, match="predicts 2 outputs"):
-            predictor(model)
-
-    @pytest.mark.parametrize(
-        "model", [LinearRegression(), KNeighborsRegressor(), RandomForestRegressor(2)]
-    )
-    def test_several_numbers_are_refused_before_or_at_the_first_prediction(self, model):
-        model.fit(DIABETES, np.column_stack([PROGRESS, PROGRESS]))
-        with pytest.raises(CannotExplainError, match=f"{type(model).__name__} predicts 2 outputs"):
-            predictor(model).predict(DIABETES[:2])
-
-    def test_several_yes_or_no_labels_are_refused(self):
-        model = MLPClassifier((2,), max_iter=2).fit(X, np.column_stack([y == 0, y == 1]))
-        with pytest.raises(CannotExplainError, match="predicts 2 outputs"):
-            predictor(model).predict(X[:2])
 
     def test_labels_in_a_column_are_one_output(self):
         model = LinearRegression().fit(DIABETES, PROGRESS[:, None])
@@ -115,7 +129,7 @@ class TestClasses:
     @pytest.mark.parametrize("labels", [(10, 20, 30), ("a", "b", "c"), (0.0, 1.0, 2.0)], ids=str)
     def test_they_are_the_model_s_labels_as_plain_values(self, labels):
         found = predictor(DecisionTreeClassifier().fit(X, np.array(labels)[y]))
-        assert found.classes == found.labels == labels
+        assert found.classes == found.labels[0] == labels
         assert all(type(one) is type(other) for one, other in zip(found.classes, labels))
 
     def test_booleans_stay_booleans(self):
@@ -126,7 +140,7 @@ class TestClasses:
     def test_names_replace_labels_and_predictions_do_not_change(self):
         found = predictor(DecisionTreeClassifier().fit(X, y), list(NAMES))
         assert found.classes == tuple(NAMES)
-        assert found.labels == (0, 1, 2)
+        assert found.labels == ((0, 1, 2),)
         assert set(found.predict(X)) <= {0, 1, 2}
 
     def test_a_wrong_number_of_names_says_both_numbers(self):
@@ -138,6 +152,113 @@ class TestClasses:
         assert found.task == "regression"
         assert found.labels is found.classes is None
         assert found.probabilities(DIABETES) is None
+
+
+TWO = np.column_stack([NAMES[y], np.where(y > 0, "yes", "no")])
+BLOCKS = ("y0: setosa", "y0: versicolor", "y0: virginica", "y1: no", "y1: yes")
+
+
+class TestSeveralTargets:
+    @pytest.mark.parametrize(
+        "model",
+        [
+            RandomForestClassifier(3, random_state=0),
+            DecisionTreeClassifier(),
+            KNeighborsClassifier(),
+            MultiOutputClassifier(LogisticRegression(max_iter=500)),
+            MultiOutputClassifier(RidgeClassifier()),
+        ],
+        ids=str,
+    )
+    def test_a_classifier_has_a_block_for_each_class_of_each(self, model):
+        found = predictor(model.fit(X, TWO), row=X[:1])
+        assert found.targets == ("y0", "y1")
+        assert found.classes == found.blocks == BLOCKS
+        assert np.array_equal(found.predict(X), model.predict(X))
+        scale, output = next(iter(found.outputs()))
+        scores = output(X)
+        assert scores.shape == (len(X), 5)
+        if scale == "probability":
+            np.testing.assert_allclose(scores[:, :3].sum(axis=1), 1)
+            np.testing.assert_allclose(scores[:, 3:].sum(axis=1), 1)
+            assert np.array_equal(found.probabilities(X), scores)
+        first, second = scores[:, :3].argmax(axis=1), scores[:, 3:].argmax(axis=1)
+        assert np.array_equal(NAMES[first], found.predict(X)[:, 0])
+        assert np.array_equal(np.array(["no", "yes"])[second], found.predict(X)[:, 1])
+
+    @pytest.mark.parametrize(
+        "model",
+        [
+            MLPClassifier(hidden_layer_sizes=(8,), max_iter=300, random_state=0),
+            RidgeClassifier(),
+            KNeighborsClassifier(),
+            OneVsRestClassifier(LogisticRegression(max_iter=500)),
+            ClassifierChain(LogisticRegression(max_iter=500)),
+        ],
+        ids=str,
+    )
+    def test_several_labels_at_once_are_targets_of_no_and_yes(self, model):
+        labels = np.column_stack([y == 0, y > 0, y == 2]).astype(int)
+        found = predictor(model.fit(X, labels), row=X[:1])
+        assert len(found.blocks) == 6
+        for _, output in found.outputs():
+            scores = output(X).reshape(len(X), 3, 2)
+            assert (scores.argmax(axis=2) == model.predict(X)).mean() > 0.99
+
+    @pytest.mark.parametrize(
+        "model", [LinearRegression(), KNeighborsRegressor(), RandomForestRegressor(2)], ids=str
+    )
+    def test_a_regression_has_a_block_for_each(self, model):
+        model.fit(DIABETES, np.column_stack([PROGRESS, -PROGRESS]))
+        found = predictor(model, row=DIABETES[:1], targets=["up", "down"])
+        assert found.classes is None
+        assert found.blocks == found.targets == ("up", "down")
+        ((scale, output),) = found.outputs()
+        assert scale == "prediction"
+        assert np.array_equal(output(DIABETES), model.predict(DIABETES))
+
+    def test_names_that_are_not_one_for_each_are_not_taken(self):
+        model = LinearRegression().fit(DIABETES, np.column_stack([PROGRESS, -PROGRESS]))
+        assert predictor(model, row=DIABETES[:1], targets=["a"]).targets == ("y0", "y1")
+        same = predictor(model, row=DIABETES[:1], targets=["a", "a"]).targets
+        assert len(set(same)) == 2
+
+    def test_classes_can_be_named_for_all_of_them(self):
+        model = DecisionTreeClassifier().fit(X, TWO)
+        assert predictor(model, list("abcde")).classes == tuple("abcde")
+        with pytest.raises(CannotExplainError, match="3 names and the model has 5 classes"):
+            predictor(model, list("abc"))
+
+
+class TestOutlierDetectors:
+    def test_the_score_is_explained(self):
+        model = OneClassSVM().fit(X)
+        found = predictor(model)
+        assert found.task == "regression"
+        ((scale, output),) = found.outputs()
+        assert scale == "decision function"
+        assert np.array_equal(output(X), model.decision_function(X))
+
+    def test_the_path_through_an_isolation_forest_is_what_its_trees_add_up_to(self):
+        model = IsolationForest(n_estimators=5, random_state=0).fit(X)
+        outputs = dict(predictor(model).outputs())
+        depth = outputs["average path length"](X)
+        own = [
+            _depth(tree, X[:, picked])
+            for tree, picked in zip(model.estimators_, model.estimators_features_)
+        ]
+        np.testing.assert_allclose(depth, np.mean(own, axis=0), rtol=1e-9)
+
+    def test_one_that_scores_only_its_own_rows_is_refused(self):
+        with pytest.raises(CannotExplainError, match="scores only the rows it was fitted on"):
+            predictor(LocalOutlierFactor().fit(X))
+
+
+def _depth(tree, rows):
+    """The depth of each row's leaf, and what is expected below it."""
+    leaves = tree.apply(rows)
+    depth = np.asarray(tree.decision_path(rows).sum(axis=1)).ravel() - 1
+    return depth + _average_path_length(tree.tree_.n_node_samples[leaves])
 
 
 class TestOutputs:
@@ -162,7 +283,7 @@ class TestOutputs:
         for scale, output in found.outputs():
             scores = output(X[few])
             assert scores.shape == (few.sum(), n_classes), scale
-            best = np.array(found.labels)[scores.argmax(axis=1)]
+            best = np.array(found.labels[0])[scores.argmax(axis=1)]
             assert (best == model.predict(X[few])).mean() > 0.98, scale
 
     def test_each_output_keeps_its_own_method(self):
@@ -170,6 +291,16 @@ class TestOutputs:
         outputs = dict(predictor(model).outputs())
         assert np.array_equal(outputs["probability"](X), model.predict_proba(X))
         assert np.array_equal(outputs["decision function"](X), model.decision_function(X))
+
+    def test_a_decision_function_that_gives_the_probabilities_is_called_log_odds(self):
+        for few in (y < 2, y < 3):
+            logistic = predictor(LogisticRegression(max_iter=500).fit(X[few], y[few]))
+            output = dict(logistic.outputs())["decision function"]
+            assert logistic.scale_of("decision function", output(X), X) == "log-odds"
+            assert logistic.scale_of("probability", output(X), X) == "probability"
+        machine = predictor(SVC().fit(X, y))
+        scores = machine.model.decision_function(X)
+        assert machine.scale_of("decision function", scores, X) == "decision function"
 
     def test_votes_are_one_for_the_predicted_label(self):
         model = DecisionTreeClassifier().fit(X, NAMES[y])
@@ -180,12 +311,13 @@ class TestOutputs:
     def test_one_column_becomes_two_that_mirror_each_other(self):
         scores = np.array([0.5, -2.0])
         expected = [[-0.5, 0.5], [2.0, -2.0]]
-        assert per_class(scores, 2).tolist() == expected
-        assert per_class(scores[:, None], 2).tolist() == expected
+        assert per_class(scores, [2]).tolist() == expected
+        assert per_class(scores[:, None], [2]).tolist() == expected
+        assert per_class([0.25, 1.0], [2], complement=True).tolist() == [[0.75, 0.25], [0.0, 1.0]]
 
     @pytest.mark.parametrize(
         ("shape", "n_classes"), [((4,), 3), ((4, 2), 3), ((4, 3), 2), ((4, 2, 2), 2)]
     )
     def test_another_number_of_columns_is_refused(self, shape, n_classes):
         with pytest.raises(CannotExplainError, match=rf"for {n_classes} classes"):
-            per_class(np.zeros(shape), n_classes)
+            per_class(np.zeros(shape), [n_classes])

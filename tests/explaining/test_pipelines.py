@@ -74,7 +74,7 @@ def test_raw_importances_equal_those_of_a_hand_encoded_twin(kind):
         summed[..., raw] += twin.local_values[..., column]
     np.testing.assert_allclose(found.local_values, summed, atol=1e-12)
     np.testing.assert_allclose(found.expected_values, twin.expected_values)
-    assert found.method == twin.method != "shap_kernel"
+    assert found.method == twin.method != "shap_permutation"
 
 
 def test_a_linear_pipeline_on_columns_of_text_is_exact():
@@ -111,7 +111,7 @@ def test_mixed_columns_are_explained_through_the_whole_pipeline():
     front = make_column_transformer((OrdinalEncoder(), TEXT), remainder=PCA(2))
     pipeline = make_pipeline(front, RandomForestClassifier(5, random_state=0))
     found = explain(TrainingContext(pipeline.fit(rows, species[rows.index]), rows), 3, 0)
-    assert found.method == "shap_kernel"
+    assert found.method == "shap_permutation"
     assert found.features == tuple(X)
     assert "2 of 4 engineered columns are made of several raw columns" in found.details["notes"][0]
 

@@ -51,8 +51,13 @@ def prepared(explanation: Explanation) -> Explanation:
     """The explanation as ExplanationClient uploads it undistorted.
 
     Class names become text and labels the positions of their classes: the client maps labels
-    only where all of them are text, and drops what is no list or array.
+    only where all of them are text, and drops what is no list or array. Predictions of several
+    targets are left out: it knows of one.
     """
+    if explanation.targets is not None:
+        explanation = replace(
+            explanation, predicted=None, predicted_probabilities=None, true_labels=None
+        )
     classes = explanation.classes
     return replace(
         explanation,
@@ -93,9 +98,15 @@ def _cell(cell: Any) -> Any:
 
 
 def upload(explanation: Explanation, run: Any, comment: str | None) -> None:
-    """Upload an explanation to an ``azureml.core.Run`` with ExplanationClient."""
+    """Upload an explanation to an ``azureml.core.Run`` with ExplanationClient.
+
+    The engineered view goes first: the client downloads the latest explanation unless asked for
+    another.
+    """
     from azureml.interpret import ExplanationClient
 
+    if explanation.engineered is not None:
+        upload(explanation.engineered, run, comment)
     ready = prepared(explanation)
     subject = interpret.to_interpret(ready)
     if ready.evaluation_rows is not None:

@@ -5,18 +5,16 @@ from __future__ import annotations
 import math
 import platform
 import time
+from dataclasses import replace
 from importlib import metadata
 from typing import Any
 
 import numpy as np
 
 from mlflow_interpret.errors import CannotExplainError
-from mlflow_interpret.explaining.engines import (
-    BACKGROUND_ROWS,
-    LINEAR_ROWS,
-    Contributions,
-    contributions,
-)
+from mlflow_interpret.explaining.blackbox import BACKGROUND_ROWS
+from mlflow_interpret.explaining.contributions import Contributions
+from mlflow_interpret.explaining.engines import contributions
 from mlflow_interpret.explaining.models import Predictor, last_step, predictor
 from mlflow_interpret.explaining.tables import (
     Table,
@@ -28,52 +26,109 @@ from mlflow_interpret.explaining.tables import (
     table,
     take,
 )
-from mlflow_interpret.records import Explanation, TrainingContext
+from mlflow_interpret.explaining.tabular import LINEAR_ROWS
+from mlflow_interpret.records import Explanation, FloatArray, TrainingContext
 
 __all__ = ["explain"]
 
 _CELLS = 10_000_000  # dense cells: a vectorizer's sparse table may be far larger
+_ENGINEERED_CELLS = 2_000_000  # contributions that an engineered view keeps
 _PACKAGES = ("mlflow-interpret", "interpret-community", "shap", "scikit-learn", "numpy", "mlflow")
 
 
-def explain(context: TrainingContext, max_rows: int | None, seed: int) -> Explanation:
+def explain(
+    context: TrainingContext, max_rows: int | None, seed: int, engine: str = "auto"
+) -> Explanation:
     """Compute the global explanation of a fitted model.
 
     Args:
         context: The model and its rows.
         max_rows: Explain at most so many rows, None for a cap that suits the engine.
         seed: Chooses rows and seeds the engine.
+        engine: ``auto``, or ``kernel`` for TabularExplainer's kernel explainer.
 
     Raises:
         CannotExplainError: The model or its rows cannot be explained; the message says why.
     """
     started = time.perf_counter()
-    model = predictor(context.model, context.classes)
-    names = feature_names(as_rows(context.X), context.features)
-    cells = len(names) * len(model.classes or (None,))
+    given = as_rows(context.X)
+    model = predictor(context.model, context.classes, _first(given), _targets(context))
+    names = feature_names(given, context.features)
+    cells = len(names) * len(model.blocks or (None,))
     rows, labels, source = _rows_to_explain(context, names, max_rows, seed, cells)
     background = _background(context, names, seed, cells)
-    values = contributions(model, rows, background, max_rows, seed)
+    values = contributions(model, rows, background, max_rows, seed, engine)
     explained = rows.subset(values.rows)
-    per_class = np.abs(values.local_values).mean(axis=-2)
-    explanation = Explanation(
-        method=values.method,
-        task=model.task,
-        model_class=f"{type(model.model).__module__}.{type(model.model).__qualname__}",
-        features=names,
-        global_values=per_class.mean(axis=0) if model.classes is not None else per_class,
-        classes=model.classes,
-        per_class_values=per_class if model.classes is not None else None,
-        local_values=values.local_values,
-        expected_values=values.expected_values,
+    raw = _explanation(model, values, values.local_values, names)
+    raw = replace(
+        raw,
         evaluation_rows=explained.frame,
         predicted=model.predict(explained.original),
         predicted_probabilities=model.probabilities(explained.original),
         true_labels=None if labels is None else labels[values.rows],
-        details=_details(context, model, values, source, n_columns(as_rows(context.X)), seed),
+        is_raw=hasattr(model.model, "steps"),
+        details=_details(context, model, values, source, n_columns(given), seed),
     )
-    explanation.details["seconds"] = round(time.perf_counter() - started, 3)  # type: ignore[index]
-    return explanation
+    raw = replace(raw, engineered=_engineered(raw, model, values))
+    raw.details["seconds"] = round(time.perf_counter() - started, 3)  # type: ignore[index]
+    return raw
+
+
+def _first(rows: Any) -> Any:
+    return take(rows, np.arange(1)) if n_rows(rows) else None
+
+
+def _targets(context: TrainingContext) -> list[str] | None:
+    """The names of the targets, where the labels came as a table with names."""
+    labels = context.evaluation_labels if context.y is None else context.y
+    columns = getattr(labels, "columns", None)
+    return None if columns is None else [str(column) for column in columns]
+
+
+def _explanation(
+    model: Predictor, values: Contributions, local: FloatArray, names: tuple[str, ...]
+) -> Explanation:
+    per_class = np.abs(local).mean(axis=-2)
+    several = model.blocks is not None
+    return Explanation(
+        method=values.method,
+        task=model.task,
+        model_class=f"{type(model.model).__module__}.{type(model.model).__qualname__}",
+        features=names,
+        global_values=per_class.mean(axis=0) if several else per_class,
+        classes=model.classes,
+        targets=model.targets,
+        per_class_values=per_class if several else None,
+        local_values=local,
+        expected_values=values.expected_values,
+    )
+
+
+def _engineered(raw: Explanation, model: Predictor, values: Contributions) -> Explanation | None:
+    """The view by engineered column, beside that by raw column."""
+    if values.engineered is None:
+        return None
+    frame = values.engineered.rows.frame
+    local = values.engineered.local_values
+    view = replace(
+        _explanation(model, values, local, tuple(frame.columns)),
+        is_engineered=True,
+        details={
+            **raw.details,
+            "features": frame.shape[1],
+            "raw_explanation_id": raw.id,
+            "notes": ["The last step's own columns; raw_explanation_id sums them up."],
+        },
+    )
+    if local.size > _ENGINEERED_CELLS:  # as of a vectorizer: megabytes of a view few look at
+        return view.without_rows()
+    return replace(
+        view,
+        evaluation_rows=frame,
+        predicted=raw.predicted,
+        predicted_probabilities=raw.predicted_probabilities,
+        true_labels=raw.true_labels,
+    )
 
 
 def _rows_to_explain(
@@ -128,6 +183,9 @@ def _details(
     seed: int,
 ) -> dict[str, Any]:
     notes = list(values.notes)
+    breach = values.breach
+    if breach is not None:
+        notes.append(breach)
     if source["source"] == "training rows":
         notes.append("The explained rows are training rows; evaluation_examples gives others.")
     if not np.any(values.local_values):
@@ -139,8 +197,11 @@ def _details(
             "explained": model.path or type(context.model).__name__,
             "estimator": last_step(model.model),
         },
+        "engine": values.engine,
         "output_scale": values.scale,
         "additivity_error": error if math.isfinite(error) else None,
+        "additivity_breach": breach,
+        "sampling_error": _sampling_error(values),
         "rows": {**source, "explained": len(values.rows)},
         "background_rows": values.background_rows,
         "features": width,
@@ -148,6 +209,15 @@ def _details(
         "notes": notes,
         "versions": _versions(),
     }
+
+
+def _sampling_error(values: Contributions) -> float | None:
+    """The typical standard error of a local value, of the size of a row's largest value."""
+    if values.sampling_error is None:
+        return None
+    typical = np.sqrt(np.mean(values.sampling_error**2))
+    size = np.abs(values.local_values).max(axis=-1).mean()
+    return float(typical / size) if size > 0 else 0.0
 
 
 def _versions() -> dict[str, str]:

@@ -1,0 +1,57 @@
+"""What the engines' tests share: rows of real sets, one call, and the comparison with exact values."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from sklearn.preprocessing import StandardScaler
+
+from mlflow_interpret.explaining.engines import contributions
+from mlflow_interpret.explaining.models import predictor
+from mlflow_interpret.explaining.tables import feature_names, table
+from mlflow_interpret.quiet import quiet
+
+from .exact import shapley
+
+
+def explain(model, rows, background=None, *, seed=0, max_rows=None, by=contributions, **options):
+    """The contributions for ``rows``, as the package's explain() asks for them."""
+    background = rows if background is None else background
+    names = feature_names(rows, None)
+    with quiet():
+        return by(
+            predictor(model, row=rows[:1]),
+            table(rows, names, rows),
+            table(background, names, rows),
+            max_rows,
+            seed,
+            **options,
+        )
+
+
+def rows_of(load, n_rows, columns, *, scaled=True):
+    """Some rows of a bundled set, of all classes, and their labels."""
+    X, y = load(return_X_y=True, as_frame=True)
+    picked = np.random.default_rng(1).permutation(len(X))[:n_rows]
+    X = X.iloc[picked, columns].reset_index(drop=True)
+    X = pd.DataFrame(StandardScaler().fit_transform(X), columns=X.columns) if scaled else X
+    return X, y.iloc[picked].reset_index(drop=True)
+
+
+def assert_agrees(found, output, rows, background=None, *, tolerance=1e-6):
+    """The values are the exact ones; ``found`` may have explained some of the rows only.
+
+    Sampled values have to be within five of their own standard errors, which have to be small, and
+    a twentieth of the largest value for what no sample showed.
+    """
+    picked = rows.iloc[found.rows].reset_index(drop=True)
+    values, expected = shapley(output, picked, rows if background is None else background)
+    assert found.local_values.shape == values.shape
+    size = np.abs(values).max()
+    assert size > 0
+    allowed = tolerance * size
+    if found.sampling_error is not None:
+        assert found.sampling_error.mean() < 0.2 * size
+        allowed = 0.05 * size + 5 * found.sampling_error
+    assert (np.abs(found.local_values - values) <= allowed).all()
+    np.testing.assert_allclose(found.expected_values, expected, rtol=tolerance, atol=tolerance)

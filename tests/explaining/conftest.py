@@ -1,0 +1,43 @@
+"""Small real problems."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris
+
+from .agreement import rows_of
+
+
+@pytest.fixture(scope="module")
+def iris():
+    return rows_of(load_iris, 30, [0, 1, 2, 3])
+
+
+@pytest.fixture(scope="module")
+def cancer():
+    return rows_of(load_breast_cancer, 30, [0, 1, 4, 21, 27])
+
+
+@pytest.fixture(scope="module")
+def diabetes():
+    return rows_of(load_diabetes, 30, [2, 3, 8, 9])
+
+
+@pytest.fixture(scope="module")
+def shop():
+    """Strings, numbers with gaps and a yes/no column, with a price that depends on their mix."""
+    draw = np.random.default_rng(2)
+    n = 30
+    rows = pd.DataFrame(
+        {
+            "colour": draw.choice(["red", "green", "blue"], n),
+            "size": draw.choice([1, 2, 5], n),
+            "used": draw.choice([True, False], n),
+            "weight": np.where(draw.random(n) < 0.2, np.nan, draw.normal(size=n)),
+        }
+    )
+    weight = rows["weight"].fillna(0)
+    price = rows["size"] * (2 + (rows["colour"] == "red")) - rows["used"] * rows["size"] + weight
+    return rows, price

@@ -1,0 +1,140 @@
+"""Path-dependent Shapley values by enumeration: what boosters' own contributions have to agree with.
+
+The game of tree SHAP, Lundberg et al. (2020), algorithm 1: the value of a coalition is the output of
+the trees when a split on a feature outside of the coalition sends a row both ways, weighted by the
+training rows (their cover) on each side.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import combinations
+from math import factorial
+from typing import Any
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Node:
+    """A leaf with a value, or a split of a feature (its position) with two children."""
+
+    cover: float
+    value: float = 0.0
+    feature: int | None = None
+    goes_left: Callable[[float], bool] | None = None
+    left: Any = None
+    right: Any = None
+
+
+def shapley(trees, rows):
+    """Values ``(n_rows, n_features)`` of the sum of the trees."""
+    rows = np.asarray(rows)
+    return np.array([_row(trees, row) for row in rows])
+
+
+def _row(trees, row):
+    width = len(row)
+    worth = {
+        c: sum(_expectation(tree, row, c) for tree in trees)
+        for size in range(width + 1)
+        for c in combinations(range(width), size)
+    }
+    values = np.zeros(width)
+    for coalition, alone in worth.items():
+        for feature in set(range(width)) - set(coalition):
+            size = len(coalition)
+            weight = factorial(size) * factorial(width - size - 1) / factorial(width)
+            joined = tuple(sorted({*coalition, feature}))
+            values[feature] += weight * (worth[joined] - alone)
+    return values
+
+
+def _expectation(node, row, known):
+    if node.feature is None:
+        return node.value
+    if node.feature in known:
+        return _expectation(
+            node.left if node.goes_left(row[node.feature]) else node.right, row, known
+        )
+    left, right = node.left, node.right
+    sides = [side.cover * _expectation(side, row, known) for side in (left, right) if side.cover]
+    return sum(sides) / (left.cover + right.cover)
+
+
+def xgboost_trees(booster, names):
+    """``names``: the features as the booster calls them, by position."""
+    frame = booster.trees_to_dataframe().set_index("ID")
+
+    def node(label):
+        line = frame.loc[label]
+        if line["Feature"] == "Leaf":
+            return Node(line["Cover"], value=line["Gain"])
+        border, missing_left = np.float32(line["Split"]), line["Missing"] == line["Yes"]
+        return Node(
+            line["Cover"],
+            feature=names.index(line["Feature"]),
+            goes_left=lambda x: missing_left if np.isnan(x) else np.float32(x) < border,
+            left=node(line["Yes"]),
+            right=node(line["No"]),
+        )
+
+    return [node(f"{tree}-0") for tree in frame["Tree"].unique()]
+
+
+def lightgbm_trees(booster):
+    names = booster.feature_name()
+
+    def node(part):
+        if "leaf_value" in part:
+            return Node(part.get("leaf_count", 1), value=part["leaf_value"])
+        border, default_left = part["threshold"], part["default_left"]
+        assert part["decision_type"] == "<="
+        return Node(
+            part["internal_count"],
+            feature=part["split_feature"],
+            goes_left=lambda x: default_left if np.isnan(x) else x <= border,
+            left=node(part["left_child"]),
+            right=node(part["right_child"]),
+        )
+
+    dump = booster.dump_model()
+    assert dump["feature_names"] == names
+    return [node(tree["tree_structure"]) for tree in dump["tree_info"]]
+
+
+def catboost_trees(dump, output=0, n_outputs=1):
+    """``dump``: the model saved as JSON."""
+    if "trees" in dump:
+        return [_catboost_node(tree, output, n_outputs) for tree in dump["trees"]]
+    return [_symmetric(tree, output, n_outputs) for tree in dump["oblivious_trees"]]
+
+
+def _catboost_node(part, output, n_outputs):
+    if "split" not in part:
+        values = np.atleast_1d(part["value"])
+        return Node(part["weight"], value=values[output])
+    left, right = (_catboost_node(part[side], output, n_outputs) for side in ("left", "right"))
+    return _catboost_split(part["split"], left, right)
+
+
+def _symmetric(tree, output, n_outputs):
+    values = np.reshape(tree["leaf_values"], (-1, n_outputs))[:, output]
+    nodes = [Node(c, value=v) for c, v in zip(tree["leaf_weights"], values)]
+    for split in tree["splits"]:  # the first is the lowest bit of a leaf's number
+        nodes = [
+            _catboost_split(split, left, right) for left, right in zip(nodes[::2], nodes[1::2])
+        ]
+    return nodes[0]
+
+
+def _catboost_split(split, left, right):
+    border = split["border"]
+    return Node(
+        left.cover + right.cover,
+        feature=split["float_feature_index"],
+        goes_left=lambda x: not np.float32(x) > border,
+        left=left,
+        right=right,
+    )

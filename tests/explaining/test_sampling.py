@@ -1,0 +1,169 @@
+"""Sampled Shapley values: against enumeration, and what holds for each draw."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+from sklearn.datasets import load_diabetes, load_wine
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.neural_network import MLPRegressor
+from sklearn.preprocessing import StandardScaler
+
+from mlflow_interpret.explaining import sampling
+
+from .exact import shapley as exact
+
+
+def real(load, columns, n=60):
+    X, y = load(return_X_y=True)
+    picked = np.random.default_rng(0).permutation(len(X))[:n]
+    return StandardScaler().fit_transform(X[picked][:, columns]), y[picked]
+
+
+def column(output):
+    return lambda rows: output(rows).reshape(len(rows), -1)
+
+
+def assert_sums(found):
+    """Where all samples of a row are equal, there is no variance to share a difference out by."""
+    sums = found.values.sum(axis=-1) + found.expected[:, None]
+    varied = found.errors.sum(axis=-1) > 0
+    np.testing.assert_allclose(sums[varied], found.outputs.T[varied], atol=1e-9)
+
+
+@pytest.fixture(scope="module")
+def network():
+    X, y = real(load_diabetes, [2, 3, 6, 8, 9])
+    model = MLPRegressor(hidden_layer_sizes=(12,), max_iter=3000, random_state=0).fit(X, y / 100)
+    return column(model.predict), X
+
+
+def test_values_add_up_to_the_outputs(network):
+    output, X = network
+    found = sampling.shapley(output, X[:20], X, 2, 0)
+    sums = found.values.sum(axis=-1) + found.expected[:, None]
+    np.testing.assert_allclose(sums, found.outputs.T, atol=1e-9)
+
+
+def exact_values(output, rows, background):
+    values, expected = exact(
+        lambda table: output(table.to_numpy()), pd.DataFrame(rows), pd.DataFrame(background)
+    )
+    return values, expected
+
+
+def test_many_permutations_come_to_the_exact_values(network):
+    output, X = network
+    found = sampling.shapley(output, X[:4], X, 3000, 0)
+    values, expected = exact_values(output, X[:4], X)
+    np.testing.assert_allclose(found.expected, expected)
+    assert np.abs(found.values - values).max() < 0.015 * np.abs(values).max()
+
+
+def test_many_permutations_come_to_the_exact_values_of_each_class():
+    X, y = real(load_wine, [0, 6, 9, 12])
+    output = KNeighborsClassifier(7).fit(X, y).predict_proba
+    found = sampling.shapley(output, X[:3], X, 3000, 1)
+    values, _ = exact_values(output, X[:3], X)
+    assert found.values.shape == values.shape == (3, 3, 4)
+    assert np.abs(found.values - values).max() < 0.015 * np.abs(values).max()
+    np.testing.assert_allclose(found.values.sum(axis=0), 0, atol=1e-9)
+
+
+def test_the_standard_errors_tell_how_far_off_the_values_are(network):
+    output, X = network
+    values, _ = exact_values(output, X[:6], X)
+    deviations = []
+    for seed in range(30):
+        found = sampling.shapley(output, X[:6], X, 20, seed)
+        deviations.append((found.values - values) / found.errors)
+    # Each of the 30 x 30 deviations would be one error in size; drawing background rows without
+    # repetition makes them smaller, the estimate of the error from 20 samples somewhat larger.
+    assert 0.5 < np.sqrt(np.mean(np.square(deviations))) < 1.3
+
+
+def test_four_times_the_permutations_about_halve_the_error(network):
+    output, X = network
+    values, _ = exact_values(output, X[:6], X)
+
+    def error(n):
+        found = [sampling.shapley(output, X[:6], X, n, seed).values for seed in range(20)]
+        return np.sqrt(np.mean(np.square(np.array(found) - values)))
+
+    assert error(80) < 0.6 * error(20)
+
+
+def test_what_adds_up_by_column_is_exact_where_each_background_row_is_used():
+    rows, background = np.random.default_rng(0).normal(size=(2, 12, 4))
+    weights = np.array([3.0, -1.0, 0.0, 0.5])
+    found = sampling.shapley(column(lambda rows: rows @ weights), rows, background, 12, 0)
+    np.testing.assert_allclose(
+        found.values[0], weights * (rows - background.mean(axis=0)), atol=1e-12
+    )
+
+
+def test_the_model_gets_few_large_calls_of_bounded_size(network, monkeypatch):
+    output, X = network
+    sizes = []
+
+    def counted(rows):
+        sizes.append(rows.size)
+        return output(rows)
+
+    sampling.shapley(counted, X, X, 10, 0)
+    assert len(sizes) == 2
+    plain = sampling.shapley(output, X, X, 10, 0)
+    monkeypatch.setattr(sampling, "_CELLS", 1000)
+    sizes.clear()
+    again = sampling.shapley(counted, X, X, 10, 0)
+    assert max(sizes) <= 1000
+    np.testing.assert_allclose(again.values, plain.values, atol=1e-12)
+
+
+def test_only_cells_that_differ_cost_an_evaluation():
+    seen = []
+
+    def output(rows):
+        seen.append(len(rows))
+        return rows[:, :1]
+
+    rows, background = np.zeros((1, 500)), np.zeros((3, 500))
+    rows[0, :2] = 1
+    sampling.shapley(output, rows, background, 6, 0)
+    assert sum(seen) == 4 + 6 * 2
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    st.integers(1, 5).flatmap(
+        lambda width: st.tuples(
+            arrays.arrays(float, (3, width), elements=st.integers(-3, 3)),
+            arrays.arrays(float, (6, width), elements=st.integers(-3, 3)),
+            st.permutations(range(width)),
+        )
+    ),
+    st.integers(2, 9),
+)
+def test_values_add_up_and_move_with_their_columns(tables, n):
+    rows, background, order = tables
+    width = rows.shape[1]
+
+    def output(table, order=tuple(range(width))):
+        columns = dict(zip(order, table.T))
+        product = np.prod([1 + columns[i] for i in range(width)], axis=0)
+        return np.column_stack([product, columns[0] ** 2])
+
+    found = sampling.shapley(output, rows, background, n, 0)
+    assert_sums(found)
+    assert (np.abs(found.values[1, :, 1:]) == 0).all()  # the second output uses one column
+    moved = sampling.shapley(
+        lambda table: output(table, order), rows[:, order], background[:, order], n, 0
+    )
+    distinct = len(np.unique(np.vstack([rows, background]), axis=1).T) == width
+    if distinct:
+        np.testing.assert_allclose(moved.values, found.values[:, :, order], atol=1e-9)
+    assert_sums(moved)

@@ -140,4 +140,3 @@ def test_what_was_given_is_shown_in_short():
 def test_the_shape_of_wrong_rows_is_shown():
     with pytest.raises(OptionError, match=r"got ndarray of shape \(3,\)"):
         Options(initialization_examples=np.zeros(3))
-

@@ -7,6 +7,7 @@ import json
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -358,3 +359,21 @@ class TestEngineeredView:
         storage.write(record, tmp_path)
         assert not list(tmp_path.rglob("*.parquet"))
         assert storage.read(tmp_path).engineered.local_values is None
+
+
+@pytest.mark.parametrize(
+    ("cells", "dtype"),
+    [
+        ([[1], [2, 3], None], pa.list_(pa.int64())),
+        (["a", "b", None], pa.dictionary(pa.int32(), pa.string())),
+        ([dt.datetime(2020, 1, 2, tzinfo=dt.timezone.utc)] * 3, pa.timestamp("us", "UTC")),
+    ],
+    ids=str,
+)
+def test_rows_of_arrow_types_that_pandas_cannot_name_come_back(cells, dtype, tmp_path):
+    column = pd.array(pa.array(cells, dtype), dtype=pd.ArrowDtype(dtype))
+    storage.write(regression(("a",), evaluation_rows=pd.DataFrame({"a": column})), tmp_path)
+    found = storage.read(tmp_path).evaluation_rows["a"]
+    assert len(found) == 3
+    first = found[0]
+    assert (first.tolist() if isinstance(first, np.ndarray) else first) == cells[0]

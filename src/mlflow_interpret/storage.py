@@ -260,4 +260,11 @@ def _read_rows(path: Path, features: list[str]) -> pd.DataFrame | None:
 
 
 def _read_parquet(path: Path) -> pd.DataFrame | None:
-    return pd.read_parquet(path) if path.is_file() else None
+    if not path.is_file():
+        return None
+    try:
+        return pd.read_parquet(path)
+    except Exception:  # pandas writes names of Arrow types that it does not know how to read
+        import pyarrow.parquet
+
+        return pyarrow.parquet.read_table(path).to_pandas(ignore_metadata=True)

@@ -13,19 +13,11 @@ import numpy as np
 
 from mlflow_interpret.errors import CannotExplainError
 from mlflow_interpret.explaining.blackbox import BACKGROUND_ROWS
+from mlflow_interpret.explaining.containers import as_rows, n_columns, n_rows, take
 from mlflow_interpret.explaining.contributions import Contributions
 from mlflow_interpret.explaining.engines import contributions
 from mlflow_interpret.explaining.models import Predictor, last_step, predictor
-from mlflow_interpret.explaining.tables import (
-    Table,
-    as_rows,
-    feature_names,
-    n_columns,
-    n_rows,
-    sample,
-    table,
-    take,
-)
+from mlflow_interpret.explaining.tables import Table, feature_names, sample, table
 from mlflow_interpret.explaining.tabular import LINEAR_ROWS
 from mlflow_interpret.records import Explanation, FloatArray, TrainingContext
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from mlflow_interpret.errors import CannotExplainError, one_line
+from mlflow_interpret.explaining.coding import Coding
 from mlflow_interpret.explaining.contributions import Contributions, difference
 from mlflow_interpret.explaining.models import Output, Predictor
 from mlflow_interpret.explaining.sampling import evaluations, shapley
-from mlflow_interpret.explaining.tables import Coding, Table, sample
+from mlflow_interpret.explaining.tables import Table, sample
 from mlflow_interpret.records import FloatArray
 
 BLACK_BOX_ROWS = 200

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from mlflow_interpret.errors import CannotExplainError
+from mlflow_interpret.explaining.containers import Indices
 from mlflow_interpret.explaining.models import Predictor
-from mlflow_interpret.explaining.tables import Indices, Table
+from mlflow_interpret.explaining.tables import Table
 from mlflow_interpret.records import FloatArray
 
 _TOLERANCE = 1e-3

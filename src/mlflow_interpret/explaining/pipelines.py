@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from sklearn.pipeline import Pipeline
 
+from mlflow_interpret.explaining.containers import as_rows
 from mlflow_interpret.explaining.lineage import (
     Lineage,
     UnknownLineageError,
@@ -15,7 +16,7 @@ from mlflow_interpret.explaining.lineage import (
     lineage,
 )
 from mlflow_interpret.explaining.models import Predictor, unwrap
-from mlflow_interpret.explaining.tables import Table, as_rows, table
+from mlflow_interpret.explaining.tables import Table, table
 from mlflow_interpret.records import FloatArray
 
 

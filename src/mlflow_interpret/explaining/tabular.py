@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from mlflow_interpret.errors import CannotExplainError, one_line
 from mlflow_interpret.explaining.blackbox import BlackBox
+from mlflow_interpret.explaining.coding import is_numeric, numbers
 from mlflow_interpret.explaining.contributions import (
     Contributions,
     check_shapes,
@@ -19,7 +20,7 @@ from mlflow_interpret.explaining.contributions import (
     matching_scale,
 )
 from mlflow_interpret.explaining.models import AVERAGE_PATH, Predictor, per_class
-from mlflow_interpret.explaining.tables import Table, is_numeric, numbers, sample
+from mlflow_interpret.explaining.tables import Table, sample
 from mlflow_interpret.records import FloatArray
 
 _logger = logging.getLogger(__name__)

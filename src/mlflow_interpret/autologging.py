@@ -245,12 +245,12 @@ def _keep(
 def _note_clusterer(options: Options, event: FitEvent, run_id: str | None) -> None:
     """Say in the run that is active why it has no explanation; none is made for that."""
     from mlflow_interpret import tracking
+    from mlflow_interpret.explaining.models import last_step
 
     if run_id is None:
         return
-    reason = (
-        f"{_name(event)} is a clusterer; it predicts no target whose drivers could be explained"
-    )
+    name = last_step(event.model)
+    reason = f"{name} is a clusterer; it predicts no target whose drivers could be explained"
     if not options.silent:
         _logger.info("The fit of %s was not explained: %s", _name(event), reason)
     try:

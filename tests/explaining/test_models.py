@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from sklearn.base import RegressorMixin
 from sklearn.cluster import KMeans
 from sklearn.datasets import load_diabetes, load_iris
 from sklearn.decomposition import PCA
@@ -105,6 +106,11 @@ class TestWhatIsExplained:
         class Elsewhere:
             def predict(self, X):
                 return X[:, 0]
+
+        class Halfway(RegressorMixin, Elsewhere):
+            """Without the tags that scikit-learn's own base class brings."""
+
+        assert predictor(Halfway()).task == "regression"
 
         class Labelling(Elsewhere):
             classes_ = np.array(["a", "b"])

@@ -18,7 +18,8 @@ _FEWEST_ROWS = 20
 _PERMUTATIONS = 40
 _EVALUATIONS = 100_000
 """Evaluations of the model that an explanation costs by default; a wide table has fewer."""
-_EVALUATED_CELLS = 2_000_000_000
+_EVALUATED_CELLS = 500_000_000
+_FEWEST_WIDE_ROWS = 3
 
 
 class BlackBox:
@@ -43,10 +44,19 @@ class BlackBox:
         self.background = self._coding.encode(background.frame)
 
     def output(self, numbers: FloatArray) -> FloatArray:
-        """``(n, n_blocks)`` scores of coded rows, ``(n, 1)`` for a model without blocks."""
-        scores = self._output(
-            self._like.restore(self._coding.decode(np.asarray(numbers, np.float64)))
-        )
+        """``(n, n_blocks)`` scores of coded rows, ``(n, 1)`` for a model without blocks.
+
+        Raises:
+            CannotExplainError: The model cannot predict such rows.
+        """
+        rows = self._like.restore(self._coding.decode(np.asarray(numbers, np.float64)))
+        try:
+            scores = self._output(rows)
+        except Exception as error:
+            raise CannotExplainError(
+                f"{self.predictor.name} cannot predict rows that mix the cells of two others: "
+                f"{one_line(error)}"
+            ) from error
         return scores[:, None] if scores.ndim == 1 else scores
 
     @property
@@ -72,7 +82,7 @@ def sampled(
     found = shapley(box.output, box.rows, box.background, n_permutations, seed)
     if not (np.isfinite(found.values).all() and np.isfinite(found.expected).all()):
         raise CannotExplainError(
-            f"{predictor.name} predicts NaN or infinity; its output cannot be shared out"
+            f"{predictor.name} predicts NaN or infinity for rows that mix the cells of two others"
         )
     single = predictor.blocks is None
     values = found.values[0] if single else found.values
@@ -98,7 +108,9 @@ def _effort(width: int, max_rows: int | None) -> tuple[int, int]:
     permutations = int(np.clip(allowed // (_FEWEST_ROWS * one), 2, _PERMUTATIONS))
     if max_rows is not None:
         return max_rows, permutations
-    return int(np.clip(allowed // (one * permutations), 5, BLACK_BOX_ROWS)), permutations
+    return int(
+        np.clip(allowed // (one * permutations), _FEWEST_WIDE_ROWS, BLACK_BOX_ROWS)
+    ), permutations
 
 
 def _callable_output(predictor: Predictor, background: Table) -> tuple[str, Output]:

@@ -49,7 +49,7 @@ class Coding:
     def decode(self, numbers: Numbers) -> pd.DataFrame:
         """The rows that ``numbers`` stand for, in types that hold the cells of all frames."""
         if self._uniform:
-            return pd.DataFrame(numbers.astype(self._dtypes[0]), columns=self._names)
+            return pd.DataFrame(numbers.astype(self._dtypes[0], copy=False), columns=self._names)
         columns: dict[int, Any] = {}
         for i, values in enumerate(self._values):
             column = numbers[:, i]

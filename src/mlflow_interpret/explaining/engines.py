@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from mlflow_interpret.errors import one_line
+from mlflow_interpret.errors import CannotExplainError, one_line
 from mlflow_interpret.explaining.blackbox import sampled
 from mlflow_interpret.explaining.boosters import is_booster, native
 from mlflow_interpret.explaining.contributions import (
@@ -65,8 +65,22 @@ def contributions(
     if isinstance(result, Contributions):
         return result
     _logger.debug("No fast engine for %s: %s", predictor.name, result)
-    result, reason = sampled(predictor, rows, background, max_rows, seed), result
-    return replace(result, notes=(f"Explained as a black box, because {reason}.", *result.notes))
+    found = _black_box(predictor, rows, background, max_rows, seed)
+    return replace(found, notes=(f"Explained as a black box, because {result}.", *found.notes))
+
+
+def _black_box(
+    predictor: Predictor, rows: Table, background: Table, max_rows: int | None, seed: int
+) -> Contributions:
+    try:
+        return sampled(predictor, rows, background, max_rows, seed)
+    except CannotExplainError as error:
+        # Some models know nothing of rows far from all others; k-means centres are less far.
+        try:
+            found = kernel(predictor, rows, background, max_rows, seed)
+        except Exception:
+            raise error from None
+        return replace(found, notes=(f"Kernel explainer, because {error}.", *found.notes))
 
 
 def _pipeline(

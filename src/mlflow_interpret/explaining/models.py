@@ -216,6 +216,7 @@ def _task(model: Any) -> Task:
             f"{name} scores only the rows it was fitted on; there is no prediction to explain"
         )
     if _is(is_clusterer, model):
+        name = last_step(model)
         raise CannotExplainError(
             f"{name} is a clusterer; it predicts no target whose drivers could be explained"
         )
@@ -317,5 +318,5 @@ def _refuse_unfitted(model: Any) -> None:
         check_is_fitted(model)
     except NotFittedError as error:
         raise CannotExplainError(f"{type(model).__name__} is not fitted; call fit first") from error
-    except TypeError:  # no scikit-learn estimator
+    except Exception:  # no scikit-learn estimator, or not wholly one
         return

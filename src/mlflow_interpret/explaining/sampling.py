@@ -23,7 +23,7 @@ import numpy.typing as npt
 from mlflow_interpret.records import FloatArray
 
 _CELLS = 2_000_000
-"""Cells of the rows that the model gets in one call, unless a single path has more."""
+"""Cells of the rows that the model gets in one call, at most."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,8 +70,7 @@ def shapley(
     totals, squares = np.zeros(shape), np.zeros(shape)
     paths = _paths(rows, background, n_permutations, generator)
     for batch in _batches(paths, rows.shape[1]):
-        states = np.vstack([path.states(rows, background) for path in batch])
-        inner = output(states) if len(states) else np.empty((0, shape[0]))
+        inner = _evaluated(output, batch, rows, background, shape[0])
         start = 0
         for path in batch:
             end = start + path.n_states
@@ -106,18 +105,20 @@ class _Path:
     def n_states(self) -> int:
         return 2 * max(len(self.order) - 1, 0)
 
-    def states(self, rows: FloatArray, background: FloatArray) -> FloatArray:
-        """``(n_states, n_features)``: the inner states forwards, then backwards."""
+    def states(self, rows: FloatArray, background: FloatArray, start: int, stop: int) -> FloatArray:
+        """``(stop - start, n_features)`` of the inner states: first forwards, then backwards."""
         n = len(self.order)
-        states = np.repeat(background[self.other][None, :], self.n_states, axis=0)
-        if not self.n_states:
-            return states
+        number = np.arange(start, min(stop, self.n_states))[:, None]
         place = np.empty(n, dtype=np.intp)
         place[self.order] = np.arange(n)
-        size = np.arange(1, n)[:, None]
-        known = np.concatenate([place[None, :] < size, place[None, :] >= n - size])
+        size = number % (n - 1) + 1  # so many features are known
+        known = np.where(number < n - 1, place < size, place >= n - size)
         mine, theirs = rows[self.row, self.differing], background[self.other, self.differing]
-        states[:, self.differing] = np.where(known, mine, theirs)
+        changed = np.where(known, mine, theirs)
+        if n == rows.shape[1]:
+            return changed
+        states = np.repeat(background[self.other][None, :], len(number), axis=0)
+        states[:, self.differing] = changed
         return states
 
     def contributions(self, inner: FloatArray, first: FloatArray, last: FloatArray) -> FloatArray:
@@ -146,8 +147,9 @@ def _paths(
         times = -(-n // len(background))
         others = np.concatenate([generator.permutation(len(background)) for _ in range(times)])[:n]
         for other in others:
-            differing = order[np.flatnonzero(mine[row] != theirs[other])]
-            yield _Path(row, int(other), differing, generator.permutation(len(differing)))
+            features = generator.permutation(order[np.flatnonzero(mine[row] != theirs[other])])
+            differing = np.sort(features)
+            yield _Path(row, int(other), differing, np.searchsorted(differing, features))
 
 
 def _batches(paths: Iterator[_Path], width: int) -> Iterator[list[_Path]]:
@@ -161,6 +163,28 @@ def _batches(paths: Iterator[_Path], width: int) -> Iterator[list[_Path]]:
         states += path.n_states
     if batch:
         yield batch
+
+
+def _evaluated(
+    output: Callable[[FloatArray], FloatArray],
+    batch: list[_Path],
+    rows: FloatArray,
+    background: FloatArray,
+    n_outputs: int,
+) -> FloatArray:
+    """``(n_states, K)`` outputs of all inner states of the paths, one path after the other."""
+    size = max(1, _CELLS // rows.shape[1])
+    pieces = (
+        path.states(rows, background, start, start + size)
+        for path in batch
+        for start in range(0, path.n_states, size)
+    )
+    if len(batch) == 1:  # it may have more states than one call should
+        outputs = [output(piece) for piece in pieces]
+    else:
+        states = list(pieces)
+        outputs = [output(np.vstack(states))] if states else []
+    return np.concatenate(outputs) if outputs else np.empty((0, n_outputs))
 
 
 def _in_batches(output: Callable[[FloatArray], FloatArray], rows: FloatArray) -> FloatArray:

@@ -96,6 +96,22 @@ class TestShow:
         assert lines_of(call("show", run_id, "--class", "10"))[0][1] == "left"
         assert lines_of(call("show", run_id, "--class", "20"))[0][1] == "right"
 
+    def test_engineered_columns(self, store):
+        engineered = explanation(
+            features=("age", "bmi_0", "bmi_1"), global_values=np.ones(3), is_engineered=True
+        )
+        run_id = logged(explanation(engineered=engineered), store)
+        result = call("show", run_id, "--engineered")
+        assert {line[1] for line in lines_of(result)} == {"age", "bmi_0", "bmi_1"}
+        result = call("show", logged(explanation(), store), "--engineered")
+        assert result.exit_code == 1
+        assert "no engineered view" in result.output
+
+    def test_one_target(self, store):
+        values = np.array([[1.0, 2.0, 0.0, 0.0], [0.0, 0.0, 5.0, 0.0]])
+        run_id = logged(explanation(targets=("up", "down"), per_class_values=values), store)
+        assert lines_of(call("show", run_id, "--class", "up"))[0][1] == "bmi"
+
     def test_an_unknown_class_lists_those_there_are(self, store):
         result = call("show", logged(classification(), store), "--class", "30")
         assert result.exit_code == 1

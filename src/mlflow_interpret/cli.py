@@ -46,20 +46,27 @@ _tracking_uri = click.option(
     type=click.IntRange(min=1),
     help="Show at most so many features.",
 )
-@click.option("--class", "label", metavar="CLASS", help="Rank for one class instead of over all.")
+@click.option(
+    "--class", "label", metavar="CLASS", help="Rank for one class, or target, instead of over all."
+)
+@click.option(
+    "--engineered", is_flag=True, help="Rank a pipeline's engineered columns instead of the raw."
+)
 @_tracking_uri
-def show(run_id: str, top: int, label: str | None, tracking_uri: str | None) -> None:
+def show(
+    run_id: str, top: int, label: str | None, engineered: bool, tracking_uri: str | None
+) -> None:
     """Rank the features of the explanation in run RUN_ID.
 
     Prints how the model was explained, then each feature with its importance: the mean absolute
     contribution to the model's output.
     """
-    from mlflow_interpret import tracking
+    from mlflow_interpret import interpret, tracking
     from mlflow_interpret.errors import MlflowInterpretError
 
     uri = _use(tracking_uri)
     try:
-        explanation = tracking.load(run_id, None, uri)
+        explanation = interpret.view(tracking.load(run_id, None, uri), engineered=engineered)
         ranked = explanation.ranked() if label is None else _ranked_for(explanation, label)
     except MlflowInterpretError as error:
         raise click.ClickException(str(error)) from error

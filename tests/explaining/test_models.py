@@ -118,6 +118,12 @@ class TestWhatIsExplained:
         assert predictor(Elsewhere()).task == "regression"
         assert predictor(Labelling()).classes == ("a", "b")
 
+    def test_a_booster_of_xgboost_s_own_interface_says_what_to_use(self):
+        xgboost = pytest.importorskip("xgboost")
+        booster = xgboost.train({}, xgboost.DMatrix(DIABETES, PROGRESS), num_boost_round=2)
+        with pytest.raises(CannotExplainError, match="explain an XGBClassifier or XGBRegressor"):
+            predictor(booster)
+
     def test_a_selector_around_a_classifier_is_a_classifier(self):
         model = RFE(LogisticRegression(max_iter=500), n_features_to_select=2).fit(X, y)
         assert predictor(model).task == "classification"

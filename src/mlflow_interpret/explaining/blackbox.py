@@ -19,7 +19,7 @@ _PERMUTATIONS = 40
 _EVALUATIONS = 100_000
 """Evaluations of the model that an explanation costs by default; a wide table has fewer."""
 _EVALUATED_CELLS = 500_000_000
-_FEWEST_WIDE_ROWS = 3
+_FEWEST_WIDE_ROWS = 2
 
 
 class BlackBox:

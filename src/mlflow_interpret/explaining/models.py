@@ -209,6 +209,11 @@ def predictor(
 
 def _task(model: Any) -> Task:
     name = type(model).__name__
+    if name == "Booster" and type(model).__module__.startswith("xgboost"):
+        raise CannotExplainError(
+            "a Booster of XGBoost takes no rows but a DMatrix; explain an XGBClassifier or "
+            "XGBRegressor"
+        )
     if _is(is_outlier_detector, model):
         if hasattr(model, "decision_function"):
             return "regression"

@@ -1,0 +1,1 @@
+"""The coverage benchmark: its cases, how they are run, and the report."""

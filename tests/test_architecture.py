@@ -24,12 +24,13 @@ OWNERS = {
     "joblib": {"explaining/"},
     "matplotlib": {"report.py"},
     "mlflow": {
-        "tracking.py", "hooks.py", "autologging.py", "api.py", "cli.py", "azureml/targets.py"
+        "tracking.py", "patches.py", "autologging.py", "api.py", "cli.py", "azureml/targets.py"
     },
     "packaging": {"autologging.py"},
     "platformdirs": {"spool.py"},
     "polars": {"explaining/containers.py"},
     "pyarrow": {"storage.py"},
+    "requests": {"azureml/calls.py"},
     "scipy": {"interpret.py", "explaining/"},
     "shap": {"explaining/"},
     "sklearn": {"hooks.py", "explaining/"},

@@ -1,4 +1,4 @@
-"""Notice the outermost ``fit``; the only module that touches MLflow's autologging internals.
+"""Notice the outermost ``fit``.
 
 Every estimator class that defines a ``fit`` of its own gets a thin wrapper around it, *under* any
 patch of MLflow's own autologging: MLflow's patches do not stack on each other, but they work on
@@ -20,6 +20,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
+
+from mlflow_interpret.patches import after_import, patches_lifted, training_session
 
 _logger = logging.getLogger(__name__)
 
@@ -77,7 +79,8 @@ def install(observer: Observer, estimators: Sequence[type] = ()) -> None:
         if first:
             _watch_all()
     if first:
-        _await_catboost()  # takes a lock of the import system, so not while ours is held
+        # It takes a lock of the import system, so not while ours is held.
+        after_import(_catboost_is_imported, "catboost")
 
 
 def uninstall() -> None:
@@ -88,7 +91,7 @@ def uninstall() -> None:
             _observer = None
             for cls in list(_topped):
                 _forget_new_classes(cls)
-            with _mlflow_patches_lifted():
+            with patches_lifted(_is_estimator_fit):
                 for cls in list(_wrapped):
                     _unwrap(cls)
             _named = ()
@@ -100,7 +103,7 @@ def _watch_all() -> None:
     from sklearn.utils import all_estimators
 
     all_estimators()
-    with _mlflow_patches_lifted():
+    with patches_lifted(_is_estimator_fit):
         for top in _tops():
             _watch(top)
     for cls in _named:
@@ -131,12 +134,6 @@ def _catboost_classes() -> tuple[type, ...]:
     catboost = sys.modules.get("catboost")
     names = ("CatBoostClassifier", "CatBoostRegressor")
     return tuple(cls for name in names if (cls := getattr(catboost, name, None)) is not None)
-
-
-def _await_catboost() -> None:
-    from mlflow.utils.import_hooks import register_post_import_hook
-
-    register_post_import_hook(_catboost_is_imported, "catboost")  # at once, where it already is
 
 
 def _catboost_is_imported(_: Any) -> None:
@@ -310,48 +307,10 @@ def unrecorded() -> Iterator[None]:
     depth = getattr(_DEPTH, "value", 0)
     _DEPTH.value = depth + 1
     try:
-        with _mlflow_session():
+        with training_session():
             yield
     finally:
         _DEPTH.value = depth
-
-
-@contextmanager
-def _mlflow_session() -> Iterator[None]:
-    if "mlflow.sklearn" not in sys.modules:
-        yield
-        return
-    from mlflow.sklearn import _SklearnTrainingSession
-
-    with _SklearnTrainingSession(estimator=None, allow_children=False):
-        yield
-
-
-@contextmanager
-def _mlflow_patches_lifted() -> Iterator[None]:
-    """Take off MLflow's patches of ``fit`` methods and put them back with their settings."""
-    if "mlflow.utils.autologging_utils" not in sys.modules:
-        yield
-        return
-    from mlflow.utils.autologging_utils import AUTOLOGGING_INTEGRATIONS
-    from mlflow.utils.autologging_utils.safety import _AUTOLOGGING_PATCHES, revert_patches
-
-    lifted = {
-        name: dict(AUTOLOGGING_INTEGRATIONS.get(name, {}))
-        for name, patches in list(_AUTOLOGGING_PATCHES.items())
-        if any(_is_estimator_fit(patch) for patch in patches)
-    }
-    for name in lifted:
-        revert_patches(name)  # type: ignore[no-untyped-call]
-    try:
-        yield
-    finally:
-        for name, settings in lifted.items():
-            try:
-                _restore_mlflow(name, settings)
-            except Exception:  # one that fails must not keep the others, nor ours, from working
-                _logger.warning("mlflow.%s.autolog() could not be switched on again.", name)
-                _logger.debug("Restoring MLflow's patches failed", exc_info=True)
 
 
 def _is_estimator_fit(patch: Any) -> bool:
@@ -359,18 +318,6 @@ def _is_estimator_fit(patch: Any) -> bool:
     if patch.name != "fit" or not isinstance(cls, type):
         return False
     return issubclass(cls, _tops()) or cls in map(_definer, _named)
-
-
-def _restore_mlflow(name: str, settings: dict[str, Any]) -> None:
-    from mlflow.utils.autologging_utils import AUTOLOGGING_INTEGRATIONS, get_autolog_function
-
-    autolog = get_autolog_function(name)
-    if autolog is None:
-        return
-    known = inspect.signature(autolog).parameters
-    autolog(**{key: value for key, value in settings.items() if key in known})
-    # Some settings are no arguments, e.g. that mlflow.autolog() and not the user made them.
-    AUTOLOGGING_INTEGRATIONS[name].update(settings)
 
 
 def _watch_new_classes(top: type) -> None:

@@ -56,8 +56,9 @@ DIABETES, PROGRESS = load_diabetes(return_X_y=True, as_frame=True)
 DIABETES, PROGRESS = DIABETES.iloc[:150, :5] + 1, PROGRESS.iloc[:150]  # some models want no minus
 
 TASKS = {
-    "binary, strings": (IRIS, np.where(SPECIES > 0, "yes", "no")),
-    "three classes, strings": (IRIS, NAMES[SPECIES]),
+    # As objects: some models take no arrays of strings.
+    "binary, strings": (IRIS, np.where(SPECIES > 0, "yes", "no").astype(object)),
+    "three classes, strings": (IRIS, NAMES[SPECIES].astype(object)),
     "three classes, 10 20 30": (IRIS, (SPECIES.to_numpy() + 1) * 10),
     "booleans": (IRIS, SPECIES.to_numpy() > 0),
 }
@@ -66,7 +67,13 @@ YES_NO = (IRIS, np.column_stack([SPECIES == 0, SPECIES > 1]).astype(int))
 TWO_NUMBERS = (DIABETES, np.column_stack([PROGRESS, np.sqrt(PROGRESS)]))
 
 
-NEEDY = {"SelfTrainingClassifier", "RandomizedSearchCV", "HalvingRandomSearchCV"}
+NEEDY = {
+    "ClassifierChain",
+    "HalvingRandomSearchCV",
+    "RandomizedSearchCV",
+    "RegressorChain",
+    "SelfTrainingClassifier",
+}
 """Their constructors name a default that they do not take."""
 
 NOT_FOR = {
@@ -74,7 +81,6 @@ NOT_FOR = {
     "MultiOutputClassifier": set(TASKS),
     "FixedThresholdClassifier": {"three classes, strings", "three classes, 10 20 30"},
     "TunedThresholdClassifierCV": {"three classes, strings", "three classes, 10 20 30"},
-    "SelfTrainingClassifier": {"binary, strings", "three classes, strings"},
     "CCA": {"one target"},
     "PLSCanonical": {"one target"},
     "PLSSVD": {"one target"},

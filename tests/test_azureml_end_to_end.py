@@ -372,21 +372,7 @@ def test_an_azureml_tracking_uri_and_a_run_that_is_handed_in(mlflow_server, stor
         names = uploaded_blocks(double, run_id, "global_names")
         values = uploaded_blocks(double, run_id, "global_values")
         assert dict(zip(names, values, strict=True)) == found
-        where = double.workspace_coordinates
-        handed = HANDED_IN.format(
-            run_id=run_id,
-            store=store,
-            where=json.dumps(
-                {
-                    "tenant": where.tenant_id,
-                    "client": where.client_id,
-                    "secret": where.client_secret,
-                    "name": where.name,
-                    "subscription": where.subscription_id,
-                    "group": where.resource_group,
-                }
-            ),
-        )
+        handed = HANDED_IN.format(run_id=run_id, store=store, where=json.dumps(coordinates(double)))
         second = run_python(handed, laptop, tmp_path / "handed")
         assert "complete" in second.splitlines()
         assert len(double.assets) == 2
@@ -396,6 +382,66 @@ def test_an_azureml_tracking_uri_and_a_run_that_is_handed_in(mlflow_server, stor
             for path in double.artifacts(run_id)
         ]
         assert_no_secret(double, output, second, *kept, folders=(tmp_path / "artifacts",))
+
+
+HIDE = """
+import sys
+sys.modules["azureml.core"] = sys.modules["azureml.interpret"] = None
+"""
+
+BY_ID = """
+import json
+from azureml.core import Run, Workspace
+from azureml.core.authentication import ServicePrincipalAuthentication
+from azureml.interpret import ExplanationClient
+where = json.loads({where!r})
+login = ServicePrincipalAuthentication(where["tenant"], where["client"], where["secret"])
+workspace = Workspace.get(where["name"], login, where["subscription"], where["group"])
+client = ExplanationClient.from_run(Run.get(workspace, {run_id!r}))
+found = client.download_model_explanation(comment="tracked")
+print("found", json.dumps(found.get_feature_importance_dict()))
+"""
+
+
+def test_an_azureml_tracking_uri_without_the_client(mlflow_server, tmp_path):
+    """Only MLflow's plug-in is there, which finds the credentials; our own writer uploads."""
+    hidden = tmp_path / "hidden"
+    hidden.mkdir()
+    (hidden / "sitecustomize.py").write_text(HIDE)
+    with AzureMLDouble(mlflow_server, blobs="memory") as double:
+        laptop = double.laptop_environment(tmp_path / "home")
+        without = {**laptop, "PYTHONPATH": str(hidden)}
+        output = run_python(TRACKING, without, tmp_path / "laptop")
+        run_id = output.partition("run_id ")[2].split()[0]
+        (asset,) = double.assets
+        assert asset["runid"] == run_id
+        agents = {
+            request.headers.get("user-agent")
+            for request in double.requests
+            if request.path.endswith("/assets")
+        }
+        assert agents == {"mlflow-interpret"}
+        code = BY_ID.format(run_id=run_id, where=json.dumps(coordinates(double)))
+        answer = run_python(code, laptop, tmp_path / "again")
+        again = run_python(RELOAD.format(run_id=run_id), laptop, tmp_path / "reload")
+        assert double.unknown_requests == []
+        assert_no_secret(double, output)
+    found, ours = (
+        json.loads(text.partition("found ")[2].splitlines()[0]) for text in (answer, again)
+    )
+    assert found == ours
+
+
+def coordinates(double: AzureMLDouble) -> dict[str, str]:
+    where = double.workspace_coordinates
+    return {
+        "tenant": where.tenant_id,
+        "client": where.client_id,
+        "secret": where.client_secret,
+        "name": where.name,
+        "subscription": where.subscription_id,
+        "group": where.resource_group,
+    }
 
 
 def uploaded_blocks(double: AzureMLDouble, run_id: str, name: str) -> list:

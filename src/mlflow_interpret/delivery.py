@@ -43,7 +43,7 @@ def deliver(
 
 def _start_upload(explanation: Explanation, logged: tracking.Logged, options: Options) -> None:
     from mlflow_interpret.azureml import uploads
-    from mlflow_interpret.azureml.child import redact
+    from mlflow_interpret.azureml.redaction import redact
 
     finish = partial(_finish, logged, options.silent)
     try:

@@ -1,4 +1,4 @@
-"""What the upload process makes of an explanation before ExplanationClient gets it."""
+"""What the upload process makes of an explanation, whoever uploads it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mlflow_interpret.azureml import child
+from mlflow_interpret.azureml import preparing
+from mlflow_interpret.azureml.redaction import redact
 from mlflow_interpret.records import Explanation
 
 
@@ -37,7 +38,7 @@ def explanation(classes, **labels):
 )
 def test_labels_become_positions_of_their_classes(classes, labels):
     array = np.array(labels, dtype=object)
-    ready = child.prepared(explanation(classes, true_labels=array, predicted=array))
+    ready = preparing.prepared(explanation(classes, true_labels=array, predicted=array))
     assert ready.true_labels.tolist() == [1, 0, 2]
     assert ready.predicted.tolist() == [1, 0, 2]
     assert ready.classes == tuple(str(label) for label in classes)
@@ -45,7 +46,7 @@ def test_labels_become_positions_of_their_classes(classes, labels):
 
 
 def test_labels_that_are_no_classes_stay():
-    ready = child.prepared(explanation(("no", "yes"), true_labels=np.array([0, 1])))
+    ready = preparing.prepared(explanation(("no", "yes"), true_labels=np.array([0, 1])))
     assert ready.true_labels.tolist() == [0, 1]
 
 
@@ -58,7 +59,7 @@ def test_a_regression_keeps_its_labels():
         global_values=np.ones(1),
         true_labels=np.array([0.5, 2.0]),
     )
-    assert child.prepared(record).true_labels.tolist() == [0.5, 2.0]
+    assert preparing.prepared(record).true_labels.tolist() == [0.5, 2.0]
 
 
 def test_cells_become_what_json_holds():
@@ -71,12 +72,12 @@ def test_cells_become_what_json_holds():
             "flag": [True, False],
         }
     )
-    cells = child._cells(rows)
+    cells = preparing.cells(rows)
     assert json.loads(json.dumps(cells)) == [
         [1.5, "a", "2020-01-01 00:00:00", "x", True],
         [2.5, None, None, "y", False],
     ]
-    np.testing.assert_array_equal(child._cells(rows[["number", "flag"]]), [[1.5, 1], [2.5, 0]])
+    np.testing.assert_array_equal(preparing.cells(rows[["number", "flag"]]), [[1.5, 1], [2.5, 0]])
 
 
 SECRETS = [
@@ -89,7 +90,7 @@ SECRETS = [
 
 @pytest.mark.parametrize("text", SECRETS)
 def test_secrets_are_taken_out_of_reasons(text):
-    clean = child.redact(f"it failed\nwith {text}", "planted-token")
+    clean = redact(f"it failed\nwith {text}", "planted-token")
     for part in ("abc.DEF-123_x", "eyJ", "abc%2Fdef%3D", "Zm9vYmFy"):
         assert part not in clean
     assert "\n" not in clean
@@ -97,11 +98,11 @@ def test_secrets_are_taken_out_of_reasons(text):
 
 
 def test_a_known_secret_is_taken_out_wherever_it_stands():
-    assert "planted" not in child.redact("see xplanted-tokenx", None, "planted-token")
+    assert "planted" not in redact("see xplanted-tokenx", None, "planted-token")
 
 
 def test_a_long_reason_is_cut():
-    assert len(child.redact("word " * 1000)) <= 500
+    assert len(redact("word " * 1000)) <= 500
 
 
 def test_predictions_of_several_targets_stay_here():
@@ -116,6 +117,6 @@ def test_predictions_of_several_targets_stay_here():
         predicted=np.ones((3, 2)),
         true_labels=np.ones((3, 2)),
     )
-    ready = child.prepared(record)
+    ready = preparing.prepared(record)
     assert ready.predicted is ready.true_labels is None
     assert ready.blocks == ("up", "down")

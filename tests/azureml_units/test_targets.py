@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from types import SimpleNamespace
 
 import pytest
@@ -39,13 +38,6 @@ def test_an_upload_is_wanted_in_azure_ml_only(monkeypatch, option, uri, job, exp
     assert targets.wanted(option, uri) is expected
 
 
-def test_missing_packages_are_named_with_the_way_to_get_them(monkeypatch):
-    monkeypatch.setitem(sys.modules, "azureml.interpret", None)
-    monkeypatch.setattr(targets.importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(targets.AzureMLError, match=r"pip install 'mlflow-interpret\[azure\]'"):
-        targets.resolve("auto", WORKSPACE, "run")
-
-
 def run_of(workspace):
     return SimpleNamespace(id="run-1", experiment=SimpleNamespace(name="exp", workspace=workspace))
 
@@ -56,28 +48,29 @@ def workspace_with(header):
         subscription_id="s-1",
         resource_group="group",
         name="space",
-        service_context=SimpleNamespace(get_auth=lambda: auth),
+        service_context=SimpleNamespace(
+            get_auth=lambda: auth, _get_run_history_url=lambda: "https://host"
+        ),
     )
 
 
-def test_a_run_that_is_handed_in_brings_its_workspace_and_token(monkeypatch):
-    monkeypatch.setattr(targets, "_require_packages", lambda: None)
+def test_a_run_that_is_handed_in_brings_its_workspace_and_token():
     run = run_of(workspace_with(lambda: {"Authorization": "Bearer t0ken"}))
     target = targets.resolve(run, "sqlite:///a.db", "mlflow-run")
-    assert target == targets.Target("workspace", "run-1", "s-1", "group", "space", "exp", "t0ken")
+    assert target == targets.Target(
+        "workspace", "run-1", "s-1", "group", "space", "exp", "t0ken", "https://host"
+    )
     assert "t0ken" not in repr(target)
 
 
 def test_the_jobs_own_run_needs_no_token(monkeypatch):
-    monkeypatch.setattr(targets, "_require_packages", lambda: None)
     for name, value in {**JOB, "AZUREML_RUN_ID": "run-1"}.items():
         monkeypatch.setenv(name, value)
     assert targets.resolve(run_of(None), "", "x") == targets.Target("job", "run-1")
     assert targets.resolve("auto", "", "x") == targets.Target("job", "run-1")
 
 
-def test_a_workspace_without_a_token_is_one_clear_error(monkeypatch):
-    monkeypatch.setattr(targets, "_require_packages", lambda: None)
+def test_a_workspace_without_a_token_is_one_clear_error():
 
     def refuse():
         raise RuntimeError("expired secret-value")
@@ -87,7 +80,6 @@ def test_a_workspace_without_a_token_is_one_clear_error(monkeypatch):
     assert "secret-value" not in str(error.value)
 
 
-def test_an_address_without_a_workspace_is_refused(monkeypatch):
-    monkeypatch.setattr(targets, "_require_packages", lambda: None)
+def test_an_address_without_a_workspace_is_refused():
     with pytest.raises(targets.AzureMLError, match="names no Azure ML workspace"):
         targets.resolve("auto", "azureml://host/other", "run")

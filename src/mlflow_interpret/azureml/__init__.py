@@ -1,5 +1,7 @@
 """Explanations in Azure ML: where an upload goes, and how it gets there.
 
 `targets` finds the Azure ML run, `uploads` starts and watches a child process, and `child` is what
-runs in it, the only place where ExplanationClient is called.
+runs in it: there ExplanationClient uploads where it can be imported, else our own `writer`, with
+the files that `assets` makes and the requests that `calls` sends. `preparing` is for both.
+`redaction` keeps secrets out of all that is said.
 """

@@ -1,120 +1,65 @@
-"""The process that calls ExplanationClient: ``python -m mlflow_interpret.azureml.child``.
+"""The process that uploads to Azure ML: ``python -m mlflow_interpret.azureml.child``.
 
-The client writes into the current directory, sets an environment variable, and may hang or keep
-the interpreter alive. So it runs in a process of its own, in a temporary directory, which the
-training process can end at any time.
+Where ExplanationClient can be imported it is used, else our own writer. The client writes into
+the current directory, sets an environment variable, and may hang or keep the interpreter alive.
+So it runs in a process of its own, in a temporary directory, which the training process can end at
+any time.
 
-Standard input holds one JSON object with ``target``, ``folder``, ``comment``, ``random_state`` and
-``seconds``, after which the process ends itself. The last line of standard output is one JSON
-object with ``ok`` and, where that is false, ``reason``.
+Standard input holds one JSON object with ``target``, ``folder``, ``comment``, ``random_state``,
+``until``, the time by which it has to be done, and ``seconds``, after which the process ends
+itself. The last line of standard output is one JSON object with ``ok`` and, where that is false,
+``reason``.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import re
 import sys
 import threading
-from dataclasses import replace
+import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
-import pandas as pd
 
 from mlflow_interpret import interpret, storage
-from mlflow_interpret.azureml.targets import Target
+from mlflow_interpret.azureml import preparing, writer
+from mlflow_interpret.azureml.redaction import redact
+from mlflow_interpret.azureml.targets import AzureMLError, Target
 from mlflow_interpret.records import Explanation
 
-_SECRET = re.compile(
-    r"""(?ix)
-      (?<=bearer\s)[^\s'"]+                     # a token in a header
-    | eyJ[\w-]+\.[\w-]+\.?[\w-]*                # a JSON web token anywhere
-    | (?<=sig=)[^&\s'"]+                        # the signature of a shared access URL
-    | (?<=accountkey=)[^;\s'"]+                 # a storage key
-    | (?<=secret=)[^&;\s'"]+
-    """
-)
+__all__ = ["main", "redact", "upload"]
+
+_TO_ANSWER = 1.0  # seconds before the end at which our writer gives up, so that it can say why
 
 
-def redact(text: str, *secrets: str | None) -> str:
-    """``text`` without tokens, signatures and keys, on one line of at most 500 characters."""
-    for secret in filter(None, secrets):
-        text = text.replace(secret, "***")
-    line = " ".join(_SECRET.sub("***", text).split())
-    return line if len(line) <= 500 else f"{line[:497]}..."
-
-
-def prepared(explanation: Explanation) -> Explanation:
-    """The explanation as ExplanationClient uploads it undistorted.
-
-    Class names become text and labels the positions of their classes: the client maps labels
-    only where all of them are text, and drops what is no list or array. Predictions of several
-    targets are left out: it knows of one.
-    """
-    if explanation.targets is not None:
-        explanation = replace(
-            explanation, predicted=None, predicted_probabilities=None, true_labels=None
-        )
-    classes = explanation.classes
-    return replace(
-        explanation,
-        classes=None if classes is None else tuple(str(label) for label in classes),
-        predicted=_positions(explanation.predicted, classes),
-        true_labels=_positions(explanation.true_labels, classes),
-    )
-
-
-def _positions(labels: Any, classes: tuple[Any, ...] | None) -> npt.NDArray[Any] | None:
-    if labels is None or classes is None:
-        return None if labels is None else np.asarray(labels)
-    positions = {label: position for position, label in enumerate(classes)}
-    by_text = {str(label): position for position, label in enumerate(classes)}
-    found = [positions.get(label, by_text.get(str(label))) for label in np.asarray(labels).tolist()]
-    # Labels that are no classes, as where the user renamed the classes, stay as they are.
-    return np.asarray(labels if None in found else found)
-
-
-def _cells(rows: pd.DataFrame) -> Any:
-    """The rows as the client's JSON can hold them: numbers, booleans and text."""
-    numeric = [isinstance(dtype, np.dtype) and dtype.kind in "biuf" for dtype in rows.dtypes]
-    if all(numeric):
-        return rows.to_numpy(dtype=np.float64)
-    columns = [
-        rows.iloc[:, i].tolist() if plain else [_cell(cell) for cell in rows.iloc[:, i]]
-        for i, plain in enumerate(numeric)
-    ]
-    return [list(row) for row in zip(*columns, strict=True)]
-
-
-def _cell(cell: Any) -> Any:
-    if pd.api.types.is_scalar(cell) and pd.isna(cell):
+def explanation_client() -> Any:
+    """The class ExplanationClient, or None where it cannot be imported."""
+    try:
+        from azureml.interpret import ExplanationClient
+    except Exception:  # on a Python it was not made for, the import fails in many ways
         return None
-    if isinstance(cell, np.generic):
-        cell = cell.item()
-    return cell if isinstance(cell, (bool, int, float, str)) else str(cell)
+    return ExplanationClient
 
 
-def upload(explanation: Explanation, run: Any, comment: str | None) -> None:
+def upload(
+    client: Any, explanation: Explanation, run: Any, comment: str | None, random_state: int
+) -> None:
     """Upload an explanation to an ``azureml.core.Run`` with ExplanationClient.
 
     The engineered view goes first: the client downloads the latest explanation unless asked for
     another.
     """
-    from azureml.interpret import ExplanationClient
-
     if explanation.engineered is not None:
-        upload(explanation.engineered, run, comment)
-    ready = prepared(explanation)
+        upload(client, explanation.engineered, run, comment, random_state)
+    ready = preparing.prepared(explanation)
     subject = interpret.to_interpret(ready)
     if ready.evaluation_rows is not None:
-        subject._eval_data = _cells(ready.evaluation_rows)
-    labels = None if ready.true_labels is None else ready.true_labels.tolist()
-    ExplanationClient.from_run(run).upload_model_explanation(
-        subject, comment=comment, true_ys=labels
-    )
+        subject._eval_data = preparing.cells(ready.evaluation_rows)
+    labels = None if ready.true_labels is None else preparing.plain(ready.true_labels)
+    np.random.seed(random_state)  # noqa: NPY002 - what the client samples with
+    client.from_run(run).upload_model_explanation(subject, comment=comment, true_ys=labels)
 
 
 def find_run(target: Target) -> Any:
@@ -164,9 +109,16 @@ def main() -> None:
     target = Target(**request["target"])
     answer: dict[str, Any] = {"ok": True}
     try:
-        np.random.seed(request["random_state"])  # noqa: NPY002 - what the client samples with
         explanation = storage.read(Path(request["folder"]))
-        upload(explanation, find_run(target), request["comment"])
+        comment, random_state = request["comment"], request["random_state"]
+        client = explanation_client()
+        if client is not None:
+            upload(client, explanation, find_run(target), comment, random_state)
+        else:
+            left = max(_TO_ANSWER, request["until"] - time.time() - _TO_ANSWER)
+            writer.write(explanation, writer.service_of(target), comment, left, random_state)
+    except AzureMLError as error:
+        answer = {"ok": False, "reason": redact(str(error), target.token)}
     except BaseException as error:
         reason = f"{type(error).__name__}: {error}"
         answer = {"ok": False, "reason": redact(reason, target.token)}

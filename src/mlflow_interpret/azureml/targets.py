@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 from mlflow_interpret.errors import MlflowInterpretError
 
@@ -39,11 +40,12 @@ class Target:
         kind: ``job`` for the run of this very process, ``workspace`` for a run that is found by
             its id in a workspace.
         run_id: The Azure ML run's id.
-        subscription: The workspace's subscription id; these four only for ``workspace``.
+        subscription: The workspace's subscription id; this and what follows only for ``workspace``.
         resource_group: Its resource group.
         workspace: Its name.
         experiment: The name of the run's experiment.
         token: A bearer token for the workspace. Never in a log, an argument or the environment.
+        endpoint: The base URL of its services, or None where it could not be found out.
     """
 
     kind: Literal["job", "workspace"]
@@ -53,6 +55,7 @@ class Target:
     workspace: str | None = None
     experiment: str | None = None
     token: str | None = field(default=None, repr=False)
+    endpoint: str | None = None
 
 
 def is_job(environment: Mapping[str, str] | None = None) -> bool:
@@ -77,27 +80,13 @@ def resolve(option: Any, tracking_uri: str, run_id: str) -> Target:
         run_id: The MLflow run's id.
 
     Raises:
-        AzureMLError: There is none, or the Azure packages or the credentials are missing.
+        AzureMLError: There is none, or the credentials are missing.
     """
-    _require_packages()
     if option != "auto":
         return _from_run(option)
     if is_job():
         return Target("job", os.environ["AZUREML_RUN_ID"])
     return _from_tracking(tracking_uri, run_id)
-
-
-def _require_packages() -> None:
-    for package in ("azureml.core", "azureml.interpret"):
-        try:
-            found = importlib.util.find_spec(package)
-        except ModuleNotFoundError:
-            found = None
-        if found is None:
-            raise AzureMLError(
-                f"{package.replace('.', '-')} is not installed; "
-                "run: pip install 'mlflow-interpret[azure]' (Python 3.10 or 3.11)"
-            )
 
 
 def _from_run(run: Any) -> Target:
@@ -108,6 +97,9 @@ def _from_run(run: Any) -> Target:
         header = workspace.service_context.get_auth().get_authentication_header()
     except Exception as error:
         raise AzureMLError("the run's workspace gave no token; log in to Azure again") from error
+    endpoint = None
+    with suppress(Exception):  # ExplanationClient, where it is there, needs no address
+        endpoint = workspace.service_context._get_run_history_url()
     return Target(
         "workspace",
         run.id,
@@ -116,6 +108,7 @@ def _from_run(run: Any) -> Target:
         workspace=workspace.name,
         experiment=run.experiment.name,
         token=header["Authorization"].removeprefix("Bearer "),
+        endpoint=endpoint,
     )
 
 
@@ -132,4 +125,11 @@ def _from_tracking(tracking_uri: str, run_id: str) -> Target:
     experiment = client.get_experiment(client.get_run(run_id).info.experiment_id).name
     # The very credentials that MLflow's requests to the workspace use, however it found them.
     token = client._tracking_client.store.get_host_creds().token
-    return Target("workspace", run_id, **match.groupdict(), experiment=experiment, token=token)
+    return Target(
+        "workspace",
+        run_id,
+        **match.groupdict(),
+        experiment=experiment,
+        token=token,
+        endpoint=f"https://{urlsplit(tracking_uri).netloc}",
+    )

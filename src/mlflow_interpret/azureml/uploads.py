@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from mlflow_interpret import storage
-from mlflow_interpret.azureml.child import redact
+from mlflow_interpret.azureml.redaction import redact
 from mlflow_interpret.azureml.targets import Target
 from mlflow_interpret.records import Explanation
 
@@ -117,6 +117,7 @@ def _upload(
                 "folder": str(folder),
                 "comment": comment,
                 "random_state": random_state,
+                "until": time.time() + deadline - time.monotonic(),
                 "seconds": max(1.0, deadline - time.monotonic()) + 30.0,
             }
             reason = _run_child(json.dumps(request), Path(name), deadline)

@@ -1,0 +1,23 @@
+"""Texts without secrets, for reasons, warnings and records."""
+
+from __future__ import annotations
+
+import re
+
+_SECRET = re.compile(
+    r"""(?ix)
+      (?<=bearer\s)[^\s'"]+                     # a token in a header
+    | eyJ[\w-]+\.[\w-]+\.?[\w-]*                # a JSON web token anywhere
+    | (?<=sig=)[^&\s'"]+                        # the signature of a shared access URL
+    | (?<=accountkey=)[^;\s'"]+                 # a storage key
+    | (?<=secret=)[^&;\s'"]+
+    """
+)
+
+
+def redact(text: str, *secrets: str | None) -> str:
+    """``text`` without tokens, signatures and keys, on one line of at most 500 characters."""
+    for secret in filter(None, secrets):
+        text = text.replace(secret, "***")
+    line = " ".join(_SECRET.sub("***", text).split())
+    return line if len(line) <= 500 else f"{line[:497]}..."

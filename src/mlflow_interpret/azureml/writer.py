@@ -1,0 +1,248 @@
+"""Our own upload of an explanation, where ExplanationClient cannot be imported.
+
+It needs no Azure package: six calls over HTTP make the same asset. The order is the client's:
+files on disk, names reserved, blobs, the asset, the run's tag.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import uuid
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from mlflow_interpret.azureml import assets
+from mlflow_interpret.azureml.calls import Calls, RefusedError
+from mlflow_interpret.azureml.redaction import redact
+from mlflow_interpret.azureml.targets import AzureMLError, Target
+from mlflow_interpret.records import Explanation
+
+_ASSET_TYPE = "azureml.explanation"
+_CONFLICT = 409
+_NAMES = 5  # ids that are tried where the names of an earlier one are taken
+
+
+@dataclass(frozen=True)
+class Service:
+    """An Azure ML run and how to reach it.
+
+    Attributes:
+        endpoint: The base URL of the workspace's services.
+        subscription: The workspace's subscription id.
+        resource_group: Its resource group.
+        workspace: Its name.
+        experiment: The name of the run's experiment.
+        run_id: The Azure ML run's id.
+        token: A bearer token for the workspace.
+        discovery: The URL that says where each service is, or None to ask for it.
+    """
+
+    endpoint: str
+    subscription: str
+    resource_group: str
+    workspace: str
+    experiment: str
+    run_id: str
+    token: str = field(repr=False)
+    discovery: str | None = None
+
+    @property
+    def scope(self) -> str:
+        """The workspace, as all its addresses name it."""
+        return (
+            f"/subscriptions/{quote(self.subscription)}/resourceGroups/{quote(self.resource_group)}"
+            "/providers/Microsoft.MachineLearningServices"
+            f"/workspaces/{quote(self.workspace)}"
+        )
+
+
+def service_of(target: Target) -> Service:
+    """Where a target's run is; a job's environment says it of the job's own.
+
+    Raises:
+        AzureMLError: Something of it is not known.
+    """
+    if target.kind == "job":
+        return Service(
+            endpoint=os.environ["AZUREML_SERVICE_ENDPOINT"],
+            subscription=os.environ["AZUREML_ARM_SUBSCRIPTION"],
+            resource_group=os.environ["AZUREML_ARM_RESOURCEGROUP"],
+            workspace=os.environ["AZUREML_ARM_WORKSPACE_NAME"],
+            experiment=os.environ["AZUREML_ARM_PROJECT_NAME"],
+            run_id=target.run_id,
+            token=os.environ["AZUREML_RUN_TOKEN"],
+            discovery=os.environ.get("AZUREML_DISCOVERY_SERVICE_ENDPOINT"),
+        )
+    known = (
+        target.endpoint,
+        target.subscription,
+        target.resource_group,
+        target.workspace,
+        target.experiment,
+        target.token,
+    )
+    endpoint, subscription, group, workspace, experiment, token = (part or "" for part in known)
+    if not all(known):
+        raise AzureMLError(
+            "the run's workspace is not fully known; use an azureml:// tracking URI, or Python "
+            "3.10 or 3.11 with pip install 'mlflow-interpret[azure]'"
+        )
+    return Service(endpoint, subscription, group, workspace, experiment, target.run_id, token)
+
+
+def write(
+    explanation: Explanation,
+    service: Service,
+    comment: str | None,
+    deadline: float,
+    random_state: int = 0,
+) -> None:
+    """Upload an explanation and, before it, its engineered view.
+
+    An explanation that is there already stays as it is, and is there once.
+
+    Args:
+        explanation: The explanation.
+        service: The Azure ML run.
+        comment: Shown in studio beside the explanation.
+        deadline: Seconds that all of it may take.
+        random_state: Seeds the sample of rows for studio.
+
+    Raises:
+        AzureMLError: It did not arrive; the message says why in one line, without secrets.
+    """
+    with closing(Calls(service.token, deadline)) as calls:
+        writer = _Writer(calls, service)
+        for view in (explanation.engineered, explanation):
+            if view is not None:
+                writer.write(view, comment, random_state)
+
+
+class _Writer:
+    """Writes explanations into one run."""
+
+    def __init__(self, calls: Calls, service: Service) -> None:
+        self._calls = calls
+        self._service = service
+        base = service.endpoint.rstrip("/")
+        run = f"experiments/{quote(service.experiment, safe='')}/runs/{quote(service.run_id)}"
+        self._run_url = f"{base}/history/v1.0{service.scope}/{run}"
+        found = calls.ask("Finding the run", "GET", self._run_url)
+        self._experiment_id = found.get("experimentId")
+        container = f"ExperimentRun/{quote(found['dataContainerId'])}"
+        artifacts = f"{base}/artifact/v2.0{service.scope}/artifacts"
+        self._names_url = f"{artifacts}/batch/metadata/{container}"
+        self._assets_url = f"{self._asset_service(base)}/modelmanagement/v1.0{service.scope}/assets"
+
+    def _asset_service(self, base: str) -> str:
+        """The base URL of the asset service, which may be another host's."""
+        what = "Finding the asset service"
+        url = self._service.discovery
+        try:
+            if url is None:
+                workspace = f"{base}/rp/workspaces{self._service.scope}"
+                found = self._calls.ask(what, "GET", workspace, query={"api-version": "2022-05-01"})
+                url = str(found["properties"]["discoveryUrl"])
+            services = self._calls.ask(what, "GET", url, signed=False)
+            return str(services["modelmanagement"]).rstrip("/")
+        except (RefusedError, KeyError):
+            return base  # which passes on to all services where it is the region's own
+
+    def write(self, explanation: Explanation, comment: str | None, random_state: int) -> None:
+        """Upload one view.
+
+        A name can be reserved once. Where an upload was cut off after that, or the answer with the
+        links was lost, the explanation goes under an id that is made from its own.
+        """
+        for attempt in range(_NAMES):
+            named = replace(explanation, id=_nth_id(explanation.id, attempt))
+            with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
+                folder = Path(name)
+                asset = assets.write(named, folder, self._service.run_id, comment, random_state)
+                links = self._reserve(asset, named.id)
+                if links is None:
+                    if self._is_there(named.id):
+                        self._tag()
+                        return
+                    continue
+                for file, link in links.items():
+                    self._calls.put_blob(f"Writing {file}", link, folder / file)
+            self._create(asset, named.id)
+            self._tag()
+            return
+        raise AzureMLError(
+            f"{_NAMES} uploads of explanation {explanation.id} were cut off; "
+            "another one would only add to them"
+        )
+
+    def _reserve(self, asset: assets.Asset, explanation_id: str) -> dict[str, str] | None:
+        """A link to write each file, None where a name is taken."""
+        what = "Reserving the names of the files"
+        folder = assets.folder_of(explanation_id)
+        files = [assets.file_of(name) for name in asset.names]
+        paths = {file: f"./{folder}/{file}" for file in files}
+        body = {"paths": [{"path": path} for path in paths.values()]}
+        try:
+            answer = self._calls.ask(what, "POST", self._names_url, body=body)
+        except RefusedError as error:
+            if error.status == _CONFLICT:
+                return None
+            raise
+        if answer.get("errors"):
+            said = str(next(iter(answer["errors"].values())))
+            if "already exists" in said or "Conflict" in said:
+                return None
+            raise AzureMLError(f"{what} failed: {redact(said, self._service.token)}")
+        links = answer.get("artifactContentInformation", {})
+        if not all(path in links for path in paths.values()):
+            raise AzureMLError(f"{what} failed: the service gave no link for some of them")
+        return {file: str(links[path]["contentUri"]) for file, path in paths.items()}
+
+    def _create(self, asset: assets.Asset, explanation_id: str) -> None:
+        properties = dict(asset.properties)
+        if self._experiment_id is None:
+            properties["experiment_name"] = self._service.experiment
+        else:
+            properties["experiment_id"] = str(self._experiment_id)
+        body: dict[str, Any] = {
+            "name": "explanation_asset",
+            "type": _ASSET_TYPE,
+            "runid": self._service.run_id,
+            "meta": {},
+            "artifacts": [{"prefix": label} for label in asset.labels],
+            "properties": properties,
+        }
+        self._calls.ask(
+            "Registering the explanation",
+            "POST",
+            self._assets_url,
+            body=body,
+            arrived=lambda: self._is_there(explanation_id),
+        )
+
+    def _is_there(self, explanation_id: str) -> bool:
+        query = {
+            "runId": self._service.run_id,
+            "properties": f"explanation_id={explanation_id}",
+            "type": _ASSET_TYPE,
+        }
+        found = self._calls.ask("Looking for the explanation", "GET", self._assets_url, query=query)
+        return any(
+            asset.get("properties", {}).get("explanation_id") == explanation_id
+            for asset in found["value"]
+        )
+
+    def _tag(self) -> None:
+        body = {"runId": self._service.run_id, "tags": {"model_explanation": "True"}}
+        self._calls.ask("Tagging the run", "PATCH", self._run_url, body=body)
+
+
+def _nth_id(explanation_id: str, attempt: int) -> str:
+    """The id itself, then ids that follow from it: whoever tries again finds the same ones."""
+    if not attempt:
+        return explanation_id
+    return str(uuid.uuid5(uuid.NAMESPACE_OID, f"{explanation_id}/{attempt}"))

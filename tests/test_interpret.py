@@ -288,3 +288,14 @@ def test_the_engineered_view_is_given_where_there_is_one():
     assert view(raw, engineered=True) is view(engineered, engineered=True) is engineered
     with pytest.raises(ExplanationNotFoundError, match="no engineered view"):
         view(regression_record(), engineered=True)
+
+
+def test_true_labels_of_several_targets_are_taken():
+    record = regression_record(
+        targets=("up", "down"), evaluation_rows=pd.DataFrame(np.ones((3, 2)))
+    )
+    explanation = to_interpret(replace(record, per_class_values=np.ones((2, 2))))
+    labels = np.arange(6.0).reshape(3, 2)
+    np.testing.assert_array_equal(from_interpret(explanation, labels).true_labels, labels)
+    with pytest.raises(OptionError, match="one label for each of the 3 explained rows"):
+        from_interpret(explanation, np.ones((3, 5)))

@@ -343,6 +343,12 @@ class TestSeveralTargets:
         assert found.predicted.tolist() == labels.tolist()
         assert found.true_labels.tolist() == labels[::-1].tolist()
 
+    def test_one_label_for_several_outputs_is_read_back(self, tmp_path):
+        local = np.zeros((2, 3, 2))
+        record = regression(targets=("low", "high"), local_values=local, predicted=np.zeros((3, 2)))
+        storage.write(record, tmp_path)
+        np.testing.assert_array_equal(storage.read(tmp_path).true_labels, record.true_labels)
+
 
 class TestEngineeredView:
     def test_it_is_read_back_beside_the_raw_one(self, tmp_path):
@@ -377,3 +383,12 @@ def test_rows_of_arrow_types_that_pandas_cannot_name_come_back(cells, dtype, tmp
     assert len(found) == 3
     first = found[0]
     assert (first.tolist() if isinstance(first, np.ndarray) else first) == cells[0]
+
+
+def test_standard_errors_stay_without_rows(tmp_path):
+    record = regression()
+    errors = record.standard_errors()
+    storage.write(record.without_rows(), tmp_path)
+    np.testing.assert_array_equal(storage.read(tmp_path).standard_errors(), errors)
+    table = pd.read_json(tmp_path / storage.GLOBAL, orient="split").set_index("feature")
+    np.testing.assert_allclose(table.loc[["a", "b"], "standard_error"], errors)

@@ -129,7 +129,10 @@ def from_interpret(explanation: Any, true_labels: Any = None) -> Explanation:
 def _with_labels(record: Explanation, true_labels: Any) -> Explanation:
     labels = _labels(true_labels)
     explained = record.predicted if record.evaluation_rows is None else record.evaluation_rows
-    if explained is not None and labels.shape != (len(explained),):
+    allowed = {()} if record.targets is None else {(), (len(record.targets),)}
+    if explained is not None and (
+        labels.shape[:1] != (len(explained),) or labels.shape[1:] not in allowed
+    ):
         raise OptionError(
             f"true_ys must be one label for each of the {len(explained)} explained rows, "
             f"got {type(true_labels).__name__} of shape {labels.shape}."

@@ -68,6 +68,8 @@ class Explanation:
         is_raw: The features are the raw columns of a model that engineers features.
         is_engineered: The features are engineered ones.
         engineered: The explanation by engineered column that this one was summed up from, or None.
+        global_errors: ``(F,)`` standard errors of the global values where there are no local values
+            to compute them from, or None; see `standard_errors`.
         id: A GUID.
         details: How it was made, for the status record; plain JSON values.
     """
@@ -89,6 +91,7 @@ class Explanation:
     is_raw: bool = False
     is_engineered: bool = False
     engineered: Explanation | None = None
+    global_errors: FloatArray | None = None
     id: str = field(default_factory=lambda: str(uuid.uuid4()))
     details: Mapping[str, Any] = field(default_factory=dict)
 
@@ -104,7 +107,7 @@ class Explanation:
         without local values or with a single row.
         """
         if self.local_values is None or self.local_values.shape[-2] < 2:
-            return None
+            return self.global_errors
         size = np.abs(self.local_values)
         by_row = size.mean(axis=0) if size.ndim == 3 else size
         errors: FloatArray = by_row.std(axis=0, ddof=1) / np.sqrt(len(by_row))
@@ -115,6 +118,7 @@ class Explanation:
         return replace(
             self,
             local_values=None,
+            global_errors=self.standard_errors(),
             evaluation_rows=None,
             predicted=None,
             predicted_probabilities=None,

@@ -77,6 +77,7 @@ def read(folder: Path) -> Explanation:
         model_class=summary["model_class"],
         features=tuple(summary["features"]),
         global_values=_from_list(summary["global_values"]),
+        global_errors=_from_list(summary.get("global_errors")),
         classes=None if classes is None else tuple(classes),
         targets=None if targets is None else tuple(targets),
         per_class_values=_from_list(summary["per_class_values"]),
@@ -125,6 +126,7 @@ def _summary(explanation: Explanation) -> dict[str, Any]:
         "targets": None if explanation.targets is None else list(explanation.targets),
         "expected_values": _to_list(explanation.expected_values),
         "global_values": _to_list(explanation.global_values),
+        "global_errors": _to_list(explanation.global_errors),
         "per_class_values": _to_list(explanation.per_class_values),
         "local_shape": None if local is None else list(local.shape),
         "details": dict(explanation.details),
@@ -223,10 +225,12 @@ def _by_target(name: str, labels: Any) -> dict[str, Any]:
 
 
 def _column(table: pd.DataFrame | None, name: str, targets: list[str] | None) -> Any:
-    names = [name] if targets is None else [f"{name}_{i}" for i in range(len(targets))]
-    if table is None or not set(names) <= set(table.columns):
+    if table is None:
         return None
-    return table[name].to_numpy() if targets is None else table[names].to_numpy()
+    if name in table:  # several outputs may be told of one label, as quantiles are
+        return table[name].to_numpy()
+    names = [f"{name}_{i}" for i in range(len(targets or ()))]
+    return table[names].to_numpy() if names and set(names) <= set(table.columns) else None
 
 
 def _to_parquet(frame: pd.DataFrame, path: Path) -> None:

@@ -12,10 +12,12 @@ import pandas as pd
 import pytest
 import shap
 from scipy import sparse
+from sklearn.datasets import load_breast_cancer
 from sklearn.ensemble import GradientBoostingRegressor
 
 from mlflow_interpret.errors import CannotExplainError
 from mlflow_interpret.explaining.boosters import is_booster, native
+from mlflow_interpret.explaining.models import predictor
 
 from . import path_dependent
 
@@ -405,3 +407,20 @@ def test_other_models_are_none_and_no_package_is_imported_to_tell(monkeypatch):
     assert not is_booster(lookalike())
     with pytest.raises(CannotExplainError, match="GradientBoostingRegressor is no booster"):
         native(model, X, None)
+
+
+def test_raw_scores_of_a_custom_objective_are_not_taken_for_probabilities():
+    package = pytest.importorskip("lightgbm")
+    X, labels = load_breast_cancer(return_X_y=True)
+
+    def logistic(y, raw):
+        p = 1 / (1 + np.exp(-raw))
+        return p - y, p * (1 - p)
+
+    model = package.LGBMClassifier(n_estimators=5, verbose=-1, objective=logistic)
+    found = native(model.fit(X[:, :6], labels), X[:20, :6], 2)
+    assert found.scale == "raw prediction"
+    sums = found.local_values.sum(axis=-1).T + found.expected_values
+    np.testing.assert_allclose(sums, found.outputs, atol=1e-6)
+    ours = predictor(model)
+    assert ours.probabilities(X[:20, :6]) is None

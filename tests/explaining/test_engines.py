@@ -18,7 +18,9 @@ from sklearn.ensemble import (
 from sklearn.linear_model import (
     LinearRegression,
     LogisticRegression,
+    Ridge,
 )
+from sklearn.multioutput import MultiOutputClassifier, MultiOutputRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OrdinalEncoder
 from sklearn.svm import SVC, SVR
@@ -155,3 +157,25 @@ def test_the_kernel_explainer_is_used_where_asked_for(diabetes):
     found = explain(model, rows, max_rows=2, engine="kernel")
     assert found.method == "shap_kernel"
     assert_agrees(found, model.predict, rows)
+
+
+def test_a_model_of_one_target_in_a_wrapper_for_several_is_explained_by_its_own_engine(diabetes):
+    rows, y = diabetes
+    plain = explain(Ridge().fit(rows, y), rows, max_rows=3)
+    wrapped = explain(MultiOutputRegressor(Ridge()).fit(rows, y.to_frame()), rows, max_rows=3)
+    assert wrapped.method == "shap_linear"
+    np.testing.assert_allclose(wrapped.local_values, plain.local_values)
+    labels = (y > y.median()).to_frame()
+    model = MultiOutputClassifier(LogisticRegression()).fit(rows, labels)
+    found = explain(model, rows, max_rows=3)
+    assert found.scale == "log-odds"
+
+
+def test_scores_of_pairs_are_not_taken_for_scores_of_classes(iris):
+    rows, y = iris
+    for kernel in ("rbf", "linear"):
+        model = SVC(kernel=kernel, decision_function_shape="ovo").fit(rows, y)
+        found = explain(model, rows, max_rows=10)
+        assert found.scale == "predicted label"
+        sums = found.local_values.sum(axis=-1) + found.expected_values[:, None]
+        assert (sums.argmax(axis=0) == model.predict(rows)[found.rows]).all()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy import sparse
 from sklearn.base import RegressorMixin
 from sklearn.cluster import KMeans
 from sklearn.datasets import load_diabetes, load_iris
@@ -155,6 +156,18 @@ class TestClasses:
         assert found.labels == ((0, 1, 2),)
         assert set(found.predict(X)) <= {0, 1, 2}
 
+    def test_names_for_a_regression_are_refused(self):
+        with pytest.raises(CannotExplainError, match="classes has 2 names and LinearRegression"):
+            predictor(LinearRegression().fit(DIABETES, PROGRESS), ["a", "b"])
+
+    def test_a_classifier_without_classes_says_what_it_needs(self):
+        class Elsewhere:
+            def predict_proba(self, X):
+                return X
+
+        with pytest.raises(CannotExplainError, match="no classes_ after fit; a classifier needs"):
+            predictor(Elsewhere())
+
     def test_a_wrong_number_of_names_says_both_numbers(self):
         with pytest.raises(CannotExplainError, match="2 names and the model has 3 classes"):
             predictor(DecisionTreeClassifier().fit(X, y), ["a", "b"])
@@ -216,6 +229,13 @@ class TestSeveralTargets:
         for _, output in found.outputs():
             scores = output(X).reshape(len(X), 3, 2)
             assert (scores.argmax(axis=2) == model.predict(X)).mean() > 0.99
+
+    def test_labels_may_be_a_sparse_matrix(self):
+        labels = sparse.csr_matrix(np.column_stack([y == 0, y > 1]).astype(int))
+        model = OneVsRestClassifier(LogisticRegression(max_iter=500)).fit(X, labels)
+        found = predictor(model, row=X[:1])
+        assert len(found.blocks) == 4
+        assert np.array_equal(found.predict(X), model.predict(X).toarray())
 
     @pytest.mark.parametrize(
         "model", [LinearRegression(), KNeighborsRegressor(), RandomForestRegressor(2)], ids=str

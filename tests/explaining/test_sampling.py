@@ -137,6 +137,30 @@ def test_only_cells_that_differ_cost_an_evaluation():
     assert sum(seen) == 4 + 6 * 2
 
 
+def test_rare_cells_that_matter_are_met_and_nobody_else_gets_their_share():
+    draw = np.random.default_rng(0)
+    background = np.column_stack([draw.random(1000) < 0.01, draw.normal(size=1000)]).astype(float)
+    rows = background[background[:, 0] == 0][:30]
+    found = sampling.shapley(
+        column(lambda X: 10 * X[:, 0] + 0.2 * X[:, 1]), rows, background, 40, 0
+    )
+    exact = np.array([10.0, 0.2]) * (rows - background.mean(axis=0))
+    np.testing.assert_allclose(found.values[0], exact, atol=0.02)
+
+
+def test_columns_that_go_together_do_not_make_the_errors_too_small():
+    draw = np.random.default_rng(0)
+    base = draw.normal(size=(400, 2))
+    X = np.column_stack([base[:, 0], base[:, 0] + 0.05 * draw.normal(size=400), base[:, 1]])
+    weights = np.array([5.0, -5.0, 1.0])
+    exact = weights * (X[:20] - X.mean(axis=0))
+    deviations = []
+    for seed in range(20):
+        found = sampling.shapley(column(lambda X: X @ weights), X[:20], X, 40, seed)
+        deviations.append((found.values[0] - exact) / found.errors[0])
+    assert 0.6 < np.sqrt(np.mean(np.square(deviations))) < 1.2
+
+
 @settings(deadline=None, max_examples=40)
 @given(
     st.integers(1, 5).flatmap(

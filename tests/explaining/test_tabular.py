@@ -257,14 +257,15 @@ class TestLinear:
         found = explain(model, rows, max_rows=2)
         assert_agrees(found, model.predict, rows, tolerance=1e-4)
 
-    def test_the_stated_background_is_the_one_that_was_used(self):
+    def test_the_background_is_all_rows_that_were_given(self):
         rows, y = rows_of(load_diabetes, 300, [2, 3, 8])
-        model = LinearRegression().fit(rows, y)
+        rows["rare"] = np.arange(300) == 7
+        model = LinearRegression().fit(rows, y + 100 * rows["rare"])
         found = explain(model, rows)
-        picked = np.sort(np.random.default_rng(0).choice(300, found.background_rows, replace=False))
-        np.testing.assert_allclose(
-            found.expected_values, model.predict(rows.iloc[picked]).mean(), rtol=1e-9
-        )
+        assert found.background_rows == 300
+        exact = model.coef_ * (rows.to_numpy(float) - rows.to_numpy(float).mean(axis=0))
+        np.testing.assert_allclose(found.local_values, exact, atol=1e-9)
+        np.testing.assert_allclose(found.expected_values, model.predict(rows).mean(), rtol=1e-9)
 
 
 def tree_outputs(model, rows):

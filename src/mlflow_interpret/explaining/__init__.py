@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 
 from mlflow_interpret.errors import CannotExplainError
-from mlflow_interpret.explaining.blackbox import BACKGROUND_ROWS
 from mlflow_interpret.explaining.containers import as_rows, n_columns, n_rows, take
 from mlflow_interpret.explaining.contributions import Contributions
 from mlflow_interpret.explaining.engines import contributions
@@ -24,6 +23,7 @@ from mlflow_interpret.records import Explanation, FloatArray, TrainingContext
 __all__ = ["explain"]
 
 _CELLS = 10_000_000  # dense cells: a vectorizer's sparse table may be far larger
+_BACKGROUND_ROWS = 10_000  # the engines that pay for each row take fewer of them
 _ENGINEERED_CELLS = 2_000_000  # contributions that an engineered view keeps
 _PACKAGES = ("mlflow-interpret", "interpret-community", "shap", "scikit-learn", "numpy", "mlflow")
 
@@ -149,7 +149,7 @@ def _background(context: TrainingContext, names: tuple[str, ...], seed: int, cel
     template = as_rows(context.X)
     source = context.initialization_examples
     source = template if source is None else as_rows(source, "initialization_examples")
-    indices = sample(n_rows(source), min(BACKGROUND_ROWS, _room(cells)), seed)
+    indices = sample(n_rows(source), min(_BACKGROUND_ROWS, _room(cells)), seed)
     return table(take(source, indices), names, template, "initialization_examples")
 
 

@@ -97,8 +97,18 @@ def sampled(
         rows=picked,
         background_rows=len(chosen),
         sampling_error=found.errors[0] if single else found.errors,
-        notes=box.notes,
+        notes=(*_rough(n_permutations), *box.notes),
     )
+
+
+def _rough(n_permutations: int) -> tuple[str, ...]:
+    if n_permutations >= _PERMUTATIONS // 2:
+        return ()
+    rough = (
+        f"With so many columns only {n_permutations} permutations were tried for each row: the "
+        "values are rough, and noise makes the importances of minor columns too large."
+    )
+    return (rough,)
 
 
 def _effort(width: int, max_rows: int | None) -> tuple[int, int]:

@@ -202,6 +202,8 @@ def _predicts(model: Any, rows: Any, outputs: FloatArray) -> bool:
 
 def _are_log_odds(model: Any, rows: Any, margins: FloatArray) -> bool:
     probabilities = _float64(model.predict_proba(rows))
+    if probabilities.ndim != 2:  # raw scores, under an objective of the user's own
+        return False
     if margins.shape[1] == 1:
         return np.allclose(special.expit(margins[:, 0]), probabilities[:, -1], atol=1e-5)
     candidates = (special.softmax(margins, axis=1), special.expit(margins))

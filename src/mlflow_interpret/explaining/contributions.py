@@ -72,8 +72,7 @@ class Contributions:
             return None
         return (
             f"The contributions miss the model's output by up to {self.additivity_error:.3g} "
-            f"(they themselves add up to {size:.3g} at most); more rows in initialization_examples "
-            "may help."
+            f"(they themselves add up to {size:.3g} at most)."
         )
 
 

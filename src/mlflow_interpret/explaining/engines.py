@@ -22,7 +22,6 @@ from mlflow_interpret.explaining.models import Predictor
 from mlflow_interpret.explaining.pipelines import take_apart
 from mlflow_interpret.explaining.tables import Table, sample
 from mlflow_interpret.explaining.tabular import (
-    LINEAR_BACKGROUND,
     TREE_ROWS,
     TREES_NOTE,
     fast,
@@ -91,10 +90,7 @@ def _pipeline(
         return parts
     limit = max(_FEWEST_ROWS, _ENGINEERED_CELLS // max(len(parts.lineage.names), 1))
     chosen = sample(len(rows), limit if max_rows is None else max_rows, seed)
-    rows, background = (
-        rows.subset(chosen),
-        background.subset(sample(len(background), LINEAR_BACKGROUND, seed)),
-    )
+    rows, background = rows.subset(chosen), background.subset(sample(len(background), limit, seed))
     try:
         engineered, ground = parts.engineer(rows), parts.engineer(background)
     except Exception as error:
@@ -115,10 +111,11 @@ def _known(
     predictor: Predictor, rows: Table, background: Table, max_rows: int | None, seed: int
 ) -> Contributions | str:
     """By an engine that knows the model's inside."""
-    if predictor.targets is not None:
-        single = _each_target(predictor)
-        if single:
-            return _stacked(single, rows, background, max_rows, seed)
+    single = _each_target(predictor)
+    if len(single) == 1:
+        return _known(single[0], rows, background, max_rows, seed)
+    if single:
+        return _stacked(single, rows, background, max_rows, seed)
     if is_booster(predictor.model):
         return _native(predictor, rows, max_rows, seed)
     return fast(predictor, rows, background, max_rows, seed)

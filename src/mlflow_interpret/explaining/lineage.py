@@ -350,6 +350,7 @@ def _claimed(step: Any, rows: Any, output: Any, inferred: list[str]) -> Sources:
     kind = type(step).__name__
     skrub = type(step).__module__.startswith("skrub.")
     told = getattr(step, "input_to_outputs_", None) if skrub else None
+    inferring = told is None and not (skrub and isinstance(step, OneToOneFeatureMixin))
     made_of = {new: old for old, several in (told or {}).items() for new in several}
     before, after = _labels(rows), _labels(output)
     origins = [made_of.get(name, name) for name in after]
@@ -359,7 +360,7 @@ def _claimed(step: Any, rows: Any, output: Any, inferred: list[str]) -> Sources:
         sources = _same(_width(rows))
     else:
         raise UnknownLineageError(f"{kind} does not tell what it makes its columns of.")
-    if told is None:
+    if inferring:
         cells = table(rows, [str(i) for i in range(_width(rows))], rows).frame.astype(str)
         if len(cells) < _INFERENCE_ROWS or (cells.nunique() < 2).any():
             raise UnknownLineageError(f"The sample rows vary too little to see what {kind} does.")

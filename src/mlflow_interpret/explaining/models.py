@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import special
+from scipy import sparse, special
 from sklearn.base import (
     DensityMixin,
     is_classifier,
@@ -28,6 +28,7 @@ Output = Callable[[Any], FloatArray]
 
 AVERAGE_PATH = "average path length"
 _DECISION = "decision function"
+_ROUNDING = 1e-6
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ class Predictor:
     def predict(self, rows: Any) -> npt.NDArray[Any]:
         """``(n_rows,)`` predictions, ``(n_rows, n_targets)`` for several targets."""
         # A model that was fitted on a column of labels, (n_rows, 1), may predict such a column.
-        array = np.asarray(self.model.predict(rows))
+        array = _dense(self.model.predict(rows))
         if self.targets is None and array.ndim == 2 and array.shape[1] == 1:
             array = array[:, 0]
         if array.shape[1:] != (() if self.targets is None else (len(self.targets),)):
@@ -93,7 +94,7 @@ class Predictor:
             yield from self._values()
             return
         for scale, method in (("probability", "predict_proba"), (_DECISION, "decision_function")):
-            if hasattr(self.model, method):
+            if hasattr(self.model, method) and not self._is_by_pairs(method):
                 yield scale, partial(self._scores, method)
         yield "predicted label", self._votes
 
@@ -116,12 +117,20 @@ class Predictor:
         if isinstance(self.model, IsolationForest):
             yield AVERAGE_PATH, partial(_average_path, self.model)
 
+    def _is_by_pairs(self, method: str) -> bool:
+        """Whether the scores are of pairs of classes; of three classes there are three pairs."""
+        last = _last(self.model)
+        pairs = getattr(last, "decision_function_shape", None) == "ovo"
+        return pairs and method == "decision_function" and len((self.labels or ((),))[0]) > 2
+
     def _scores(self, method: str, rows: Any) -> FloatArray:
-        return per_class(
-            getattr(self.model, method)(rows),
-            [len(one) for one in self.labels or ()],
-            complement=method == "predict_proba",
-        )
+        probabilities = method == "predict_proba"
+        sizes = [len(one) for one in self.labels or ()]
+        scores = per_class(getattr(self.model, method)(rows), sizes, complement=probabilities)
+        if probabilities and (scores.min(initial=0.0) < -_ROUNDING or scores.max() > 1 + _ROUNDING):
+            # as of a booster with an objective of the user's own, which has raw scores only
+            raise CannotExplainError(f"predict_proba of {self.name} gives no probabilities")
+        return scores
 
     def _votes(self, rows: Any) -> FloatArray:
         predicted = self.predict(rows)
@@ -158,6 +167,8 @@ def per_class(scores: Any, n_classes: Sequence[int], *, complement: bool = False
     Raises:
         CannotExplainError: The scores have another number of columns.
     """
+    if isinstance(scores, list) and len(scores) == len(n_classes) == np.ndim(scores[0]) - 1 == 1:
+        scores = scores[0]
     if isinstance(scores, list) and len(scores) == len(n_classes) > 1:
         parts = [
             per_class(one, [n], complement=complement)
@@ -196,6 +207,11 @@ def predictor(
     task = _task(model)
     n_targets = _n_targets(model, row)
     names = None if n_targets == 1 else _target_names(targets, n_targets)
+    if task == "regression" and classes is not None:
+        raise CannotExplainError(
+            f"classes has {len(classes)} names and {type(model).__name__} predicts no classes; "
+            "leave classes out"
+        )
     if task == "regression":
         return Predictor(model, task, None, None, path, names)
     labels = _labels(model, n_targets)
@@ -246,10 +262,14 @@ def _is(kind: Callable[[Any], bool], model: Any) -> bool:
 
 def last_step(model: Any) -> str:
     """The class of the model at the end of pipelines and searches."""
+    return type(_last(model)).__name__
+
+
+def _last(model: Any) -> Any:
     model, _ = unwrap(model)
     while hasattr(model, "steps"):
         model, _ = unwrap(model.steps[-1][1])
-    return type(model).__name__
+    return model
 
 
 def unwrap(estimator: Any) -> tuple[Any, str]:
@@ -276,10 +296,15 @@ def _n_targets(model: Any, row: Any) -> int:
     if row is None:
         return 1
     try:
-        predicted = np.shape(model.predict(row))
+        predicted = _dense(model.predict(row)).shape
     except Exception:  # the engines will say what is wrong with the rows
         return 1
     return int(predicted[1]) if len(predicted) == 2 and predicted[1] > 1 else 1
+
+
+def _dense(predicted: Any) -> npt.NDArray[Any]:
+    """Predictions as an array; several labels at once may come as a sparse matrix."""
+    return predicted.toarray() if sparse.issparse(predicted) else np.asarray(predicted)
 
 
 def _target_names(names: Sequence[str] | None, n_targets: int) -> tuple[str, ...]:
@@ -292,7 +317,10 @@ def _labels(model: Any, n_targets: int) -> tuple[tuple[Any, ...], ...]:
     """For each target its labels, as the model predicts them."""
     classes = getattr(model, "classes_", None)
     if classes is None:
-        raise CannotExplainError(f"{type(model).__name__} has no classes_ after fit")
+        raise CannotExplainError(
+            f"{type(model).__name__} has no classes_ after fit; a classifier needs them, as "
+            "scikit-learn's have, in the order of its probabilities"
+        )
     if n_targets == 1:
         return (tuple(np.asarray(classes).ravel().tolist()),)
     if isinstance(classes, list):

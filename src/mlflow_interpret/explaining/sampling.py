@@ -3,13 +3,15 @@
 The game is the interventional one of Lundberg and Lee (2017), over the given background rows. A
 permutation adds the explained row's features to a background row one after the other, and each
 change of the output is one sample of a feature's contribution (Castro, Gomez and Tejada, 2009;
-Strumbelj and Kononenko, 2014). Each permutation is used forwards and backwards, which cancels much
-of the noise (Mitchell, Cooper, Frank and Holmes, 2022), and has another background row. Features
-that are the same in both rows are passed over: they contribute nothing.
+Strumbelj and Kononenko, 2014). Three things make the samples few:
 
-The values of a row have to add up to the difference between its output and the mean output. What
-the samples miss of it is shared out by the estimates' variances, which is the least-squares
-solution under that constraint.
+- Each permutation is used forwards and backwards, which cancels much of the noise (Mitchell,
+  Cooper, Frank and Holmes, 2022). Features that are the same in both rows are passed over.
+- Background rows with unusual outputs are drawn more often and weigh less, and the draws are
+  spread evenly over the outputs: rare values that matter are met.
+- The sum of a permutation's samples is the row's output less that of the background row, and what
+  it is on average is known exactly: it serves as a control variate (Owen, 2013, chapter 8). With
+  it the values of a row add up to its output.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ import numpy.typing as npt
 
 from mlflow_interpret.records import FloatArray
 
+_FEW = 8  # fewer samples tell no covariances
 _CELLS = 2_000_000
 """Cells of the rows that the model gets in one call, at most."""
 
@@ -66,25 +69,18 @@ def shapley(
     ends = _in_batches(output, np.vstack([rows, background]))
     at_rows, at_background = ends[: len(rows)], ends[len(rows) :]
     expected = at_background.mean(axis=0)
-    shape = (ends.shape[1], *rows.shape)
-    totals, squares = np.zeros(shape), np.zeros(shape)
-    paths = _paths(rows, background, n_permutations, generator)
-    for batch in _batches(paths, rows.shape[1]):
-        inner = _evaluated(output, batch, rows, background, shape[0])
+    draw = _Draw(at_background, n_permutations)
+    sums = _Sums(np.zeros((3, ends.shape[1], *rows.shape)), np.zeros((2, ends.shape[1], len(rows))))
+    for batch in _batches(_paths(rows, background, draw, generator), rows.shape[1]):
+        inner = _evaluated(output, batch, rows, background, ends.shape[1])
         start = 0
         for path in batch:
             end = start + path.n_states
-            sample = path.contributions(
-                inner[start:end], at_background[path.other], at_rows[path.row]
-            )
-            totals[:, path.row, path.differing] += sample
-            squares[:, path.row, path.differing] += sample**2
+            first, last = at_background[path.other], at_rows[path.row]
+            sums.add(path, path.contributions(inner[start:end], first, last), last - first)
             start = end
-    values = totals / n_permutations
-    spread = np.maximum(squares / n_permutations - values**2, 0.0)
-    errors = np.sqrt(spread / (n_permutations - 1))
-    adjusted, remaining = _added_up(values, errors, at_rows - expected)
-    return Sampled(adjusted, remaining, expected, at_rows)
+    values, errors = sums.estimates(n_permutations, (at_rows - expected).T)
+    return Sampled(values, errors, expected, at_rows)
 
 
 def evaluations(n_features: int, n_permutations: int) -> int:
@@ -98,6 +94,7 @@ class _Path:
 
     row: int
     other: int
+    weight: float
     differing: npt.NDArray[np.intp]
     order: npt.NDArray[np.intp]  # positions within `differing`
 
@@ -134,8 +131,31 @@ class _Path:
         return found
 
 
+class _Draw:
+    """Draws background rows: those with unusual outputs more often, with less weight."""
+
+    def __init__(self, at_background: FloatArray, n: int) -> None:
+        size = len(at_background)
+        self._n, self._all = n, n % size == 0
+        unusual = np.abs(at_background - at_background.mean(axis=0))
+        mean = unusual.mean(axis=0)
+        relative = np.divide(unusual, mean, out=np.ones_like(unusual), where=mean > 0).mean(axis=1)
+        self._probabilities = (3.0 + relative) / 4.0 / size  # so no weight is above 4 / 3
+        self._order = np.argsort(at_background[:, at_background.var(axis=0).argmax()])
+
+    def rows(self, generator: np.random.Generator) -> tuple[npt.NDArray[np.intp], FloatArray]:
+        """``(n,)`` positions of background rows and their weights, 1 on average."""
+        size = len(self._order)
+        if self._all:
+            return np.tile(np.arange(size), self._n // size), np.ones(self._n)
+        steps = (np.arange(self._n) + generator.random()) / self._n
+        reached = np.cumsum(self._probabilities[self._order])
+        picked = self._order[np.minimum(np.searchsorted(reached, steps), size - 1)]
+        return picked, 1.0 / size / self._probabilities[picked]
+
+
 def _paths(
-    rows: FloatArray, background: FloatArray, n: int, generator: np.random.Generator
+    rows: FloatArray, background: FloatArray, draw: _Draw, generator: np.random.Generator
 ) -> Iterator[_Path]:
     # Columns in an order that their cells give, so that a table in another order of columns gets
     # the same permutations.
@@ -143,13 +163,11 @@ def _paths(
     order = np.array(sorted(range(len(columns)), key=lambda i: columns[i].tobytes()), np.intp)
     mine, theirs = rows[:, order], background[:, order]
     for row in range(len(rows)):
-        # Without repetition as far as they reach, so that all weigh the same.
-        times = -(-n // len(background))
-        others = np.concatenate([generator.permutation(len(background)) for _ in range(times)])[:n]
-        for other in others:
+        for other, weight in zip(*draw.rows(generator), strict=True):
             features = generator.permutation(order[np.flatnonzero(mine[row] != theirs[other])])
             differing = np.sort(features)
-            yield _Path(row, int(other), differing, np.searchsorted(differing, features))
+            place = np.searchsorted(differing, features)
+            yield _Path(row, int(other), float(weight), differing, place)
 
 
 def _batches(paths: Iterator[_Path], width: int) -> Iterator[list[_Path]]:
@@ -192,12 +210,38 @@ def _in_batches(output: Callable[[FloatArray], FloatArray], rows: FloatArray) ->
     return np.concatenate([output(rows[i : i + size]) for i in range(0, len(rows), size)])
 
 
-def _added_up(
-    values: FloatArray, errors: FloatArray, wanted: FloatArray
-) -> tuple[FloatArray, FloatArray]:
-    """Values that add up to ``wanted``, ``(n_rows, K)``, and their standard errors."""
-    missing = wanted.T - values.sum(axis=-1)
-    variance = errors**2
-    total = variance.sum(axis=-1, keepdims=True)
-    share = np.divide(variance, total, out=np.zeros_like(variance), where=total > 0)
-    return values + share * missing[..., None], np.sqrt(variance * (1.0 - share))
+@dataclass(frozen=True, eq=False)
+class _Sums:
+    """Sums over the samples, of which the estimates are made.
+
+    Attributes:
+        by_feature: ``(3, K, n_rows, n_features)``: of the samples, their squares, and their
+            products with the path's total.
+        by_row: ``(2, K, n_rows)``: of the paths' totals, and their squares.
+    """
+
+    by_feature: FloatArray
+    by_row: FloatArray
+
+    def add(self, path: _Path, sample: FloatArray, total: FloatArray) -> None:
+        sample, total = sample * path.weight, total * path.weight
+        self.by_feature[0][:, path.row, path.differing] += sample
+        self.by_feature[1][:, path.row, path.differing] += sample**2
+        self.by_feature[2][:, path.row, path.differing] += sample * total[:, None]
+        self.by_row[0][:, path.row] += total
+        self.by_row[1][:, path.row] += total**2
+
+    def estimates(self, n: int, wanted: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Values that add up to ``wanted``, ``(K, n_rows)``, and their standard errors."""
+        mean, square, product = (one / n for one in self.by_feature)
+        total, total_square = self.by_row / n
+        variance = np.maximum(square - mean**2, 0.0)
+        if n < _FEW:
+            part, whole, freedom = variance, variance.sum(axis=-1), n - 1
+        else:
+            part, whole, freedom = product - mean * total[..., None], total_square - total**2, n - 2
+        whole = np.where(whole > 1e-9 * total_square, whole, 0.0)[..., None]  # not of rounding
+        slope = np.divide(part, whole, out=np.zeros_like(part), where=whole > 0)
+        left = variance if n < _FEW else np.maximum(variance - slope * part, 0.0)
+        missing = wanted - mean.sum(axis=-1)
+        return mean + slope * missing[..., None], np.sqrt(left / freedom)

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mlflow_interpret.errors import CannotExplainError, one_line
-from mlflow_interpret.explaining.blackbox import BlackBox
+from mlflow_interpret.explaining.blackbox import BACKGROUND_ROWS, BlackBox
 from mlflow_interpret.explaining.coding import is_numeric, numbers
 from mlflow_interpret.explaining.contributions import (
     Contributions,
@@ -28,7 +28,6 @@ _logger = logging.getLogger(__name__)
 KERNEL_ROWS = 20
 LINEAR_ROWS = 2_000
 TREE_ROWS = 1_000
-LINEAR_BACKGROUND = 100  # shap's linear explainer would sample as many of its own choice
 _SMALL_BACKGROUND = 30
 _TREE_STEPS = 5_000_000_000
 """Work that a tree explanation may cost by default, in leaves x depth x features of a path: tree
@@ -51,8 +50,9 @@ def fast(
 
     if not (is_numeric(rows.frame) and is_numeric(background.frame)):
         return "the rows hold other things than numbers"
-    chosen = sample(len(background), LINEAR_BACKGROUND, seed)
-    init = numbers(background.subset(chosen).frame)
+    # All that a linear model's values need of the background is its mean. Given more than 100 rows,
+    # shap would take some of them.
+    init = numbers(background.frame).mean(axis=0, keepdims=True)
     try:
         with _steady_numpy(seed):
             explainer = TabularExplainer(predictor.model, init)
@@ -82,7 +82,7 @@ def fast(
         scale=scale,
         additivity_error=missed,
         rows=picked,
-        background_rows=len(chosen) if linear else None,
+        background_rows=len(background) if linear else None,
         notes=tuple(notes),
     )
 
@@ -99,7 +99,7 @@ def kernel(
 
     picked = sample(len(rows), KERNEL_ROWS if max_rows is None else max_rows, seed)
     summarized = len(background) > 100  # interpret-community then takes 10 k-means centres instead
-    chosen = sample(len(background), len(background) if summarized else _SMALL_BACKGROUND, seed)
+    chosen = sample(len(background), BACKGROUND_ROWS if summarized else _SMALL_BACKGROUND, seed)
     box = BlackBox(predictor, rows.subset(picked), background.subset(chosen))
     with _steady_numpy(seed):
         explainer = TabularExplainer(_Numeric(box), box.background)

@@ -818,7 +818,11 @@ def test_values_that_do_not_add_up_are_warned_of(store, caplog):
     mlflow_interpret.autolog(max_rows=3, engine="kernel")
     Moody().fit(X, y)
     (run,) = all_runs()
-    (warning,) = [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING]
+    (warning,) = [
+        record.getMessage()
+        for record in caplog.records
+        if record.name == "mlflow_interpret" and record.levelno == logging.WARNING
+    ]
     assert "miss the model's output" in warning
     assert run.info.run_id in warning
     status = tracking.status_of(run.info.run_id, store)

@@ -50,6 +50,8 @@ from mlflow_interpret.explaining import explain
 from mlflow_interpret.quiet import quiet
 from mlflow_interpret.records import TrainingContext
 
+pytestmark = pytest.mark.exhaustive
+
 IRIS, SPECIES = load_iris(return_X_y=True, as_frame=True)
 NAMES = load_iris().target_names
 DIABETES, PROGRESS = load_diabetes(return_X_y=True, as_frame=True)

@@ -32,6 +32,8 @@ from mlflow_interpret.explaining.tables import sample
 from mlflow_interpret.quiet import quiet
 from mlflow_interpret.records import TrainingContext
 
+pytestmark = pytest.mark.exhaustive
+
 N = 30
 BACKGROUND = np.arange(5)
 

@@ -245,12 +245,11 @@ def _keep(
 def _note_clusterer(options: Options, event: FitEvent, run_id: str | None) -> None:
     """Say in the run that is active why it has no explanation; none is made for that."""
     from mlflow_interpret import tracking
-    from mlflow_interpret.explaining.models import last_step
+    from mlflow_interpret.explaining.models import clusters_only
 
     if run_id is None:
         return
-    name = last_step(event.model)
-    reason = f"{name} is a clusterer; it predicts no target whose drivers could be explained"
+    reason = clusters_only(event.model)
     if not options.silent:
         _logger.info("The fit of %s was not explained: %s", _name(event), reason)
     try:

@@ -29,8 +29,6 @@ from mlflow_interpret.azureml.redaction import redact
 from mlflow_interpret.azureml.targets import AzureMLError, Target
 from mlflow_interpret.records import Explanation
 
-__all__ = ["main", "redact", "upload"]
-
 _TO_ANSWER = 1.0  # seconds before the end at which our writer gives up, so that it can say why
 
 

@@ -237,10 +237,7 @@ def _task(model: Any) -> Task:
             f"{name} scores only the rows it was fitted on; there is no prediction to explain"
         )
     if _is(is_clusterer, model):
-        name = last_step(model)
-        raise CannotExplainError(
-            f"{name} is a clusterer; it predicts no target whose drivers could be explained"
-        )
+        raise CannotExplainError(clusters_only(model))
     if _is(is_regressor, model):
         return "regression"
     if _is(is_classifier, model) or hasattr(model, "predict_proba"):
@@ -251,6 +248,12 @@ def _task(model: Any) -> Task:
     raise CannotExplainError(
         f"{name} is neither a classifier nor a regressor; there is no prediction to explain"
     )
+
+
+def clusters_only(model: Any) -> str:
+    """Why a clusterer is not explained."""
+    name = last_step(model)
+    return f"{name} is a clusterer; it predicts no target whose drivers could be explained"
 
 
 def _is(kind: Callable[[Any], bool], model: Any) -> bool:

@@ -140,8 +140,10 @@ class _Draw:
         unusual = np.abs(at_background - at_background.mean(axis=0))
         mean = unusual.mean(axis=0)
         relative = np.divide(unusual, mean, out=np.ones_like(unusual), where=mean > 0).mean(axis=1)
-        self._probabilities = (3.0 + relative) / 4.0 / size  # so no weight is above 4 / 3
+        probabilities = (3.0 + relative) / 4.0 / size  # so no weight is above 4 / 3
+        self._weights = 1.0 / size / probabilities
         self._order = np.argsort(at_background[:, at_background.var(axis=0).argmax()])
+        self._reached = np.cumsum(probabilities[self._order])
 
     def rows(self, generator: np.random.Generator) -> tuple[npt.NDArray[np.intp], FloatArray]:
         """``(n,)`` positions of background rows and their weights, 1 on average."""
@@ -149,9 +151,8 @@ class _Draw:
         if self._all:
             return np.tile(np.arange(size), self._n // size), np.ones(self._n)
         steps = (np.arange(self._n) + generator.random()) / self._n
-        reached = np.cumsum(self._probabilities[self._order])
-        picked = self._order[np.minimum(np.searchsorted(reached, steps), size - 1)]
-        return picked, 1.0 / size / self._probabilities[picked]
+        picked = self._order[np.minimum(np.searchsorted(self._reached, steps), size - 1)]
+        return picked, self._weights[picked]
 
 
 def _paths(

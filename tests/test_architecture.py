@@ -21,7 +21,9 @@ OWNERS = {
     "catboost": {"explaining/"},
     "click": {"cli.py"},
     "interpret_community": {"interpret.py", "explaining/"},
+    "jinja2": {"pages.py"},
     "joblib": {"explaining/"},
+    "markupsafe": {"pages.py"},
     "matplotlib": {"report.py"},
     "mlflow": {
         "tracking.py", "patches.py", "autologging.py", "api.py", "cli.py", "azureml/targets.py"
@@ -95,6 +97,7 @@ def test_every_outside_package_has_its_owners(module):
         ("records.py", {"numpy", "pandas"}),
         ("metrics.py", set()),
         ("storage.py", {"numpy", "pandas", "pyarrow"}),
+        ("pages.py", {"jinja2", "markupsafe"}),
         ("report.py", {"matplotlib"}),
         ("spool.py", {"platformdirs"}),
         ("cli.py", {"click", "mlflow"}),

@@ -36,6 +36,7 @@ OWNERS = {
     "scipy": {"interpret.py", "explaining/"},
     "shap": {"explaining/"},
     "sklearn": {"hooks.py", "explaining/"},
+    "tqdm": {"progress.py"},
     "xgboost": {"explaining/"},
 }  # fmt: skip
 EVERYWHERE_BUT_CONFIG = {"numpy", "pandas"}
@@ -98,6 +99,7 @@ def test_every_outside_package_has_its_owners(module):
         ("metrics.py", set()),
         ("storage.py", {"numpy", "pandas", "pyarrow"}),
         ("pages.py", {"jinja2", "markupsafe"}),
+        ("progress.py", {"tqdm"}),
         ("report.py", {"matplotlib"}),
         ("spool.py", {"platformdirs"}),
         ("cli.py", {"click", "mlflow"}),
@@ -167,7 +169,7 @@ def loaded_after(statement):
 
 HEAVY = {
     "mlflow", "sklearn", "numpy", "pandas", "matplotlib", "shap", "interpret_community", "azureml",
-    "scipy", "click",
+    "scipy", "click", "tqdm",
 }  # fmt: skip
 
 
@@ -179,6 +181,7 @@ HEAVY = {
         "from mlflow_interpret import CannotExplainError, __version__",
         "import mlflow_interpret.config",
         "import mlflow_interpret.quiet",
+        "import mlflow_interpret.progress",
     ],
 )
 def test_importing_is_light(statement):

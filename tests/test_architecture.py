@@ -26,9 +26,9 @@ OWNERS = {
     "markupsafe": {"pages.py"},
     "matplotlib": {"report.py"},
     "mlflow": {
-        "tracking.py", "patches.py", "autologging.py", "api.py", "cli.py", "azureml/targets.py"
+        "tracking.py", "patches.py", "runs.py", "api.py", "cli.py", "azureml/targets.py"
     },
-    "packaging": {"autologging.py"},
+    "packaging": {"versions.py"},
     "platformdirs": {"spool.py"},
     "polars": {"explaining/containers.py"},
     "pyarrow": {"storage.py"},

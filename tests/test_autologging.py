@@ -530,9 +530,9 @@ def test_wrong_options_raise_at_once_and_change_nothing(store):
 
 
 def test_untested_versions_are_named_and_can_switch_us_off(store, caplog, monkeypatch):
-    from mlflow_interpret import autologging
+    from mlflow_interpret import versions
 
-    monkeypatch.setattr(autologging.metadata, "requires", lambda name: ["numpy<1", "click>=1"])
+    monkeypatch.setattr(versions.metadata, "requires", lambda name: ["numpy<1", "click>=1"])
     mlflow_interpret.autolog(disable_for_unsupported_versions=True)
     assert "numpy" in caplog.text
     assert "click" not in caplog.text

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from mlflow_interpret import hooks, interpret, tracking
-from mlflow_interpret.autologging import active_run, run_to_log, show_messages
 from mlflow_interpret.config import Options
+from mlflow_interpret.messages import show_messages
 from mlflow_interpret.quiet import quiet
 from mlflow_interpret.records import TrainingContext
+from mlflow_interpret.runs import active_run, run_to_log
 
 
 def explain(

@@ -125,8 +125,8 @@ def _log_kept(folder: Path, entry: Any, uri: str, experiment: str | None) -> str
     import mlflow
 
     from mlflow_interpret import api, delivery, spool, tracking
-    from mlflow_interpret.autologging import run_to_log
     from mlflow_interpret.config import Options
+    from mlflow_interpret.runs import run_to_log
 
     tracking.check_reachable(uri)
     mlflow.set_tracking_uri(uri)

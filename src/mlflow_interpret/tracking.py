@@ -25,7 +25,7 @@ from mlflow.entities import Metric, Run, RunTag
 from mlflow.exceptions import MlflowException
 from mlflow.utils.file_utils import local_file_uri_to_path
 
-from mlflow_interpret import report, storage
+from mlflow_interpret import artifacts, storage
 from mlflow_interpret.errors import (
     ExplanationNotFoundError,
     RunNotFoundError,
@@ -36,7 +36,6 @@ from mlflow_interpret.records import Explanation
 
 FOLDER = "mlflow_interpret"
 STATUS = "status.json"
-FIGURE = "global_importances.png"
 TAG = "mlflow_interpret"
 
 State = Literal["complete", "pending", "skipped", "failed"]
@@ -109,9 +108,7 @@ def log(
         metrics = metrics_of(explanation, top_k, number, _metrics_taken(run))
         status = _status(explanation, metrics, state, comment, run_id)
         folder = Path(name)
-        storage.write(explanation, folder)
-        if figures:
-            report.bar_chart(explanation).savefig(folder / FIGURE)
+        artifacts.write(explanation, folder, figures=figures)
         storage.write_json(folder / STATUS, status)
         client.log_artifacts(run_id, str(folder), folder_of(number))
         now = _milliseconds()

@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import atexit
 import json
-import os
-import signal
 import subprocess
-import sys
 import tempfile
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from mlflow_interpret import storage
+from mlflow_interpret import processes, storage
 from mlflow_interpret.azureml.redaction import redact
 from mlflow_interpret.azureml.targets import Target
 from mlflow_interpret.records import Explanation
@@ -132,25 +128,12 @@ def _run_child(request: str, folder: Path, deadline: float) -> str | None:
     """Why the child failed, None where it did not."""
     work = folder / "work"
     work.mkdir()
-    child = subprocess.Popen(
-        [sys.executable, "-m", "mlflow_interpret.azureml.child"],
-        cwd=work,
-        env=_environment(),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        encoding="utf-8",
-        errors="replace",
-        # Ctrl-C in the terminal is the training's, not the upload's.
-        start_new_session=True,
-        creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),  # the same on Windows
-    )
+    child = processes.start("mlflow_interpret.azureml.child", work)
     timeout = max(0.1, deadline - time.monotonic())
     try:
         output, errors = child.communicate(request, timeout=timeout)
     except subprocess.TimeoutExpired:
-        _end(child)
+        processes.end(child)
         return f"Azure ML did not take the explanation within {timeout:.3g} seconds"
     lines = output.strip().splitlines()
     try:
@@ -159,19 +142,3 @@ def _run_child(request: str, folder: Path, deadline: float) -> str | None:
         last = next(iter(reversed([*errors.strip().splitlines(), *lines])), "no output")
         return f"the upload process ended with exit code {child.returncode}: {last}"
     return None if answer["ok"] else str(answer["reason"])
-
-
-def _end(child: subprocess.Popen[str]) -> None:
-    """End the child and whatever it has started, and do not wait for what cannot be ended."""
-    if hasattr(os, "killpg"):
-        with suppress(ProcessLookupError, PermissionError):
-            os.killpg(child.pid, signal.SIGKILL)
-    child.kill()
-    with suppress(subprocess.TimeoutExpired):
-        child.communicate(timeout=5)
-
-
-def _environment() -> dict[str, str]:
-    # The child runs elsewhere: relative entries of the path would not be found there.
-    path = os.pathsep.join(str(Path(entry).absolute()) for entry in sys.path)
-    return {**os.environ, "PYTHONPATH": path, "PYTHONIOENCODING": "utf-8"}

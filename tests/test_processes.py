@@ -17,10 +17,10 @@ def test_a_child_knows_this_process_path_and_runs_elsewhere(tmp_path, monkeypatc
         "import os, sys; print(sys.stdin.readline().strip(), os.getcwd())"
     )
     monkeypatch.syspath_prepend(tmp_path / "path")
-    (tmp_path / "work").mkdir()
-    child = processes.start("echoing", tmp_path / "work")
+    (tmp_path / "elsewhere").mkdir()
+    child = processes.start("echoing", tmp_path / "elsewhere")
     answer, errors = child.communicate("grüß\n", timeout=60)
-    assert answer.split() == ["grüß", str(tmp_path / "work")], errors
+    assert answer.split() == ["grüß", str(tmp_path / "elsewhere")], errors
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there are no process groups to end there")

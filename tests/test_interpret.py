@@ -47,8 +47,6 @@ def pair(request):
             TrainingContext(
                 model, X.to_numpy(), y, evaluation_examples=rows, features=list(X), classes=classes
             ),
-            None,
-            0,
         )
         own = TabularExplainer(model, X.to_numpy(), features=list(X), classes=classes)
         return record, to_interpret(record), own.explain_global(rows)

@@ -83,3 +83,12 @@ def test_distinct_names_are_distinct_and_stable(names):
     assert len(distinct) == len(set(distinct)) == len(names)
     assert all(distinct)
     assert distinct_names(distinct) == distinct
+
+
+def test_stored_standard_errors_count_before_those_of_local_values():
+    local = np.array([[1.0, 2.0, 3.0], [3.0, 2.0, 1.0]])
+    computed = explanation(local_values=local).standard_errors()
+    np.testing.assert_allclose(computed, [1, 0, 1])
+    stored = np.array([0.1, 0.2, 0.3])
+    assert explanation(local_values=local, global_errors=stored).standard_errors() is stored
+    assert explanation(global_errors=stored).without_rows().standard_errors() is stored

@@ -18,7 +18,7 @@ from sklearn.neighbors import KNeighborsRegressor
 from mlflow_interpret.errors import CannotExplainError, one_line
 from mlflow_interpret.explaining import explain
 from mlflow_interpret.quiet import quiet
-from mlflow_interpret.records import Explanation, TrainingContext
+from mlflow_interpret.records import Explanation, Plan, TrainingContext
 
 
 @dataclass
@@ -68,7 +68,7 @@ def _explain(fitted: Fitted, max_rows: int | None) -> Explained:
     started = time.perf_counter()
     try:
         with quiet():
-            explanation = explain(context, max_rows, 0)
+            explanation = explain(context, Plan(max_rows))
     except CannotExplainError as error:
         ours = Ours(SKIPPED, one_line(error), seconds=time.perf_counter() - started)
         return Explained(fitted, ours, positions=first)

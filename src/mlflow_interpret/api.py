@@ -9,7 +9,7 @@ from mlflow_interpret import hooks, interpret, tracking
 from mlflow_interpret.config import Options
 from mlflow_interpret.messages import show_messages
 from mlflow_interpret.quiet import quiet
-from mlflow_interpret.records import TrainingContext
+from mlflow_interpret.records import Plan, TrainingContext
 from mlflow_interpret.runs import active_run, run_to_log
 
 
@@ -69,7 +69,7 @@ def explain(
         classes=classes,
     )
     with quiet(), hooks.unrecorded():
-        record = compute(context, max_rows, random_state, engine)
+        record = compute(context, Plan(max_rows, random_state, engine))
         return interpret.to_interpret(interpret.view(record, engineered=engineered))
 
 

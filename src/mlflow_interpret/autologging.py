@@ -135,7 +135,7 @@ def _explain_and_log(options: Options, event: FitEvent) -> None:
     from mlflow_interpret.errors import CannotExplainError, one_line
     from mlflow_interpret.explaining import explain
     from mlflow_interpret.explaining.models import clusters_only
-    from mlflow_interpret.records import TrainingContext
+    from mlflow_interpret.records import Plan, TrainingContext
 
     run_id, user_made = active_run(event.started)
     if options.exclusive and user_made:
@@ -158,7 +158,9 @@ def _explain_and_log(options: Options, event: FitEvent) -> None:
     try:
         _refuse_changed_rows(options, event)
         with hooks.unrecorded():
-            explanation = explain(context, options.max_rows, options.random_state, options.engine)
+            explanation = explain(
+                context, Plan(options.max_rows, options.random_state, options.engine)
+            )
     except KeyboardInterrupt:
         outcomes.skip(options, fit, "interrupted by the user (Ctrl-C)")
     except CannotExplainError as error:

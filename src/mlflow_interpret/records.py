@@ -1,9 +1,9 @@
-"""The two plain records that modules hand to each other."""
+"""The plain records that modules hand to each other."""
 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -42,6 +42,28 @@ class TrainingContext:
     run_id: str | None = None
 
 
+@dataclass(frozen=True)
+class Plan:
+    """How a model is to be explained.
+
+    Attributes:
+        max_rows: Explain at most so many rows, None for a ceiling that suits the engine.
+        random_state: Chooses rows and their order, and seeds the engine.
+        engine: ``auto``, or ``kernel`` for TabularExplainer's kernel explainer.
+        n_jobs: So many blocks of rows at once, as in scikit-learn. None: in this process, or on all
+            cores where that is worth starting others, or as ``joblib.parallel_config`` says.
+        time_budget: Seconds that explaining should take, None for no limit.
+        progress: Called with how many rows are explained, and how many will be at most.
+    """
+
+    max_rows: int | None = None
+    random_state: int = 0
+    engine: str = "auto"
+    n_jobs: int | None = None
+    time_budget: float | None = None
+    progress: Callable[[int, int], None] | None = None
+
+
 @dataclass(frozen=True, eq=False)
 class Explanation:
     """A global explanation of one model, without the model.
@@ -68,8 +90,8 @@ class Explanation:
         is_raw: The features are the raw columns of a model that engineers features.
         is_engineered: The features are engineered ones.
         engineered: The explanation by engineered column that this one was summed up from, or None.
-        global_errors: ``(F,)`` standard errors of the global values where there are no local values
-            to compute them from, or None; see `standard_errors`.
+        global_errors: ``(F,)`` standard errors of the global values, or None to compute them from
+            the local values; see `standard_errors`.
         id: A GUID.
         details: How it was made, for the status record; plain JSON values.
     """
@@ -104,10 +126,13 @@ class Explanation:
         """``(F,)`` standard errors of the global values as means over the explained rows.
 
         They say how far the values may be off those of all rows that could have been drawn; None
-        without local values or with a single row.
+        without local values or with a single row. Stored ones count before those of the local
+        values, which may be a sample of the explained rows.
         """
-        if self.local_values is None or self.local_values.shape[-2] < 2:
+        if self.global_errors is not None:
             return self.global_errors
+        if self.local_values is None or self.local_values.shape[-2] < 2:
+            return None
         size = np.abs(self.local_values)
         by_row = size.mean(axis=0) if size.ndim == 3 else size
         errors: FloatArray = by_row.std(axis=0, ddof=1) / np.sqrt(len(by_row))

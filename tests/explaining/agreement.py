@@ -10,11 +10,12 @@ from mlflow_interpret.explaining.engines import contributions
 from mlflow_interpret.explaining.models import predictor
 from mlflow_interpret.explaining.tables import feature_names, table
 from mlflow_interpret.quiet import quiet
+from mlflow_interpret.records import Plan
 
 from .exact import shapley
 
 
-def explain(model, rows, background=None, *, seed=0, max_rows=None, by=contributions, **options):
+def explain(model, rows, background=None, *, seed=0, by=contributions, **options):
     """The contributions for ``rows``, as the package's explain() asks for them."""
     background = rows if background is None else background
     names = feature_names(rows, None)
@@ -23,9 +24,7 @@ def explain(model, rows, background=None, *, seed=0, max_rows=None, by=contribut
             predictor(model, row=rows[:1]),
             table(rows, names, rows),
             table(background, names, rows),
-            max_rows,
-            seed,
-            **options,
+            Plan(random_state=seed, **options),
         )
 
 

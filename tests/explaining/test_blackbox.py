@@ -22,8 +22,14 @@ from sklearn.tree import DecisionTreeClassifier
 
 from mlflow_interpret.errors import CannotExplainError
 from mlflow_interpret.explaining import blackbox
+from mlflow_interpret.explaining.running import run
 
 from .agreement import assert_agrees, explain, rows_of
+
+
+def sampled(predictor, rows, background, plan):
+    engine = blackbox.Sampled(predictor, background, plan.max_rows, plan.random_state)
+    return run(engine, rows, plan)
 
 
 class TestSampled:
@@ -73,7 +79,7 @@ class TestSampled:
             ),
             HistGradientBoostingRegressor(max_iter=20, min_samples_leaf=2),
         ).fit(rows, y)
-        found = explain(model, rows, max_rows=4, by=blackbox.sampled)
+        found = explain(model, rows, max_rows=4, by=sampled)
         assert found.method == "shap_permutation"
         assert_agrees(found, model.predict, rows)
         assert (np.abs(found.local_values).max(axis=0) > 0).all()
@@ -83,7 +89,7 @@ class TestSampled:
         rows = rows[["colour", "size", "used"]]
         y = np.where(rows["colour"] == "red", "warm", np.where(rows["size"] > 1, "big", "other"))
         model = make_pipeline(OneHotEncoder(), LogisticRegression()).fit(rows, y)
-        found = explain(model, rows, max_rows=3, by=blackbox.sampled)
+        found = explain(model, rows, max_rows=3, by=sampled)
         assert_agrees(found, model.predict_proba, rows)
 
     @pytest.mark.parametrize("n_classes", [2, 3])

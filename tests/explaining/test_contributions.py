@@ -78,9 +78,9 @@ def test_the_scale_is_the_output_that_the_values_add_up_to():
         expected = scores.mean(axis=0)
         local = np.zeros((2, 20, 3))
         local[:, :, 1] = (scores - expected).T
-        name, missed = matching_scale(predictor(model), rows, local, expected)
+        name, outputs = matching_scale(predictor(model), rows, local, expected)
         assert name == scale
-        assert missed < 1e-9
-    name, missed = matching_scale(predictor(model), rows, local * 2, expected)
+        assert difference(local, expected, outputs) < 1e-9
+    name, outputs = matching_scale(predictor(model), rows, local * 2, expected)
     assert name is None
-    assert missed > 0
+    assert difference(local * 2, expected, outputs) > 0

@@ -48,7 +48,7 @@ from sklearn.utils import all_estimators
 from mlflow_interpret.errors import CannotExplainError
 from mlflow_interpret.explaining import explain
 from mlflow_interpret.quiet import quiet
-from mlflow_interpret.records import TrainingContext
+from mlflow_interpret.records import Plan, TrainingContext
 
 pytestmark = pytest.mark.exhaustive
 
@@ -120,7 +120,7 @@ def made(cls):
 
 def explained(model, X, y, max_rows=3):
     with quiet():
-        return explain(TrainingContext(model, X, y), max_rows, 0)
+        return explain(TrainingContext(model, X, y), Plan(max_rows))
 
 
 def assert_explained(found, model, X, n_blocks):

@@ -30,7 +30,7 @@ from mlflow_interpret.explaining import explain
 from mlflow_interpret.explaining.containers import as_rows, take
 from mlflow_interpret.explaining.tables import sample
 from mlflow_interpret.quiet import quiet
-from mlflow_interpret.records import TrainingContext
+from mlflow_interpret.records import Plan, TrainingContext
 
 pytestmark = pytest.mark.exhaustive
 
@@ -81,7 +81,7 @@ class Strict(RegressorMixin, BaseEstimator):
 
 def explained(model, X, y=None, max_rows=6, **context):
     with quiet():
-        return explain(TrainingContext(model, X, y, **context), max_rows, 0)
+        return explain(TrainingContext(model, X, y, **context), Plan(max_rows))
 
 
 def assert_exact(X, max_rows=6):

@@ -59,7 +59,7 @@ from sklearn.random_projection import GaussianRandomProjection
 from mlflow_interpret.explaining import explain
 from mlflow_interpret.explaining.lineage import UnknownLineageError
 from mlflow_interpret.quiet import quiet
-from mlflow_interpret.records import TrainingContext
+from mlflow_interpret.records import Plan, TrainingContext
 
 from .test_lineage import (
     FULL,
@@ -304,7 +304,7 @@ def by_formula(model, X, coefficients, rows):
 
 def explained(model, X, max_rows=12):
     with quiet():
-        return explain(TrainingContext(model, X), max_rows, 0)
+        return explain(TrainingContext(model, X), Plan(max_rows))
 
 
 @pytest.mark.parametrize("kind", SEPARABLE)

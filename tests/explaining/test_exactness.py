@@ -33,7 +33,7 @@ from sklearn.svm import SVC, SVR
 
 from mlflow_interpret.explaining import explain
 from mlflow_interpret.quiet import quiet
-from mlflow_interpret.records import TrainingContext
+from mlflow_interpret.records import Plan, TrainingContext
 
 from .exact import shapley
 
@@ -62,7 +62,7 @@ def explained(model, X, y, n_rows=30, n_background=60):
         model, X, y, evaluation_examples=rows, initialization_examples=background
     )
     with quiet():
-        found = explain(context, n_rows, 0)
+        found = explain(context, Plan(n_rows))
     output = {
         "prediction": "predict",
         "probability": "predict_proba",
@@ -193,7 +193,7 @@ def test_trees_that_ask_one_question_are_exact(diamonds):
         labels = y > y.median() if isinstance(model, GradientBoostingClassifier) else y
         model.fit(X, labels)
         with quiet():
-            found = explain(TrainingContext(model, X, labels), 20, 0)
+            found = explain(TrainingContext(model, X, labels), Plan(20))
         output = model.decision_function if found.classes else model.predict
         values, _ = shapley(output, found.evaluation_rows, X)
         mine = found.local_values[1] if found.classes else found.local_values
@@ -219,7 +219,7 @@ def test_a_forest_of_several_label_columns_adds_up_for_each_class(penguins):
     Y = load_penguins().loc[X.index, ["species", "island"]]
     model = RandomForestClassifier(10, max_depth=4, random_state=0).fit(X, Y)
     with quiet():
-        found = explain(TrainingContext(model, X, Y), 30, 0)
+        found = explain(TrainingContext(model, X, Y), Plan(30))
     assert found.method == "shap_tree"
     assert found.targets == ("species", "island")
     assert found.classes[0] == "species: Adelie"
@@ -234,7 +234,7 @@ def test_an_isolation_forest_adds_up_to_its_paths(diamonds):
     X = diamonds[0][["carat", "depth"]]
     model = IsolationForest(n_estimators=20, random_state=0).fit(X)
     with quiet():
-        found = explain(TrainingContext(model, X), 30, 0)
+        found = explain(TrainingContext(model, X), Plan(30))
     assert found.method == "shap_tree"
     assert found.details["output_scale"] == "average path length"
     sums = found.local_values.sum(axis=-1) + found.expected_values

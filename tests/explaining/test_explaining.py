@@ -29,12 +29,12 @@ from mlflow_interpret import explaining
 from mlflow_interpret.errors import CannotExplainError
 from mlflow_interpret.explaining import explain
 from mlflow_interpret.quiet import quiet
-from mlflow_interpret.records import TrainingContext
+from mlflow_interpret.records import Plan, TrainingContext
 
 
 def explained(model, X, y=None, *, max_rows=20, seed=0, **context):
     with quiet():
-        return explain(TrainingContext(model=model, X=X, y=y, **context), max_rows, seed)
+        return explain(TrainingContext(model=model, X=X, y=y, **context), Plan(max_rows, seed))
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 
 from mlflow_interpret.explaining import explain
-from mlflow_interpret.records import TrainingContext
+from mlflow_interpret.records import Plan, TrainingContext
 
 from .exact import shapley
 
@@ -40,7 +40,7 @@ def encoder():
 
 
 def explained(model, rows=X, **options):
-    return explain(TrainingContext(model, rows, **options), 60, 0)
+    return explain(TrainingContext(model, rows, **options), Plan(60))
 
 
 MODELS = {
@@ -110,7 +110,7 @@ def test_mixed_columns_are_explained_through_the_whole_pipeline():
     rows = X.dropna()
     front = make_column_transformer((OrdinalEncoder(), TEXT), remainder=PCA(2))
     pipeline = make_pipeline(front, RandomForestClassifier(5, random_state=0))
-    found = explain(TrainingContext(pipeline.fit(rows, species[rows.index]), rows), 3, 0)
+    found = explain(TrainingContext(pipeline.fit(rows, species[rows.index]), rows), Plan(3))
     assert found.method == "shap_permutation"
     assert found.features == tuple(X)
     assert "2 of 4 engineered columns are made of several raw columns" in found.details["notes"][0]

@@ -114,7 +114,7 @@ def test_the_model_gets_few_large_calls_of_bounded_size(network, monkeypatch):
         sizes.append(rows.size)
         return output(rows)
 
-    sampling.shapley(counted, X, X, 10, 0)
+    sampling.shapley(counted, X, X, 10, 0, at_background=output(X))
     assert len(sizes) == 2
     plain = sampling.shapley(output, X, X, 10, 0)
     monkeypatch.setattr(sampling, "_CELLS", 1000)

@@ -35,13 +35,18 @@ from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 from mlflow_interpret.errors import CannotExplainError
 from mlflow_interpret.explaining import tabular
+from mlflow_interpret.explaining.running import run
 
 from .agreement import assert_agrees, explain, rows_of
 
 TREES_WITH_PROBABILITIES = (DecisionTreeClassifier, RandomForestClassifier)
 
 
-kernel = partial(explain, by=tabular.kernel)
+def by_kernel(predictor, rows, background, plan):
+    return run(tabular.Kernel(predictor, background, plan.random_state), rows, plan)
+
+
+kernel = partial(explain, by=by_kernel)
 
 
 class TestKernel:

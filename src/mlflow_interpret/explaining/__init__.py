@@ -18,7 +18,7 @@ from mlflow_interpret.explaining.engines import contributions
 from mlflow_interpret.explaining.models import Predictor, last_step, predictor
 from mlflow_interpret.explaining.tables import Table, feature_names, sample, table
 from mlflow_interpret.explaining.tabular import LINEAR_ROWS
-from mlflow_interpret.records import Explanation, FloatArray, TrainingContext
+from mlflow_interpret.records import Explanation, FloatArray, Plan, TrainingContext
 
 __all__ = ["explain"]
 
@@ -28,28 +28,26 @@ _ENGINEERED_CELLS = 2_000_000  # contributions that an engineered view keeps
 _PACKAGES = ("mlflow-interpret", "interpret-community", "shap", "scikit-learn", "numpy", "mlflow")
 
 
-def explain(
-    context: TrainingContext, max_rows: int | None, seed: int, engine: str = "auto"
-) -> Explanation:
+def explain(context: TrainingContext, plan: Plan | None = None) -> Explanation:
     """Compute the global explanation of a fitted model.
 
     Args:
         context: The model and its rows.
-        max_rows: Explain at most so many rows, None for a cap that suits the engine.
-        seed: Chooses rows and seeds the engine.
-        engine: ``auto``, or ``kernel`` for TabularExplainer's kernel explainer.
+        plan: How it is to be explained; None for the defaults.
 
     Raises:
         CannotExplainError: The model or its rows cannot be explained; the message says why.
     """
     started = time.perf_counter()
+    plan = Plan() if plan is None else plan
+    seed = plan.random_state
     given = as_rows(context.X)
     model = predictor(context.model, context.classes, _first(given), _targets(context))
     names = feature_names(given, context.features)
     cells = len(names) * len(model.blocks or (None,))
-    rows, labels, source = _rows_to_explain(context, names, max_rows, seed, cells)
+    rows, labels, source = _rows_to_explain(context, names, plan.max_rows, seed, cells)
     background = _background(context, names, seed, cells)
-    values = contributions(model, rows, background, max_rows, seed, engine)
+    values = contributions(model, rows, background, plan)
     explained = rows.subset(values.rows)
     raw = _explanation(model, values, values.local_values, names)
     raw = replace(

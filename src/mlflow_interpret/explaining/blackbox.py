@@ -6,9 +6,9 @@ import numpy as np
 
 from mlflow_interpret.errors import CannotExplainError, one_line
 from mlflow_interpret.explaining.coding import Coding
-from mlflow_interpret.explaining.contributions import Contributions, difference
 from mlflow_interpret.explaining.models import Output, Predictor
-from mlflow_interpret.explaining.sampling import evaluations, shapley
+from mlflow_interpret.explaining.prepared import Block
+from mlflow_interpret.explaining.sampling import evaluations, in_batches, shapley
 from mlflow_interpret.explaining.tables import Table, sample
 from mlflow_interpret.records import FloatArray
 
@@ -20,24 +20,27 @@ _EVALUATIONS = 100_000
 """Evaluations of the model that an explanation costs by default; a wide table has fewer."""
 _EVALUATED_CELLS = 500_000_000
 _FEWEST_WIDE_ROWS = 2
+_FEW = 100
+"""So many rows tell whether a decision function is the log-odds."""
 
 
 class BlackBox:
     """A model that takes rows as numbers, each column's cells coded, and gives scores.
 
-    Attributes:
+    Args:
         predictor: The model.
-        scale: The output that it gives.
+        scale: Which of its outputs.
+        rows: The rows to explain.
+        background: The background rows.
+
+    Attributes:
         rows: ``(n_rows, n_features)`` the rows to explain, coded.
         background: ``(n_background, n_features)`` the background rows, coded.
-
-    Raises:
-        CannotExplainError: The model cannot predict the background rows.
     """
 
-    def __init__(self, predictor: Predictor, rows: Table, background: Table) -> None:
+    def __init__(self, predictor: Predictor, scale: str, rows: Table, background: Table) -> None:
         self.predictor = predictor
-        self.scale, self._output = _callable_output(predictor, background)
+        self._output = predictor.output(scale)
         self._like = rows
         self._coding = Coding(rows.frame, background.frame)
         self.rows = self._coding.encode(rows.frame)
@@ -51,54 +54,107 @@ class BlackBox:
         """
         rows = self._like.restore(self._coding.decode(np.asarray(numbers, np.float64)))
         try:
-            scores = self._output(rows)
+            return _columns(self._output(rows))
         except Exception as error:
             raise CannotExplainError(
                 f"{self.predictor.name} cannot predict rows that mix the cells of two others: "
                 f"{one_line(error)}"
             ) from error
-        return scores[:, None] if scores.ndim == 1 else scores
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """What is to be said of the output."""
-        if self.scale == "predicted label":
-            return ("The model has no scores; its predicted labels are explained, as 0 and 1.",)
-        return ()
 
 
-def sampled(
-    predictor: Predictor, rows: Table, background: Table, max_rows: int | None, seed: int
-) -> Contributions:
-    """The contributions to any model's output, by sampled permutations.
+class Sampled:
+    """Sampled permutations, ready for any model.
+
+    Args:
+        predictor: The model.
+        background: The rows that stand for "feature unknown".
+        max_rows: As many rows as are to be explained, None for as many as the work allows.
+        seed: Draws permutations and background rows.
 
     Raises:
-        CannotExplainError: The model cannot predict the rows, or not to finite numbers.
+        CannotExplainError: The model cannot predict the background rows.
     """
-    n_rows, n_permutations = _effort(rows.frame.shape[1], max_rows)
-    picked = sample(len(rows), n_rows, seed)
-    chosen = sample(len(background), BACKGROUND_ROWS, seed)
-    box = BlackBox(predictor, rows.subset(picked), background.subset(chosen))
-    found = shapley(box.output, box.rows, box.background, n_permutations, seed)
-    if not (np.isfinite(found.values).all() and np.isfinite(found.expected).all()):
-        raise CannotExplainError(
-            f"{predictor.name} predicts NaN or infinity for rows that mix the cells of two others"
+
+    method = "shap_permutation"
+
+    def __init__(
+        self, predictor: Predictor, background: Table, max_rows: int | None, seed: int
+    ) -> None:
+        self._predictor, self._seed = predictor, seed
+        self.ceiling, self._n_permutations = _effort(background.frame.shape[1], max_rows)
+        self._background = background.subset(sample(len(background), BACKGROUND_ROWS, seed))
+        self._scale, output = callable_output(predictor, self._background)
+        self._at_background = _outputs(predictor, output, self._background)
+        some = self._background.subset(np.arange(min(len(self._background), _FEW)))
+        scores = self._at_background[: len(some)]
+        scores = scores[:, 0] if predictor.blocks is None else scores
+        self._named_scale = predictor.scale_of(self._scale, scores, some.original)
+
+    @property
+    def engine(self) -> str:
+        """As `Prepared` has it, like all that follows."""
+        return f"mlflow-interpret, {self._n_permutations} pairs of permutations a row"
+
+    @property
+    def background_rows(self) -> int:  # noqa: D102
+        return len(self._background)
+
+    @property
+    def notes(self) -> tuple[str, ...]:  # noqa: D102
+        return (*_rough(self._n_permutations), *notes_on(self._scale))
+
+    def explain(self, rows: Table, scale: str | None = None) -> Block:  # noqa: ARG002
+        """As `Prepared` has it; ``scale`` is always the same.
+
+        Raises:
+            CannotExplainError: The model cannot predict such rows, or not to finite numbers.
+        """
+        box = BlackBox(self._predictor, self._scale, rows, self._background)
+        found = shapley(
+            box.output,
+            box.rows,
+            box.background,
+            self._n_permutations,
+            self._seed,
+            rows.numbers,
+            self._at_background,
         )
-    single = predictor.blocks is None
-    values = found.values[0] if single else found.values
-    outputs = found.outputs[:, 0] if single else found.outputs
-    return Contributions(
-        method="shap_permutation",
-        engine=f"mlflow-interpret, {n_permutations} pairs of permutations a row",
-        local_values=values,
-        expected_values=found.expected,
-        scale=predictor.scale_of(box.scale, outputs, rows.subset(picked).original),
-        additivity_error=difference(values, found.expected, outputs),
-        rows=picked,
-        background_rows=len(chosen),
-        sampling_error=found.errors[0] if single else found.errors,
-        notes=(*_rough(n_permutations), *box.notes),
-    )
+        if not (np.isfinite(found.values).all() and np.isfinite(found.expected).all()):
+            raise CannotExplainError(
+                f"{self._predictor.name} predicts NaN or infinity for rows that mix the cells of "
+                "two others"
+            )
+        single = self._predictor.blocks is None
+        return Block(
+            found.values[0] if single else found.values,
+            found.expected,
+            found.outputs[:, 0] if single else found.outputs,
+            self._named_scale,
+            found.errors[0] if single else found.errors,
+        )
+
+
+def _columns(scores: FloatArray) -> FloatArray:
+    return scores[:, None] if scores.ndim == 1 else scores
+
+
+def _outputs(predictor: Predictor, output: Output, rows: Table) -> FloatArray:
+    """``(n_rows, n_blocks)`` outputs of the rows as they are."""
+    try:
+        return in_batches(
+            lambda some: _columns(output(rows.subset(some).original)), *rows.frame.shape
+        )
+    except Exception as error:
+        raise CannotExplainError(
+            f"{predictor.name} cannot predict the background rows: {one_line(error)}"
+        ) from error
+
+
+def notes_on(scale: str) -> tuple[str, ...]:
+    """What is to be said of an output."""
+    if scale == "predicted label":
+        return ("The model has no scores; its predicted labels are explained, as 0 and 1.",)
+    return ()
 
 
 def _rough(n_permutations: int) -> tuple[str, ...]:
@@ -123,7 +179,7 @@ def _effort(width: int, max_rows: int | None) -> tuple[int, int]:
     ), permutations
 
 
-def _callable_output(predictor: Predictor, background: Table) -> tuple[str, Output]:
+def callable_output(predictor: Predictor, background: Table) -> tuple[str, Output]:
     """The first output of the model that works, tried on one row."""
     one = background.subset(np.arange(1)).original
     failure: Exception | None = None

@@ -9,6 +9,7 @@ models, and then do not add up.
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -16,8 +17,14 @@ from typing import Any
 import numpy as np
 from scipy import sparse, special
 
-from mlflow_interpret.errors import CannotExplainError
+from mlflow_interpret.errors import CannotExplainError, one_line
+from mlflow_interpret.explaining.contributions import TREES_NOTE, check_shapes
+from mlflow_interpret.explaining.models import Predictor
+from mlflow_interpret.explaining.prepared import Block
+from mlflow_interpret.explaining.tables import Table
 from mlflow_interpret.records import FloatArray
+
+_logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +42,6 @@ class Native:
             else ``raw prediction``: a link stands between, or a custom objective.
         outputs: ``(n_rows, n_classes)``, ``(n_rows,)`` or ``(n_rows, n_outputs)`` outputs of the
             model on that scale, which ``local_values`` and ``expected_values`` should add up to.
-        notes: What the booster approximates, in sentences.
     """
 
     engine: str
@@ -43,7 +49,6 @@ class Native:
     expected_values: FloatArray
     scale: str
     outputs: FloatArray
-    notes: tuple[str, ...] = ()
 
 
 def is_booster(model: Any) -> bool:
@@ -74,12 +79,11 @@ def native(model: Any, rows: Any, n_classes: int | None) -> Native:
             f"{margins.shape} and rows of shape {tuple(rows.shape)}"
         )
     local, expected = values[:, :, :-1].transpose(1, 0, 2), values[0, :, -1]
-    notes = _notes(model, name)
     if n_classes is None:
         single = margins.shape[1] == 1
         outputs = margins[:, 0] if single else margins
         scale = "prediction" if _predicts(model, rows, outputs) else "raw prediction"
-        return Native(name, local[0] if single else local, expected, scale, outputs, notes)
+        return Native(name, local[0] if single else local, expected, scale, outputs)
     _refuse_several_labels(model, rows)
     scale = "log-odds" if _are_log_odds(model, rows, margins) else "raw prediction"
     if margins.shape[1] == 1 and n_classes == 2:  # the margin of the second class
@@ -87,7 +91,43 @@ def native(model: Any, rows: Any, n_classes: int | None) -> Native:
         margins = np.hstack([-margins, margins])
     if margins.shape[1] != n_classes:
         raise CannotExplainError(f"{name} has {margins.shape[1]} outputs for {n_classes} classes")
-    return Native(name, local, expected, scale, margins, notes)
+    return Native(name, local, expected, scale, margins)
+
+
+class NativeContributions:
+    """A booster's own contributions, ready for a model for which `is_booster` holds."""
+
+    method = "shap_tree"
+    ceiling = 1_000
+    background_rows = None
+
+    def __init__(self, predictor: Predictor) -> None:
+        self._predictor = predictor
+        found = _engine(predictor.model)
+        self.engine = "" if found is None else found[0]
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """As `Prepared` has it."""
+        return (TREES_NOTE, *_notes(self._predictor.model, self.engine))
+
+    def explain(self, rows: Table, scale: str | None = None) -> Block:  # noqa: ARG002
+        """As `Prepared` has it; the scale is told by each block's own outputs.
+
+        Raises:
+            CannotExplainError: The booster has no contributions for the model or for these rows.
+        """
+        predictor = self._predictor
+        n_classes = None if predictor.classes is None else len(predictor.classes)
+        try:
+            found = native(predictor.model, rows.original, n_classes)
+            check_shapes(predictor, found.local_values, found.expected_values)
+        except Exception as error:
+            _logger.debug("%s gave no contributions", predictor.name, exc_info=True)
+            raise CannotExplainError(
+                f"{predictor.name} gave no contributions of its own: {one_line(error)}"
+            ) from error
+        return Block(found.local_values, found.expected_values, found.outputs, found.scale)
 
 
 _Compute = Callable[[Any, Any], tuple[FloatArray, FloatArray]]

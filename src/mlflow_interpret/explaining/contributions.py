@@ -12,6 +12,11 @@ from mlflow_interpret.explaining.models import Predictor
 from mlflow_interpret.explaining.tables import Table
 from mlflow_interpret.records import FloatArray
 
+TREES_NOTE = (
+    "Tree SHAP in its path-dependent form: an unknown feature is averaged over the training rows "
+    "that reached the same node, not over all background rows."
+)
+
 _TOLERANCE = 1e-3
 """Of the contributions' size: by so much their sum may miss the model's output."""
 _ROUNDING = 1e-6
@@ -95,9 +100,13 @@ def check_shapes(predictor: Predictor, local: FloatArray, expected: FloatArray) 
 
 def matching_scale(
     predictor: Predictor, rows: Table, local: FloatArray, expected: FloatArray
-) -> tuple[str | None, float]:
-    """The model output that the values add up to, and by how much they miss it."""
-    best = float("inf")
+) -> tuple[str | None, FloatArray]:
+    """The model output that the values add up to; None and the one that they miss by least.
+
+    Raises:
+        CannotExplainError: The model has no output for these rows.
+    """
+    best: tuple[float, FloatArray] | None = None
     for scale, output in predictor.outputs():
         try:
             outputs = output(rows.original)
@@ -105,9 +114,12 @@ def matching_scale(
             continue
         missed = difference(local, expected, outputs)
         if is_sum(local, outputs, missed):
-            return predictor.scale_of(scale, outputs, rows.original), missed
-        best = min(best, missed)
-    return None, best
+            return predictor.scale_of(scale, outputs, rows.original), outputs
+        if best is None or missed < best[0]:
+            best = missed, outputs
+    if best is None:
+        raise CannotExplainError(f"{predictor.name} cannot predict the rows it was given")
+    return None, best[1]
 
 
 def is_sum(local: FloatArray, outputs: FloatArray, missed: float) -> bool:

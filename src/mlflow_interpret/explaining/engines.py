@@ -3,46 +3,30 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from mlflow_interpret.errors import CannotExplainError, one_line
-from mlflow_interpret.explaining.blackbox import sampled
-from mlflow_interpret.explaining.boosters import is_booster, native
-from mlflow_interpret.explaining.contributions import (
-    Contributions,
-    Engineered,
-    check_shapes,
-    difference,
-    is_sum,
-)
+from mlflow_interpret.explaining.blackbox import Sampled
+from mlflow_interpret.explaining.boosters import NativeContributions, is_booster
+from mlflow_interpret.explaining.contributions import Contributions, Engineered
 from mlflow_interpret.explaining.models import Predictor
-from mlflow_interpret.explaining.pipelines import take_apart
+from mlflow_interpret.explaining.pipelines import TakenApart, take_apart
+from mlflow_interpret.explaining.prepared import Block, Prepared
+from mlflow_interpret.explaining.running import run
 from mlflow_interpret.explaining.tables import Table, sample
-from mlflow_interpret.explaining.tabular import (
-    TREE_ROWS,
-    TREES_NOTE,
-    fast,
-    kernel,
-)
+from mlflow_interpret.explaining.tabular import Fast, Kernel
+from mlflow_interpret.records import Plan
 
 _logger = logging.getLogger(__name__)
 
 _ENGINEERED_CELLS = 20_000_000  # a vectorizer may make thousands of columns of one
 _FEWEST_ROWS = 20
 
-Engine = Callable[[Predictor, Table, Table, int | None, int], "Contributions | str"]
-
 
 def contributions(
-    predictor: Predictor,
-    rows: Table,
-    background: Table,
-    max_rows: int | None,
-    seed: int,
-    engine: str = "auto",
+    predictor: Predictor, rows: Table, background: Table, plan: Plan
 ) -> Contributions:
     """Explain some of ``rows``, with the fastest engine that gives right values.
 
@@ -50,103 +34,156 @@ def contributions(
         predictor: The model.
         rows: The rows to choose from.
         background: The rows that stand for "feature unknown".
-        max_rows: At most so many rows, None for the engine's own cap.
-        seed: Chooses the rows.
-        engine: ``auto``, or ``kernel`` for TabularExplainer's kernel explainer.
+        plan: How many rows, by which engine.
 
     Raises:
         CannotExplainError: No engine can explain this model on these rows.
     """
-    if engine == "kernel":
-        return kernel(predictor, rows, background, max_rows, seed)
-    known = _pipeline if hasattr(predictor.model, "steps") else _known
-    result = known(predictor, rows, background, max_rows, seed)
-    if isinstance(result, Contributions):
-        return result
-    _logger.debug("No fast engine for %s: %s", predictor.name, result)
-    found = _black_box(predictor, rows, background, max_rows, seed)
-    return replace(found, notes=(f"Explained as a black box, because {result}.", *found.notes))
-
-
-def _black_box(
-    predictor: Predictor, rows: Table, background: Table, max_rows: int | None, seed: int
-) -> Contributions:
+    if plan.engine == "kernel":
+        return run(Kernel(predictor, background, plan.random_state), rows, plan)
     try:
-        return sampled(predictor, rows, background, max_rows, seed)
+        return run(prepare(predictor, rows, background, plan), rows, plan, exact=True)
+    except CannotExplainError as error:
+        reason = str(error)
+    _logger.debug("No fast engine for %s: %s", predictor.name, reason)
+    found = _black_box(predictor, rows, background, plan)
+    return replace(found, notes=(f"Explained as a black box, because {reason}.", *found.notes))
+
+
+def prepare(predictor: Predictor, rows: Table, background: Table, plan: Plan) -> Prepared:
+    """The engine that knows the model's inside, ready to explain rows like ``rows``.
+
+    Args:
+        predictor: The model.
+        rows: Some rows, which show what the steps of a pipeline make of them.
+        background: The rows that stand for "feature unknown".
+        plan: Has the seed.
+
+    Raises:
+        CannotExplainError: There is none for this model; the reason follows a "because".
+    """
+    seed = plan.random_state
+    if hasattr(predictor.model, "steps"):
+        return _taken_apart(predictor, rows, background, seed)
+    return _known(predictor, background, seed)
+
+
+def _black_box(predictor: Predictor, rows: Table, background: Table, plan: Plan) -> Contributions:
+    seed = plan.random_state
+    try:
+        return run(Sampled(predictor, background, plan.max_rows, seed), rows, plan)
     except CannotExplainError as error:
         # Some models know nothing of rows far from all others; k-means centres are less far.
         try:
-            found = kernel(predictor, rows, background, max_rows, seed)
+            found = run(Kernel(predictor, background, seed), rows, plan)
         except Exception:
             raise error from None
         return replace(found, notes=(f"Kernel explainer, because {error}.", *found.notes))
 
 
-def _pipeline(
-    predictor: Predictor, rows: Table, background: Table, max_rows: int | None, seed: int
-) -> Contributions | str:
-    parts = take_apart(predictor, rows)
-    if isinstance(parts, str):
-        return parts
-    limit = max(_FEWEST_ROWS, _ENGINEERED_CELLS // max(len(parts.lineage.names), 1))
-    chosen = sample(len(rows), limit if max_rows is None else max_rows, seed)
-    rows, background = rows.subset(chosen), background.subset(sample(len(background), limit, seed))
-    try:
-        engineered, ground = parts.engineer(rows), parts.engineer(background)
-    except Exception as error:
-        return f"the steps in front of {parts.last.name} failed: {one_line(error)}"
-    result = _known(parts.last, engineered, ground, max_rows, seed)
-    if isinstance(result, str):
-        return result
-    return replace(
-        result,
-        local_values=parts.by_raw_column(result.local_values, rows.frame.shape[1]),
-        rows=chosen[result.rows],
-        engineered=Engineered(engineered.subset(result.rows), result.local_values),
-        notes=(*parts.notes, *result.notes),
-    )
-
-
-def _known(
-    predictor: Predictor, rows: Table, background: Table, max_rows: int | None, seed: int
-) -> Contributions | str:
-    """By an engine that knows the model's inside."""
+def _known(predictor: Predictor, background: Table, seed: int) -> Prepared:
     single = _each_target(predictor)
     if len(single) == 1:
-        return _known(single[0], rows, background, max_rows, seed)
+        return _known(single[0], background, seed)
     if single:
-        return _stacked(single, rows, background, max_rows, seed)
+        return _Stacked([_known(one, background, seed) for one in single])
     if is_booster(predictor.model):
-        return _native(predictor, rows, max_rows, seed)
-    return fast(predictor, rows, background, max_rows, seed)
+        return NativeContributions(predictor)
+    return Fast(predictor, background, seed)
 
 
-def _native(
-    predictor: Predictor, rows: Table, max_rows: int | None, seed: int
-) -> Contributions | str:
-    """By the contributions that a booster computes itself."""
-    picked = sample(len(rows), TREE_ROWS if max_rows is None else max_rows, seed)
-    n_classes = None if predictor.classes is None else len(predictor.classes)
+def _taken_apart(predictor: Predictor, rows: Table, background: Table, seed: int) -> Prepared:
+    parts = take_apart(predictor, rows)
+    if isinstance(parts, str):
+        raise CannotExplainError(parts)
+    limit = max(_FEWEST_ROWS, _ENGINEERED_CELLS // max(len(parts.lineage.names), 1))
+    ground = _engineer(parts, background.subset(sample(len(background), limit, seed)))
+    return _Pipeline(parts, _known(parts.last, ground, seed), limit)
+
+
+def _engineer(parts: TakenApart, rows: Table) -> Table:
     try:
-        found = native(predictor.model, rows.subset(picked).original, n_classes)
-        check_shapes(predictor, found.local_values, found.expected_values)
+        return parts.engineer(rows)
     except Exception as error:
-        _logger.debug("%s gave no contributions", predictor.name, exc_info=True)
-        return f"{predictor.name} gave no contributions of its own: {one_line(error)}"
-    missed = difference(found.local_values, found.expected_values, found.outputs)
-    if not is_sum(found.local_values, found.outputs, missed):
-        return f"{found.engine} does not add up to the model's output (off by {missed:.3g})"
-    return Contributions(
-        method="shap_tree",
-        engine=found.engine,
-        local_values=found.local_values,
-        expected_values=found.expected_values,
-        scale=found.scale,
-        additivity_error=missed,
-        rows=picked,
-        background_rows=None,
-        notes=(TREES_NOTE, *found.notes),
-    )
+        raise CannotExplainError(
+            f"the steps in front of {parts.last.name} failed: {one_line(error)}"
+        ) from error
+
+
+@dataclass(frozen=True, eq=False)
+class _Pipeline:
+    """A pipeline taken apart, its last step explained by ``last``."""
+
+    parts: TakenApart
+    last: Prepared
+    limit: int
+
+    @property
+    def method(self) -> str:
+        return self.last.method
+
+    @property
+    def engine(self) -> str:
+        return self.last.engine
+
+    @property
+    def ceiling(self) -> int:
+        return min(self.last.ceiling, self.limit)
+
+    @property
+    def background_rows(self) -> int | None:
+        return self.last.background_rows
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        return (*self.parts.notes, *self.last.notes)
+
+    def explain(self, rows: Table, scale: str | None = None) -> Block:
+        engineered = _engineer(self.parts, rows)
+        found = self.last.explain(engineered, scale)
+        raw = self.parts.by_raw_column(found.local_values, rows.frame.shape[1])
+        view = Engineered(engineered, found.local_values)
+        return replace(found, local_values=raw, engineered=view)
+
+
+@dataclass(frozen=True, eq=False)
+class _Stacked:
+    """One engine for each target, all for the same rows."""
+
+    each: list[Prepared]
+
+    @property
+    def method(self) -> str:
+        return self.each[0].method
+
+    @property
+    def engine(self) -> str:
+        return self.each[0].engine
+
+    @property
+    def ceiling(self) -> int:
+        return self.each[0].ceiling
+
+    @property
+    def background_rows(self) -> int | None:
+        return self.each[0].background_rows
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        return self.each[0].notes
+
+    def explain(self, rows: Table, scale: str | None = None) -> Block:
+        found = [engine.explain(rows, scale) for engine in self.each]
+        scales = {one.scale for one in found}
+        if len(scales) > 1 or len({engine.method for engine in self.each}) > 1:
+            raise CannotExplainError("its targets' models are explained on different scales")
+        values = [one.local_values for one in found]
+        return replace(
+            found[0],
+            local_values=np.concatenate([one.reshape(-1, *one.shape[-2:]) for one in values]),
+            expected_values=np.concatenate([one.expected_values for one in found]),
+            outputs=np.column_stack([one.outputs for one in found]),
+        )
 
 
 def _each_target(predictor: Predictor) -> list[Predictor]:
@@ -160,26 +197,3 @@ def _each_target(predictor: Predictor) -> list[Predictor]:
         Predictor(model, predictor.task, None if own is None else (own,), own, "")
         for model, own in zip(predictor.model.estimators_, labels, strict=True)
     ]
-
-
-def _stacked(
-    predictors: list[Predictor], rows: Table, background: Table, max_rows: int | None, seed: int
-) -> Contributions | str:
-    results: list[Contributions] = []
-    for predictor in predictors:
-        limit = len(results[0].rows) if results else max_rows  # all explain the same rows
-        result = _known(predictor, rows, background, limit, seed)
-        if isinstance(result, str):
-            return result
-        results.append(result)
-    first = results[0]
-    if len({(one.scale, one.method, len(one.rows)) for one in results}) > 1:
-        return "its targets' models are explained on different scales"
-    return replace(
-        first,
-        local_values=np.concatenate(
-            [one.local_values.reshape(-1, *one.local_values.shape[-2:]) for one in results]
-        ),
-        expected_values=np.concatenate([one.expected_values for one in results]),
-        additivity_error=max(one.additivity_error for one in results),
-    )

@@ -28,6 +28,7 @@ Output = Callable[[Any], FloatArray]
 
 AVERAGE_PATH = "average path length"
 _DECISION = "decision function"
+_LOG_ODDS = "log-odds"
 _ROUNDING = 1e-6
 
 
@@ -98,6 +99,18 @@ class Predictor:
                 yield scale, partial(self._scores, method)
         yield "predicted label", self._votes
 
+    def output(self, scale: str) -> Output:
+        """The output on a scale that `outputs` or `scale_of` named.
+
+        Raises:
+            CannotExplainError: There is none.
+        """
+        own = _DECISION if scale == _LOG_ODDS else scale
+        for name, output in self.outputs():
+            if name == own:
+                return output
+        raise CannotExplainError(f"{self.name} has no output on the scale {scale!r}")
+
     def scale_of(self, scale: str, scores: FloatArray, rows: Any) -> str:
         """The scale's usual name: a decision function may be the log-odds of the probabilities."""
         if scale != _DECISION or self.labels is None or self.targets is not None:
@@ -107,7 +120,7 @@ class Predictor:
             return scale
         binary = len(self.labels[0]) == 2
         softened = special.expit(scores) if binary else special.softmax(scores, axis=1)
-        return "log-odds" if np.allclose(softened, probabilities, atol=1e-6) else scale
+        return _LOG_ODDS if np.allclose(softened, probabilities, atol=1e-6) else scale
 
     def _values(self) -> Iterator[tuple[str, Output]]:
         if not _is(is_outlier_detector, self.model):

@@ -37,7 +37,7 @@ class TakenApart:
     def engineer(self, rows: Table) -> Table:
         """The rows as the last step takes them."""
         engineered = as_rows(apply_steps(self.front, rows.original))
-        return table(engineered, self.lineage.names, engineered)
+        return replace(table(engineered, self.lineage.names, engineered), numbers=rows.numbers)
 
     def by_raw_column(self, values: FloatArray, n_raw: int) -> FloatArray:
         """Contributions of engineered columns summed up along the last axis."""

@@ -16,7 +16,7 @@ Strumbelj and Kononenko, 2014). Three things make the samples few:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -52,6 +52,8 @@ def shapley(
     background: FloatArray,
     n_permutations: int,
     seed: int,
+    numbers: npt.NDArray[np.intp] | None = None,
+    at_background: FloatArray | None = None,
 ) -> Sampled:
     """Estimate the contributions of the features to the output of each row.
 
@@ -62,17 +64,22 @@ def shapley(
         n_permutations: So many pairs of a permutation and its reverse for each row, at least 2;
             more where that lets a small background's rows be used equally often.
         seed: Draws permutations and background rows.
+        numbers: ``(n_rows,)`` numbers of the rows. What is drawn for a row depends on the seed and
+            its number, not on the rows beside it. Default: their positions.
+        at_background: ``(n_background, K)`` outputs of the background rows, where they are known.
     """
     if n_permutations > len(background):
         n_permutations = -(-n_permutations // len(background)) * len(background)
-    generator = np.random.default_rng(seed)
-    ends = _in_batches(output, np.vstack([rows, background]))
-    at_rows, at_background = ends[: len(rows)], ends[len(rows) :]
+    if at_background is None:
+        at_background = in_batches(lambda some: output(background[some]), *background.shape)
+    at_rows = in_batches(lambda some: output(rows[some]), *rows.shape)
+    seeds = [(seed, number) for number in (range(len(rows)) if numbers is None else numbers)]
+    n_outputs = at_background.shape[1]
     expected = at_background.mean(axis=0)
     draw = _Draw(at_background, n_permutations)
-    sums = _Sums(np.zeros((3, ends.shape[1], *rows.shape)), np.zeros((2, ends.shape[1], len(rows))))
-    for batch in _batches(_paths(rows, background, draw, generator), rows.shape[1]):
-        inner = _evaluated(output, batch, rows, background, ends.shape[1])
+    sums = _Sums(np.zeros((3, n_outputs, *rows.shape)), np.zeros((2, n_outputs, len(rows))))
+    for batch in _batches(_paths(rows, background, draw, seeds), rows.shape[1]):
+        inner = _evaluated(output, batch, rows, background, n_outputs)
         start = 0
         for path in batch:
             end = start + path.n_states
@@ -156,14 +163,15 @@ class _Draw:
 
 
 def _paths(
-    rows: FloatArray, background: FloatArray, draw: _Draw, generator: np.random.Generator
+    rows: FloatArray, background: FloatArray, draw: _Draw, seeds: Sequence[tuple[int, int]]
 ) -> Iterator[_Path]:
     # Columns in an order that their cells give, so that a table in another order of columns gets
     # the same permutations.
     columns = np.vstack([background, rows]).T
     order = np.array(sorted(range(len(columns)), key=lambda i: columns[i].tobytes()), np.intp)
     mine, theirs = rows[:, order], background[:, order]
-    for row in range(len(rows)):
+    for row, seed in enumerate(seeds):
+        generator = np.random.default_rng(seed)
         for other, weight in zip(*draw.rows(generator), strict=True):
             features = generator.permutation(order[np.flatnonzero(mine[row] != theirs[other])])
             differing = np.sort(features)
@@ -206,9 +214,10 @@ def _evaluated(
     return np.concatenate(outputs) if outputs else np.empty((0, n_outputs))
 
 
-def _in_batches(output: Callable[[FloatArray], FloatArray], rows: FloatArray) -> FloatArray:
-    size = max(1, _CELLS // rows.shape[1])
-    return np.concatenate([output(rows[i : i + size]) for i in range(0, len(rows), size)])
+def in_batches(output: Callable[[slice], FloatArray], n_rows: int, width: int) -> FloatArray:
+    """The outputs of many rows, so many in one call as its memory allows."""
+    size = max(1, _CELLS // width)
+    return np.concatenate([output(slice(i, i + size)) for i in range(0, n_rows, size)])
 
 
 @dataclass(frozen=True, eq=False)

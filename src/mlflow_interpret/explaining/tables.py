@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -28,11 +28,18 @@ class Table:
         frame: ``(n_rows, n_features)``, one column for each reported feature name.
         template: A row-less copy of the user's container, which `restore` fills.
         nulls: The columns of a polars container that hold nulls; NaN is NaN in the others.
+        numbers: ``(n_rows,)`` numbers that the rows keep when some are taken; what an engine draws
+            for a row is seeded by its number. Default: their positions.
     """
 
     frame: pd.DataFrame
     template: Any
     nulls: frozenset[str] = frozenset()
+    numbers: Indices = field(default=None)  # type: ignore[arg-type]
+
+    def __post_init__(self) -> None:
+        if self.numbers is None:
+            object.__setattr__(self, "numbers", np.arange(len(self.frame)))
 
     def __len__(self) -> int:
         return len(self.frame)
@@ -46,9 +53,9 @@ class Table:
         """These rows as the model takes them."""
         return self.restore(self.frame)
 
-    def subset(self, indices: Indices) -> Table:
+    def subset(self, indices: Indices | slice) -> Table:
         """The rows at ``indices``."""
-        return Table(self.frame.iloc[indices], self.template, self.nulls)
+        return Table(self.frame.iloc[indices], self.template, self.nulls, self.numbers[indices])
 
 
 def feature_names(X: Any, override: Sequence[str] | None) -> tuple[str, ...]:

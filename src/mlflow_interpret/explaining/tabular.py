@@ -5,21 +5,24 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from sklearn.ensemble import IsolationForest
 
 from mlflow_interpret.errors import CannotExplainError, one_line
-from mlflow_interpret.explaining.blackbox import BACKGROUND_ROWS, BlackBox
-from mlflow_interpret.explaining.coding import is_numeric, numbers
-from mlflow_interpret.explaining.contributions import (
-    Contributions,
-    check_shapes,
-    difference,
-    matching_scale,
+from mlflow_interpret.explaining.blackbox import (
+    BACKGROUND_ROWS,
+    BlackBox,
+    callable_output,
+    notes_on,
 )
-from mlflow_interpret.explaining.models import AVERAGE_PATH, Predictor, per_class
+from mlflow_interpret.explaining.coding import is_numeric, numbers
+from mlflow_interpret.explaining.contributions import TREES_NOTE, check_shapes, matching_scale
+from mlflow_interpret.explaining.models import Predictor, per_class
+from mlflow_interpret.explaining.prepared import Block
 from mlflow_interpret.explaining.tables import Table, sample
 from mlflow_interpret.records import FloatArray
 
@@ -34,102 +37,150 @@ _TREE_STEPS = 5_000_000_000
 SHAP's own measure, of which a core does some 10^9 a second."""
 _ALL_COALITIONS = 13  # with more features shap samples less than a fifth of them, and selects
 
-TREES_NOTE = (
-    "Tree SHAP in its path-dependent form: an unknown feature is averaged over the training rows "
-    "that reached the same node, not over all background rows."
-)
 
-
-def fast(
-    predictor: Predictor, rows: Table, background: Table, max_rows: int | None, seed: int
-) -> Contributions | str:
-    """The contributions by TabularExplainer's tree or linear engine, or why there are none."""
-    from interpret_community import TabularExplainer
-    from interpret_community.shap.linear_explainer import LinearExplainer
-    from interpret_community.shap.tree_explainer import TreeExplainer
-
-    if not (is_numeric(rows.frame) and is_numeric(background.frame)):
-        return "the rows hold other things than numbers"
-    # All that a linear model's values need of the background is its mean. Given more than 100 rows,
-    # shap would take some of them.
-    init = numbers(background.frame).mean(axis=0, keepdims=True)
-    try:
-        with _steady_numpy(seed):
-            explainer = TabularExplainer(predictor.model, init)
-        if not isinstance(explainer.explainer, (TreeExplainer, LinearExplainer)):
-            return f"TabularExplainer has no fast engine for {predictor.name}"
-        linear = isinstance(explainer.explainer, LinearExplainer)
-        cap = LINEAR_ROWS if linear else tree_rows(predictor.model)
-        picked = sample(len(rows), cap if max_rows is None else max_rows, seed)
-        table = rows.subset(picked)
-        with _steady_numpy(seed):
-            raw = explainer.explain_global(numbers(table.frame))
-        local, expected = _by_block(predictor, raw)
-    except Exception as error:
-        _logger.debug("TabularExplainer failed for %s", predictor.name, exc_info=True)
-        return f"TabularExplainer failed: {one_line(error)}"
-    scale, missed = matching_scale(predictor, table, local, expected)
-    if scale is None:
-        return f"{raw.method} values add up to no output of the model (off by {missed:.3g})"
-    notes = [] if linear else [TREES_NOTE]
-    if scale == AVERAGE_PATH:
-        notes.append("Rows are more normal, the longer the path; the score follows from it.")
-    return Contributions(
-        method=raw.method,
-        engine=f"TabularExplainer, {type(explainer.explainer).__name__}",
-        local_values=local,
-        expected_values=expected,
-        scale=scale,
-        additivity_error=missed,
-        rows=picked,
-        background_rows=len(background) if linear else None,
-        notes=tuple(notes),
-    )
-
-
-def kernel(
-    predictor: Predictor, rows: Table, background: Table, max_rows: int | None, seed: int
-) -> Contributions:
-    """The contributions by TabularExplainer's kernel explainer.
+class Fast:
+    """TabularExplainer's tree or linear engine, ready for a model.
 
     Raises:
-        CannotExplainError: The model gives no finite outputs.
+        CannotExplainError: It has none for this model, or not for such background rows.
     """
-    from interpret_community import TabularExplainer
 
-    picked = sample(len(rows), KERNEL_ROWS if max_rows is None else max_rows, seed)
-    summarized = len(background) > 100  # interpret-community then takes 10 k-means centres instead
-    chosen = sample(len(background), BACKGROUND_ROWS if summarized else _SMALL_BACKGROUND, seed)
-    box = BlackBox(predictor, rows.subset(picked), background.subset(chosen))
-    with _steady_numpy(seed):
-        explainer = TabularExplainer(_Numeric(box), box.background)
+    def __init__(self, predictor: Predictor, background: Table, seed: int) -> None:
+        if not is_numeric(background.frame):
+            raise CannotExplainError(_NOT_NUMBERS)
+        self._predictor, self._seed = predictor, seed
+        # All that a linear model's values need of the background is its mean. Given more than 100
+        # rows, shap would take some of them.
+        self._init = numbers(background.frame).mean(axis=0, keepdims=True)
+        self._n_background = len(background)
+        from interpret_community.shap.linear_explainer import LinearExplainer
+        from interpret_community.shap.tree_explainer import TreeExplainer
+
+        own = self._explainer.explainer
+        if not isinstance(own, (TreeExplainer, LinearExplainer)):
+            raise CannotExplainError(f"TabularExplainer has no fast engine for {predictor.name}")
+        self._linear = isinstance(own, LinearExplainer)
+        self._name = type(own).__name__
+
+    @property
+    def method(self) -> str:
+        """As `Prepared` has it, like all that follows."""
+        return "shap_linear" if self._linear else "shap_tree"
+
+    @property
+    def engine(self) -> str:  # noqa: D102
+        return f"TabularExplainer, {self._name}"
+
+    @property
+    def ceiling(self) -> int:  # noqa: D102
+        return LINEAR_ROWS if self._linear else tree_rows(self._predictor.model)
+
+    @property
+    def background_rows(self) -> int | None:  # noqa: D102
+        return self._n_background if self._linear else None
+
+    @property
+    def notes(self) -> tuple[str, ...]:  # noqa: D102
+        notes: tuple[str, ...] = () if self._linear else (TREES_NOTE,)
+        if isinstance(self._predictor.model, IsolationForest):
+            notes += ("Rows are more normal, the longer the path; the score follows from it.",)
+        return notes
+
+    @cached_property
+    def _explainer(self) -> Any:
+        from interpret_community import TabularExplainer
+
+        try:
+            with _steady_numpy(self._seed):
+                return TabularExplainer(self._predictor.model, self._init)
+        except Exception as error:
+            raise _failed(self._predictor, error) from error
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "_explainer"}
+
+    def explain(self, rows: Table, scale: str | None = None) -> Block:
+        """As `Prepared` has it."""
+        if not is_numeric(rows.frame):
+            raise CannotExplainError(_NOT_NUMBERS)
+        explainer = self._explainer
+        try:
+            with _steady_numpy(self._seed):
+                raw = explainer.explain_global(numbers(rows.frame))
+            local, expected = _by_block(self._predictor, raw)
+        except Exception as error:
+            raise _failed(self._predictor, error) from error
+        if scale is None:
+            scale, outputs = matching_scale(self._predictor, rows, local, expected)
+        else:
+            outputs = self._predictor.output(scale)(rows.original)
+        return Block(local, expected, outputs, scale)
+
+
+_NOT_NUMBERS = "the rows hold other things than numbers"
+
+
+def _failed(predictor: Predictor, error: Exception) -> CannotExplainError:
+    _logger.debug("TabularExplainer failed for %s", predictor.name, exc_info=error)
+    return CannotExplainError(f"TabularExplainer failed: {one_line(error)}")
+
+
+class Kernel:
+    """TabularExplainer's kernel explainer, ready for a model."""
+
+    method = "shap_kernel"
+    engine = "TabularExplainer, KernelExplainer"
+    ceiling = KERNEL_ROWS
+
+    def __init__(self, predictor: Predictor, background: Table, seed: int) -> None:
+        self._predictor, self._seed = predictor, seed
+        # Of more than 100 rows interpret-community takes 10 k-means centres.
+        self._summarized = len(background) > 100
+        n = BACKGROUND_ROWS if self._summarized else _SMALL_BACKGROUND
+        self._background = background.subset(sample(len(background), n, seed))
+        self._scale = callable_output(predictor, self._background)[0]
+
+    @property
+    def background_rows(self) -> int:
+        """As `Prepared` has it, like all that follows."""
+        return len(self._background)
+
+    @property
+    def notes(self) -> tuple[str, ...]:  # noqa: D102
+        notes = list(notes_on(self._scale))
+        if self._background.frame.shape[1] > _ALL_COALITIONS:
+            notes.append(
+                "A row's small contributions may be 0, by kernel SHAP's selection with AIC."
+            )
+        if self._summarized:
+            notes.append("The background is 10 k-means centres of the background rows.")
+        return tuple(notes)
+
+    def explain(self, rows: Table, scale: str | None = None) -> Block:  # noqa: ARG002
+        """As `Prepared` has it; ``scale`` is always the same.
+
+        Raises:
+            CannotExplainError: The model gives no finite outputs.
+        """
+        from interpret_community import TabularExplainer
+
+        box = BlackBox(self._predictor, self._scale, rows, self._background)
+        with _steady_numpy(self._seed):
+            explainer = TabularExplainer(_Numeric(box), box.background)
         explainer.explainer.show_progress = False
-        raw = explainer.explain_global(box.rows)
-    local, expected = _by_block(predictor, raw)
-    if not np.isfinite(local).all():
-        raise CannotExplainError(
-            f"the kernel explainer gave values that are not finite for {predictor.name}; "
-            "does the model predict NaN or infinity?"
-        )
-    notes = list(box.notes)
-    if rows.frame.shape[1] > _ALL_COALITIONS:
-        notes.append("A row's small contributions may be 0, by kernel SHAP's selection with AIC.")
-    if summarized:
-        notes.append("The background is 10 k-means centres of the background rows.")
-    outputs = box.output(box.rows)
-    return Contributions(
-        method=raw.method,
-        engine="TabularExplainer, KernelExplainer",
-        local_values=local,
-        expected_values=expected,
-        scale=box.scale,
-        additivity_error=difference(
-            local, expected, outputs[:, 0] if predictor.blocks is None else outputs
-        ),
-        rows=picked,
-        background_rows=len(chosen),
-        notes=tuple(notes),
-    )
+        found = []
+        for number, row in zip(rows.numbers, box.rows, strict=True):
+            with _steady_numpy([self._seed, int(number)]):
+                found.append(_by_block(self._predictor, explainer.explain_global(row[None, :])))
+        local = np.concatenate([values for values, _ in found], axis=-2)
+        if not np.isfinite(local).all():
+            raise CannotExplainError(
+                "the kernel explainer gave values that are not finite for "
+                f"{self._predictor.name}; does the model predict NaN or infinity?"
+            )
+        outputs = box.output(box.rows)
+        outputs = outputs[:, 0] if self._predictor.blocks is None else outputs
+        return Block(local, found[0][1], outputs, self._scale)
 
 
 class _Numeric:
@@ -188,7 +239,7 @@ def tree_rows(model: Any) -> int:
 
 
 @contextmanager
-def _steady_numpy(seed: int) -> Iterator[None]:
+def _steady_numpy(seed: int | list[int]) -> Iterator[None]:
     """Seed numpy's global generator, which shap draws from, and leave it as it was."""
     state = np.random.get_state()  # noqa: NPY002 - shap knows no other generator
     np.random.seed(seed)  # noqa: NPY002

@@ -22,6 +22,21 @@ class Run:
     experiment = "experiment"
 
 
+class Workspace:
+    """Looks like an azureml.core.Workspace."""
+
+    subscription_id = resource_group = name = service_context = "x"
+
+
+class MLClient:
+    """Looks like an azure.ai.ml.MLClient."""
+
+    subscription_id = resource_group_name = workspace_name = workspaces = "x"
+
+
+ID = "/subscriptions/s/resourceGroups/g/providers/Microsoft.MachineLearningServices/workspaces/w"
+
+
 class Model:
     def fit(self, X, y):
         return self
@@ -47,7 +62,7 @@ REFUSED = {
     "random_state": [-1, 2**32, None, 0.0, np.random.RandomState(0), False],
     "upload_timeout": [0, -1.0, float("inf"), float("nan"), "60", None, True],
     "comment": [5, "c" * 1001, ["a"]],
-    "azureml": [True, "on", None, object()],
+    "azureml": [True, "on", None, object(), "azureml://host/mlflow"],
     "log_figures": [None, 1, "yes"],
     "log_data": [None, 0],
     "disable": [None, 0],
@@ -79,7 +94,16 @@ ALLOWED = {
     "random_state": [0, 2**32 - 1],
     "upload_timeout": [0.1, 5, np.float32(3)],
     "comment": [None, "", "c" * 1000],
-    "azureml": ["auto", False, Run()],
+    "azureml": [
+        "auto",
+        False,
+        Run(),
+        Workspace(),
+        MLClient(),
+        ID,
+        f"azureml://h{ID}",
+        "a/config.json",
+    ],
     "log_figures": [True, False],
     "log_data": [True, False],
     "disable": [True],

@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from mlflow_interpret.api import explain, flush, load_explanation, log_explanation
     from mlflow_interpret.autologging import autolog
     from mlflow_interpret.errors import (
+        AzureMLError,
         CannotExplainError,
         ExplanationNotFoundError,
         MlflowInterpretError,
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     __version__: str
 
 __all__ = [
+    "AzureMLError",
     "CannotExplainError",
     "ExplanationNotFoundError",
     "MlflowInterpretError",

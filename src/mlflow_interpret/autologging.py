@@ -63,7 +63,11 @@ def autolog(
         comment: Stands in the status record and beside the explanation in Azure ML studio.
         random_state: Chooses the rows and seeds the engine.
         azureml: ``"auto"`` uploads where the process is an Azure ML job or the tracking URI is an
-            ``azureml://`` one; an ``azureml.core.Run`` uploads to that run; False never uploads.
+            ``azureml://`` one; an ``azureml.core.Run`` uploads to that run. An
+            ``azureml.core.Workspace``, an ``azure.ai.ml.MLClient``, an ``azureml://`` URI, a
+            workspace's resource id or the path of its ``config.json`` uploads to that workspace:
+            a run is made there for each MLflow run, and each names the other in a tag. False
+            never uploads.
         upload_timeout: Seconds that an upload may take; it runs beside the training.
         log_figures: Log the bar chart.
         log_data: Log what belongs to single rows: the explained rows, their predictions, labels and

@@ -179,10 +179,15 @@ def _check_comment(comment: Any) -> None:
 def _check_azureml(target: Any) -> None:
     if target is False or target == "auto":
         return
-    # An azureml.core.Run is told by its looks: nothing of Azure is imported for a check.
-    if all(hasattr(target, name) for name in ("id", "experiment")):
+    from mlflow_interpret.azureml.looks import is_run, is_workspace
+
+    if is_run(target) or is_workspace(target):
         return
-    raise _error("azureml", "'auto', False or an azureml.core.Run of a workspace", target)
+    allowed = (
+        "'auto', False, a Run or a Workspace of azureml.core, an MLClient, an azureml:// URI, "
+        "a workspace's resource id or the path of its config.json"
+    )
+    raise _error("azureml", allowed, target)
 
 
 def _check_seconds(name: str, value: Any) -> None:

@@ -25,6 +25,10 @@ class RunNotFoundError(MlflowInterpretError, LookupError):
     """The MLflow run does not exist in the tracking store that was asked."""
 
 
+class AzureMLError(MlflowInterpretError):
+    """Azure ML cannot be reached or does not allow it; the message says why and what to do."""
+
+
 class TrackingUnavailableError(MlflowInterpretError, ConnectionError):
     """The MLflow server does not answer, or its database cannot be written."""
 

@@ -27,6 +27,7 @@ from mlflow.utils.file_utils import local_file_uri_to_path
 
 from mlflow_interpret import artifacts, storage
 from mlflow_interpret.errors import (
+    AzureMLError,
     ExplanationNotFoundError,
     RunNotFoundError,
     TrackingUnavailableError,
@@ -246,12 +247,15 @@ def check_reachable(tracking_uri: str) -> None:
     """Fail within seconds, instead of after minutes of MLflow's retries, where no store answers.
 
     Raises:
-        TrackingUnavailableError: The server does not answer, or the database cannot be written.
+        TrackingUnavailableError: The server does not answer, the database cannot be written, or
+            there are no credentials for Azure ML.
     """
     try:
         parts = urlsplit(tracking_uri)
     except ValueError:  # a database's URI may hold what is no URL
         return
+    if parts.scheme == "azureml":
+        _check_login(tracking_uri)
     if parts.scheme == "sqlite":
         _check_writable(Path(url2pathname(parts.path.removeprefix("/"))))
     if parts.scheme not in {"http", "https"} or parts.hostname is None:
@@ -263,6 +267,15 @@ def check_reachable(tracking_uri: str) -> None:
     except (OSError, HTTPException) as error:
         uri = without_credentials(tracking_uri)
         raise TrackingUnavailableError(f"No MLflow server answers at {uri}.") from error
+
+
+def _check_login(tracking_uri: str) -> None:
+    from mlflow_interpret.azureml import targets
+
+    try:
+        targets.check_login(tracking_uri)
+    except AzureMLError as error:
+        raise TrackingUnavailableError(f"Azure ML is not reached: {error}.") from error
 
 
 def _ask(parts: SplitResult) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
 from types import SimpleNamespace
 
+import mlflow
 import pytest
 
 from mlflow_interpret.azureml import targets
@@ -12,6 +14,11 @@ JOB = dict.fromkeys(targets._JOB_VARIABLES, "x")
 WORKSPACE = (
     "azureml://eastus.api.azureml.ms/mlflow/v1.0/subscriptions/s-1/resourceGroups/group"
     "/providers/Microsoft.MachineLearningServices/workspaces/space"
+)
+
+needs_identity = pytest.mark.skipif(
+    importlib.util.find_spec("azure") is None or importlib.util.find_spec("azure.identity") is None,
+    reason="needs: pip install 'mlflow-interpret[azure]'",
 )
 
 
@@ -30,6 +37,7 @@ def test_a_job_is_told_by_its_environment():
         ("auto", "sqlite:///a.db", True, True),
         (False, WORKSPACE, True, False),
         (SimpleNamespace(id="r"), "sqlite:///a.db", False, True),
+        (WORKSPACE, "sqlite:///a.db", False, True),
     ],
 )
 def test_an_upload_is_wanted_in_azure_ml_only(monkeypatch, option, uri, job, expected):
@@ -83,3 +91,70 @@ def test_a_workspace_without_a_token_is_one_clear_error():
 def test_an_address_without_a_workspace_is_refused():
     with pytest.raises(targets.AzureMLError, match="names no Azure ML workspace"):
         targets.resolve("auto", "azureml://host/other", "run")
+
+
+SCOPE_TAG = "mlflow_interpret.azureml_run"
+
+
+@pytest.fixture
+def mlflow_run(store):
+    with mlflow.start_run() as run:
+        pass
+    return run.info.run_id
+
+
+def linked(store, run_id):
+    return mlflow.MlflowClient(store).get_run(run_id).data.tags.get(SCOPE_TAG)
+
+
+@needs_identity
+def test_a_run_is_made_in_a_workspace_and_linked_both_ways(laptop, store, mlflow_run):
+    scope = laptop.workspace_coordinates.scope
+    target = targets.resolve(scope, store, mlflow_run)
+    assert (target.kind, target.run_id, target.experiment) == ("workspace", mlflow_run, "test")
+    assert target.made
+    assert target.token not in repr(target)
+    tags = laptop.runs[mlflow_run]["tags"]
+    assert tags == {
+        "mlflow_interpret.mlflow_run_id": mlflow_run,
+        "mlflow_interpret.mlflow_store": store,
+    }
+    assert linked(store, mlflow_run) == f"{scope}/experiments/test/runs/{mlflow_run}"
+    targets.complete(target)
+    assert laptop.runs[mlflow_run]["status"] == "Completed"
+
+
+@needs_identity
+def test_the_second_time_the_run_is_found_by_its_tag(laptop, store, mlflow_run):
+    scope = laptop.workspace_coordinates.scope
+    first = targets.resolve(scope, store, mlflow_run)
+    client = mlflow.MlflowClient(store)
+    client.rename_experiment(client.get_run(mlflow_run).info.experiment_id, "another name")
+    before = len(laptop.runs)
+    again = targets.resolve(laptop.workspace_coordinates.tracking_uri, store, mlflow_run)
+    assert (again.run_id, again.experiment) == (first.run_id, "test")
+    assert len(laptop.runs) == before
+
+
+@needs_identity
+def test_a_tag_of_another_workspace_is_replaced(laptop, store, mlflow_run):
+    scope = laptop.workspace_coordinates.scope
+    other = f"{scope}-other/experiments/test/runs/elsewhere"
+    mlflow.MlflowClient(store).set_tag(mlflow_run, SCOPE_TAG, other)
+    assert targets.resolve(scope, store, mlflow_run).run_id == mlflow_run
+    assert linked(store, mlflow_run) == f"{scope}/experiments/test/runs/{mlflow_run}"
+
+
+@needs_identity
+def test_a_store_s_password_does_not_reach_the_workspace(laptop, store, mlflow_run, monkeypatch):
+    real = mlflow.MlflowClient(store)
+    monkeypatch.setattr(mlflow, "MlflowClient", lambda _uri: real)
+    uri = "postgresql://me:pass-word-7@host/db"
+    targets.resolve(laptop.workspace_coordinates.scope, uri, mlflow_run)
+    shown = laptop.runs[mlflow_run]["tags"]["mlflow_interpret.mlflow_store"]
+    assert shown == "postgresql://host/db"
+
+
+def test_a_run_that_is_not_ours_is_not_ended(monkeypatch):
+    monkeypatch.setattr(targets.runs, "complete", lambda *_: pytest.fail("ended"))
+    targets.complete(targets.Target("job", "run-1"))

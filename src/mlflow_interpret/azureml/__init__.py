@@ -1,7 +1,10 @@
 """Explanations in Azure ML: where an upload goes, and how it gets there.
 
-`targets` finds the Azure ML run, `uploads` starts and watches a child process, and `child` is what
-runs in it: there ExplanationClient uploads where it can be imported, else our own `writer`, with
-the files that `assets` makes and the requests that `calls` sends. `preparing` is for both.
-`redaction` keeps secrets out of all that is said.
+`targets` finds the Azure ML run. For runs outside of Azure, `looks` tells what names a workspace,
+`credentials` logs in, `workspaces` opens one and `runs` makes runs in it.
+
+`uploads` starts and watches a child process, and `child` is what runs in it: there
+ExplanationClient uploads where it can be imported, else our own `writer`, with the files that
+`assets` makes and the requests that `calls` sends. `preparing` is for both. `redaction` keeps
+secrets out of all that is said.
 """

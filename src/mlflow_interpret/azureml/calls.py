@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import requests
 
 from mlflow_interpret.azureml.redaction import redact
-from mlflow_interpret.azureml.targets import AzureMLError
+from mlflow_interpret.errors import AzureMLError
 
 _TRIES = 6
 _FIRST_WAIT = 0.5  # seconds; doubled each time: 15.5 in all
@@ -91,7 +91,10 @@ class Calls:
             query: The URL's parameters.
             signed: Whether the token goes along.
             arrived: Asked before a request is repeated that must be carried out only once:
-                whether it was, and only its answer was lost. Then the answer is None.
+                whether it was, and only its answer was lost.
+
+        Returns:
+            The answer; None where it is empty or was lost.
 
         Raises:
             AzureMLError: It was refused, or there was no answer in time.
@@ -110,7 +113,7 @@ class Calls:
             urlsplit(url).hostname,
             arrived,
         )
-        if answer is None:
+        if answer is None or not answer.content:
             return None
         try:
             return answer.json()

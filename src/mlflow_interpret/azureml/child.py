@@ -18,15 +18,17 @@ import os
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from mlflow_interpret import interpret, storage
-from mlflow_interpret.azureml import preparing, writer
+from mlflow_interpret.azureml import preparing, targets, writer
 from mlflow_interpret.azureml.redaction import redact
-from mlflow_interpret.azureml.targets import AzureMLError, Target
+from mlflow_interpret.azureml.targets import Target
+from mlflow_interpret.errors import AzureMLError
 from mlflow_interpret.records import Explanation
 
 _TO_ANSWER = 1.0  # seconds before the end at which our writer gives up, so that it can say why
@@ -120,6 +122,8 @@ def main() -> None:
     except BaseException as error:
         reason = f"{type(error).__name__}: {error}"
         answer = {"ok": False, "reason": redact(reason, target.token)}
+    with suppress(AzureMLError):  # a run that goes on for ever is no reason to upload again
+        targets.complete(target)
     sys.stdout.write("\n" + json.dumps(answer) + "\n")
     sys.stdout.flush()
     os._exit(0)  # the SDK's threads would keep the interpreter alive

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from mlflow_interpret.errors import MlflowInterpretError
+from mlflow_interpret.azureml import credentials, runs, workspaces
+from mlflow_interpret.azureml.looks import is_workspace, named_in
+from mlflow_interpret.azureml.workspaces import Workspace, open_workspace
+from mlflow_interpret.errors import AzureMLError
 
 # What Run.get_context() needs; where one is missing it answers with an offline run.
 _JOB_VARIABLES = (
@@ -22,14 +24,8 @@ _JOB_VARIABLES = (
     "AZUREML_ARM_WORKSPACE_NAME",
     "AZUREML_ARM_PROJECT_NAME",
 )
-_WORKSPACE = re.compile(
-    r"/subscriptions/(?P<subscription>[^/]+)/resourceGroups/(?P<resource_group>[^/]+)"
-    r"/providers/Microsoft\.MachineLearningServices/workspaces/(?P<workspace>[^/?]+)"
-)
-
-
-class AzureMLError(MlflowInterpretError):
-    """An explanation cannot be uploaded to Azure ML; the message says why and what to do."""
+_LINK_TAG = "mlflow_interpret.azureml_run"
+_LINK = re.compile(r"(?P<scope>/subscriptions/.+)/experiments/(?P<experiment>.+)/runs/(?P<run>.+)")
 
 
 @dataclass(frozen=True)
@@ -46,6 +42,7 @@ class Target:
         experiment: The name of the run's experiment.
         token: A bearer token for the workspace. Never in a log, an argument or the environment.
         endpoint: The base URL of its services, or None where it could not be found out.
+        made: It is a run that we made for an MLflow run of another store, which nobody else ends.
     """
 
     kind: Literal["job", "workspace"]
@@ -56,6 +53,7 @@ class Target:
     experiment: str | None = None
     token: str | None = field(default=None, repr=False)
     endpoint: str | None = None
+    made: bool = False
 
 
 def is_job(environment: Mapping[str, str] | None = None) -> bool:
@@ -75,13 +73,17 @@ def resolve(option: Any, tracking_uri: str, run_id: str) -> Target:
     """The Azure ML run for an MLflow run.
 
     Args:
-        option: ``"auto"`` or an ``azureml.core.Run``.
+        option: ``"auto"``, an ``azureml.core.Run``, or what `workspaces.open_workspace` takes: then
+            the run is looked up in that workspace or made there, in the experiment of the same
+            name, and both runs get tags that name the other one.
         tracking_uri: MLflow's tracking URI.
         run_id: The MLflow run's id.
 
     Raises:
         AzureMLError: There is none, or the credentials are missing.
     """
+    if is_workspace(option):
+        return _in_workspace(open_workspace(option), tracking_uri, run_id)
     if option != "auto":
         return _from_run(option)
     if is_job():
@@ -89,47 +91,104 @@ def resolve(option: Any, tracking_uri: str, run_id: str) -> Target:
     return _from_tracking(tracking_uri, run_id)
 
 
+def complete(target: Target) -> None:
+    """End the run of a target if it is one that we made; it may be ended already.
+
+    Raises:
+        AzureMLError: The workspace does not allow it, or does not answer.
+    """
+    if target.made and target.experiment is not None:
+        runs.complete(_workspace_of(target), target.experiment, target.run_id)
+
+
 def _from_run(run: Any) -> Target:
     if run.id == os.environ.get("AZUREML_RUN_ID") and is_job():
         return Target("job", run.id)
-    workspace = run.experiment.workspace
-    try:
-        header = workspace.service_context.get_auth().get_authentication_header()
-    except Exception as error:
-        raise AzureMLError("the run's workspace gave no token; log in to Azure again") from error
-    endpoint = None
-    with suppress(Exception):  # ExplanationClient, where it is there, needs no address
-        endpoint = workspace.service_context._get_run_history_url()
-    return Target(
-        "workspace",
-        run.id,
-        subscription=workspace.subscription_id,
-        resource_group=workspace.resource_group,
-        workspace=workspace.name,
-        experiment=run.experiment.name,
-        token=header["Authorization"].removeprefix("Bearer "),
-        endpoint=endpoint,
-    )
+    workspace = workspaces.of_sdk(run.experiment.workspace)
+    return _target(workspace, run.experiment.name, run.id)
 
 
 def _from_tracking(tracking_uri: str, run_id: str) -> Target:
     from mlflow import MlflowClient
 
-    match = _WORKSPACE.search(tracking_uri)
-    if match is None:
+    parts = named_in(tracking_uri)
+    if parts is None:
         raise AzureMLError(
             "the tracking URI names no Azure ML workspace; take it from the workspace's overview "
             "page in studio or from Workspace.get_mlflow_tracking_uri()"
         )
+    check_login(tracking_uri)
     client = MlflowClient(tracking_uri)
     experiment = client.get_experiment(client.get_run(run_id).info.experiment_id).name
     # The very credentials that MLflow's requests to the workspace use, however it found them.
     token = client._tracking_client.store.get_host_creds().token
+    endpoint = f"https://{urlsplit(tracking_uri).netloc}"
+    return _target(Workspace(**parts, token=token, endpoint=endpoint), experiment, run_id)
+
+
+def _in_workspace(workspace: Workspace, tracking_uri: str, run_id: str) -> Target:
+    """The run that an earlier upload made, which its tag names, or a new one."""
+    from mlflow import MlflowClient
+
+    from mlflow_interpret.tracking import without_credentials
+
+    client = MlflowClient(tracking_uri)
+    run = client.get_run(run_id)
+    noted = run.data.tags.get(_LINK_TAG, "")
+    link = _LINK.fullmatch(noted)
+    if link is not None and link["scope"] == workspace.scope:
+        experiment, azureml_run = link["experiment"], link["run"]
+    else:
+        name = client.get_experiment(run.info.experiment_id).name
+        experiment, azureml_run = runs.experiment_name(name), runs.run_id_for(run_id)
+    tags = {runs.TAG: run_id, runs.STORE_TAG: without_credentials(tracking_uri)}
+    made = runs.find_or_make(workspace, experiment, azureml_run, tags)
+    value = f"{workspace.scope}/experiments/{experiment}/runs/{azureml_run}"
+    if made and value != noted:
+        client.set_tag(run_id, _LINK_TAG, value)
+    return _target(workspace, experiment, azureml_run, made=made)
+
+
+def _target(workspace: Workspace, experiment: str, run_id: str, *, made: bool = False) -> Target:
     return Target(
         "workspace",
         run_id,
-        **match.groupdict(),
+        subscription=workspace.subscription,
+        resource_group=workspace.resource_group,
+        workspace=workspace.name,
         experiment=experiment,
-        token=token,
-        endpoint=f"https://{urlsplit(tracking_uri).netloc}",
+        token=workspace.token,
+        endpoint=workspace.endpoint,
+        made=made,
     )
+
+
+def _workspace_of(target: Target) -> Workspace:
+    return Workspace(
+        subscription=target.subscription or "",
+        resource_group=target.resource_group or "",
+        name=target.workspace or "",
+        token=target.token or "",
+        endpoint=target.endpoint,
+    )
+
+
+def check_login(tracking_uri: str) -> None:
+    """Fail where MLflow's plug-in would ask a person: it opens a browser when all else fails.
+
+    Args:
+        tracking_uri: An ``azureml://`` one.
+
+    Raises:
+        AzureMLError: No credentials were found.
+    """
+    from mlflow import MlflowClient
+
+    try:
+        store = MlflowClient(tracking_uri)._tracking_client.store
+    except Exception as error:
+        raise AzureMLError(f"MLflow cannot open the tracking URI: {error}") from error
+    auth = store.service_context.auth
+    # A chain remembers what worked; anything else is a job's token or of the user's Workspace.
+    if hasattr(auth, "credentials") and auth._successful_credential is None:
+        credentials.log_in()

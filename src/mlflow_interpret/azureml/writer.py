@@ -17,8 +17,10 @@ from urllib.parse import quote
 
 from mlflow_interpret.azureml import assets
 from mlflow_interpret.azureml.calls import Calls, RefusedError
+from mlflow_interpret.azureml.looks import scope_of
 from mlflow_interpret.azureml.redaction import redact
-from mlflow_interpret.azureml.targets import AzureMLError, Target
+from mlflow_interpret.azureml.targets import Target
+from mlflow_interpret.errors import AzureMLError
 from mlflow_interpret.records import Explanation
 
 _ASSET_TYPE = "azureml.explanation"
@@ -53,11 +55,7 @@ class Service:
     @property
     def scope(self) -> str:
         """The workspace, as all its addresses name it."""
-        return (
-            f"/subscriptions/{quote(self.subscription)}/resourceGroups/{quote(self.resource_group)}"
-            "/providers/Microsoft.MachineLearningServices"
-            f"/workspaces/{quote(self.workspace)}"
-        )
+        return scope_of(self.subscription, self.resource_group, self.workspace)
 
 
 def service_of(target: Target) -> Service:

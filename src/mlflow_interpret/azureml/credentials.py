@@ -1,0 +1,88 @@
+"""Tokens for Azure by azure-identity, without ever asking a person."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from dataclasses import dataclass, field
+from typing import Any
+
+from mlflow_interpret.azureml.redaction import redact
+from mlflow_interpret.errors import AzureMLError
+
+SCOPE = "https://management.azure.com/.default"
+REMEDY = (
+    "log in with `az login`, or set AZURE_CLIENT_ID, AZURE_TENANT_ID and AZURE_CLIENT_SECRET of a "
+    "service principal"
+)
+_SECONDS = 30.0
+
+
+@dataclass(frozen=True)
+class Login:
+    """A token and where it is from.
+
+    Attributes:
+        token: The bearer token.
+        source: The credential of azure-identity that gave it, as ``AzureCliCredential``.
+    """
+
+    token: str = field(repr=False)
+    source: str
+
+
+def log_in(seconds: float = _SECONDS) -> Login:
+    """A token of the identity that this machine is logged in as.
+
+    The sources are those of azure-identity's DefaultAzureCredential that ask nobody: environment
+    variables, workload and managed identity, and what the command line tools are logged in as.
+    No browser is opened, and no device code is shown.
+
+    Args:
+        seconds: How long to try.
+
+    Raises:
+        AzureMLError: There is no token; the message says what to do.
+    """
+    answers: queue.Queue[Login | BaseException] = queue.Queue()
+
+    def ask() -> None:
+        try:
+            credential = _credential()
+            token = credential.get_token(SCOPE).token
+            source = getattr(credential, "_successful_credential", None) or credential
+            answers.put(Login(token, type(source).__name__))
+        except BaseException as error:
+            answers.put(error)
+
+    # A daemon: a log-in service that hangs must not keep the process alive.
+    threading.Thread(target=ask, name="mlflow-interpret-login", daemon=True).start()
+    try:
+        answer = answers.get(timeout=seconds)
+    except queue.Empty:
+        raise AzureMLError(
+            f"Azure's log-in did not answer within {seconds:.3g} seconds; {REMEDY}"
+        ) from None
+    if isinstance(answer, Login):
+        return answer
+    if isinstance(answer, ModuleNotFoundError):
+        raise AzureMLError(
+            "azure-identity is not installed: pip install 'mlflow-interpret[azure]'"
+        ) from None
+    raise AzureMLError(f"no Azure credentials were found: {_short(answer)}; {REMEDY}") from None
+
+
+def _credential() -> Any:
+    from azure.identity import DefaultAzureCredential
+
+    return DefaultAzureCredential(
+        exclude_interactive_browser_credential=True,
+        exclude_broker_credential=True,  # which shows a window
+        retry_total=1,
+    )
+
+
+def _short(error: BaseException) -> str:
+    """The first line: the chain lists what each of its credentials said."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return redact(lines[0]).rstrip(".:")

@@ -5,7 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from mlflow_interpret.api import explain, flush, load_explanation, log_explanation
+    from mlflow_interpret.api import (
+        compare_runs,
+        explain,
+        flush,
+        load_explanation,
+        log_explanation,
+    )
     from mlflow_interpret.autologging import autolog
     from mlflow_interpret.errors import (
         AzureMLError,
@@ -29,6 +35,7 @@ __all__ = [
     "TrackingUnavailableError",
     "__version__",
     "autolog",
+    "compare_runs",
     "explain",
     "flush",
     "load_explanation",
@@ -37,6 +44,7 @@ __all__ = [
 
 _HOMES = {
     "autolog": "autologging",
+    "compare_runs": "api",
     "explain": "api",
     "flush": "api",
     "load_explanation": "api",

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from mlflow_interpret import hooks, interpret, tracking
-from mlflow_interpret.config import Options
+from mlflow_interpret.config import Comparison, Options
+from mlflow_interpret.errors import ExplanationNotFoundError
 from mlflow_interpret.messages import show_messages
 from mlflow_interpret.quiet import quiet
 from mlflow_interpret.records import Plan, TrainingContext
 from mlflow_interpret.runs import active_run, run_to_log
+
+if TYPE_CHECKING:
+    from mlflow_interpret.comparing import RunComparison
+
+_logger = logging.getLogger("mlflow_interpret")
 
 
 def explain(
@@ -144,6 +151,92 @@ def load_explanation(
     """
     found = tracking.load(run_id, explanation_id, tracking.current_tracking_uri())
     return interpret.to_interpret(interpret.view(found, engineered=engineered))
+
+
+def compare_runs(
+    runs: Iterable[Any] | None = None,
+    *,
+    experiment_names: Sequence[str] | None = None,
+    filter_string: str = "",
+    order_by: Sequence[str] | None = None,
+    max_results: int = 1000,
+    top_k: int = 10,
+    label: str | None = None,
+    engineered: bool = False,
+    silent: bool = False,
+) -> RunComparison:
+    """Put the explanations of several runs side by side.
+
+    Of each run its latest explanation is read: one small file, many at once, no rows of data. The
+    first run is the reference, of which `RunComparison.differences` and the marks are told.
+
+    Args:
+        runs: Run ids, `mlflow.entities.Run` objects, model versions (``"models:/name/1"``,
+            ``"models:/name@alias"``), mixed at will, or a table of `mlflow.search_runs`. Default:
+            what the search finds.
+        experiment_names: Search in these experiments, beside ``runs``. Default: without ``runs``
+            the active experiment.
+        filter_string: Search for these, in the words of `mlflow.search_runs`. Runs without an
+            explanation are not found.
+        order_by: The order of the search. Default: the newest first.
+        max_results: The search finds at most so many.
+        top_k: So many features are drawn, and make the top of which `RunComparison.agreement`
+            tells the overlap.
+        label: Compare the importances for this class, or target, instead of those over all; they
+            have no standard errors.
+        engineered: Compare by engineered column, where pipelines were taken apart.
+        silent: Warn of nothing and show no progress.
+
+    Returns:
+        The comparison: ``.table``, ``.runs``, ``.agreement``, ``.differences``, ``.plot()``,
+        ``.to_html()``. Runs that hold no explanation are left out, with one warning, and stand in
+        ``.skipped``.
+
+    Raises:
+        OptionError: An argument is not allowed.
+        RunNotFoundError: A run or model version does not exist.
+        ExplanationNotFoundError: Fewer than two different runs hold an explanation.
+    """
+    from mlflow_interpret.comparing import RunComparison
+    from mlflow_interpret.finding import asked_for
+    from mlflow_interpret.progress import progress
+    from mlflow_interpret.reading import load_importances
+
+    options = Comparison(
+        experiment_names, filter_string, order_by, max_results, top_k, label, engineered, silent
+    )
+    show_messages()
+    uri = tracking.current_tracking_uri()
+    tracking.check_reachable(uri)
+    with progress("Finding runs", unit="runs", silent=silent) as report:
+        asked = asked_for(runs, options, uri, report)
+    once = {run.info.run_id: (run, name) for run, name in reversed(asked)}
+    wanted = [once.pop(run.info.run_id) for run, _ in asked if run.info.run_id in once]
+    with progress("Reading explanations", unit="runs", silent=silent) as report:
+        found, skipped = load_importances(
+            wanted, uri, report, label=options.label, engineered=options.engineered
+        )
+    if len(found) < 2:
+        raise ExplanationNotFoundError(_too_few(len(asked), len(wanted), len(found), skipped))
+    if skipped and not silent:
+        _logger.warning("Not compared: %s", _reasons(skipped))
+    return RunComparison(tuple(found), skipped, options.top_k)
+
+
+def _reasons(skipped: Mapping[str, str], most: int = 5) -> str:
+    told = [f"run {run_id}: {reason}" for run_id, reason in list(skipped.items())[:most]]
+    more = len(skipped) - most
+    return "; ".join(told) + (f"; and {more:,} more, see .skipped" if more > 0 else "")
+
+
+def _too_few(asked: int, distinct: int, found: int, skipped: Mapping[str, str]) -> str:
+    different = " different" if asked > distinct else ""
+    why = f" ({_reasons(skipped)})" if skipped else ""
+    return (
+        "A comparison needs at least two runs that hold an explanation, and found "
+        f"{found} in {distinct}{different} runs{why}. Name further runs, or explain models with "
+        "mlflow_interpret.autolog() before fit."
+    )
 
 
 def flush(timeout: float | None = None) -> bool:

@@ -84,6 +84,44 @@ class Options:
         return self.evaluation_examples[1] if _is_pair(self.evaluation_examples) else None
 
 
+@dataclass(frozen=True)
+class Comparison:
+    """The options of `compare_runs`, but for the runs themselves.
+
+    Raises:
+        OptionError: A value is not allowed.
+    """
+
+    experiment_names: Sequence[str] | None = None
+    filter_string: str = ""
+    order_by: Sequence[str] | None = None
+    max_results: int = 1000
+    top_k: int = 10
+    label: str | None = None
+    engineered: bool = False
+    silent: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("experiment_names", "order_by"):
+            given = getattr(self, name)
+            if given is not None and not (
+                _is_listlike(given) and not isinstance(given, str) and all(map(_is_text, given))
+            ):
+                raise _error(name, "a list of strings or None", given)
+        if not isinstance(self.filter_string, str):
+            raise _error("filter_string", "a filter as of mlflow.search_runs", self.filter_string)
+        _check_integer("max_results", self.max_results, 2, 50_000)
+        _check_integer("top_k", self.top_k, 1, None)
+        if self.label is not None and not _is_text(self.label):
+            raise _error("label", "the name of a class or target as a string, or None", self.label)
+        for name in ("engineered", "silent"):
+            _check_flag(name, getattr(self, name))
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
 def _is_pair(examples: Any) -> bool:
     return isinstance(examples, tuple) and len(examples) == 2
 

@@ -35,7 +35,7 @@ def progress(what: str, *, unit: str = "it", silent: bool = False) -> Iterator[R
         never raises.
     """
     if silent or not (_in_notebook() or _on_terminal()):
-        yield _nothing
+        yield nothing
         return
     began, lock = time.monotonic(), Lock()
     bar: Any = None
@@ -59,8 +59,8 @@ def progress(what: str, *, unit: str = "it", silent: bool = False) -> Iterator[R
                 bar.close()
 
 
-def _nothing(done: int, total: int | None) -> None:
-    pass
+def nothing(done: int, total: int | None) -> None:
+    """Shows nothing."""
 
 
 def _bar(what: str, unit: str, done: int, total: int | None) -> Any:

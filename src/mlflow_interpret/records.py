@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -138,6 +139,17 @@ class Explanation:
         errors: FloatArray = by_row.std(axis=0, ddof=1) / np.sqrt(len(by_row))
         return errors
 
+    def row_digests(self) -> dict[str, str] | None:
+        """A digest of each column of the explained rows: it tells whether others are the same.
+
+        None without these rows. Whoever must not see them gets no digest either: the cells of a
+        column that knows few values could be guessed from it.
+        """
+        rows = self.evaluation_rows
+        if rows is None or rows.shape[1] != len(self.features):
+            return None
+        return {name: _digest(rows.iloc[:, i]) for i, name in enumerate(self.features)}
+
     def without_rows(self) -> Explanation:
         """The aggregates only: nothing in it belongs to a single row of data."""
         return replace(
@@ -155,6 +167,69 @@ class Explanation:
         """The features with their importances, most important first."""
         order = rank(self.global_values)
         return [(self.features[i], float(self.global_values[i])) for i in order]
+
+
+def _digest(column: pd.Series) -> str:
+    if column.dtype.kind in "biuf":
+        cells = np.asarray(column.to_numpy(dtype=np.float64, na_value=np.nan)).tobytes()
+    else:
+        cells = "\x1f".join(map(str, column)).encode("utf-8", "backslashreplace")
+    return hashlib.sha256(cells).hexdigest()[:16]
+
+
+@dataclass(frozen=True, eq=False)
+class Importances:
+    """What of an explanation is compared with others: its importances, and what they depend on.
+
+    Attributes:
+        run_id: The run that holds the explanation.
+        run_name: Its name, or what the user called it by.
+        explanation_id: The explanation's id.
+        method: How the values were computed.
+        model_class: The name of the model's class, of a pipeline or a search that of its estimator.
+        scale: The scale of the model's output, which is that of the importances, or None.
+        features: The ``F`` feature names, all different.
+        values: ``(F,)`` importances.
+        errors: ``(F,)`` standard errors, or None.
+        rows: ``source``, ``explained`` and ``available`` of the explained rows, as far as known.
+        row_digests: A digest of the explained rows' cells by feature, or None where the rows were
+            not to be logged.
+    """
+
+    run_id: str
+    run_name: str
+    explanation_id: str
+    method: str
+    model_class: str | None
+    scale: str | None
+    features: tuple[str, ...]
+    values: FloatArray
+    errors: FloatArray | None = None
+    rows: Mapping[str, Any] = field(default_factory=dict)
+    row_digests: Mapping[str, str] | None = None
+
+
+def importances_of(explanation: Explanation) -> Importances:
+    """What of an explanation that is in no run yet is compared."""
+    return Importances(
+        run_id="",
+        run_name="",
+        explanation_id=explanation.id,
+        method=explanation.method,
+        model_class=estimator_name(explanation.model_class, explanation.details),
+        scale=explanation.details.get("output_scale"),
+        features=explanation.features,
+        values=explanation.global_values,
+        errors=explanation.standard_errors(),
+        rows=explanation.details.get("rows") or {},
+        row_digests=explanation.row_digests(),
+    )
+
+
+def estimator_name(model_class: str | None, details: Mapping[str, Any]) -> str | None:
+    """The name of the estimator in a model, as far as it is known."""
+    estimator: str | None = (details.get("model") or {}).get("estimator")
+    return estimator or (model_class.rpartition(".")[2] if model_class else None)
 
 
 def rank(values: FloatArray) -> npt.NDArray[np.intp]:

@@ -22,7 +22,7 @@ import numpy as np
 import pandas as pd
 
 from mlflow_interpret.errors import ExplanationNotFoundError
-from mlflow_interpret.records import Explanation, rank
+from mlflow_interpret.records import Explanation, Importances, estimator_name, rank
 
 EXPLANATION = "explanation.json"
 GLOBAL = "global_importances.json"
@@ -62,12 +62,7 @@ def read(folder: Path) -> Explanation:
     path = folder / EXPLANATION
     if not path.is_file():
         raise ExplanationNotFoundError(f"{folder.name} holds no {EXPLANATION}")
-    summary = json.loads(path.read_text(encoding="utf-8"))
-    if summary["format"] > _FORMAT:
-        raise ExplanationNotFoundError(
-            f"{EXPLANATION} has format {summary['format']} and this version reads up to {_FORMAT}; "
-            "upgrade mlflow-interpret"
-        )
+    summary = _read_summary(path)
     predictions = _read_parquet(folder / PREDICTIONS)
     classes, targets = summary["classes"], summary.get("targets")
     engineered = (folder / ENGINEERED / EXPLANATION).is_file()
@@ -93,6 +88,59 @@ def read(folder: Path) -> Explanation:
         id=summary["id"],
         details=summary["details"],
     )
+
+
+def read_importances(
+    path: Path, run_id: str, run_name: str, label: str | None = None
+) -> Importances:
+    """What is compared of the explanation whose ``explanation.json`` is ``path``.
+
+    Args:
+        path: The file.
+        run_id: The run that it is of.
+        run_name: What the run is called.
+        label: The class, or target, whose importances are wanted instead of those over all.
+
+    Raises:
+        ExplanationNotFoundError: The file has a newer format, or there is no such class.
+    """
+    summary = _read_summary(path)
+    values, errors = summary["global_values"], summary.get("standard_errors")
+    if label is not None:
+        values, errors = _values_of(summary, label), None
+    details, features = summary["details"], summary["features"]
+    return Importances(
+        run_id=run_id,
+        run_name=run_name,
+        explanation_id=summary["id"],
+        method=summary["method"],
+        model_class=estimator_name(summary["model_class"], details),
+        scale=details.get("output_scale"),
+        features=tuple(features),
+        values=_from_list(values),
+        errors=_from_list(errors),
+        rows=details.get("rows") or {},
+        row_digests=summary.get("row_digests"),
+    )
+
+
+def _read_summary(path: Path) -> dict[str, Any]:
+    summary: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    if summary["format"] > _FORMAT:
+        raise ExplanationNotFoundError(
+            f"{EXPLANATION} has format {summary['format']} and this version reads up to {_FORMAT}; "
+            "upgrade mlflow-interpret"
+        )
+    return summary
+
+
+def _values_of(summary: dict[str, Any], label: str) -> list[Any]:
+    labels = [str(known) for known in summary["classes"] or summary.get("targets") or ()]
+    if label not in labels or summary["per_class_values"] is None:
+        known = ", ".join(labels[:20]) if labels else "none"
+        raise ExplanationNotFoundError(f"it has no class or target {label!r} (it has: {known})")
+    values: list[Any] = summary["per_class_values"][labels.index(label)]
+    return values
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -127,6 +175,9 @@ def _summary(explanation: Explanation) -> dict[str, Any]:
         "expected_values": _to_list(explanation.expected_values),
         "global_values": _to_list(explanation.global_values),
         "global_errors": _to_list(explanation.global_errors),
+        # These two are there for comparisons, which read this file alone.
+        "standard_errors": _to_list(explanation.standard_errors()),
+        "row_digests": explanation.row_digests(),
         "per_class_values": _to_list(explanation.per_class_values),
         "local_shape": None if local is None else list(local.shape),
         "details": dict(explanation.details),

@@ -103,7 +103,7 @@ def log(
     client = MlflowClient(tracking_uri)
     with _NUMBERING, tempfile.TemporaryDirectory(prefix="mlflow-interpret-") as name:
         run = get_run(client, run_id)
-        number = _count(run) + 1
+        number = explanations_of(run) + 1
         if tracking_uri.startswith("azureml://"):
             top_k = min(top_k, max(0, _AZURE_METRICS - len(run.data.metrics)))
         metrics = metrics_of(explanation, top_k, number, _metrics_taken(run))
@@ -127,7 +127,7 @@ def log_skipped(run_id: str, tracking_uri: str, reason: str, details: Mapping[st
     """Write into a run that a fit was not explained, and why."""
     client = MlflowClient(tracking_uri)
     with _NUMBERING, tempfile.TemporaryDirectory(prefix="mlflow-interpret-") as name:
-        number = _count(get_run(client, run_id)) + 1
+        number = explanations_of(get_run(client, run_id)) + 1
         status = {
             "status": "skipped",
             "reason": reason,
@@ -149,7 +149,7 @@ def note_skipped(run_id: str, tracking_uri: str, reason: str) -> None:
     """
     check_reachable(tracking_uri)
     client = MlflowClient(tracking_uri)
-    if _count(get_run(client, run_id)) == 0:
+    if explanations_of(get_run(client, run_id)) == 0:
         tags = [RunTag(f"{TAG}.status", "skipped"), RunTag(f"{TAG}.reason", reason)]
         client.log_batch(run_id, tags=tags)
 
@@ -165,7 +165,7 @@ def update_status(
     client = MlflowClient(logged.tracking_uri)
     status = {**logged.status, **changes, "status": state, "reason": reason, "updated": _now()}
     if logged.number <= _TAGGED_EXPLANATIONS:
-        client.set_tag(logged.run_id, _tag_name(logged.number, "status"), state)
+        client.set_tag(logged.run_id, tag_name(logged.number, "status"), state)
     with tempfile.TemporaryDirectory(prefix="mlflow-interpret-") as name:
         path = Path(name) / STATUS
         storage.write_json(path, status)
@@ -183,7 +183,7 @@ def load(run_id: str, explanation_id: str | None, tracking_uri: str) -> Explanat
     check_reachable(tracking_uri)
     client = MlflowClient(tracking_uri)
     run = get_run(client, run_id)
-    count = _count(run)
+    count = explanations_of(run)
     reason = run.data.tags.get(f"{TAG}.reason")
     if count == 0 and reason is not None:
         raise ExplanationNotFoundError(f"Run {run_id} exists and holds no explanation: {reason}.")
@@ -218,7 +218,7 @@ def status_of(run_id: str, tracking_uri: str, number: int | None = None) -> dict
     """The status record of a run's latest explanation, or of its ``number``-th."""
     client = MlflowClient(tracking_uri)
     run = get_run(client, run_id)
-    number = number or max(_count(run), 1)
+    number = number or max(explanations_of(run), 1)
     with _download(client, run, folder_of(number)) as folder:
         found = sorted(folder.glob("status*.json"), key=lambda path: (len(path.name), path.name))
         record: dict[str, Any] = json.loads(found[-1].read_text(encoding="utf-8")) if found else {}
@@ -368,21 +368,23 @@ def _status(
 def _tags(number: int, state: State, explanation: Explanation | None = None) -> list[RunTag]:
     tags = {f"{TAG}.explanations": str(number)}
     if number <= _TAGGED_EXPLANATIONS:
-        tags[_tag_name(number, "status")] = state
+        tags[tag_name(number, "status")] = state
         if explanation is not None:
-            tags[_tag_name(number, "explanation_id")] = explanation.id
-            tags[_tag_name(number, "method")] = explanation.method
+            tags[tag_name(number, "explanation_id")] = explanation.id
+            tags[tag_name(number, "method")] = explanation.method
             scale = explanation.details.get("output_scale")
             if scale:
-                tags[_tag_name(number, "scale")] = str(scale)
+                tags[tag_name(number, "scale")] = str(scale)
     return [RunTag(key, value) for key, value in tags.items()]
 
 
-def _tag_name(number: int, key: str) -> str:
+def tag_name(number: int, key: str) -> str:
+    """The tag of a run's ``number``-th explanation."""
     return f"{TAG}.{key}" if number == 1 else f"{TAG}-{number}.{key}"
 
 
-def _count(run: Run) -> int:
+def explanations_of(run: Run) -> int:
+    """How many explanations a run holds, those that were skipped counted."""
     count = run.data.tags.get(f"{TAG}.explanations", "0")
     return min(int(count), _MOST) if count.isdecimal() else 0
 

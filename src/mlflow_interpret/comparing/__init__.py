@@ -1,0 +1,74 @@
+"""Runs side by side: importances as tables, figures and a page; pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import pandas as pd
+
+from mlflow_interpret.comparing import tables
+from mlflow_interpret.records import Importances
+
+
+@dataclass(frozen=True, eq=False)
+class RunComparison:
+    """The explanations of several runs side by side; `mlflow_interpret.compare_runs` makes it.
+
+    The first run is the reference: marks and differences are told against it.
+
+    Attributes:
+        importances: The compared importances, one for each run.
+        skipped: Why a run that was asked for is not compared, by run id.
+        top_k: So many features are drawn, and make the top of `agreement`.
+    """
+
+    importances: tuple[Importances, ...]
+    skipped: Mapping[str, str] = field(default_factory=dict)
+    top_k: int = 10
+
+    @cached_property
+    def table(self) -> pd.DataFrame:
+        """A row for each run and feature, the most important first.
+
+        ``feature``, ``run_id``, ``importance`` (mean absolute contribution, on the run's scale),
+        ``share`` (of the run's total), ``rank`` (from 1, ties share the best) and
+        ``standard_error`` (of the importance, as a mean over the explained rows).
+        """
+        return tables.tidy(self.importances)
+
+    @cached_property
+    def runs(self) -> pd.DataFrame:
+        """A row for each run: what was explained and how.
+
+        ``run_id``, ``name``, ``model_class``, ``method``, ``scale``, ``rows``, ``rows_of``,
+        ``rows_source``, ``features`` (their number), ``explanation_id``, and ``marks``: what to
+        mind when it is compared with the first run.
+        """
+        return tables.overview(self.importances)
+
+    @cached_property
+    def agreement(self) -> pd.DataFrame:
+        """A row for each pair of runs: how alike their rankings are, over the shared features.
+
+        ``run_a``, ``run_b``, ``spearman``, ``kendall`` (tau-b), ``top_k_overlap``, ``k`` and
+        ``shared_features``. The overlap is the share of the ``k`` most important features that both
+        runs have in common; ``k`` is ``top_k``, but at most half of the shared features. Of more
+        than 100 runs, each is compared with the first only.
+        """
+        return tables.agreement(self.importances, self.top_k)
+
+    @cached_property
+    def differences(self) -> pd.DataFrame:
+        """A row for each run but the first and each shared feature: the difference to the first.
+
+        ``compared`` is ``importance`` where both runs have the same scale, else ``share``, of the
+        shared features' total. ``difference`` has a ``standard_error`` and a 95 % interval from
+        ``low`` to ``high``; ``p_value`` is that of a z test, ``p_adjusted`` that for the number of
+        tests (Benjamini and Hochberg), and ``differs`` says whether it is below 0.05: the
+        difference is beyond the error bars. ``rank_change`` counts the ranks that a feature has
+        risen among the shared ones. The errors know of the explained rows only, not of what
+        another seed or sample of training rows would have changed.
+        """
+        return tables.differences(self.importances[0], self.importances[1:])

@@ -1,0 +1,199 @@
+"""Tables of several runs: what is shared is compared, and what differs is marked."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from mlflow_interpret.comparing import tables
+
+from .runs import run
+
+NUMBERS = st.lists(st.floats(0, 1e6), min_size=2, max_size=8)
+
+
+@pytest.fixture(autouse=True)
+def _no_warnings():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        yield
+
+
+def test_a_row_for_each_run_and_feature_best_first():
+    table = tables.tidy([run("A", [1, 3, 2], [0.1, 0.2, 0.3]), run("B", [5, 0], features="ax")])
+    assert list(table) == ["feature", "run_id", "importance", "share", "rank", "standard_error"]
+    assert list(table["run_id"]) == ["A"] * 3 + ["B"] * 2
+    assert list(table["feature"]) == ["b", "c", "a", "a", "x"]
+    assert list(table["rank"]) == [1, 2, 3, 1, 2]
+    assert list(table["share"]) == [1 / 2, 1 / 3, 1 / 6, 1, 0]
+    assert list(table["standard_error"][:3]) == [0.2, 0.3, 0.1]
+    assert table["standard_error"][3:].isna().all()
+
+
+def test_ties_share_the_best_rank_and_what_is_not_finite_has_none():
+    table = tables.tidy([run("A", [2, np.nan, 2, 1, np.inf])]).set_index("feature")
+    assert table["rank"][["a", "c", "d"]].tolist() == [1, 1, 3]
+    assert table["rank"][["b", "e"]].isna().all()
+    assert table["share"][["a", "c", "d"]].tolist() == [0.4, 0.4, 0.2]
+    assert table.loc["e", "importance"] == np.inf
+
+
+def test_importances_that_are_all_zero_have_no_share():
+    table = tables.tidy([run("A", [0, 0])])
+    assert table["share"].tolist() == [0, 0]
+    assert tables.marks(run("B", [1, 2], [0, 0]), run("A", [0, 0], [0, 0])) == (
+        "all importances are 0",
+    )
+
+
+@settings(deadline=None, max_examples=50)
+@given(NUMBERS, st.data())
+def test_agreement_is_scipy_s(values, data):
+    others = data.draw(st.lists(st.floats(0, 1e6), min_size=len(values), max_size=len(values)))
+    (row,) = tables.agreement([run("A", values), run("B", others)], 3).itertuples()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        spearman = stats.spearmanr(values, others).statistic
+        kendall = stats.kendalltau(values, others).statistic
+    assert row.spearman == pytest.approx(spearman, nan_ok=True, abs=1e-9)
+    assert row.kendall == pytest.approx(kendall, nan_ok=True, abs=1e-9)
+    assert 0 <= row.top_k_overlap <= 1
+    assert row.shared_features == len(values)
+
+
+def test_agreement_is_told_of_each_pair_over_what_both_have():
+    runs = [
+        run("A", [4, 3, 2, 1]),
+        run("B", [1, 2, 3, 4]),
+        run("C", [9, 4, 3, 2, 1], None, "xabcd"),
+    ]
+    table = tables.agreement(runs, 10).set_index(["run_a", "run_b"])
+    assert list(table.index) == [("A", "B"), ("A", "C"), ("B", "C")]
+    assert table["spearman"].tolist() == pytest.approx([-1, 1, -1])
+    assert table["kendall"].tolist() == pytest.approx([-1, 1, -1])
+    assert table["shared_features"].tolist() == [4, 4, 4]
+    assert table["k"].tolist() == [2, 2, 2]  # half of four: of all four, any two have all
+    assert table["top_k_overlap"].tolist() == [0, 1, 0]
+
+
+def test_runs_without_a_shared_feature_do_not_agree_nor_disagree():
+    (row,) = tables.agreement([run("A", [1]), run("B", [1], features="x")], 5).itertuples()
+    assert (row.shared_features, row.k) == (0, 0)
+    assert np.isnan([row.spearman, row.kendall, row.top_k_overlap]).all()
+
+
+def test_many_runs_are_compared_with_the_first_alone(monkeypatch):
+    generator = np.random.default_rng(0)
+    runs = [run(str(i), generator.random(6)) for i in range(8)]
+    pairs = tables.agreement(runs, 3)
+    monkeypatch.setattr(tables, "MOST_PAIRED", 7)
+    with_first = tables.agreement(runs, 3)
+    assert len(pairs) == 28
+    pd.testing.assert_frame_equal(with_first, pairs[pairs["run_a"] == "0"].reset_index(drop=True))
+
+
+def test_a_difference_counts_beyond_the_error_bars():
+    reference = run("A", [10, 5, 1], [0.1, 0.1, 0.1])
+    table = tables.differences(reference, [run("B", [10.1, 8, 1], [0.1, 0.1, 0.1])])
+    table = table.set_index("feature")
+    assert table["differs"].to_dict() == {"a": False, "b": True, "c": False}
+    assert table.loc["b", "difference"] == 3
+    assert table.loc["b", "standard_error"] == pytest.approx(np.hypot(0.1, 0.1))
+    assert table.loc["b", "low"] < 3 < table.loc["b", "high"]
+    assert (table["compared"] == "importance").all()
+
+
+def test_chance_alone_is_seldom_taken_for_a_difference():
+    """Means of two samples of the same rows' values: of 200 features hardly one may differ."""
+    generator = np.random.default_rng(0)
+
+    def sampled(name):
+        values = generator.exponential(size=(100, 200))
+        return run(name, values.mean(0), values.std(0, ddof=1) / 10, [f"f{i}" for i in range(200)])
+
+    table = tables.differences(sampled("A"), [sampled("B")])
+    assert (table["p_value"] < 0.05).sum() > 2  # as one in twenty is, without the adjustment
+    assert table["differs"].sum() <= 1
+
+
+def test_features_that_do_nothing_in_both_runs_do_not_differ():
+    table = tables.differences(run("A", [1, 0], [0.1, 0]), [run("B", [1, 0], [0.1, 0])])
+    assert table["differs"].tolist() == [False, False]
+    table = tables.differences(run("A", [1, 0], [0.1, 0]), [run("B", [1, 1], [0.1, 0])])
+    assert table["differs"].tolist() == [False, True]
+
+
+def test_without_standard_errors_nothing_is_said_of_chance():
+    table = tables.differences(run("A", [1, 2], [0.1, 0.1]), [run("B", [2, 1])])
+    assert table["differs"].isna().all()
+    assert table["difference"].tolist() == [1, -1]
+    assert table["rank_change"].tolist() == [1, -1]
+    assert "no standard errors" in tables.marks(run("A", [1, 2]), run("B", [2, 1]))
+
+
+def test_on_another_scale_shares_are_compared():
+    reference = run("A", [30, 10], [1, 1])
+    other = run("B", [0.3, 0.1, 9], [0.01, 0.01, 0.1], scale="log-odds")
+    table = tables.differences(reference, [other])
+    assert table["compared"].tolist() == ["share", "share"]
+    for column in ("reference", "value"):
+        assert table[column].tolist() == pytest.approx([0.75, 0.25])
+    assert table["differs"].tolist() == [False, False]
+    assert "other scale: log-odds" in tables.marks(reference, other)
+
+
+def test_ranks_move_among_the_shared_features_only():
+    table = tables.differences(run("A", [3, 2, 1]), [run("B", [9, 1, 3, 2], None, "xabc")])
+    moves = table.set_index("feature")["rank_change"]
+    assert moves.to_dict() == {"a": -2, "b": 1, "c": 1}
+
+
+def test_what_is_not_finite_in_one_run_has_no_rank_in_the_other():
+    table = tables.differences(run("A", [np.nan, 2, 1]), [run("B", [9, 3, 2])]).set_index("feature")
+    assert table["rank_change"].isna().tolist() == [True, False, False]
+    assert table["rank"].dropna().tolist() == [1, 2]
+    assert "1 of 3 importances are not finite" in tables.marks(
+        run("B", [1, 2]), run("A", [np.nan, 2, 1])
+    )
+
+
+def test_nothing_shared_is_an_empty_table_of_the_same_columns():
+    empty = tables.differences(run("A", [1]), [run("B", [1], features="x")])
+    assert len(empty) == 0
+    assert list(empty) == list(tables.differences(run("A", [1]), [run("B", [1])]))
+
+
+@pytest.mark.parametrize(
+    ("changes", "mark"),
+    [
+        ({}, None),
+        ({"method": "xgboost_tree"}, "other method: xgboost_tree"),
+        ({"scale": None}, "other scale: unknown"),
+        ({"features": ("a", "x")}, "other features: 1 more, 1 missing"),
+        ({"row_digests": {"a": "same", "b": "else"}}, "other rows: 50 of 100 training rows"),
+        ({"row_digests": {"a": "same", "z": "else"}}, None),  # a column more of the same rows
+        ({"row_digests": None}, "perhaps other rows: the runs do not say which"),
+        ({"row_digests": None, "rows": {"explained": 7}}, "other rows: 7 of 7"),
+        ({"row_digests": None, "rows": {}}, "other rows"),
+        ({"model_class": "Ridge"}, None),  # stands in its own column
+    ],
+)
+def test_marks(changes, mark):
+    reference, other = run("A", [1, 2], [0, 0]), run("B", [1, 2], [0, 0], **changes)
+    assert tables.marks(reference, other) == (() if mark is None else (mark,))
+    assert tables.marks(reference, reference) == ()
+
+
+def test_the_overview_says_what_was_explained_and_how():
+    table = tables.overview([run("A", [1, 2], [0, 0]), run("B", [1], rows={})])
+    assert table["name"].tolist() == ["run A", "run B"]
+    assert table["rows"].tolist() == [50, pd.NA]
+    assert table["features"].tolist() == [2, 1]
+    assert table["marks"][0] == ""
+    assert "other features" in table["marks"][1]

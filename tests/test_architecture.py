@@ -37,6 +37,7 @@ OWNERS = {
     "requests": {"azureml/calls.py"},
     "scipy": {"comparing/tables.py", "interpret.py", "explaining/"},
     "shap": {"explaining/"},
+    "shapiq": {"explaining/"},
     "sklearn": {"hooks.py", "explaining/"},
     "tqdm": {"progress.py"},
     "xgboost": {"explaining/"},

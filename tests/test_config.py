@@ -111,7 +111,7 @@ ALLOWED = {
     "silent": [True],
     "disable_for_unsupported_versions": [True],
     "extra_tags": [None, {}, {"a": "b"}],
-    "engine": ["auto", "kernel"],
+    "engine": ["auto", "kernel", "tabular"],
     "estimators": [None, [], [Model], (Model, Model)],
     "features": [None, ["a"], ("a", "b"), np.array(["a", "b"]), pd.Index(["a", "b"])],
     "classes": [None, [0, 1], ("no", "yes"), np.array([1, 2, 3])],

@@ -58,7 +58,8 @@ def autolog(
         max_rows: Explain at most so many rows. Default: a cap that keeps the explanation to
             seconds, by engine.
         engine: ``"auto"`` takes the fastest engine that gives right values for the model,
-            ``"kernel"`` TabularExplainer's kernel explainer.
+            ``"kernel"`` TabularExplainer's kernel explainer, ``"tabular"`` the one that
+            TabularExplainer itself takes: shap's for trees and linear models, else kernel.
         top_k: So many features become metrics, from 1 to 30; all features are in the artifacts.
         comment: Stands in the status record and beside the explanation in Azure ML studio.
         random_state: Chooses the rows and seeds the engine.

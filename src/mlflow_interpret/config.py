@@ -12,7 +12,7 @@ from mlflow_interpret.errors import OptionError
 MAX_METRICS = 30
 """Metric names a run gets from us: Azure ML allows 50 in all, the rest belongs to training."""
 
-ENGINES = ("auto", "kernel")
+ENGINES = ("auto", "kernel", "tabular")
 
 _MAX_SEED = 2**32 - 1
 _MAX_COMMENT = 1000  # characters: Azure ML's limit for a property or tag value

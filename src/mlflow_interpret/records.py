@@ -50,7 +50,8 @@ class Plan:
     Attributes:
         max_rows: Explain at most so many rows, None for a ceiling that suits the engine.
         random_state: Chooses rows and their order, and seeds the engine.
-        engine: ``auto``, or ``kernel`` for TabularExplainer's kernel explainer.
+        engine: ``auto``, ``kernel`` for TabularExplainer's kernel explainer, or ``tabular`` for
+            the one that TabularExplainer itself takes.
         n_jobs: So many blocks of rows at once, as in scikit-learn. None: in this process, or on all
             cores where that is worth starting others, or as ``joblib.parallel_config`` says.
         time_budget: Seconds that explaining should take, None for no limit.

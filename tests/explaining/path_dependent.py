@@ -138,3 +138,72 @@ def _catboost_split(split, left, right):
         left=left,
         right=right,
     )
+
+
+def scikit_learn_tree(tree, target=0, output=0, scale=1.0):
+    """``tree``: a ``tree_``; of all its values that of one target and class."""
+
+    def node(i):
+        cover = tree.weighted_n_node_samples[i]
+        if tree.children_left[i] < 0:
+            return Node(cover, value=tree.value[i, target, output] * scale)
+        border, missing_left = tree.threshold[i], bool(tree.missing_go_to_left[i])
+        return Node(
+            cover,
+            feature=int(tree.feature[i]),
+            goes_left=lambda x: missing_left if np.isnan(x) else np.float32(x) <= border,
+            left=node(tree.children_left[i]),
+            right=node(tree.children_right[i]),
+        )
+
+    return node(0)
+
+
+def histogram_tree(nodes):
+    """``nodes``: of a tree of scikit-learn's HistGradientBoosting."""
+
+    def node(i):
+        part = nodes[i]
+        if part["is_leaf"]:
+            return Node(part["count"], value=part["value"])
+        border, missing_left = part["num_threshold"], bool(part["missing_go_to_left"])
+        return Node(
+            part["count"],
+            feature=int(part["feature_idx"]),
+            goes_left=lambda x: missing_left if np.isnan(x) else x <= border,
+            left=node(part["left"]),
+            right=node(part["right"]),
+        )
+
+    return node(0)
+
+
+def shapley_of_deep_trees(trees, rows, width):
+    """As `shapley`, leaf by leaf, for trees of many columns; a path asks each of them once.
+
+    A leaf's share in the worth of a coalition is a product over the path, so that the worths of all
+    coalitions of a size add up to a coefficient of a polynomial.
+    """
+    found = np.zeros((len(rows), width))
+    for row, values in zip(rows, found):
+        for value, path in (leaf for tree in trees for leaf in _leaves(tree, row, ())):
+            n = len(path)
+            weights = [factorial(k) * factorial(n - 1 - k) / factorial(n) for k in range(n)]
+            for feature, known, unknown in path:
+                others = np.ones(1)
+                for other, one, zero in path:
+                    if other != feature:
+                        others = np.convolve(others, [zero, one])
+                values[feature] += value * (known - unknown) * (weights @ others)
+    return found
+
+
+def _leaves(node, row, path):
+    if node.feature is None:
+        yield node.value, path
+        return
+    assert node.feature not in {feature for feature, _, _ in path}
+    left = float(node.goes_left(row[node.feature]))
+    for side, reached in ((node.left, left), (node.right, 1.0 - left)):
+        step = (node.feature, reached, side.cover / node.cover)
+        yield from _leaves(side, row, (*path, step))

@@ -22,7 +22,7 @@ from sklearn.linear_model import (
 )
 from sklearn.multioutput import MultiOutputClassifier, MultiOutputRegressor
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import OrdinalEncoder
+from sklearn.preprocessing import OrdinalEncoder, StandardScaler
 from sklearn.svm import SVC, SVR
 
 from mlflow_interpret.errors import CannotExplainError
@@ -156,6 +156,18 @@ def test_the_kernel_explainer_is_used_where_asked_for(diabetes):
     model = LinearRegression().fit(rows, y)
     found = explain(model, rows, max_rows=2, engine="kernel")
     assert found.method == "shap_kernel"
+    assert_agrees(found, model.predict, rows)
+
+
+def test_tabular_explainer_s_own_engine_is_used_where_asked_for(diabetes):
+    rows, y = diabetes
+    model = make_pipeline(StandardScaler(), RandomForestRegressor(5, random_state=0)).fit(rows, y)
+    found = explain(model, rows, max_rows=2, engine="tabular")
+    assert found.engine == "TabularExplainer, TreeExplainer"
+    model = SVR().fit(rows, y)
+    found = explain(model, rows, max_rows=2, engine="tabular")
+    assert found.engine == "TabularExplainer, KernelExplainer"
+    assert "TabularExplainer has no fast engine for SVR" in found.notes[0]
     assert_agrees(found, model.predict, rows)
 
 

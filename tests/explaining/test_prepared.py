@@ -28,6 +28,11 @@ def known(model, rows):
     return engines.prepare(predictor(model, row=rows.original[:1]), rows, rows, Plan())
 
 
+def own(model, rows):
+    plan = Plan(engine="tabular")
+    return engines.prepare(predictor(model, row=rows.original[:1]), rows, rows, plan)
+
+
 def sampled(model, rows):
     return blackbox.Sampled(predictor(model), rows, 5, 0)
 
@@ -46,6 +51,8 @@ def mixed():
 CASES = {
     "trees": (RandomForestClassifier(5, random_state=0), known),
     "linear": (LogisticRegression(), known),
+    "TabularExplainer, trees": (RandomForestClassifier(5, random_state=0), own),
+    "TabularExplainer, linear": (LogisticRegression(), own),
     "sampled": (SVC(), sampled),
     "kernel": (SVC(), kernel),
     "pipeline": (mixed(), known),
@@ -105,6 +112,6 @@ def test_an_engine_that_was_sent_elsewhere_says_the_same(kind):
 
 
 def test_what_is_heavy_in_an_engine_is_built_again_not_sent():
-    engine, _ = ready("trees")
+    engine, _ = ready("TabularExplainer, trees")
     assert "_explainer" in vars(engine)
     assert "_explainer" not in vars(cloudpickle.loads(cloudpickle.dumps(engine)))

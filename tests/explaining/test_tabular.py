@@ -46,6 +46,7 @@ def by_kernel(predictor, rows, background, plan):
     return run(tabular.Kernel(predictor, background, plan.random_state), rows, plan)
 
 
+by_tabular = partial(explain, engine="tabular")
 kernel = partial(explain, by=by_kernel)
 
 
@@ -208,14 +209,14 @@ class TestLinear:
     )
     def test_regression_is_exact(self, model, diabetes):
         rows, y = diabetes
-        found = explain(model.fit(rows, y), rows, max_rows=5)
+        found = by_tabular(model.fit(rows, y), rows, max_rows=5)
         assert found.method == "shap_linear"
         assert_agrees(found, model.predict, rows)
 
     def test_labels_in_a_column_give_the_same_as_a_list_of_them(self, diabetes):
         rows, y = diabetes
-        plain = explain(LinearRegression().fit(rows, y), rows)
-        column = explain(LinearRegression().fit(rows, y.to_frame()), rows)
+        plain = by_tabular(LinearRegression().fit(rows, y), rows)
+        column = by_tabular(LinearRegression().fit(rows, y.to_frame()), rows)
         assert column.method == "shap_linear"
         np.testing.assert_allclose(column.local_values, plain.local_values)
         np.testing.assert_allclose(column.expected_values, plain.expected_values)
@@ -226,7 +227,7 @@ class TestLinear:
     def test_a_binary_model_is_exact_on_its_decision_function(self, model, cancer):
         rows, y = cancer
         model.fit(rows, np.where(y == 1, "benign", "malignant"))
-        found = explain(model, rows, max_rows=3)
+        found = by_tabular(model, rows, max_rows=3)
         assert found.method == "shap_linear"
         logistic = isinstance(model, LogisticRegression)
         assert found.scale == ("log-odds" if logistic else "decision function")
@@ -243,7 +244,7 @@ class TestLinear:
     )
     def test_three_classes_are_exact_on_the_decision_function(self, model, iris):
         rows, y = iris
-        found = explain(model.fit(rows, y), rows, max_rows=3)
+        found = by_tabular(model.fit(rows, y), rows, max_rows=3)
         assert found.method == "shap_linear"
         assert_agrees(found, model.decision_function, rows)
 
@@ -266,7 +267,7 @@ class TestLinear:
         rows, y = rows_of(load_diabetes, 300, [2, 3, 8])
         rows["rare"] = np.arange(300) == 7
         model = LinearRegression().fit(rows, y + 100 * rows["rare"])
-        found = explain(model, rows)
+        found = by_tabular(model, rows)
         assert found.background_rows == 300
         exact = model.coef_ * (rows.to_numpy(float) - rows.to_numpy(float).mean(axis=0))
         np.testing.assert_allclose(found.local_values, exact, atol=1e-9)
@@ -306,7 +307,7 @@ class TestTrees:
 
         rows, y = rows_of(load_diabetes, 200, [2, 3, 8, 9, 0])
         model.fit(rows.to_numpy(), y)
-        found = explain(model, rows.to_numpy())
+        found = by_tabular(model, rows.to_numpy())
         assert found.method == "shap_tree"
         assert found.background_rows is None
         sums = found.local_values.sum(axis=-1) + found.expected_values
@@ -319,7 +320,7 @@ class TestTrees:
     def test_a_binary_model_is_additive_with_any_labels(self, model, labels):
         rows, y = rows_of(load_breast_cancer, 150, [0, 1, 4, 21])
         model.fit(rows.to_numpy(), np.array(labels)[y])
-        found = explain(model, rows.to_numpy())
+        found = by_tabular(model, rows.to_numpy())
         assert found.method == "shap_tree"
         assert found.local_values.shape == (2, *rows.shape)
         sums = found.local_values.sum(axis=-1) + found.expected_values[:, None]
@@ -331,9 +332,9 @@ class TestTrees:
     def test_three_classes_are_additive(self, model):
         rows, y = rows_of(load_iris, 120, [0, 1, 2, 3])
         model.fit(rows.to_numpy(), y)
-        found = explain(model, rows.to_numpy(), max_rows=20)
+        found = by_tabular(model, rows.to_numpy(), max_rows=20)
         outputs = tree_outputs(model, rows.to_numpy()[found.rows])
-        if found.method == "shap_permutation":  # shap has no tree explainer for some
+        if found.method == "shap_kernel":  # shap has no tree explainer for some
             outputs = model.predict_proba(rows.to_numpy()[found.rows]).T
         sums = found.local_values.sum(axis=-1) + found.expected_values[:, None]
         np.testing.assert_allclose(sums, outputs, atol=1e-6)
@@ -341,8 +342,8 @@ class TestTrees:
     def test_a_dataframe_gives_the_same_as_its_numbers(self):
         rows, y = rows_of(load_diabetes, 100, [2, 3, 8])
         model = RandomForestRegressor(5, random_state=0)
-        frame = explain(model.fit(rows, y), rows)
-        array = explain(model.fit(rows.to_numpy(), y), rows.to_numpy())
+        frame = by_tabular(model.fit(rows, y), rows)
+        array = by_tabular(model.fit(rows.to_numpy(), y), rows.to_numpy())
         assert np.array_equal(frame.local_values, array.local_values)
 
     @pytest.mark.parametrize("factor", [1e-6, 1, 1e6])
@@ -383,4 +384,4 @@ class TestTrees:
         monster = type("Monster", (), {"n_features_in_": 40})()
         monster.tree_ = type("Tree", (), {"n_leaves": 10**9, "max_depth": 100})()
         assert tabular.tree_rows(monster) == tabular.KERNEL_ROWS
-        assert len(explain(small, rows, max_rows=7).rows) == 7
+        assert len(by_tabular(small, rows, max_rows=7).rows) == 7

@@ -15,9 +15,9 @@ from mlflow_interpret.errors import CannotExplainError
 from mlflow_interpret.explaining.containers import as_rows, n_columns, n_rows, take
 from mlflow_interpret.explaining.contributions import Contributions
 from mlflow_interpret.explaining.engines import contributions
+from mlflow_interpret.explaining.linear import LINEAR_ROWS
 from mlflow_interpret.explaining.models import Predictor, last_step, predictor
 from mlflow_interpret.explaining.tables import Table, feature_names, sample, table
-from mlflow_interpret.explaining.tabular import LINEAR_ROWS
 from mlflow_interpret.records import Explanation, FloatArray, Plan, TrainingContext
 
 __all__ = ["explain"]

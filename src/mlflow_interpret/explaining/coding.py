@@ -12,6 +12,8 @@ import pandas as pd
 
 Numbers = npt.NDArray[np.float64]
 
+NOT_NUMBERS = "the rows hold other things than numbers"
+
 _EXACT = 2**53  # larger integers, as identifiers may be, are no floating point numbers
 
 

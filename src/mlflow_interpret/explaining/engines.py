@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
@@ -11,9 +12,11 @@ from mlflow_interpret.errors import CannotExplainError, one_line
 from mlflow_interpret.explaining.blackbox import Sampled
 from mlflow_interpret.explaining.boosters import NativeContributions, is_booster
 from mlflow_interpret.explaining.contributions import Contributions, Engineered
+from mlflow_interpret.explaining.linear import Linear
 from mlflow_interpret.explaining.models import Predictor
 from mlflow_interpret.explaining.pipelines import TakenApart, take_apart
 from mlflow_interpret.explaining.prepared import Block, Prepared
+from mlflow_interpret.explaining.quadrature import Quadrature
 from mlflow_interpret.explaining.running import run
 from mlflow_interpret.explaining.tables import Table, sample
 from mlflow_interpret.explaining.tabular import Fast, Kernel
@@ -46,7 +49,10 @@ def contributions(
     except CannotExplainError as error:
         reason = str(error)
     _logger.debug("No fast engine for %s: %s", predictor.name, reason)
-    found = _black_box(predictor, rows, background, plan)
+    if plan.engine == "tabular":
+        found = run(Kernel(predictor, background, plan.random_state), rows, plan)
+    else:
+        found = _black_box(predictor, rows, background, plan)
     return replace(found, notes=(f"Explained as a black box, because {reason}.", *found.notes))
 
 
@@ -62,10 +68,9 @@ def prepare(predictor: Predictor, rows: Table, background: Table, plan: Plan) ->
     Raises:
         CannotExplainError: There is none for this model; the reason follows a "because".
     """
-    seed = plan.random_state
     if hasattr(predictor.model, "steps"):
-        return _taken_apart(predictor, rows, background, seed)
-    return _known(predictor, background, seed)
+        return _taken_apart(predictor, rows, background, plan)
+    return _known(predictor, background, plan)
 
 
 def _black_box(predictor: Predictor, rows: Table, background: Table, plan: Plan) -> Contributions:
@@ -81,24 +86,33 @@ def _black_box(predictor: Predictor, rows: Table, background: Table, plan: Plan)
         return replace(found, notes=(f"Kernel explainer, because {error}.", *found.notes))
 
 
-def _known(predictor: Predictor, background: Table, seed: int) -> Prepared:
+def _known(predictor: Predictor, background: Table, plan: Plan) -> Prepared:
     single = _each_target(predictor)
     if len(single) == 1:
-        return _known(single[0], background, seed)
+        return _known(single[0], background, plan)
     if single:
-        return _Stacked([_known(one, background, seed) for one in single])
+        return _Stacked([_known(one, background, plan) for one in single])
+    tabular = partial(Fast, predictor, background, plan.random_state)
+    if plan.engine == "tabular":
+        return tabular()
     if is_booster(predictor.model):
         return NativeContributions(predictor)
-    return Fast(predictor, background, seed)
+    for engine in (partial(Linear, predictor, background), partial(Quadrature, predictor)):
+        try:
+            return engine()
+        except CannotExplainError as error:
+            _logger.debug("Not %s for %s: %s", engine.func.__name__, predictor.name, error)
+    return tabular()
 
 
-def _taken_apart(predictor: Predictor, rows: Table, background: Table, seed: int) -> Prepared:
+def _taken_apart(predictor: Predictor, rows: Table, background: Table, plan: Plan) -> Prepared:
     parts = take_apart(predictor, rows)
     if isinstance(parts, str):
         raise CannotExplainError(parts)
     limit = max(_FEWEST_ROWS, _ENGINEERED_CELLS // max(len(parts.lineage.names), 1))
-    ground = _engineer(parts, background.subset(sample(len(background), limit, seed)))
-    return _Pipeline(parts, _known(parts.last, ground, seed), limit)
+    chosen = sample(len(background), limit, plan.random_state)
+    ground = _engineer(parts, background.subset(chosen))
+    return _Pipeline(parts, _known(parts.last, ground, plan), limit)
 
 
 def _engineer(parts: TakenApart, rows: Table) -> Table:

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.ensemble import IsolationForest
 
 from mlflow_interpret.errors import CannotExplainError, one_line
 from mlflow_interpret.explaining.blackbox import (
@@ -19,17 +18,18 @@ from mlflow_interpret.explaining.blackbox import (
     callable_output,
     notes_on,
 )
-from mlflow_interpret.explaining.coding import is_numeric, numbers
-from mlflow_interpret.explaining.contributions import TREES_NOTE, check_shapes, matching_scale
+from mlflow_interpret.explaining.coding import NOT_NUMBERS, is_numeric, numbers
+from mlflow_interpret.explaining.contributions import check_shapes, matching_scale
+from mlflow_interpret.explaining.linear import LINEAR_ROWS
 from mlflow_interpret.explaining.models import Predictor, per_class
 from mlflow_interpret.explaining.prepared import Block
 from mlflow_interpret.explaining.tables import Table, sample
+from mlflow_interpret.explaining.trees import tree_notes
 from mlflow_interpret.records import FloatArray
 
 _logger = logging.getLogger(__name__)
 
 KERNEL_ROWS = 20
-LINEAR_ROWS = 2_000
 TREE_ROWS = 1_000
 _SMALL_BACKGROUND = 30
 _TREE_STEPS = 5_000_000_000
@@ -47,7 +47,7 @@ class Fast:
 
     def __init__(self, predictor: Predictor, background: Table, seed: int) -> None:
         if not is_numeric(background.frame):
-            raise CannotExplainError(_NOT_NUMBERS)
+            raise CannotExplainError(NOT_NUMBERS)
         self._predictor, self._seed = predictor, seed
         # All that a linear model's values need of the background is its mean. Given more than 100
         # rows, shap would take some of them.
@@ -81,10 +81,7 @@ class Fast:
 
     @property
     def notes(self) -> tuple[str, ...]:  # noqa: D102
-        notes: tuple[str, ...] = () if self._linear else (TREES_NOTE,)
-        if isinstance(self._predictor.model, IsolationForest):
-            notes += ("Rows are more normal, the longer the path; the score follows from it.",)
-        return notes
+        return () if self._linear else tree_notes(self._predictor.model)
 
     @cached_property
     def _explainer(self) -> Any:
@@ -102,7 +99,7 @@ class Fast:
     def explain(self, rows: Table, scale: str | None = None) -> Block:
         """As `Prepared` has it."""
         if not is_numeric(rows.frame):
-            raise CannotExplainError(_NOT_NUMBERS)
+            raise CannotExplainError(NOT_NUMBERS)
         explainer = self._explainer
         try:
             with _steady_numpy(self._seed):
@@ -115,9 +112,6 @@ class Fast:
         else:
             outputs = self._predictor.output(scale)(rows.original)
         return Block(local, expected, outputs, scale)
-
-
-_NOT_NUMBERS = "the rows hold other things than numbers"
 
 
 def _failed(predictor: Predictor, error: Exception) -> CannotExplainError:

@@ -17,12 +17,14 @@ Strumbelj and Kononenko, 2014). Three things make the samples few:
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 import numpy.typing as npt
 
 from mlflow_interpret.records import FloatArray
+
+_Integers = npt.NDArray[np.intp]
 
 _FEW = 8  # fewer samples tell no covariances
 _CELLS = 2_000_000
@@ -77,16 +79,12 @@ def shapley(
     n_outputs = at_background.shape[1]
     expected = at_background.mean(axis=0)
     draw = _Draw(at_background, n_permutations)
-    sums = _Sums(np.zeros((3, n_outputs, *rows.shape)), np.zeros((2, n_outputs, len(rows))))
-    for batch in _batches(_paths(rows, background, draw, seeds), rows.shape[1]):
-        inner = _evaluated(output, batch, rows, background, n_outputs)
-        start = 0
-        for path in batch:
-            end = start + path.n_states
-            first, last = at_background[path.other], at_rows[path.row]
-            sums.add(path, path.contributions(inner[start:end], first, last), last - first)
-            start = end
-    values, errors = sums.estimates(n_permutations, (at_rows - expected).T)
+    sums = _Sums(np.zeros((3, *rows.shape, n_outputs)), np.zeros((2, len(rows), n_outputs)))
+    for paths in _batches(_by_row(rows, background, draw, seeds), rows.shape[1]):
+        inner = _evaluated(output, paths, rows, background, n_outputs)
+        first, last = at_background[paths.others], at_rows[paths.rows]
+        sums.add(paths, paths.contributions(inner, first, last), last - first)
+    values, errors = sums.estimates(n_permutations, at_rows - expected)
     return Sampled(values, errors, expected, at_rows)
 
 
@@ -96,46 +94,60 @@ def evaluations(n_features: int, n_permutations: int) -> int:
 
 
 @dataclass(frozen=True, eq=False)
-class _Path:
-    """One permutation of the features in which a row and a background row differ."""
+class _Paths:
+    """Permutations of the features in which a row and a background row differ.
 
-    row: int
-    other: int
-    weight: float
-    differing: npt.NDArray[np.intp]
-    order: npt.NDArray[np.intp]  # positions within `differing`
+    Attributes:
+        rows: ``(n_paths,)`` positions of the explained rows, rising.
+        others: ``(n_paths,)`` positions of the background rows.
+        weights: ``(n_paths,)`` how much each counts.
+        ranks: ``(n_paths, n_features)`` the features' places in the permutations; those in which
+            the rows do not differ have the last.
+        lengths: ``(n_paths,)`` in how many features the rows differ.
+    """
+
+    rows: _Integers
+    others: _Integers
+    weights: FloatArray
+    ranks: _Integers
+    lengths: _Integers
 
     @property
-    def n_states(self) -> int:
-        return 2 * max(len(self.order) - 1, 0)
+    def n_states(self) -> _Integers:
+        """``(n_paths,)`` mixtures of both rows on the way: first forwards, then backwards."""
+        return 2 * np.maximum(self.lengths - 1, 0)
 
     def states(self, rows: FloatArray, background: FloatArray, start: int, stop: int) -> FloatArray:
-        """``(stop - start, n_features)`` of the inner states: first forwards, then backwards."""
-        n = len(self.order)
-        number = np.arange(start, min(stop, self.n_states))[:, None]
-        place = np.empty(n, dtype=np.intp)
-        place[self.order] = np.arange(n)
-        size = number % (n - 1) + 1  # so many features are known
-        known = np.where(number < n - 1, place < size, place >= n - size)
-        mine, theirs = rows[self.row, self.differing], background[self.other, self.differing]
-        changed = np.where(known, mine, theirs)
-        if n == rows.shape[1]:
-            return changed
-        states = np.repeat(background[self.other][None, :], len(number), axis=0)
-        states[:, self.differing] = changed
+        """``(stop - start, n_features)`` of the states, path after path."""
+        ends = np.cumsum(self.n_states)
+        number = np.arange(start, min(stop, ends[-1]))
+        path = np.searchsorted(ends, number, side="right")
+        number = number - (ends - self.n_states)[path]
+        length = self.lengths[path]
+        size = number % (length - 1) + 1  # so many features are known
+        forwards = number < length - 1
+        low = np.where(forwards, 0, length - size)[:, None]
+        high = np.where(forwards, size, length)[:, None]
+        ranks = self.ranks[path]
+        states = background[self.others[path]]
+        np.copyto(states, rows[self.rows[path]], where=(ranks >= low) & (ranks < high))
         return states
 
     def contributions(self, inner: FloatArray, first: FloatArray, last: FloatArray) -> FloatArray:
-        """``(K, n_differing)`` changes of the output, the mean of both directions."""
-        n = len(self.order)
-        found = np.zeros((len(first), n))
-        if n == 0:
-            return found
-        half = len(inner) // 2
-        forwards = np.diff(np.vstack([first, inner[:half], last]), axis=0)
-        backwards = np.diff(np.vstack([first, inner[half:], last]), axis=0)
-        found[:, self.order] = (forwards.T + backwards[::-1].T) / 2
-        return found
+        """``(n_paths, n_features, K)`` changes of the output, the mean of both directions."""
+        n_paths, longest = len(self.lengths), max(int(self.lengths.max()), 1)
+        outputs = np.empty((n_paths, 2, longest + 1, first.shape[1]))
+        outputs[:] = last[:, None, None, :]
+        outputs[:, :, 0] = first[:, None, :]
+        on_the_way = np.arange(1, longest)[None, None, :] < self.lengths[:, None, None]
+        outputs[:, :, 1:longest][np.repeat(on_the_way, 2, axis=1)] = inner
+        changes = np.diff(outputs, axis=2)
+        differ = self.ranks < self.lengths[:, None]
+        forwards = np.where(differ, self.ranks, 0)
+        backwards = np.where(differ, self.lengths[:, None] - 1 - self.ranks, 0)
+        path = np.arange(n_paths)[:, None]
+        both = changes[path, 0, forwards] + changes[path, 1, backwards]
+        return np.where(differ[:, :, None], both / 2.0, 0.0)
 
 
 class _Draw:
@@ -162,56 +174,63 @@ class _Draw:
         return picked, self._weights[picked]
 
 
-def _paths(
+def _by_row(
     rows: FloatArray, background: FloatArray, draw: _Draw, seeds: Sequence[tuple[int, int]]
-) -> Iterator[_Path]:
+) -> Iterator[_Paths]:
     # Columns in an order that their cells give, so that a table in another order of columns gets
     # the same permutations.
     columns = np.vstack([background, rows]).T
     order = np.array(sorted(range(len(columns)), key=lambda i: columns[i].tobytes()), np.intp)
-    mine, theirs = rows[:, order], background[:, order]
     for row, seed in enumerate(seeds):
         generator = np.random.default_rng(seed)
-        for other, weight in zip(*draw.rows(generator), strict=True):
-            features = generator.permutation(order[np.flatnonzero(mine[row] != theirs[other])])
-            differing = np.sort(features)
-            place = np.searchsorted(differing, features)
-            yield _Path(row, int(other), float(weight), differing, place)
+        others, weights = draw.rows(generator)
+        places = np.empty((len(others), len(order)))
+        places[:, order] = generator.random(places.shape)
+        differ = background[others] != rows[row]
+        places[~differ] = 2.0  # behind all others
+        features = np.argsort(places, axis=1)
+        ranks = np.empty_like(features)
+        np.put_along_axis(ranks, features, np.arange(len(order))[None, :], axis=1)
+        yield _Paths(np.full(len(others), row), others, weights, ranks, differ.sum(axis=1))
 
 
-def _batches(paths: Iterator[_Path], width: int) -> Iterator[list[_Path]]:
-    batch: list[_Path] = []
+def _batches(by_row: Iterator[_Paths], width: int) -> Iterator[_Paths]:
+    """The paths of so many rows that the model gets them in one call."""
+    batch: list[_Paths] = []
     states = 0
-    for path in paths:
-        if batch and (states + path.n_states) * width > _CELLS:
-            yield batch
+    for paths in by_row:
+        own = int(paths.n_states.sum())
+        if batch and (states + own) * width > _CELLS:
+            yield _together(batch)
             batch, states = [], 0
-        batch.append(path)
-        states += path.n_states
+        batch.append(paths)
+        states += own
     if batch:
-        yield batch
+        yield _together(batch)
+
+
+def _together(batch: Sequence[_Paths]) -> _Paths:
+    return _Paths(
+        *(np.concatenate([getattr(paths, one.name) for paths in batch]) for one in fields(_Paths))
+    )
 
 
 def _evaluated(
     output: Callable[[FloatArray], FloatArray],
-    batch: list[_Path],
+    paths: _Paths,
     rows: FloatArray,
     background: FloatArray,
     n_outputs: int,
 ) -> FloatArray:
-    """``(n_states, K)`` outputs of all inner states of the paths, one path after the other."""
-    size = max(1, _CELLS // rows.shape[1])
-    pieces = (
-        path.states(rows, background, start, start + size)
-        for path in batch
-        for start in range(0, path.n_states, size)
+    """``(n_states, K)`` outputs of all states of the paths, one path after the other."""
+    total = int(paths.n_states.sum())
+    if total == 0:
+        return np.empty((0, n_outputs))
+    return in_batches(
+        lambda some: output(paths.states(rows, background, some.start, some.stop)),
+        total,
+        rows.shape[1],
     )
-    if len(batch) == 1:  # it may have more states than one call should
-        outputs = [output(piece) for piece in pieces]
-    else:
-        states = list(pieces)
-        outputs = [output(np.vstack(states))] if states else []
-    return np.concatenate(outputs) if outputs else np.empty((0, n_outputs))
 
 
 def in_batches(output: Callable[[slice], FloatArray], n_rows: int, width: int) -> FloatArray:
@@ -225,26 +244,31 @@ class _Sums:
     """Sums over the samples, of which the estimates are made.
 
     Attributes:
-        by_feature: ``(3, K, n_rows, n_features)``: of the samples, their squares, and their
+        by_feature: ``(3, n_rows, n_features, K)``: of the samples, their squares, and their
             products with the path's total.
-        by_row: ``(2, K, n_rows)``: of the paths' totals, and their squares.
+        by_row: ``(2, n_rows, K)``: of the paths' totals, and their squares.
     """
 
     by_feature: FloatArray
     by_row: FloatArray
 
-    def add(self, path: _Path, sample: FloatArray, total: FloatArray) -> None:
-        sample, total = sample * path.weight, total * path.weight
-        self.by_feature[0][:, path.row, path.differing] += sample
-        self.by_feature[1][:, path.row, path.differing] += sample**2
-        self.by_feature[2][:, path.row, path.differing] += sample * total[:, None]
-        self.by_row[0][:, path.row] += total
-        self.by_row[1][:, path.row] += total**2
+    def add(self, paths: _Paths, samples: FloatArray, totals: FloatArray) -> None:
+        """Add ``(n_paths, n_features, K)`` samples; a row's paths stand together."""
+        rows, first = np.unique(paths.rows, return_index=True)
+        samples = samples * paths.weights[:, None, None]
+        totals = totals * paths.weights[:, None]
+        for place, sample in enumerate((samples, samples**2, samples * totals[:, None, :])):
+            self.by_feature[place, rows] += np.add.reduceat(sample, first)
+        for place, total in enumerate((totals, totals**2)):
+            self.by_row[place, rows] += np.add.reduceat(total, first)
 
     def estimates(self, n: int, wanted: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Values that add up to ``wanted``, ``(K, n_rows)``, and their standard errors."""
-        mean, square, product = (one / n for one in self.by_feature)
-        total, total_square = self.by_row / n
+        """``(K, n_rows, n_features)`` values that add up to ``wanted``, and their standard errors.
+
+        ``wanted`` is ``(n_rows, K)``.
+        """
+        mean, square, product = (one.transpose(2, 0, 1) / n for one in self.by_feature)
+        total, total_square = (one.T / n for one in self.by_row)
         variance = np.maximum(square - mean**2, 0.0)
         if n < _FEW:
             part, whole, freedom = variance, variance.sum(axis=-1), n - 1
@@ -253,5 +277,5 @@ class _Sums:
         whole = np.where(whole > 1e-9 * total_square, whole, 0.0)[..., None]  # not of rounding
         slope = np.divide(part, whole, out=np.zeros_like(part), where=whole > 0)
         left = variance if n < _FEW else np.maximum(variance - slope * part, 0.0)
-        missing = wanted - mean.sum(axis=-1)
+        missing = wanted.T - mean.sum(axis=-1)
         return mean + slope * missing[..., None], np.sqrt(left / freedom)

@@ -61,6 +61,7 @@ REFUSED = {
     "top_k": [0, 31, None, 2.0, True],
     "random_state": [-1, 2**32, None, 0.0, np.random.RandomState(0), False],
     "upload_timeout": [0, -1.0, float("inf"), float("nan"), "60", None, True],
+    "baseline": ["", 5, b"latest", ["latest"]],
     "comment": [5, "c" * 1001, ["a"]],
     "azureml": [True, "on", None, object(), "azureml://host/mlflow"],
     "log_figures": [None, 1, "yes"],
@@ -93,6 +94,7 @@ ALLOWED = {
     "top_k": [1, MAX_METRICS, np.int32(3)],
     "random_state": [0, 2**32 - 1],
     "upload_timeout": [0.1, 5, np.float32(3)],
+    "baseline": [None, "latest", "models:/a@b", "0" * 32],
     "comment": [None, "", "c" * 1000],
     "azureml": [
         "auto",

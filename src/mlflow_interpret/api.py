@@ -87,6 +87,7 @@ def log_explanation(
     true_ys: Any = None,
     comment: str | None = None,
     top_k: int = 20,
+    baseline: str | None = None,
     log_figures: bool = True,
     log_data: bool = True,
     azureml: Any = "auto",
@@ -100,6 +101,7 @@ def log_explanation(
         true_ys: True labels of the explained rows, ``(n_rows,)``.
         comment: Stands in the status record and beside the explanation in Azure ML studio.
         top_k: So many features become metrics, from 1 to 30.
+        baseline: As for `autolog`.
         log_figures: Log the bar chart.
         log_data: As for `autolog`.
         azureml: As for `autolog`.
@@ -118,6 +120,7 @@ def log_explanation(
     options = Options(
         comment=comment,
         top_k=top_k,
+        baseline=baseline,
         log_figures=log_figures,
         log_data=log_data,
         azureml=azureml,

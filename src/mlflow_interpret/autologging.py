@@ -27,6 +27,7 @@ def autolog(
     max_rows: int | None = None,
     engine: str = "auto",
     top_k: int = 20,
+    baseline: str | None = None,
     comment: str | None = None,
     random_state: int = 0,
     azureml: Any = "auto",
@@ -61,6 +62,10 @@ def autolog(
             ``"kernel"`` TabularExplainer's kernel explainer, ``"tabular"`` the one that
             TabularExplainer itself takes: shap's for trees and linear models, else kernel.
         top_k: So many features become metrics, from 1 to 30; all features are in the artifacts.
+        baseline: Log how the ranking moved against that of this run: a run id, a model version
+            (``"models:/name/1"``, ``"models:/name@alias"``), or ``"latest"``, the latest finished
+            run of the experiment with an explanation, of the same class of model where the last ten
+            have one. One that cannot be read is a warning.
         comment: Stands in the status record and beside the explanation in Azure ML studio.
         random_state: Chooses the rows and seeds the engine.
         azureml: ``"auto"`` uploads where the process is an Azure ML job or the tracking URI is an
@@ -93,6 +98,7 @@ def autolog(
         max_rows=max_rows,
         engine=engine,
         top_k=top_k,
+        baseline=baseline,
         comment=comment,
         random_state=random_state,
         azureml=azureml,

@@ -136,7 +136,12 @@ def _log_kept(folder: Path, entry: Any, uri: str, experiment: str | None) -> str
         with run_to_log(None) as run_id:
             entry = replace(entry, run_id=run_id)
         spool.update(folder, entry)  # another try goes to the same run
-    options = Options(comment=entry.comment, top_k=entry.top_k, log_figures=entry.figures)
+    options = Options(
+        comment=entry.comment,
+        top_k=entry.top_k,
+        log_figures=entry.figures,
+        baseline=entry.baseline,
+    )
     delivery.deliver(spool.load(folder), str(entry.run_id), uri, options)
     spool.drop(folder)
     api.flush()

@@ -34,6 +34,7 @@ class Options:
     max_rows: int | None = None
     engine: str = "auto"
     top_k: int = 20
+    baseline: str | None = None
     comment: str | None = None
     random_state: int = 0
     azureml: Any = "auto"
@@ -58,6 +59,7 @@ class Options:
             raise _error("engine", " or ".join(map(repr, ENGINES)), self.engine)
         _check_integer("top_k", self.top_k, 1, MAX_METRICS)
         _check_integer("random_state", self.random_state, 0, _MAX_SEED)
+        _check_baseline(self.baseline)
         _check_comment(self.comment)
         _check_azureml(self.azureml)
         _check_seconds("upload_timeout", self.upload_timeout)
@@ -207,6 +209,12 @@ def _check_integer(
     whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
     if not whole or value < low or (high is not None and value > high):
         raise _error(name, allowed, value)
+
+
+def _check_baseline(baseline: Any) -> None:
+    if baseline is not None and not (_is_text(baseline) and baseline):
+        allowed = "a run id, a model version ('models:/name@alias'), 'latest' or None"
+        raise _error("baseline", allowed, baseline)
 
 
 def _check_comment(comment: Any) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from mlflow_interpret import tracking
 from mlflow_interpret.azureml import targets
+from mlflow_interpret.baselines import compared
 from mlflow_interpret.config import Options
 from mlflow_interpret.records import Explanation
 
@@ -24,6 +25,7 @@ def deliver(
 
     A failed upload is one warning and the status ``failed``; it raises nothing.
     """
+    explanation = compared(explanation, run_id, tracking_uri, options)
     if not options.log_data:
         explanation = explanation.without_rows()
     upload = targets.wanted(options.azureml, tracking_uri)

@@ -94,6 +94,7 @@ def _keep(
         options.comment,
         options.top_k,
         options.log_figures,
+        options.baseline,
     )
     where = f"run {run_id}" if run_id else "a new run"
     failure = f"The explanation of {fit.model} could not be logged to {where}: {one_line(error)}"

@@ -28,6 +28,7 @@ class Entry:
         comment: The user's comment.
         top_k: How many features become metrics.
         figures: Draw the bar chart.
+        baseline: What it is compared with.
     """
 
     tracking_uri: str
@@ -35,6 +36,7 @@ class Entry:
     comment: str | None
     top_k: int
     figures: bool
+    baseline: str | None = None
 
 
 def directory() -> Path:

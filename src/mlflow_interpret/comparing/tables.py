@@ -144,8 +144,10 @@ def _correlations(matrix: pd.DataFrame, method: str) -> npt.NDArray[np.float64]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # importances that are all equal have no ranking: NaN
         if matrix.shape[1] <= MOST_PAIRED:
-            return np.asarray(matrix.corr(method, min_periods=2))
-        return np.asarray([matrix.corrwith(matrix[0], method=method)])
+            found = np.asarray(matrix.corr(method, min_periods=2))
+        else:
+            found = np.asarray([matrix.corrwith(matrix[0], method=method)])
+    return found.round(12)  # equal rankings agree by 1.0, not by 0.9999999999999999
 
 
 def _by_feature(runs: Sequence[Importances]) -> pd.DataFrame:

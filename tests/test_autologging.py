@@ -249,6 +249,9 @@ def test_all_artifacts_are_there_and_readable(store):
         "global_importances.json",
         "per_class_importances.json",
         "global_importances.png",
+        "beeswarm.png",
+        "per_class_importances.png",
+        "report.html",
         "local_importances.parquet",
         "evaluation_rows.parquet",
         "predictions.parquet",
@@ -265,8 +268,15 @@ def test_all_artifacts_are_there_and_readable(store):
 def test_figures_can_be_left_out(store):
     mlflow_interpret.autolog(log_figures=False)
     tree().fit(X, y)
-    (run,) = all_runs()
-    assert "global_importances.png" not in artifacts(run.info.run_id)
+    mlflow_interpret.autolog(log_report=False)
+    tree().fit(X, y)
+    without_report, without_figures = all_runs()
+    drawn = {"global_importances.png", "beeswarm.png", "report.html"}
+    assert artifacts(without_figures.info.run_id) & drawn == {"report.html"}
+    assert artifacts(without_report.info.run_id) & drawn == {
+        "global_importances.png",
+        "beeswarm.png",
+    }
 
 
 def test_top_k_bounds_the_metrics_and_the_table_stays_complete(store):
@@ -633,9 +643,12 @@ def test_no_rows_of_data_leave_where_that_is_asked(store, tmp_path):
         "global_importances.json",
         "per_class_importances.json",
         "global_importances.png",
+        "per_class_importances.png",
+        "report.html",
     }
-    for path in (tmp_path / "artifacts").rglob("*.json"):
-        assert "9876" not in path.read_text(encoding="utf-8")
+    for pattern in ("*.json", "*.html"):
+        for path in (tmp_path / "artifacts").rglob(pattern):
+            assert "9876" not in path.read_text(encoding="utf-8")
     explanation = mlflow_interpret.load_explanation(run.info.run_id)
     assert len(explanation.get_feature_importance_dict()) == 5
 

@@ -87,3 +87,20 @@ def test_false_never_uploads(record, store, in_azure, monkeypatch):
     monkeypatch.setattr(uploads, "start", pytest.fail)
     run_id = deliver(record, store, azureml=False)
     assert tracking.status_of(run_id, store)["status"] == "complete"
+
+
+@pytest.mark.parametrize("silent", [True, False])
+def test_a_picture_that_fails_is_one_warning_and_stands_in_the_status(
+    record, store, monkeypatch, caplog, silent
+):
+    def broken(*_):
+        raise RuntimeError("no font")
+
+    monkeypatch.setattr("mlflow_interpret.figures.beeswarm", broken)
+    caplog.set_level(logging.WARNING, "mlflow_interpret")
+    run_id = deliver(record, store, azureml=False, silent=silent)
+    assert tracking.status_of(run_id, store)["not_drawn"] == {"beeswarm.png": "no font"}
+    assert tracking.load(run_id, None, store).features == record.features
+    messages = [message for message in caplog.messages if "could not be drawn" in message]
+    assert len(messages) == (0 if silent else 1)
+    assert all(run_id in message and "no font" in message for message in messages)

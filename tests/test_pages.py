@@ -12,21 +12,9 @@ from html.parser import HTMLParser
 import jinja2
 import pytest
 
+from explanations import HOSTILE
 from mlflow_interpret import pages
 
-HOSTILE = [
-    "<script>alert(1)</script>",
-    "</script><script>alert(1)</script>",
-    "\"'><img src=x onerror=alert(1)>",
-    "<!--<script>",
-    "{{ 7*7 }}{% raw %}",
-    "&lt;b&gt;&amp;",
-    "\u2028\u2029\x00\x1b",
-    "\u202egnp.exe",
-    "\ud800",
-    "javascript:alert(1)",
-    "n" * 10_000,
-]
 PAGE = (
     '{% extends "base.html" %}{% block title %}{{ name|shown }}{% endblock %}'
     '{% block content %}<p title="{{ name|shown }}">{{ name|shown }}</p>{% endblock %}'

@@ -1,118 +1,193 @@
-"""The bar chart: right bars in the right order, whatever the names are, and no global state."""
+"""The report: complete without a script, small, and silent about what is not to be shown."""
 
 from __future__ import annotations
 
-import io
-import subprocess
-import sys
+import json
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from mlflow_interpret.records import Explanation
-from mlflow_interpret.report import bar_chart, short_name
+from explanations import HOSTILE, explanation
+from mlflow_interpret import pages, report
 
 
-def explanation(features, values, **details):
-    return Explanation(
-        method="shap_tree",
-        task="regression",
-        model_class=None,
-        features=tuple(features),
-        global_values=np.asarray(values, dtype=float),
-        details=details,
+class Table(HTMLParser):
+    """The rows of the table as texts, and the texts of the page outside of it."""
+
+    def __init__(self, page):
+        super().__init__()
+        self.rows, self.around, self.inside, self.tags, self.skip = [], [], False, [], False
+        self.feed(page)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.skip = tag in {"script", "style"}
+        if tag == "tbody":
+            self.inside = True
+        if tag == "tr" and self.inside:
+            self.rows.append([])
+        if tag in {"td", "th"} and self.inside:
+            self.rows[-1].append("")
+
+    def handle_endtag(self, tag):
+        self.skip = False
+        self.inside = self.inside and tag != "tbody"
+
+    def handle_data(self, data):
+        if self.inside and self.rows and self.rows[-1]:
+            self.rows[-1][-1] += data
+        elif not self.skip:
+            self.around.append(data)
+
+    @property
+    def text(self):
+        return " ".join(" ".join(self.around).split())
+
+
+def data_of(page):
+    (found,) = re.findall(r'<script type="application/json" id="data">(.*?)</script>', page)
+    return json.loads(found)
+
+
+DETAILS = {
+    "model": {"fitted": "GridSearchCV", "explained": "Pipeline", "estimator": "SVC"},
+    "engine": "sampled permutations",
+    "output_scale": "probability",
+    "additivity_error": 2.5e-7,
+    "sampling_error": 0.031,
+    "rows": {"source": "evaluation_examples", "available": 5000, "explained": 40},
+    "background_rows": 1000,
+    "random_state": 3,
+    "notes": ["Explained as a black box, because <reason>."],
+    "seconds": 1.25,
+    "versions": {"python": "3.12.1", "shap": "0.46.0"},
+    "row_budget": {"asked": 10, "used": 7},
+}
+
+
+def test_the_table_needs_no_script():
+    explained = explanation(8)
+    table = Table(report.page(explained))
+    ranked = explained.ranked()
+    assert [row[1] for row in table.rows] == [name for name, _ in ranked]
+    assert [row[0] for row in table.rows] == [str(i) for i in range(1, 9)]
+    reach = dict(zip(explained.features, 1.96 * explained.standard_errors()))
+    for row, (name, value) in zip(table.rows, ranked):
+        assert row[3].strip() == f"{pages.number(value)} ± {pages.number(reach[name], 2)}"
+
+
+def test_bars_and_their_intervals_are_drawn_to_scale():
+    explained = explanation(8)
+    page = report.page(explained)
+    widths = [float(width) for width in re.findall(r'class="fill"[^>]* width="([\d.]+)"', page)]
+    lines = [
+        tuple(map(float, ends))
+        for ends in re.findall(r'class="error" d="M([\d.]+) 8H([\d.]+)"', page)
+    ]
+    values = np.array([value for _, value in explained.ranked()])
+    longest = (explained.global_values + 1.96 * explained.standard_errors()).max()
+    assert widths == pytest.approx(100 * values / longest, abs=0.01)
+    assert max(high for _, high in lines) == 100
+    assert all(low < width < high for width, (low, high) in zip(widths, lines))
+
+
+def test_what_was_explained_and_how_is_told():
+    text = Table(report.page(
+        replace(explanation(), model_class="sklearn.svm.SVC", expected_values=np.array([0.25]), details=DETAILS),
+        {"run_id": "run-7", "created": "2026-01-02", "comment": "first <try>"},
+    )).text  # fmt: skip
+    for told in (
+        "GridSearchCV with SVC", "GridSearchCV → Pipeline → SVC", "sklearn.svm.SVC", "m, sampled permutations",
+        "probability", "40 of 5,000 evaluation examples", "1,000", "2.5e-7", "3.1 %", "1.25 s", "0.250",
+        "python 3.12.1, shap 0.46.0", "run-7", "2026-01-02", "first <try>", "because <reason>.",
+        "Row budget", "asked 10, used 7", "95 % intervals",
+    ):  # fmt: skip
+        assert told in text, told
+
+
+def test_a_breach_of_additivity_is_seen_at_once():
+    page = report.page(
+        replace(explanation(), details={**DETAILS, "additivity_breach": "It is <off>."})
     )
+    assert '<div class="notice" role="note"><p>It is &lt;off&gt;.</p></div>' in page
+    assert "does not add up" in Table(page).text
 
 
-def drawn(figure):
-    (axes,) = figure.axes
-    labels = [text.get_text() for text in axes.get_yticklabels()]
-    return axes, labels, [bar.get_width() for bar in axes.patches]
+def test_a_baseline_is_shown_where_there_is_one():
+    details = {
+        **DETAILS,
+        "baseline": {"run_id": "run-6", "spearman": 0.875, "risers": ["a", "<b>"]},
+    }
+    text = Table(report.page(replace(explanation(), details=details))).text
+    assert "Against the baseline" in text
+    assert "0.875" in text
+    assert "a, <b>" in text
+    assert "Against the baseline" not in Table(report.page(explanation())).text
 
 
-def png(figure):
-    buffer = io.BytesIO()
-    figure.savefig(buffer)
-    return buffer.getvalue()
+def test_without_details_there_is_still_a_page():
+    bare = replace(explanation().without_rows(), global_errors=None)
+    page = report.page(bare)
+    assert len(Table(page).rows) == 6
+    assert "95 %" not in page
+    assert "no distributions" in Table(page).text
 
 
-def test_bars_fall_from_top_to_bottom_beside_their_names():
-    axes, labels, widths = drawn(bar_chart(explanation("abc", [1.0, 3.0, 2.0])))
-    assert labels == ["b", "c", "a"]
-    assert widths == [3.0, 2.0, 1.0]
-    assert axes.yaxis_inverted()
-    assert [text.get_text() for text in axes.texts] == ["3", "2", "1"]
-
-
-def test_only_the_top_is_shown_and_the_title_says_so():
-    shown = explanation([f"f{i}" for i in range(50)], range(50))
-    axes, labels, _ = drawn(bar_chart(shown, top_k=5))
-    assert labels == ["f49", "f48", "f47", "f46", "f45"]
-    assert "top 5 of 50 features" in axes.figure.get_suptitle()
-    axes, labels, _ = drawn(bar_chart(shown, top_k=99))
-    assert len(labels) == 50
-    assert "50 features" in axes.figure.get_suptitle()
-    assert "top" not in axes.figure.get_suptitle()
-
-
-def test_the_axis_names_the_scale():
-    axes, _, _ = drawn(bar_chart(explanation("a", [1.0], output_scale="probability")))
-    assert axes.get_xlabel().endswith("(probability)")
-
-
-ODD = ["<script>", "$x^2", "$", "a_b^{", "Größe 年齢", "🙂", "n" * 10_000, "line\nbreak", "\x00", " ", "%s %d {}",
-       "\\frac{1}{2}$"]  # fmt: skip
-
-
-def test_odd_names_are_drawn_as_they_are():
-    figure = bar_chart(explanation(ODD, range(len(ODD), 0, -1)))
-    assert png(figure).startswith(b"\x89PNG")
-    axes, labels, _ = drawn(figure)
-    assert labels[:4] == ODD[:4]
-    assert not any(text.get_parse_math() for text in axes.get_yticklabels())
+def test_aggregates_only_hold_nothing_of_a_single_row():
+    rows = pd.DataFrame({f"f{i}": [f"secret-{i}-{n}" for n in range(40)] for i in range(6)})
+    whole = explanation(rows=rows)
+    assert "secret-" in report.page(whole)
+    page = report.page(whole.without_rows())
+    assert "secret-" not in page
+    assert data_of(page)["points"] is None
+    assert "95 % intervals" in Table(page).text
 
 
 @pytest.mark.parametrize(
-    "values", [[0.0, 0.0], [np.nan, 1.0], [np.inf, 1.0], [np.nan, np.nan], [1e-300, 1e300]], ids=str
-)
-def test_any_values_can_be_drawn(values):
-    assert png(bar_chart(explanation("ab", values))).startswith(b"\x89PNG")
+    ("shape", "kilobytes"),
+    [((100, 1000, None), 400), ((100, 1000, 2), 400), ((100, 1000, 10), 400), ((500, 1000, 30), 650),
+     ((3000, 20, 3), 900)],
+    ids=str,
+)  # fmt: skip
+def test_a_page_is_small(shape, kilobytes):
+    explained = explanation(*shape)
+    names = [f"feature_with_a_name_{i}" for i in range(shape[0])]
+    explained = replace(explained, features=tuple(names), details=DETAILS)
+    explained.evaluation_rows.columns = names
+    assert len(report.page(explained).encode()) <= kilobytes * 1000
 
 
-def test_two_drawings_are_the_same_picture():
-    one = explanation(["a", "b"], [1.0, 2.0])
-    assert png(bar_chart(one)) == png(bar_chart(one))
+def test_two_pages_of_one_explanation_are_equal():
+    explained = explanation(10, 5000)
+    assert report.page(explained) == report.page(explained)
+    assert "1,000 of 5,000 explained rows" in Table(report.page(explained)).text
 
 
-def test_more_lines_make_a_taller_figure():
-    short = bar_chart(explanation("abc", [1, 2, 3])).get_size_inches()[1]
-    names = ["long name " * 20 + str(i) for i in range(20)]
-    assert bar_chart(explanation(names, range(20))).get_size_inches()[1] > 3 * short
+def test_hostile_names_are_text_everywhere():
+    names = tuple(f"{name}{i}" for i, name in enumerate(HOSTILE))
+    rows = pd.DataFrame(
+        {i: pd.Series([name] * 5, dtype=object) for i, name in enumerate(names)}
+    ).set_axis(pd.Index(names, dtype=object), axis=1)
+    explained = replace(
+        explanation(len(names), 5, 3), features=names, classes=names[:3], evaluation_rows=rows,
+        model_class=HOSTILE[0], details={"output_scale": HOSTILE[1], "notes": [HOSTILE[2]], HOSTILE[0]: HOSTILE[1]},
+    )  # fmt: skip
+    page = report.page(explained, {"run_id": HOSTILE[0], "comment": HOSTILE[1]})
+    hostile, plain = Table(page), Table(report.page(explanation(len(names), 5, 3)))
+    assert {row[1] for row in hostile.rows} == {pages.shown(name) for name in names}
+    assert set(hostile.tags) <= {*plain.tags, "ul", "li"}
+    assert hostile.tags.count("script") == 2
+    assert "<img" not in page
+    assert "alert(1)</script>" not in page
+    assert data_of(page)["blocks"][1]["name"] == pages.shown(names[0], 80)
 
 
-def test_short_names_keep_both_ends_on_two_lines():
-    assert short_name("age") == "age"
-    assert short_name("") == short_name("\n\t") == "(no name)"
-    long = short_name("start " + "x" * 500 + " end")
-    assert long.startswith("start")
-    assert long.endswith("end")
-    assert "…" in long
-    for name in (*ODD, "word " * 200, "x" * 97, "a-b " * 24):
-        lines = short_name(name).split("\n")
-        assert 1 <= len(lines) <= 2
-        assert all(0 < len(line) <= 40 for line in lines)
-
-
-def test_pyplot_is_not_touched():
-    code = """
-import sys
-import numpy as np
-from mlflow_interpret.records import Explanation
-from mlflow_interpret.report import bar_chart
-bar_chart(Explanation("m", "regression", None, ("a",), np.ones(1))).savefig(sys.argv[1])
-assert "matplotlib.pyplot" not in sys.modules
-"""
-    done = subprocess.run(
-        [sys.executable, "-c", code, "figure.png"], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 0.0])
+def test_any_importances_make_a_page(value):
+    values = np.array([value, 1.0, value])
+    explained = replace(explanation(3).without_rows(), global_values=values, global_errors=values)
+    assert len(Table(report.page(explained)).rows) == 3

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
         log_explanation,
     )
     from mlflow_interpret.autologging import autolog
+    from mlflow_interpret.display import ExplanationDisplay
     from mlflow_interpret.errors import (
         AzureMLError,
         CannotExplainError,
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AzureMLError",
     "CannotExplainError",
+    "ExplanationDisplay",
     "ExplanationNotFoundError",
     "MlflowInterpretError",
     "OptionError",
@@ -43,6 +45,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "ExplanationDisplay": "display",
     "autolog": "autologging",
     "compare_runs": "api",
     "explain": "api",

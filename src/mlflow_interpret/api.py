@@ -89,6 +89,7 @@ def log_explanation(
     top_k: int = 20,
     baseline: str | None = None,
     log_figures: bool = True,
+    log_report: bool = True,
     log_data: bool = True,
     azureml: Any = "auto",
     upload_timeout: float = 60.0,
@@ -102,7 +103,8 @@ def log_explanation(
         comment: Stands in the status record and beside the explanation in Azure ML studio.
         top_k: So many features become metrics, from 1 to 30.
         baseline: As for `autolog`.
-        log_figures: Log the bar chart.
+        log_figures: Log the figures: importances, values by row, importances by class.
+        log_report: Log the HTML report.
         log_data: As for `autolog`.
         azureml: As for `autolog`.
         upload_timeout: As for `autolog`.
@@ -122,6 +124,7 @@ def log_explanation(
         top_k=top_k,
         baseline=baseline,
         log_figures=log_figures,
+        log_report=log_report,
         log_data=log_data,
         azureml=azureml,
         upload_timeout=upload_timeout,

@@ -33,6 +33,7 @@ def autolog(
     azureml: Any = "auto",
     upload_timeout: float = 60.0,
     log_figures: bool = True,
+    log_report: bool = True,
     log_data: bool = True,
     disable: bool = False,
     exclusive: bool = False,
@@ -75,7 +76,8 @@ def autolog(
             a run is made there for each MLflow run, and each names the other in a tag. False
             never uploads.
         upload_timeout: Seconds that an upload may take; it runs beside the training.
-        log_figures: Log the bar chart.
+        log_figures: Log the figures: importances, values by row, importances by class.
+        log_report: Log the HTML report.
         log_data: Log what belongs to single rows: the explained rows, their predictions, labels and
             contributions. False keeps all of it out of MLflow, Azure ML and the spool.
         disable: Undo `autolog`.
@@ -104,6 +106,7 @@ def autolog(
         azureml=azureml,
         upload_timeout=upload_timeout,
         log_figures=log_figures,
+        log_report=log_report,
         log_data=log_data,
         disable=disable,
         exclusive=exclusive,

@@ -141,6 +141,7 @@ def _log_kept(folder: Path, entry: Any, uri: str, experiment: str | None) -> str
         top_k=entry.top_k,
         log_figures=entry.figures,
         baseline=entry.baseline,
+        log_report=entry.report,
     )
     delivery.deliver(spool.load(folder), str(entry.run_id), uri, options)
     spool.drop(folder)

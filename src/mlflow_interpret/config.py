@@ -40,6 +40,7 @@ class Options:
     azureml: Any = "auto"
     upload_timeout: float = 60.0
     log_figures: bool = True
+    log_report: bool = True
     log_data: bool = True
     disable: bool = False
     exclusive: bool = False
@@ -65,6 +66,7 @@ class Options:
         _check_seconds("upload_timeout", self.upload_timeout)
         for name in (
             "log_figures",
+            "log_report",
             "log_data",
             "disable",
             "exclusive",

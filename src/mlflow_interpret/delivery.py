@@ -35,9 +35,17 @@ def deliver(
         tracking_uri,
         top_k=options.top_k,
         figures=options.log_figures,
+        report=options.log_report,
         state="pending" if upload else "complete",
         comment=options.comment,
     )
+    if logged.not_drawn and not options.silent:
+        _logger.warning(
+            "Some files of the explanation in run %s could not be drawn; its numbers are there. "
+            "Draw again with mlflow_interpret.ExplanationDisplay.from_run(...). Reasons: %s",
+            logged.run_id,
+            "; ".join(f"{name}: {reason}" for name, reason in logged.not_drawn.items()),
+        )
     if upload:
         _start_upload(explanation, logged, options)
     return logged

@@ -95,6 +95,7 @@ def _keep(
         options.top_k,
         options.log_figures,
         options.baseline,
+        options.log_report,
     )
     where = f"run {run_id}" if run_id else "a new run"
     failure = f"The explanation of {fit.model} could not be logged to {where}: {one_line(error)}"

@@ -27,8 +27,9 @@ class Entry:
         run_id: The run it was meant for, None for a run that is still to be made.
         comment: The user's comment.
         top_k: How many features become metrics.
-        figures: Draw the bar chart.
         baseline: What it is compared with.
+        figures: Draw the figures.
+        report: Write the report.
     """
 
     tracking_uri: str
@@ -37,6 +38,7 @@ class Entry:
     top_k: int
     figures: bool
     baseline: str | None = None
+    report: bool = True
 
 
 def directory() -> Path:

@@ -1,0 +1,40 @@
+"""Explanations made up for tests of what is drawn of them, and names that nobody should trust."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from mlflow_interpret.records import Explanation
+
+HOSTILE = [
+    "<script>alert(1)</script>",
+    "</script><script>alert(1)</script>",
+    "\"'><img src=x onerror=alert(1)>",
+    "<!--<script>",
+    "{{ 7*7 }}{% raw %}",
+    "&lt;b&gt;&amp;",
+    "\u2028\u2029\x00\x1b",
+    "\u202egnp.exe",
+    "\ud800",
+    "javascript:alert(1)",
+    "n" * 10_000,
+]
+
+
+def explanation(n_features=6, n_rows=40, n_classes=None, rows=None):
+    """Contributions are the rows' values, times a number for each feature and class."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(n_rows, n_features))
+    values = X * rng.exponential(size=n_features)
+    if n_classes:
+        values = values[None] * rng.normal(size=(n_classes, 1, 1))
+    sizes = np.abs(values).mean(axis=-2)
+    names = tuple(f"f{i}" for i in range(n_features))
+    return Explanation(
+        "m", "classification" if n_classes else "regression", None, names,
+        sizes.mean(axis=0) if n_classes else sizes,
+        classes=tuple(f"c{i}" for i in range(n_classes)) if n_classes else None,
+        per_class_values=sizes if n_classes else None, local_values=values,
+        evaluation_rows=pd.DataFrame(X, columns=list(names)) if rows is None else rows,
+    )  # fmt: skip

@@ -365,6 +365,7 @@ def test_an_azureml_tracking_uri_and_a_run_that_is_handed_in(mlflow_server, stor
         assert run.data.tags["mlflow_interpret.status"] == "complete"
         assert len(run.data.metrics) <= 50
         assert len(run.data.params) > 10
+        assert "mlflow.loggedArtifacts" not in run.data.tags
         later = double.read_artifact(run_id, "mlflow_interpret/status-2.json")
         assert json.loads(later)["azureml"]["state"] == "uploaded"
         again = run_python(RELOAD.format(run_id=run_id), laptop, tmp_path / "again")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mlflow.utils.validation import MAX_ENTITY_KEY_LENGTH, _validate_metric_name
 
-from mlflow_interpret.config import MAX_METRICS
 from mlflow_interpret.metrics import metric_name, metrics_of
 from mlflow_interpret.records import Explanation
 
@@ -76,11 +77,53 @@ def test_later_explanations_of_a_run_have_groups_of_their_own():
     assert not first.values.keys() & second.values.keys()
 
 
-@pytest.mark.parametrize("taken", [0, 10, 29, 30, 31, 100])
-def test_all_explanations_of_a_run_together_stay_below_the_limit(taken):
-    metrics = metrics_of(explanation([f"f{i}" for i in range(100)]), 20, number=2, taken=taken)
-    assert len(metrics.values) == max(0, min(20, MAX_METRICS - taken))
+@pytest.mark.parametrize("room", [30, 20, 10, 1, 0, -1, -70])
+def test_there_are_no_more_than_there_is_room_for(room):
+    record = explanation([f"f{i}" for i in range(100)])
+    metrics = metrics_of(record, 20, number=2, room=room)
+    assert len(metrics.values) == max(0, min(20, room))
     assert metrics.left_out == 100 - len(metrics.values)
+    shifted = replace(record, details={"baseline": SHIFTED})
+    metrics = metrics_of(shifted, 20, number=2, room=room)
+    assert len(metrics.values) == max(0, min(23, room))
+    assert metrics.left_out == 100 - len(metrics.features)
+
+
+SHIFTED = {"spearman": 0.5, "kendall": 0.25, "top_k_overlap": 0.75, "k": 4, "run_id": "x"}
+
+
+def test_the_shift_from_a_baseline_has_a_group_of_its_own():
+    record = replace(explanation(["a"]), details={"baseline": SHIFTED})
+    assert metrics_of(record, 20).values == {
+        "importance_shift/spearman": 0.5,
+        "importance_shift/kendall": 0.25,
+        "importance_shift/top_k_overlap": 0.75,
+        "importance/a": 1.0,
+    }
+    assert "importance_shift-2/kendall" in metrics_of(record, 20, number=2).values
+    assert metrics_of(record, 20).features == {"importance/a": "a"}
+    unknown = {**SHIFTED, "spearman": None, "kendall": None}
+    record = replace(record, details={"baseline": unknown})
+    assert list(metrics_of(record, 20).values) == ["importance_shift/top_k_overlap", "importance/a"]
+
+
+@quick
+@given(NAMES, st.randoms())
+def test_runs_of_the_same_features_name_them_alike(features, random):
+    """Whatever their ranks, which charts of several runs rely on."""
+    first = metrics_of(explanation(features), 30).features
+    values = list(range(len(features)))
+    random.shuffle(values)
+    order = random.sample(features, len(features))
+    second = metrics_of(explanation(order, values), 30).features
+    for name in first.keys() & second.keys():
+        assert first[name] == second[name]
+
+
+def test_a_name_that_needs_no_change_is_kept_beside_one_that_does():
+    names = metrics_of(explanation(["a/b", "a_b", "A/b"]), 30).features
+    assert names["importance/a_b"] == "a_b"
+    assert len(names) == 3
 
 
 def test_long_names_that_differ_at_their_end_stay_apart():

@@ -265,9 +265,10 @@ def test_tables_are_ranked_and_hold_every_feature(tmp_path):
     written = classification()
     storage.write(written, tmp_path)
     table = json.loads((tmp_path / storage.GLOBAL).read_text("utf-8"))
-    assert table["columns"] == ["feature", "importance", "rank", "standard_error"]
+    assert table["columns"] == ["feature", "importance", "share", "rank", "standard_error"]
     assert [tuple(row[:2]) for row in table["data"]] == written.ranked()
-    assert [row[2] for row in table["data"]] == [1, 2]
+    assert [row[3] for row in table["data"]] == [1, 2]
+    assert sum(row[2] for row in table["data"]) == pytest.approx(1)
     table = json.loads((tmp_path / storage.PER_CLASS).read_text("utf-8"))
     assert table["columns"] == ["class", "feature", "importance", "rank"]
     assert len(table["data"]) == 6

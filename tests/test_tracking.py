@@ -227,3 +227,43 @@ def test_an_engineered_view_is_found_by_its_id(store, run_id):
     found = tracking.load(run_id, engineered.id, store)
     assert found.is_engineered
     np.testing.assert_array_equal(found.local_values, engineered.local_values)
+
+
+class TestTable:
+    """The table that MLflow's UI compares across runs."""
+
+    def test_mlflow_reads_it_as_its_own_for_all_runs(self, store):
+        ids = []
+        for n_features in (3, 4):
+            with mlflow.start_run() as run:
+                mlflow.log_table({"a": [1]}, "theirs.json")
+                log(explanation(n_features), run.info.run_id, store)
+            ids.append(run.info.run_id)
+        table = mlflow.load_table("mlflow_interpret/global_importances.json", ids, ["run_id"])
+        assert list(table)[:3] == ["feature", "importance", "share"]
+        assert table.groupby("run_id").size().to_dict() == dict(zip(ids, (3, 4), strict=True))
+        assert len(mlflow.load_table("theirs.json", ids)) == 2
+
+    def test_mlflow_adds_its_tables_to_ours(self, store, run_id):
+        log(explanation(), run_id, store)
+        MlflowClient().log_table(run_id, {"a": [1]}, "theirs.json")
+        log(explanation(), run_id, store)
+        named = json.loads(MlflowClient().get_run(run_id).data.tags["mlflow.loggedArtifacts"])
+        assert [table["path"] for table in named] == [
+            "mlflow_interpret/global_importances.json",
+            "theirs.json",
+            "mlflow_interpret-2/global_importances.json",
+        ]
+
+    def test_the_tag_does_not_grow_without_end(self, store, run_id):
+        for _ in range(7):
+            log(explanation(), run_id, store)
+        named = json.loads(MlflowClient().get_run(run_id).data.tags["mlflow.loggedArtifacts"])
+        assert len(named) == 5
+
+    @pytest.mark.parametrize("theirs", [json.dumps(["x" * 4990]), "no list", "3"])
+    def test_what_cannot_be_added_to_is_left_alone(self, store, run_id, theirs):
+        MlflowClient().set_tag(run_id, "mlflow.loggedArtifacts", theirs)
+        log(explanation(), run_id, store)
+        after = MlflowClient().get_run(run_id).data.tags["mlflow.loggedArtifacts"]
+        assert after == theirs

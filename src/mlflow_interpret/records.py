@@ -239,6 +239,21 @@ def rank(values: FloatArray) -> npt.NDArray[np.intp]:
     return order
 
 
+def shares(values: FloatArray) -> FloatArray:
+    """``(F,)`` shares of the total of the finite values; 0 where all of them are."""
+    return finite(values) / total(values)
+
+
+def total(values: FloatArray) -> float:
+    """The total of the finite values, 1 where it is 0."""
+    return float(np.nansum(finite(values))) or 1.0
+
+
+def finite(values: FloatArray) -> FloatArray:
+    """The values, NaN where they are infinite."""
+    return np.where(np.isfinite(values), values, np.nan)
+
+
 def distinct_names(names: Sequence[str]) -> tuple[str, ...]:
     """The names, each once and none empty: a repeated one gets a number, an empty one its place."""
     taken = set(names)

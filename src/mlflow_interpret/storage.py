@@ -1,7 +1,7 @@
 """An explanation as a folder of open files, and back: JSON for people, Parquet for numbers.
 
     explanation.json              names, classes, expected values, global and per-class values
-    global_importances.json       a table, most important feature first
+    global_importances.json       a table in the format of mlflow.log_table, most important first
     per_class_importances.json    the same for each class (of several targets: for each target)
     local_importances.parquet     one row for each explained row and class
     evaluation_rows.parquet       the explained rows
@@ -22,7 +22,7 @@ import numpy as np
 import pandas as pd
 
 from mlflow_interpret.errors import ExplanationNotFoundError
-from mlflow_interpret.records import Explanation, Importances, estimator_name, rank
+from mlflow_interpret.records import Explanation, Importances, estimator_name, rank, shares
 
 EXPLANATION = "explanation.json"
 GLOBAL = "global_importances.json"
@@ -206,17 +206,18 @@ def _from_list(values: Any) -> Any:
 
 def _global_table(explanation: Explanation) -> dict[str, Any]:
     errors = explanation.standard_errors()
-    values = explanation.global_values
+    values, parts = explanation.global_values, shares(explanation.global_values)
     rows = [
         [
             explanation.features[i],
             float(values[i]),
+            float(parts[i]),
             position,
             None if errors is None else float(errors[i]),
         ]
         for position, i in enumerate(rank(values), start=1)
     ]
-    columns = ["feature", "importance", "rank", "standard_error"]
+    columns = ["feature", "importance", "share", "rank", "standard_error"]
     return {"columns": columns, "data": _to_list_rows(rows)}
 
 

@@ -24,15 +24,17 @@ from mlflow import MlflowClient
 from mlflow.entities import Metric, Run, RunTag
 from mlflow.exceptions import MlflowException
 from mlflow.utils.file_utils import local_file_uri_to_path
+from mlflow.utils.mlflow_tags import MLFLOW_LOGGED_ARTIFACTS
 
 from mlflow_interpret import artifacts, storage
+from mlflow_interpret.config import MAX_METRICS
 from mlflow_interpret.errors import (
     AzureMLError,
     ExplanationNotFoundError,
     RunNotFoundError,
     TrackingUnavailableError,
 )
-from mlflow_interpret.metrics import PREFIX, Metrics, metrics_of
+from mlflow_interpret.metrics import PREFIX, SHIFT, Metrics, metrics_of
 from mlflow_interpret.records import Explanation
 
 FOLDER = "mlflow_interpret"
@@ -44,6 +46,7 @@ State = Literal["complete", "pending", "skipped", "failed"]
 _TAGGED_EXPLANATIONS = 5  # later ones of a run have no tags of their own: Azure ML allows 50 tags
 _MOST = 10_000  # explanations of a run; the number comes from the store
 _AZURE_METRICS = 50
+_LONGEST_TAG = 5000  # characters: the limit of older MLflow servers
 _PROBE_SECONDS = 10.0
 
 # Which number an explanation gets is read from the run and then written to it.
@@ -112,9 +115,11 @@ def log(
     with _NUMBERING, tempfile.TemporaryDirectory(prefix="mlflow-interpret-") as name:
         run = get_run(client, run_id)
         number = explanations_of(run) + 1
-        if tracking_uri.startswith("azureml://"):
-            top_k = min(top_k, max(0, _AZURE_METRICS - len(run.data.metrics)))
-        metrics = metrics_of(explanation, top_k, number, _metrics_taken(run))
+        on_azure = tracking_uri.startswith("azureml://")
+        room = MAX_METRICS - _metrics_taken(run)
+        if on_azure:
+            room = min(room, _AZURE_METRICS - len(run.data.metrics))
+        metrics = metrics_of(explanation, top_k, number, room)
         status = _status(explanation, metrics, state, comment, run_id)
         folder = Path(name)
         not_drawn = artifacts.write(
@@ -128,7 +133,8 @@ def log(
         client.log_batch(
             run_id,
             metrics=[Metric(key, value, now, 0) for key, value in metrics.values.items()],
-            tags=_tags(number, state, explanation),
+            # On Azure ML a tag holds 1,000 characters, and no such table is shown.
+            tags=_tags(number, state, explanation) + ([] if on_azure else _table_tag(run, number)),
         )
         if f"{TAG}.reason" in run.data.tags:  # of a fit before that had nothing to explain
             client.delete_tag(run_id, f"{TAG}.reason")
@@ -390,6 +396,21 @@ def _tags(number: int, state: State, explanation: Explanation | None = None) -> 
     return [RunTag(key, value) for key, value in tags.items()]
 
 
+def _table_tag(run: Run, number: int) -> list[RunTag]:
+    """The tag by which MLflow's UI offers the table of importances for comparison across runs.
+
+    It is what `mlflow.log_table` sets; the artifact is in its format.
+    """
+    try:
+        tables = json.loads(run.data.tags.get(MLFLOW_LOGGED_ARTIFACTS, "[]"))
+        added = {"path": f"{folder_of(number)}/{storage.GLOBAL}", "type": "table"}
+        value = json.dumps([*tables, added])
+    except (TypeError, ValueError):  # somebody else's words, which are left as they are
+        return []
+    short = number <= _TAGGED_EXPLANATIONS and len(value) <= _LONGEST_TAG
+    return [RunTag(MLFLOW_LOGGED_ARTIFACTS, value)] if short else []
+
+
 def tag_name(number: int, key: str) -> str:
     """The tag of a run's ``number``-th explanation."""
     return f"{TAG}.{key}" if number == 1 else f"{TAG}-{number}.{key}"
@@ -402,7 +423,7 @@ def explanations_of(run: Run) -> int:
 
 
 def _metrics_taken(run: Run) -> int:
-    return sum(bool(re.match(rf"{PREFIX}(-\d+)?/", name)) for name in run.data.metrics)
+    return sum(bool(re.match(rf"({PREFIX}|{SHIFT})(-\d+)?/", name)) for name in run.data.metrics)
 
 
 def _now() -> str:

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from mlflow_interpret.records import FloatArray, Importances
+from mlflow_interpret.records import FloatArray, Importances, finite, shares, total
 
 MOST_PAIRED = 100
 """Runs that are all compared with each other; of more, each with the first."""
@@ -152,7 +152,7 @@ def _correlations(matrix: pd.DataFrame, method: str) -> npt.NDArray[np.float64]:
 
 def _by_feature(runs: Sequence[Importances]) -> pd.DataFrame:
     """``(F, N)`` importances, NaN where a run lacks the feature or its importance is not finite."""
-    columns = [pd.Series(_finite(run.values), index=list(run.features)) for run in runs]
+    columns = [pd.Series(finite(run.values), index=list(run.features)) for run in runs]
     matrix = pd.concat(columns, axis=1)
     matrix.columns = range(len(runs))
     return matrix
@@ -198,14 +198,14 @@ def _difference(reference: Importances, run: Importances) -> pd.DataFrame:
     shared = [name for name in reference.features if name in places]
     mine = np.flatnonzero([name in places for name in reference.features])
     its = np.asarray([places[name] for name in shared], dtype=int)
-    a, b = _finite(reference.values[mine]), _finite(run.values[its])
+    a, b = finite(reference.values[mine]), finite(run.values[its])
     a_error, b_error = _errors(reference)[mine], _errors(run)[its]
     both = np.isfinite(a) & np.isfinite(b)
     compared = "importance"
     if reference.scale != run.scale:
         compared = "share"
         a, b = np.where(both, a, np.nan), np.where(both, b, np.nan)
-        a_error, b_error = a_error / _total(a), b_error / _total(b)
+        a_error, b_error = a_error / total(a), b_error / total(b)
         a, b = shares(a), shares(b)
     difference, error = b - a, np.hypot(a_error, b_error)
     before, after = (ranks(np.where(both, values, np.nan)) for values in (a, b))
@@ -248,24 +248,10 @@ def _adjusted(p: FloatArray) -> FloatArray:
     return adjusted
 
 
-def shares(values: FloatArray) -> FloatArray:
-    """``(F,)`` shares of the total of the finite values; 0 where all of them are."""
-    finite = _finite(values)
-    return finite / _total(values)
-
-
 def ranks(values: FloatArray) -> FloatArray:
     """``(F,)`` ranks from 1, ties sharing the best; NaN where a value is not finite."""
-    found: FloatArray = pd.Series(-_finite(values)).rank(method="min").to_numpy()
+    found: FloatArray = pd.Series(-finite(values)).rank(method="min").to_numpy()
     return found
-
-
-def _total(values: FloatArray) -> float:
-    return float(np.nansum(_finite(values))) or 1.0
-
-
-def _finite(values: FloatArray) -> FloatArray:
-    return np.where(np.isfinite(values), values, np.nan)
 
 
 def _errors(run: Importances) -> FloatArray:

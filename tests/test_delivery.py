@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 
 import mlflow
 import pytest
@@ -13,6 +14,7 @@ import mlflow_interpret
 from mlflow_interpret import delivery, interpret, tracking
 from mlflow_interpret.azureml import targets, uploads
 from mlflow_interpret.config import Options
+from mlflow_interpret.errors import AzureMLError
 
 X, y = load_iris(return_X_y=True, as_frame=True)
 
@@ -32,8 +34,8 @@ def ends_with(monkeypatch, result):
     """An upload that ends at once; what was logged before it started is handed out."""
     seen = {}
 
-    def start(explanation, target, *, done, **options):
-        seen.update(options, status=None)
+    def start(explanation, find, wishes, done):
+        seen.update(vars(wishes))
         seen["status"] = mlflow.last_active_run().data.tags.get("mlflow_interpret.status")
         done(result)
 
@@ -49,12 +51,17 @@ def deliver(record, store, **options):
 
 
 def test_an_upload_starts_after_the_run_holds_the_explanation(record, store, in_azure, monkeypatch):
-    seen = ends_with(monkeypatch, uploads.Result(True, None, 1.5))
+    seen = ends_with(monkeypatch, uploads.Result(True, None, 1.5, "asset"))
     run_id = deliver(record, store, comment="c", upload_timeout=7, random_state=3)
     assert seen == {"status": "pending", "comment": "c", "timeout": 7, "random_state": 3}
     status = tracking.status_of(run_id, store)
     assert status["status"] == "complete"
-    assert status["azureml"] == {"state": "uploaded", "seconds": 1.5, "reason": None}
+    assert status["azureml"] == {
+        "state": "uploaded",
+        "explanation_id": "asset",
+        "seconds": 1.5,
+        "reason": None,
+    }
 
 
 def test_a_failed_upload_is_a_status_and_one_warning(record, store, in_azure, monkeypatch, caplog):
@@ -65,6 +72,7 @@ def test_a_failed_upload_is_a_status_and_one_warning(record, store, in_azure, mo
     (warning,) = [r.getMessage() for r in caplog.records if r.levelno >= logging.WARNING]
     assert run_id in warning
     assert "refused" in warning
+    assert f"mlflow-interpret push {run_id}" in warning
     assert tracking.load(run_id, None, store).id == record.id
 
 
@@ -76,11 +84,28 @@ def test_silent_is_silent(record, store, in_azure, monkeypatch, caplog):
 
 def test_a_run_that_is_not_found_is_a_failed_upload(record, store, in_azure, monkeypatch):
     def missing(*_):
-        raise targets.AzureMLError("no such run")
+        raise AzureMLError("no such run")
 
     monkeypatch.setattr(targets, "resolve", missing)
     run_id = deliver(record, store)
+    assert mlflow_interpret.flush()
     assert tracking.status_of(run_id, store)["reason"] == "no such run"
+
+
+def test_an_azure_that_hangs_does_not_hold_up_the_training(record, store, in_azure, monkeypatch):
+    asked, answer = threading.Event(), threading.Event()
+
+    def hang(*_):
+        asked.set()
+        answer.wait(60)
+
+    monkeypatch.setattr(targets, "resolve", hang)
+    run_id = deliver(record, store, upload_timeout=0.5)  # comes back before there is an answer
+    assert asked.wait(30)
+    assert mlflow_interpret.flush()
+    assert not answer.is_set()
+    assert "within 0.5 seconds" in tracking.status_of(run_id, store)["reason"]
+    answer.set()
 
 
 def test_false_never_uploads(record, store, in_azure, monkeypatch):

@@ -86,7 +86,8 @@ def test_the_number_of_requests_is_the_same_for_any_number_of_features(
             )[1],
         )
     log(explanation(n_features), run_id, store, figures=True)
-    assert calls == ["get_run", "log_artifacts", "log_batch"]
+    # The second is that of the look whether the folder is empty, the third counts what is new.
+    assert calls == ["get_run", "get_run", "log_artifacts", "get_run", "log_batch"]
 
 
 def test_explanations_of_a_run_are_numbered(store, run_id):

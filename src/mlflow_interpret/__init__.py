@@ -11,6 +11,7 @@ if TYPE_CHECKING:
         flush,
         load_explanation,
         log_explanation,
+        push,
     )
     from mlflow_interpret.autologging import autolog
     from mlflow_interpret.display import ExplanationDisplay
@@ -42,6 +43,7 @@ __all__ = [
     "flush",
     "load_explanation",
     "log_explanation",
+    "push",
 ]
 
 _HOMES = {
@@ -52,6 +54,7 @@ _HOMES = {
     "flush": "api",
     "load_explanation": "api",
     "log_explanation": "api",
+    "push": "api",
 }
 
 

@@ -245,6 +245,34 @@ def _too_few(asked: int, distinct: int, found: int, skipped: Mapping[str, str]) 
     )
 
 
+def push(run_id: str, *, azureml: Any = "auto", upload_timeout: float = 300.0) -> list[str]:
+    """Finish uploads to Azure ML that failed or never ran, without computing again.
+
+    What the MLflow run holds is uploaded unless it is there already, so it does no harm to call it
+    twice. It works from any machine that can read the run.
+
+    Args:
+        run_id: The MLflow run.
+        azureml: Where to: ``"auto"`` for the Azure ML run that the MLflow run is, or what
+            `autolog` takes for a run or a workspace.
+        upload_timeout: Seconds that each of the run's explanations may take.
+
+    Returns:
+        The ids under which Azure ML has the run's explanations, oldest first.
+
+    Raises:
+        OptionError: An argument is not allowed.
+        AzureMLError: An explanation did not get there; the message says why. Another call goes on
+            where this one ended.
+        RunNotFoundError: There is no such run in the tracking store.
+        ExplanationNotFoundError: The run holds no explanation.
+    """
+    from mlflow_interpret import pushing
+
+    Options(azureml=azureml, upload_timeout=upload_timeout)
+    return pushing.push(run_id, tracking.current_tracking_uri(), azureml, upload_timeout)
+
+
 def flush(timeout: float | None = None) -> bool:
     """Wait for the uploads to Azure ML that still run beside the training.
 

@@ -10,6 +10,7 @@ from mlflow_interpret import tracking
 from mlflow_interpret.azureml import targets
 from mlflow_interpret.baselines import compared
 from mlflow_interpret.config import Options
+from mlflow_interpret.messages import warn
 from mlflow_interpret.records import Explanation
 
 if TYPE_CHECKING:
@@ -53,41 +54,40 @@ def deliver(
 
 def _start_upload(explanation: Explanation, logged: tracking.Logged, options: Options) -> None:
     from mlflow_interpret.azureml import uploads
-    from mlflow_interpret.azureml.redaction import redact
 
-    finish = partial(_finish, logged, options.silent)
-    try:
-        target = targets.resolve(options.azureml, logged.tracking_uri, logged.run_id)
-    except (Exception, KeyboardInterrupt) as error:
-        _logger.debug("No Azure ML run was found", exc_info=True)
-        finish(uploads.Result(False, redact(str(error)), 0.0))
-        return
     uploads.start(
         explanation,
-        target,
-        comment=options.comment,
-        random_state=options.random_state,
-        timeout=options.upload_timeout,
-        done=finish,
+        partial(targets.resolve, options.azureml, logged.tracking_uri, logged.run_id),
+        uploads.Wishes(options.comment, options.random_state, options.upload_timeout),
+        partial(_finish, logged, options),
     )
 
 
-def _finish(logged: tracking.Logged, silent: bool, result: Result) -> None:
-    azureml: dict[str, Any] = {
-        "state": "uploaded" if result.ok else "failed",
-        "seconds": result.seconds,
-        "reason": result.reason,
-    }
-    state: tracking.State = "complete" if result.ok else "failed"
-    if not result.ok and not silent:
-        _logger.warning(
-            "The upload to Azure ML failed for run %s; the explanation is in the MLflow run. "
-            "Reason: %s",
-            logged.run_id,
-            result.reason,
+def _finish(logged: tracking.Logged, options: Options, result: Result) -> None:
+    if not result.ok:
+        warn(
+            options,
+            f"The upload to Azure ML failed for run {logged.run_id}; the explanation is in the "
+            f"MLflow run. Reason: {result.reason}. Finish it later with: mlflow-interpret push "
+            f"{logged.run_id}",
         )
     try:
-        tracking.update_status(logged, state, result.reason, {"azureml": azureml})
+        note_upload(logged, result)
     except Exception:
-        _logger.warning("The status of run %s could not be updated.", logged.run_id)
+        warn(options, f"The status of run {logged.run_id} could not be updated.")
         _logger.debug("Updating the status failed", exc_info=True)
+
+
+def note_upload(logged: tracking.Logged, result: Result) -> tracking.Logged:
+    """Write into a run how an upload ended, unless the run says so already."""
+    state: tracking.State = "complete" if result.ok else "failed"
+    azureml: dict[str, Any] = {
+        "state": "uploaded" if result.ok else "failed",
+        "explanation_id": result.explanation_id,
+        "reason": result.reason,
+    }
+    known = logged.status.get("azureml") or {}
+    if logged.status.get("status") == state and azureml.items() <= known.items():
+        return logged
+    azureml["seconds"] = result.seconds
+    return tracking.update_status(logged, state, result.reason, {"azureml": azureml})

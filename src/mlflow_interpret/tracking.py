@@ -9,7 +9,7 @@ import re
 import ssl
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -114,7 +114,7 @@ def log(
     client = MlflowClient(tracking_uri)
     with _NUMBERING, tempfile.TemporaryDirectory(prefix="mlflow-interpret-") as name:
         run = get_run(client, run_id)
-        number = explanations_of(run) + 1
+        number = _free_number(client, run)
         on_azure = tracking_uri.startswith("azureml://")
         room = MAX_METRICS - _metrics_taken(run)
         if on_azure:
@@ -129,12 +129,13 @@ def log(
             status["not_drawn"] = not_drawn
         storage.write_json(folder / STATUS, status)
         client.log_artifacts(run_id, str(folder), folder_of(number))
-        now = _milliseconds()
+        now, now_held = _milliseconds(), get_run(client, run_id)
         client.log_batch(
             run_id,
             metrics=[Metric(key, value, now, 0) for key, value in metrics.values.items()],
             # On Azure ML a tag holds 1,000 characters, and no such table is shown.
-            tags=_tags(number, state, explanation) + ([] if on_azure else _table_tag(run, number)),
+            tags=_tags(number, explanations_of(now_held), state, explanation)
+            + ([] if on_azure else _table_tag(now_held, number)),
         )
         if f"{TAG}.reason" in run.data.tags:  # of a fit before that had nothing to explain
             client.delete_tag(run_id, f"{TAG}.reason")
@@ -145,7 +146,8 @@ def log_skipped(run_id: str, tracking_uri: str, reason: str, details: Mapping[st
     """Write into a run that a fit was not explained, and why."""
     client = MlflowClient(tracking_uri)
     with _NUMBERING, tempfile.TemporaryDirectory(prefix="mlflow-interpret-") as name:
-        number = explanations_of(get_run(client, run_id)) + 1
+        run = get_run(client, run_id)
+        number = _free_number(client, run)
         status = {
             "status": "skipped",
             "reason": reason,
@@ -156,7 +158,7 @@ def log_skipped(run_id: str, tracking_uri: str, reason: str, details: Mapping[st
         path = Path(name) / STATUS
         storage.write_json(path, status)
         client.log_artifact(run_id, str(path), folder_of(number))
-        client.log_batch(run_id, tags=_tags(number, "skipped"))
+        client.log_batch(run_id, tags=_tags(number, explanations_of(run), "skipped"))
     return Logged(tracking_uri, run_id, number, status)
 
 
@@ -177,23 +179,75 @@ def update_status(
 ) -> Logged:
     """Write a later state of an explanation: its tag and its status record.
 
-    A store that does not overwrite artifacts, as Azure ML's, gets a further record,
-    ``status-2.json``; the highest number is the valid one.
+    A store that does not overwrite artifacts, as Azure ML's, gets further records,
+    ``status-2.json`` and so on; the highest number is the valid one.
     """
     client = MlflowClient(logged.tracking_uri)
     status = {**logged.status, **changes, "status": state, "reason": reason, "updated": _now()}
     if logged.number <= _TAGGED_EXPLANATIONS:
         client.set_tag(logged.run_id, tag_name(logged.number, "status"), state)
+    latest = _latest_status(_files(client, logged.run_id, logged.folder))
     with tempfile.TemporaryDirectory(prefix="mlflow-interpret-") as name:
-        path = Path(name) / STATUS
+        path = Path(name) / _status_name(max(latest, 1))
         storage.write_json(path, status)
         try:
             client.log_artifact(logged.run_id, str(path), logged.folder)
         except Exception:
-            later = path.with_name("status-2.json")
+            later = path.with_name(_status_name(max(latest, 1) + 1))
             path.rename(later)
             client.log_artifact(logged.run_id, str(later), logged.folder)
     return Logged(logged.tracking_uri, logged.run_id, logged.number, status)
+
+
+def explanations(run_id: str, tracking_uri: str) -> Iterator[tuple[Logged, Explanation]]:
+    """All explanations of a run with their status records, oldest first.
+
+    Raises:
+        RunNotFoundError: There is no such run.
+        ExplanationNotFoundError: It holds none.
+    """
+    check_reachable(tracking_uri)
+    client = MlflowClient(tracking_uri)
+    run = get_run(client, run_id)
+    found = 0
+    for number in _numbers(run):
+        explanation = _load_number(client, run, number)
+        if explanation is not None:
+            found += 1
+            status = status_of(run_id, tracking_uri, number)
+            yield Logged(tracking_uri, run_id, number, status), explanation
+    if not found:
+        load(run_id, None, tracking_uri)  # says why there is none
+
+
+def records(run_id: str, tracking_uri: str) -> list[dict[str, Any]]:
+    """The status records of a run, oldest first."""
+    run = get_run(MlflowClient(tracking_uri), run_id)
+    return [status_of(run_id, tracking_uri, number) for number in _numbers(run)]
+
+
+def runs_with_explanations(experiment: str, tracking_uri: str) -> list[str]:
+    """The ids of an experiment's runs that hold explanations, oldest first.
+
+    Raises:
+        RunNotFoundError: There is no such experiment.
+    """
+    check_reachable(tracking_uri)
+    client = MlflowClient(tracking_uri)
+    found = client.get_experiment_by_name(experiment)
+    if found is None:
+        uri = without_credentials(tracking_uri)
+        raise RunNotFoundError(f"There is no experiment {experiment!r} in {uri}.")
+    ids: list[str] = []
+    token: str | None = None
+    while True:
+        page = client.search_runs(
+            [found.experiment_id], order_by=["attributes.start_time ASC"], page_token=token
+        )
+        ids.extend(run.info.run_id for run in page if explanations_of(run))
+        token = page.token
+        if not token:
+            return ids
 
 
 def load(run_id: str, explanation_id: str | None, tracking_uri: str) -> Explanation:
@@ -237,9 +291,11 @@ def status_of(run_id: str, tracking_uri: str, number: int | None = None) -> dict
     client = MlflowClient(tracking_uri)
     run = get_run(client, run_id)
     number = number or max(explanations_of(run), 1)
-    with _download(client, run, folder_of(number)) as folder:
-        found = sorted(folder.glob("status*.json"), key=lambda path: (len(path.name), path.name))
-        record: dict[str, Any] = json.loads(found[-1].read_text(encoding="utf-8")) if found else {}
+    latest = _latest_status(_files(client, run_id, folder_of(number)))
+    if not latest:
+        return {}
+    with _download(client, run, f"{folder_of(number)}/{_status_name(latest)}") as path:
+        record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return record
 
 
@@ -383,8 +439,11 @@ def _status(
     }
 
 
-def _tags(number: int, state: State, explanation: Explanation | None = None) -> list[RunTag]:
-    tags = {f"{TAG}.explanations": str(number)}
+def _tags(
+    number: int, count: int, state: State, explanation: Explanation | None = None
+) -> list[RunTag]:
+    # Another process may have counted further meanwhile.
+    tags = {f"{TAG}.explanations": str(max(number, count))}
     if number <= _TAGGED_EXPLANATIONS:
         tags[tag_name(number, "status")] = state
         if explanation is not None:
@@ -411,9 +470,49 @@ def _table_tag(run: Run, number: int) -> list[RunTag]:
     return [RunTag(MLFLOW_LOGGED_ARTIFACTS, value)] if short else []
 
 
+def _status_name(place: int) -> str:
+    return STATUS if place == 1 else f"status-{place}.json"
+
+
+def _latest_status(paths: Iterable[str]) -> int:
+    """Which of the status records among some files is the valid one, 0 where there is none."""
+    places = [re.search(r"(?:^|/)status(?:-(\d+))?\.json$", path) for path in paths]
+    return max((int(place[1] or 1) for place in places if place), default=0)
+
+
+def _numbers(run: Run) -> list[int]:
+    """The numbers of a run's explanations, without what a log that was cut off has left."""
+    known = set(run.data.tags)
+    return [
+        number
+        for number in range(1, explanations_of(run) + 1)
+        if number > _TAGGED_EXPLANATIONS or tag_name(number, "status") in known
+    ]
+
+
 def tag_name(number: int, key: str) -> str:
     """The tag of a run's ``number``-th explanation."""
     return f"{TAG}.{key}" if number == 1 else f"{TAG}-{number}.{key}"
+
+
+def _free_number(client: MlflowClient, run: Run) -> int:
+    """The next number whose folder is empty.
+
+    A folder that is not counted is another process's, or what a log that was cut off has left: some
+    stores do not overwrite it.
+    """
+    number = explanations_of(run) + 1
+    while number < _MOST and _files(client, run.info.run_id, folder_of(number)):
+        number += 1
+    return number
+
+
+def _files(client: MlflowClient, run_id: str, folder: str) -> list[str]:
+    """The paths of the files in an artifact folder; none where there is no such folder."""
+    try:
+        return [file.path for file in client.list_artifacts(run_id, folder)]
+    except MlflowException:  # what some stores say of a folder that is not there
+        return []
 
 
 def explanations_of(run: Run) -> int:

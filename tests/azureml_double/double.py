@@ -222,6 +222,7 @@ class AzureMLDouble:
         lose_answer: bool = False,
         headers: Mapping[str, str] | None = None,
         times: int | None = None,
+        skip: int = 0,
     ) -> Fault:
         """Order trouble for requests to come.
 
@@ -235,6 +236,7 @@ class AzureMLDouble:
             lose_answer: Carry the request out, then close the connection without an answer.
             headers: Headers of the answer with ``status``, such as ``Retry-After``.
             times: How many requests to hit; None for all.
+            skip: How many requests to let pass first.
 
         Returns:
             The fault, whose ``hits`` counts the requests it has hit.
@@ -250,6 +252,7 @@ class AzureMLDouble:
             lose_answer=lose_answer,
             headers=headers or {},
             times=times,
+            skip=skip,
         )
         self._cloud.faults.add(fault)
         return fault

@@ -24,6 +24,8 @@ class Fault:
         lose_answer: Carry the request out, then close the connection without an answer.
         headers: Headers of the answer with ``status``, such as ``Retry-After``.
         times: How many requests it still hits; None for all.
+        skip: How many requests it lets pass first.
+        passed: How many requests it has let pass.
         hits: How many requests it has hit.
     """
 
@@ -35,15 +37,21 @@ class Fault:
     lose_answer: bool = False
     headers: Mapping[str, str] = field(default_factory=dict)
     times: int | None = None
+    skip: int = 0
+    passed: int = 0
     hits: int = 0
 
     def matches(self, request: Request) -> bool:
-        """Whether this request is to be hit."""
+        """Whether this request is to be hit; it counts those it lets pass."""
         if self.times is not None and self.hits >= self.times:
             return False
-        return self.method in ("*", request.method) and bool(
+        meant = self.method in ("*", request.method) and bool(
             self.pattern.search(request.host + request.path)
         )
+        if meant and self.passed < self.skip:
+            self.passed += 1
+            return False
+        return meant
 
     def response(self, request: Request) -> Response | None:
         """The answer to give instead of the service's, if any, in that service's form."""

@@ -154,9 +154,18 @@ class Connection(BaseHTTPRequestHandler):
             self._send(Response(411))
             self.close_connection = True
             return
+        self._acknowledge()
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         request = Request(self.command, host, self.path, self._headers(), body)
         self._send(self._server.answer(request))
+
+    def _acknowledge(self) -> None:
+        """Say at once that the headers are here.
+
+        Behind a proxy, urllib3 leaves Nagle's algorithm on: the body waits for this.
+        """
+        if hasattr(socket, "TCP_QUICKACK"):  # Linux
+            self.connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
 
     def _headers(self) -> dict[str, str]:
         return {name.lower(): value for name, value in self.headers.items()}

@@ -51,7 +51,7 @@ def upload(timeout=60.0):
         results.append(result)
         done.set()
 
-    uploads.start(RECORD, TARGET, comment="c", random_state=0, timeout=timeout, done=finished)
+    uploads.start(RECORD, lambda: TARGET, uploads.Wishes("c", 0, timeout), finished)
     assert mlflow_interpret.flush()
     assert done.is_set()
     (result,) = results
@@ -122,8 +122,6 @@ def test_an_explanation_that_cannot_be_written_is_a_failed_upload(monkeypatch):
 
 def test_flush_gives_up_when_told_to(child):
     child("import time; time.sleep(5)")
-    uploads.start(
-        RECORD, TARGET, comment=None, random_state=0, timeout=30.0, done=lambda result: None
-    )
+    uploads.start(RECORD, lambda: TARGET, uploads.Wishes(None, 0, 30.0), lambda result: None)
     assert mlflow_interpret.flush(timeout=0.01) is False
     assert mlflow_interpret.flush() is True

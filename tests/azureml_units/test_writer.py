@@ -202,7 +202,8 @@ def test_a_refusal_is_one_line_at_once(double, service, step, status):
     fault = double.fail(*STEPS[step], status=status)
     with pytest.raises(AzureMLError) as error:
         writer.write(explanation(), service, None, SECONDS)
-    assert fault.hits == 1
+    signed = step != "blob"
+    assert fault.hits == (2 if status == 401 and signed else 1)  # a run's token may be renewed
     assert str(status) in str(error.value)
     assert "\n" not in str(error.value)
     assert not any(secret in str(error.value) for secret in double.secrets)

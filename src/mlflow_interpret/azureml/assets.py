@@ -27,6 +27,7 @@ _VERSION = "azureml.v8.model.explanation"
 _BLOCK_SIZE = 100
 _MAX_BLOCKS = 3
 _POINTS = 5000  # rows that studio shows, at most
+_NAMING = ("visualization_dict", "rich_metadata")
 _LOCAL_BYTES = 10_000_000  # of their local values, 8 bytes each
 
 
@@ -77,6 +78,27 @@ def write(
     metadata_label = files.write("rich_metadata", metadata)
     properties = _properties(ready, comment, metadata_label)
     return Asset(tuple(files.names), tuple(map(files.label, files.names)), properties)
+
+
+def renamed(asset: Asset, folder: Path, explanation_id: str) -> Asset:
+    """The same asset under another id: only two of its files name the folder that they are in.
+
+    Args:
+        asset: The asset.
+        folder: Where its files are.
+        explanation_id: The id that it gets.
+    """
+    before = asset.properties["explanation_id"]
+    if before == explanation_id or before is None:
+        return asset
+    old, new = f"/{folder_of(before)}/", f"/{folder_of(explanation_id)}/"
+    for name in _NAMING:
+        path = folder / file_of(name)
+        path.write_text(path.read_text("utf-8").replace(old, new), "utf-8")
+    metadata = str(asset.properties["metadata_artifact_path"]).replace(old, new)
+    changed = {"explanation_id": explanation_id, "metadata_artifact_path": metadata}
+    labels = tuple(label.replace(old, new) for label in asset.labels)
+    return Asset(asset.names, labels, {**asset.properties, **changed})
 
 
 class _Files:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -18,10 +17,12 @@ _TRIES = 6
 _FIRST_WAIT = 0.5  # seconds; doubled each time: 15.5 in all
 _CONNECT = 10.0
 _SILENCE = 20.0
+_UNAUTHORIZED = 401
 _PASSING = {408, 429, 500, 502, 503, 504}
 _SILENT = (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError)
 _HINTS = {
-    401: "the token is not accepted: it has expired, or it is for something else; log in again",
+    _UNAUTHORIZED: "the token is not accepted: it has expired, or it is for something else; "
+    "log in again",
     403: "the identity may not do this in the workspace",
 }
 
@@ -38,37 +39,71 @@ class RefusedError(AzureMLError):
         self.status = status
 
 
-class _Bearer(requests.auth.AuthBase):
+class SilentError(Exception):
+    """A request had no answer; the text says how, without the address, which holds signatures."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came back of one request.
+
+    Attributes:
+        status: The HTTP status.
+        said: What the service says of its refusal.
+        wait: Seconds that it asks to wait before the next try.
+        value: What was asked for.
+    """
+
+    status: int
+    said: str = ""
+    wait: float = 0.0
+    value: Any = None
+
+    @property
+    def good(self) -> bool:
+        """Whether the request was carried out."""
+        return 200 <= self.status < 300
+
+
+class Bearer(requests.auth.AuthBase):
     """Adds the token, or nothing; without it requests would take a password from ~/.netrc."""
 
-    def __init__(self, token: str | None) -> None:
+    def __init__(self, token: str | None = None) -> None:
         self._token = token
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        """Called by requests for each request."""
         if self._token is not None:
             request.headers["Authorization"] = f"Bearer {self._token}"
         return request
 
 
 class Calls:
-    """Requests with one token and one deadline."""
+    """Requests with one token and one deadline.
 
-    def __init__(self, token: str, seconds: float) -> None:
+    Attributes:
+        session: The connections, without a token.
+    """
+
+    def __init__(self, token: str, seconds: float, renew: Callable[[], str] | None = None) -> None:
         """Start the clock.
 
         Args:
             token: A bearer token.
             seconds: How long all requests together may take.
+            renew: Gives another token when this one is no longer accepted; asked once.
         """
         self._token = token
+        self._renew = renew
         self._seconds = seconds
         self._end = time.monotonic() + seconds
-        self._session = requests.Session()
-        self._session.headers["User-Agent"] = "mlflow-interpret"
+        self.session = requests.Session()
+        self.session.headers["User-Agent"] = "mlflow-interpret"
+        self.session.auth = Bearer()
 
     def close(self) -> None:
         """Close the connections."""
-        self._session.close()
+        self.session.close()
 
     def ask(
         self,
@@ -99,61 +134,54 @@ class Calls:
         Raises:
             AzureMLError: It was refused, or there was no answer in time.
         """
-        answer = self._send(
-            what,
-            lambda timeout: self._session.request(
-                method,
-                url,
-                json=body,
-                params=query,
-                auth=_Bearer(self._token if signed else None),
-                timeout=timeout,
-                allow_redirects=False,  # the token goes where it was meant to go
-            ),
-            urlsplit(url).hostname,
-            arrived,
-        )
-        if answer is None or not answer.content:
+
+        def send(timeout: tuple[float, float]) -> Answer:
+            try:
+                answer = self.session.request(
+                    method,
+                    url,
+                    json=body,
+                    params=query,
+                    auth=Bearer(self._token if signed else None),
+                    timeout=timeout,
+                    allow_redirects=False,  # the token goes where it was meant to go
+                )
+            except _SILENT as error:
+                raise SilentError(type(error).__name__) from None
+            except requests.RequestException as error:
+                raise AzureMLError(f"{what} failed: {type(error).__name__}") from None
+            return Answer(answer.status_code, _said(answer), _asked_wait(answer), answer)
+
+        answer = self.repeat(what, urlsplit(url).hostname, send, arrived=arrived, signed=signed)
+        if answer is None or not answer.value.content:
             return None
         try:
-            return answer.json()
+            return answer.value.json()
         except ValueError:
             raise AzureMLError(f"{what} failed: the answer is no JSON") from None
 
-    def put_blob(self, what: str, url: str, path: Path) -> None:
-        """Write a file to a blob, as one piece: the link's own signature opens it.
-
-        There is no condition that the blob be new: it may be there from a try whose answer was
-        lost, and its name is this upload's own.
-        """
-        if not url.startswith("https://"):
-            raise AzureMLError(f"{what} failed: the service gave a link that is not encrypted")
-        headers = {
-            "x-ms-blob-type": "BlockBlob",
-            "x-ms-version": "2021-08-06",  # from 2019-12-12 on, one piece may have 5,000 MiB
-            "Content-Type": "application/octet-stream",
-        }
-
-        def put(timeout: tuple[float, float]) -> requests.Response:
-            with path.open("rb") as file:
-                return self._session.put(
-                    url,
-                    data=file,
-                    headers=headers,
-                    auth=_Bearer(None),
-                    timeout=timeout,
-                    allow_redirects=False,
-                )
-
-        self._send(what, put, urlsplit(url).hostname, None)
-
-    def _send(
+    def repeat(
         self,
         what: str,
-        send: Callable[[tuple[float, float]], requests.Response],
         host: str | None,
-        arrived: Callable[[], bool] | None,
-    ) -> requests.Response | None:
+        send: Callable[[tuple[float, float]], Answer],
+        *,
+        arrived: Callable[[], bool] | None = None,
+        signed: bool = False,
+    ) -> Answer | None:
+        """Send a request until it is carried out, refused for good, or the time is over.
+
+        Args:
+            what: What it does, for messages.
+            host: Whom it asks, for messages.
+            send: Sends it, given the seconds to wait for a connection and for an answer; raises
+                SilentError where there is none.
+            arrived: As for `ask`.
+            signed: Whether another token may help.
+
+        Raises:
+            AzureMLError: It was refused, or there was no answer in time.
+        """
         trouble = "there was no time left"
         for attempt in range(_TRIES):
             left = self._end - time.monotonic()
@@ -164,27 +192,37 @@ class Calls:
             wait = _FIRST_WAIT * 2**attempt
             try:
                 answer = send((min(_CONNECT, left), min(_SILENCE, left)))
-            except _SILENT as error:
-                # Its text has the whole address in it, with the signature.
-                trouble = f"{host} does not answer ({type(error).__name__})"
-            except requests.RequestException as error:
-                raise AzureMLError(f"{what} failed: {type(error).__name__}") from None
+            except SilentError as error:
+                trouble = f"{host} does not answer ({error})"
             else:
-                if 200 <= answer.status_code < 300:
+                if answer.good:
                     return answer
-                trouble = self._refusal(answer)
-                if answer.status_code not in _PASSING:
-                    raise RefusedError(f"{what} failed: {trouble}", answer.status_code)
-                wait = max(wait, _asked_wait(answer))
+                trouble = self._refusal(host, answer)
+                if signed and answer.status == _UNAUTHORIZED and self._renewed():
+                    continue
+                if answer.status not in _PASSING:
+                    raise RefusedError(f"{what} failed: {trouble}", answer.status)
+                wait = max(wait, answer.wait)
             if attempt == _TRIES - 1 or wait >= self._end - time.monotonic():
                 break
             time.sleep(wait)
         raise AzureMLError(f"{what} failed: {trouble}; given up within {self._seconds:.3g} seconds")
 
-    def _refusal(self, answer: requests.Response) -> str:
-        said = redact(_said(answer), self._token)
-        hint = _HINTS.get(answer.status_code)
-        parts = [f"{urlsplit(answer.url).hostname} answered {answer.status_code}"]
+    def _renewed(self) -> bool:
+        """Whether there is another token now; each is asked for once."""
+        renew, self._renew = self._renew, None
+        if renew is None:
+            return False
+        try:
+            self._token = renew()
+        except AzureMLError:  # the refusal of the old token says what to do
+            return False
+        return True
+
+    def _refusal(self, host: str | None, answer: Answer) -> str:
+        said = redact(answer.said, self._token)
+        hint = _HINTS.get(answer.status)
+        parts = [f"{host} answered {answer.status}"]
         if hint:
             parts.append(f" ({hint})")
         return "".join(parts) + (f": {said}" if said else "")
@@ -196,10 +234,11 @@ def _asked_wait(answer: requests.Response) -> float:
 
 
 def _said(answer: requests.Response) -> str:
-    """What the service says of its refusal, in JSON or, where it is a blob's, in XML."""
+    """What the service says of its refusal."""
+    if answer.ok:
+        return ""
     try:
         body = answer.json()
         return str(body.get("error", body)["message"])
     except (ValueError, AttributeError, KeyError, TypeError):
-        found = re.search(r"<Message>(.*?)</Message>", answer.text, re.DOTALL)
-        return found[1] if found else ""
+        return ""

@@ -7,7 +7,7 @@ any time.
 
 Standard input holds one JSON object with ``target``, ``folder``, ``comment``, ``random_state``,
 ``until``, the time by which it has to be done, and ``seconds``, after which the process ends
-itself. The last line of standard output is one JSON object with ``ok`` and, where that is false,
+itself. The last line of standard output is one JSON object with ``ok`` and ``explanation_id`` or
 ``reason``.
 """
 
@@ -107,16 +107,19 @@ def main() -> None:
     watchdog.daemon = True
     watchdog.start()
     target = Target(**request["target"])
-    answer: dict[str, Any] = {"ok": True}
+    answer: dict[str, Any]
     try:
         explanation = storage.read(Path(request["folder"]))
         comment, random_state = request["comment"], request["random_state"]
         client = explanation_client()
         if client is not None:
             upload(client, explanation, find_run(target), comment, random_state)
+            found = explanation.id
         else:
             left = max(_TO_ANSWER, request["until"] - time.time() - _TO_ANSWER)
-            writer.write(explanation, writer.service_of(target), comment, left, random_state)
+            service = writer.service_of(target)
+            found = writer.write(explanation, service, comment, left, random_state)
+        answer = {"ok": True, "explanation_id": found}
     except AzureMLError as error:
         answer = {"ok": False, "reason": redact(str(error), target.token)}
     except BaseException as error:

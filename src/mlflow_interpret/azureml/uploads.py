@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import atexit
 import json
+import logging
+import math
 import subprocess
 import tempfile
 import threading
@@ -11,13 +13,20 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from mlflow_interpret import processes, storage
+from mlflow_interpret.azureml.bounded import within
 from mlflow_interpret.azureml.redaction import redact
 from mlflow_interpret.azureml.targets import Target
+from mlflow_interpret.errors import AzureMLError
 from mlflow_interpret.records import Explanation
 
-_running: set[threading.Thread] = set()
+_logger = logging.getLogger(__name__)
+
+_GRACE = 10.0  # seconds at the exit to say how the last upload ended
+
+_running: dict[threading.Thread, float] = {}
 _guard = threading.Lock()
 _ONE_CHILD = threading.Lock()  # each is a Python with the whole SDK; many fits queue up
 
@@ -30,46 +39,57 @@ class Result:
         ok: It arrived.
         reason: Why it did not, in one line without secrets.
         seconds: How long it took.
+        explanation_id: Under which id Azure ML has the explanation, where it arrived.
     """
 
     ok: bool
     reason: str | None
     seconds: float
+    explanation_id: str | None = None
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """How an explanation is to be uploaded.
+
+    Attributes:
+        comment: Shown in studio beside the explanation.
+        random_state: Seeds the sample of rows for studio.
+        timeout: Seconds after which an upload is cut off; they begin when it starts.
+    """
+
+    comment: str | None
+    random_state: int
+    timeout: float
 
 
 def start(
     explanation: Explanation,
-    target: Target,
-    *,
-    comment: str | None,
-    random_state: int,
-    timeout: float,
+    find: Callable[[], Target],
+    wishes: Wishes,
     done: Callable[[Result], None],
 ) -> None:
     """Upload in a child process while the caller goes on.
 
     Args:
         explanation: The explanation.
-        target: The Azure ML run.
-        comment: Shown in studio beside the explanation.
-        random_state: Seeds the client's sample of rows for studio.
-        timeout: Seconds after which the child is ended; they begin when it starts.
+        find: Finds the Azure ML run, which takes requests and may hang, like the upload.
+        wishes: How.
         done: Called once, in another thread, with the result.
     """
 
     def watch() -> None:
         try:
             with _ONE_CHILD:
-                deadline = time.monotonic() + timeout
-                result = _upload(explanation, target, comment, random_state, deadline)
+                result = _upload(explanation, find, wishes)
             done(result)
         finally:
             with _guard:
-                _running.discard(thread)
+                _running.pop(thread, None)
 
     thread = threading.Thread(target=watch, name="mlflow-interpret-upload", daemon=True)
     with _guard:
-        _running.add(thread)
+        _running[thread] = wishes.timeout
     thread.start()
 
 
@@ -90,17 +110,27 @@ def flush(timeout: float | None = None) -> bool:
     return not any(thread.is_alive() for thread in waiting)
 
 
-atexit.register(flush)  # each upload has its bound, so the exit has one, too
+class _Closing:
+    """When the process ends: then all uploads together get the time of one."""
+
+    end: float = math.inf
 
 
-def _upload(
-    explanation: Explanation,
-    target: Target,
-    comment: str | None,
-    random_state: int,
-    deadline: float,
-) -> Result:
+@atexit.register
+def _close() -> None:
+    with _guard:
+        seconds = max(_running.values(), default=0.0)
+    _Closing.end = time.monotonic() + seconds
+    flush(seconds + _GRACE)
+
+
+def _upload(explanation: Explanation, find: Callable[[], Target], wishes: Wishes) -> Result:
     started = time.monotonic()
+    deadline = min(started + wishes.timeout, _Closing.end)
+    target: Target | None = None
+    answer: dict[str, Any]
+    if deadline <= started:
+        return Result(False, "the process ended before its turn came", 0.0)
     try:
         with tempfile.TemporaryDirectory(
             prefix="mlflow-interpret-", ignore_cleanup_errors=True
@@ -108,24 +138,36 @@ def _upload(
             folder = Path(name) / "record"
             folder.mkdir()
             storage.write(explanation, folder)
+            target = within(deadline - time.monotonic(), find)
             request = {
                 "target": asdict(target),
                 "folder": str(folder),
-                "comment": comment,
-                "random_state": random_state,
+                "comment": wishes.comment,
+                "random_state": wishes.random_state,
                 "until": time.time() + deadline - time.monotonic(),
                 "seconds": max(1.0, deadline - time.monotonic()) + 30.0,
             }
-            reason = _run_child(json.dumps(request), Path(name), deadline)
-    except Exception as error:
-        reason = f"{type(error).__name__}: {error}"
+            answer = _run_child(json.dumps(request), Path(name), deadline)
+    except AzureMLError as error:
+        answer = {"ok": False, "reason": str(error)}
+    except TimeoutError:
+        answer = {"ok": False, "reason": _cut_off(wishes.timeout)}
+    except BaseException as error:
+        _logger.debug("The upload failed", exc_info=True)
+        answer = {"ok": False, "reason": f"{type(error).__name__}: {error}"}
+    reason = answer.get("reason")
     if reason is not None:
-        reason = redact(reason, target.token)
-    return Result(reason is None, reason, round(time.monotonic() - started, 3))
+        reason = redact(str(reason), None if target is None else target.token)
+    seconds = round(time.monotonic() - started, 3)
+    return Result(bool(answer["ok"]), reason, seconds, answer.get("explanation_id"))
 
 
-def _run_child(request: str, folder: Path, deadline: float) -> str | None:
-    """Why the child failed, None where it did not."""
+def _cut_off(seconds: float) -> str:
+    return f"Azure ML did not take the explanation within {seconds:.3g} seconds"
+
+
+def _run_child(request: str, folder: Path, deadline: float) -> dict[str, Any]:
+    """The child's answer, or one that says why there is none."""
     work = folder / "work"
     work.mkdir()
     child = processes.start("mlflow_interpret.azureml.child", work)
@@ -134,11 +176,12 @@ def _run_child(request: str, folder: Path, deadline: float) -> str | None:
         output, errors = child.communicate(request, timeout=timeout)
     except subprocess.TimeoutExpired:
         processes.end(child)
-        return f"Azure ML did not take the explanation within {timeout:.3g} seconds"
+        raise TimeoutError from None
     lines = output.strip().splitlines()
     try:
-        answer = json.loads(lines[-1])
+        answer: dict[str, Any] = json.loads(lines[-1])
     except (IndexError, ValueError):
         last = next(iter(reversed([*errors.strip().splitlines(), *lines])), "no output")
-        return f"the upload process ended with exit code {child.returncode}: {last}"
-    return None if answer["ok"] else str(answer["reason"])
+        reason = f"the upload process ended with exit code {child.returncode}: {last}"
+        return {"ok": False, "reason": reason}
+    return answer

@@ -1,7 +1,8 @@
-"""Our own upload of an explanation, where ExplanationClient cannot be imported.
+"""Our own upload of an explanation: where ExplanationClient cannot be imported, and for `push`.
 
-It needs no Azure package: six calls over HTTP make the same asset. The order is the client's:
-files on disk, names reserved, blobs, the asset, the run's tag.
+Six calls over HTTP make the same asset. The order is the client's: files on disk, names reserved,
+blobs, the asset, the run's tag. So whatever an upload was cut off by, there is an asset only where
+all files are there, and who looks for it first makes no second one.
 """
 
 from __future__ import annotations
@@ -9,13 +10,15 @@ from __future__ import annotations
 import os
 import tempfile
 import uuid
+from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import parse_qsl, quote, urlsplit
 
-from mlflow_interpret.azureml import assets
+from mlflow_interpret.azureml import assets, blobs
 from mlflow_interpret.azureml.calls import Calls, RefusedError
 from mlflow_interpret.azureml.looks import scope_of
 from mlflow_interpret.azureml.redaction import redact
@@ -25,7 +28,8 @@ from mlflow_interpret.records import Explanation
 
 _ASSET_TYPE = "azureml.explanation"
 _CONFLICT = 409
-_NAMES = 5  # ids that are tried where the names of an earlier one are taken
+_NAMES = 50  # ids that are tried where the names of an earlier one are taken
+_RENEWAL_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,7 @@ class Service:
         run_id: The Azure ML run's id.
         token: A bearer token for the workspace.
         discovery: The URL that says where each service is, or None to ask for it.
+        renewable: Whether the token is the run's own, which the run can renew.
     """
 
     endpoint: str
@@ -51,6 +56,7 @@ class Service:
     run_id: str
     token: str = field(repr=False)
     discovery: str | None = None
+    renewable: bool = False
 
     @property
     def scope(self) -> str:
@@ -74,6 +80,7 @@ def service_of(target: Target) -> Service:
             run_id=target.run_id,
             token=os.environ["AZUREML_RUN_TOKEN"],
             discovery=os.environ.get("AZUREML_DISCOVERY_SERVICE_ENDPOINT"),
+            renewable=True,
         )
     known = (
         target.endpoint,
@@ -98,10 +105,10 @@ def write(
     comment: str | None,
     deadline: float,
     random_state: int = 0,
-) -> None:
+) -> str:
     """Upload an explanation and, before it, its engineered view.
 
-    An explanation that is there already stays as it is, and is there once.
+    An explanation that is there already, whoever uploaded it, stays as it is and is there once.
 
     Args:
         explanation: The explanation.
@@ -110,14 +117,33 @@ def write(
         deadline: Seconds that all of it may take.
         random_state: Seeds the sample of rows for studio.
 
+    Returns:
+        The id under which Azure ML has the explanation: its own, unless an upload was cut off.
+
     Raises:
         AzureMLError: It did not arrive; the message says why in one line, without secrets.
     """
-    with closing(Calls(service.token, deadline)) as calls:
+    renew = partial(_fresh_token, service) if service.renewable else None
+    found = explanation.id
+    with closing(Calls(service.token, deadline, renew)) as calls, blobs.unlogged():
         writer = _Writer(calls, service)
         for view in (explanation.engineered, explanation):
             if view is not None:
-                writer.write(view, comment, random_state)
+                found = writer.write(view, comment, random_state)
+        writer.tag()
+    return found
+
+
+def _fresh_token(service: Service) -> str:
+    """Another token for a run whose token expires; the run's own asks for it."""
+    with closing(Calls(service.token, _RENEWAL_SECONDS)) as calls:
+        answer = calls.ask("Renewing the token", "GET", f"{_run_url(service)}/token")
+    return str(answer["token"])
+
+
+def _run_url(service: Service) -> str:
+    run = f"experiments/{quote(service.experiment, safe='')}/runs/{quote(service.run_id)}"
+    return f"{service.endpoint.rstrip('/')}/history/v1.0{service.scope}/{run}"
 
 
 class _Writer:
@@ -127,8 +153,7 @@ class _Writer:
         self._calls = calls
         self._service = service
         base = service.endpoint.rstrip("/")
-        run = f"experiments/{quote(service.experiment, safe='')}/runs/{quote(service.run_id)}"
-        self._run_url = f"{base}/history/v1.0{service.scope}/{run}"
+        self._run_url = _run_url(service)
         found = calls.ask("Finding the run", "GET", self._run_url)
         self._experiment_id = found.get("experimentId")
         container = f"ExperimentRun/{quote(found['dataContainerId'])}"
@@ -150,32 +175,33 @@ class _Writer:
         except (RefusedError, KeyError):
             return base  # which passes on to all services where it is the region's own
 
-    def write(self, explanation: Explanation, comment: str | None, random_state: int) -> None:
-        """Upload one view.
+    def write(self, explanation: Explanation, comment: str | None, random_state: int) -> str:
+        """Upload one view, unless it is there; returns the id under which it is.
 
         A name can be reserved once. Where an upload was cut off after that, or the answer with the
         links was lost, the explanation goes under an id that is made from its own.
         """
-        for attempt in range(_NAMES):
-            named = replace(explanation, id=_nth_id(explanation.id, attempt))
-            with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
-                folder = Path(name)
-                asset = assets.write(named, folder, self._service.run_id, comment, random_state)
-                links = self._reserve(asset, named.id)
-                if links is None:
-                    if self._is_there(named.id):
-                        self._tag()
-                        return
-                    continue
-                for file, link in links.items():
-                    self._calls.put_blob(f"Writing {file}", link, folder / file)
-            self._create(asset, named.id)
-            self._tag()
-            return
-        raise AzureMLError(
-            f"{_NAMES} uploads of explanation {explanation.id} were cut off; "
-            "another one would only add to them"
-        )
+        ids = [_nth_id(explanation.id, attempt) for attempt in range(_NAMES)]
+        found = self._registered(ids)
+        if found is not None:
+            return found
+        with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
+            folder = Path(name)
+            asset = assets.write(explanation, folder, self._service.run_id, comment, random_state)
+            for named in ids:
+                asset = assets.renamed(asset, folder, named)
+                links = self._reserve(asset, named)
+                if links is not None:
+                    break
+            else:
+                raise AzureMLError(
+                    f"{_NAMES} uploads of explanation {explanation.id} were cut off; "
+                    "log it again with mlflow_interpret.log_explanation()"
+                )
+            for file, link in links.items():
+                blobs.put(self._calls, f"Writing {file}", link, folder / file)
+        # Somebody else may have been at it meanwhile, as this process's other half.
+        return self._registered(ids) or self._create(asset, named)
 
     def _reserve(self, asset: assets.Asset, explanation_id: str) -> dict[str, str] | None:
         """A link to write each file, None where a name is taken."""
@@ -200,7 +226,7 @@ class _Writer:
             raise AzureMLError(f"{what} failed: the service gave no link for some of them")
         return {file: str(links[path]["contentUri"]) for file, path in paths.items()}
 
-    def _create(self, asset: assets.Asset, explanation_id: str) -> None:
+    def _create(self, asset: assets.Asset, explanation_id: str) -> str:
         properties = dict(asset.properties)
         if self._experiment_id is None:
             properties["experiment_name"] = self._service.experiment
@@ -219,22 +245,29 @@ class _Writer:
             "POST",
             self._assets_url,
             body=body,
-            arrived=lambda: self._is_there(explanation_id),
+            arrived=lambda: self._registered([explanation_id]) is not None,
         )
+        return explanation_id
 
-    def _is_there(self, explanation_id: str) -> bool:
-        query = {
-            "runId": self._service.run_id,
-            "properties": f"explanation_id={explanation_id}",
-            "type": _ASSET_TYPE,
-        }
-        found = self._calls.ask("Looking for the explanation", "GET", self._assets_url, query=query)
-        return any(
-            asset.get("properties", {}).get("explanation_id") == explanation_id
-            for asset in found["value"]
-        )
+    def _registered(self, ids: Sequence[str]) -> str | None:
+        """Which of the ids the run has an explanation of, if any."""
+        query: dict[str, str] = {"runId": self._service.run_id, "type": _ASSET_TYPE}
+        query["properties"] = ""  # its place may be left empty, but not left out
+        while True:
+            page = self._calls.ask(
+                "Looking for the explanation", "GET", self._assets_url, query=query
+            )
+            for asset in page["value"]:
+                found = (asset.get("properties") or {}).get("explanation_id")
+                if found in ids:
+                    return str(found)
+            following = dict(parse_qsl(urlsplit(page.get("nextLink") or "").query))
+            if "$skipToken" not in following:
+                return None
+            query["$skipToken"] = following["$skipToken"]
 
-    def _tag(self) -> None:
+    def tag(self) -> None:
+        """Mark the run as one that has an explanation."""
         body = {"runId": self._service.run_id, "tags": {"model_explanation": "True"}}
         self._calls.ask("Tagging the run", "PATCH", self._run_url, body=body)
 

@@ -1,0 +1,86 @@
+"""Uploads to Azure ML that failed or never ran, finished from what the MLflow run holds.
+
+It is done by our own writer, which looks first: ExplanationClient refuses what an upload before it
+has reserved.
+"""
+
+from __future__ import annotations
+
+import time
+from contextlib import suppress
+from functools import partial
+from typing import Any
+
+from mlflow_interpret import tracking
+from mlflow_interpret.azureml import targets, uploads, writer
+from mlflow_interpret.azureml.bounded import within
+from mlflow_interpret.azureml.redaction import redact
+from mlflow_interpret.delivery import note_upload
+from mlflow_interpret.errors import AzureMLError
+from mlflow_interpret.records import Explanation
+
+
+def push(run_id: str, tracking_uri: str, option: Any, seconds: float) -> list[str]:
+    """Bring all explanations of a run to Azure ML that are not there; see `mlflow_interpret.push`.
+
+    Args:
+        run_id: The MLflow run.
+        tracking_uri: The store that holds it.
+        option: The Azure ML run or workspace, as for `targets.resolve`.
+        seconds: How long each explanation may take.
+    """
+    if not targets.wanted(option, tracking_uri):
+        raise AzureMLError(
+            f"Run {run_id} is no Azure ML run: say which workspace it is to go to, with "
+            "azureml=... or, on the command line, --to WORKSPACE."
+        )
+    uploads.flush()  # what this very process is about to finish
+    held = tracking.explanations(run_id, tracking_uri)
+    find = partial(targets.resolve, option, tracking_uri, run_id)
+    return [_push_one(logged, explanation, find, seconds) for logged, explanation in held]
+
+
+def pending(experiment: str, tracking_uri: str) -> list[str]:
+    """The runs of an experiment with an explanation that is not known to be in Azure ML."""
+    return [
+        run_id
+        for run_id in tracking.runs_with_explanations(experiment, tracking_uri)
+        if any(
+            (record.get("azureml") or {}).get("state") != "uploaded"
+            for record in tracking.records(run_id, tracking_uri)
+            if record.get("explanation_id")
+        )
+    ]
+
+
+def _push_one(
+    logged: tracking.Logged, explanation: Explanation, find: partial[targets.Target], seconds: float
+) -> str:
+    started = time.monotonic()
+    target: targets.Target | None = None
+    found, reason = None, None
+    try:
+        target = within(seconds, find)
+        service = writer.service_of(target)
+        left = max(0.1, started + seconds - time.monotonic())
+        comment, seed = logged.status.get("comment"), logged.status.get("random_state", 0)
+        found = writer.write(explanation, service, comment, left, seed)
+    except AzureMLError as error:
+        reason = str(error)
+    except TimeoutError as error:
+        reason = f"Azure ML did not say which run it is: {error}"
+    except Exception as error:
+        reason = f"{type(error).__name__}: {error}"
+    if reason is not None:
+        reason = redact(reason, None if target is None else target.token)
+    took = round(time.monotonic() - started, 3)
+    result = uploads.Result(found is not None, reason, took, found)
+    if found is None:
+        with suppress(Exception):  # the reason itself is what matters
+            note_upload(logged, result)
+        raise AzureMLError(
+            f"The explanation of run {logged.run_id} did not get to Azure ML: {reason}. Call push "
+            "again when that is mended: it goes on where this ended."
+        )
+    note_upload(logged, result)
+    return found

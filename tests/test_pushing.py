@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterator
 
@@ -14,9 +13,9 @@ import requests
 
 import mlflow_interpret
 from azureml_double import AzureMLDouble
-from mlflow_interpret import pushing, tracking
+from mlflow_interpret import tracking
 from mlflow_interpret.azureml import assets
-from mlflow_interpret.errors import AzureMLError, ExplanationNotFoundError, RunNotFoundError
+from mlflow_interpret.errors import AzureMLError
 from mlflow_interpret.records import Explanation
 
 

@@ -19,6 +19,8 @@ from mlflow_interpret.delivery import note_upload
 from mlflow_interpret.errors import AzureMLError
 from mlflow_interpret.records import Explanation
 
+_TO_COMPLETE = 10.0  # seconds
+
 
 def push(run_id: str, tracking_uri: str, option: Any, seconds: float) -> list[str]:
     """Bring all explanations of a run to Azure ML that are not there; see `mlflow_interpret.push`.
@@ -65,6 +67,8 @@ def _push_one(
         left = max(0.1, started + seconds - time.monotonic())
         comment, seed = logged.status.get("comment"), logged.status.get("random_state", 0)
         found = writer.write(explanation, service, comment, left, seed)
+        with suppress(AzureMLError):  # a run that goes on for ever is no reason to push again
+            targets.complete(target, _TO_COMPLETE)
     except AzureMLError as error:
         reason = str(error)
     except TimeoutError as error:

@@ -120,7 +120,7 @@ def test_a_run_is_made_in_a_workspace_and_linked_both_ways(laptop, store, mlflow
         "mlflow_interpret.mlflow_store": store,
     }
     assert linked(store, mlflow_run) == f"{scope}/experiments/test/runs/{mlflow_run}"
-    targets.complete(target)
+    targets.complete(target, 30.0)
     assert laptop.runs[mlflow_run]["status"] == "Completed"
 
 
@@ -157,4 +157,4 @@ def test_a_store_s_password_does_not_reach_the_workspace(laptop, store, mlflow_r
 
 def test_a_run_that_is_not_ours_is_not_ended(monkeypatch):
     monkeypatch.setattr(targets.runs, "complete", lambda *_: pytest.fail("ended"))
-    targets.complete(targets.Target("job", "run-1"))
+    targets.complete(targets.Target("job", "run-1"), 30.0)

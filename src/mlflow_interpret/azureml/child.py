@@ -126,7 +126,7 @@ def main() -> None:
         reason = f"{type(error).__name__}: {error}"
         answer = {"ok": False, "reason": redact(reason, target.token)}
     with suppress(AzureMLError):  # a run that goes on for ever is no reason to upload again
-        targets.complete(target)
+        targets.complete(target, max(_TO_ANSWER, request["until"] - time.time()) / 2)
     sys.stdout.write("\n" + json.dumps(answer) + "\n")
     sys.stdout.flush()
     os._exit(0)  # the SDK's threads would keep the interpreter alive

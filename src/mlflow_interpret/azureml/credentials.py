@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import queue
-import threading
 from dataclasses import dataclass, field
 from typing import Any
 
+from mlflow_interpret.azureml.bounded import within
 from mlflow_interpret.azureml.redaction import redact
 from mlflow_interpret.errors import AzureMLError
 
@@ -44,32 +43,25 @@ def log_in(seconds: float = _SECONDS) -> Login:
     Raises:
         AzureMLError: There is no token; the message says what to do.
     """
-    answers: queue.Queue[Login | BaseException] = queue.Queue()
-
-    def ask() -> None:
-        try:
-            credential = _credential()
-            token = credential.get_token(SCOPE).token
-            source = getattr(credential, "_successful_credential", None) or credential
-            answers.put(Login(token, type(source).__name__))
-        except BaseException as error:
-            answers.put(error)
-
-    # A daemon: a log-in service that hangs must not keep the process alive.
-    threading.Thread(target=ask, name="mlflow-interpret-login", daemon=True).start()
     try:
-        answer = answers.get(timeout=seconds)
-    except queue.Empty:
+        return within(seconds, _ask)
+    except TimeoutError:
         raise AzureMLError(
             f"Azure's log-in did not answer within {seconds:.3g} seconds; {REMEDY}"
         ) from None
-    if isinstance(answer, Login):
-        return answer
-    if isinstance(answer, ModuleNotFoundError):
+    except ModuleNotFoundError:
         raise AzureMLError(
             "azure-identity is not installed: pip install 'mlflow-interpret[azure]'"
         ) from None
-    raise AzureMLError(f"no Azure credentials were found: {_short(answer)}; {REMEDY}") from None
+    except Exception as error:
+        raise AzureMLError(f"no Azure credentials were found: {_short(error)}; {REMEDY}") from None
+
+
+def _ask() -> Login:
+    credential = _credential()
+    token = credential.get_token(SCOPE).token
+    source = getattr(credential, "_successful_credential", None) or credential
+    return Login(token, type(source).__name__)
 
 
 def _credential() -> Any:

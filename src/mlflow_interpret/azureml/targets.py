@@ -91,14 +91,18 @@ def resolve(option: Any, tracking_uri: str, run_id: str) -> Target:
     return _from_tracking(tracking_uri, run_id)
 
 
-def complete(target: Target) -> None:
+def complete(target: Target, seconds: float) -> None:
     """End the run of a target if it is one that we made; it may be ended already.
+
+    Args:
+        target: The target.
+        seconds: How long it may take.
 
     Raises:
         AzureMLError: The workspace does not allow it, or does not answer.
     """
     if target.made and target.experiment is not None:
-        runs.complete(_workspace_of(target), target.experiment, target.run_id)
+        runs.complete(_workspace_of(target), target.experiment, target.run_id, seconds)
 
 
 def _from_run(run: Any) -> Target:

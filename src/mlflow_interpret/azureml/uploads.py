@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from mlflow_interpret import processes, storage
-from mlflow_interpret.azureml.bounded import within
+from mlflow_interpret.azureml.bounded import Bounded
 from mlflow_interpret.azureml.redaction import redact
 from mlflow_interpret.azureml.targets import Target
 from mlflow_interpret.errors import AzureMLError
@@ -77,11 +77,12 @@ def start(
         wishes: How.
         done: Called once, in another thread, with the result.
     """
+    bounded = Bounded(find)
 
     def watch() -> None:
         try:
             with _ONE_CHILD:
-                result = _upload(explanation, find, wishes)
+                result = _upload(explanation, bounded, wishes)
             done(result)
         finally:
             with _guard:
@@ -124,7 +125,7 @@ def _close() -> None:
     flush(seconds + _GRACE)
 
 
-def _upload(explanation: Explanation, find: Callable[[], Target], wishes: Wishes) -> Result:
+def _upload(explanation: Explanation, find: Bounded[Target], wishes: Wishes) -> Result:
     started = time.monotonic()
     deadline = min(started + wishes.timeout, _Closing.end)
     target: Target | None = None
@@ -138,7 +139,7 @@ def _upload(explanation: Explanation, find: Callable[[], Target], wishes: Wishes
             folder = Path(name) / "record"
             folder.mkdir()
             storage.write(explanation, folder)
-            target = within(deadline - time.monotonic(), find)
+            target = find.result(deadline - time.monotonic())
             request = {
                 "target": asdict(target),
                 "folder": str(folder),

@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
-from sklearn.datasets import load_diabetes, load_wine
+from sklearn.datasets import load_breast_cancer, load_diabetes, load_wine
 from sklearn.neighbors import KNeighborsClassifier
-from sklearn.neural_network import MLPRegressor
+from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC
 
 from mlflow_interpret.explaining import sampling
 
@@ -84,6 +85,33 @@ def test_the_standard_errors_tell_how_far_off_the_values_are(network):
     # Each of the 30 x 30 deviations would be one error in size; drawing background rows without
     # repetition makes them smaller, the estimate of the error from 20 samples somewhat larger.
     assert 0.5 < np.sqrt(np.mean(np.square(deviations))) < 1.3
+
+
+@pytest.mark.parametrize(
+    "model", [SVC(), KNeighborsClassifier(), MLPClassifier(max_iter=500, random_state=0)],
+    ids=lambda model: type(model).__name__,
+)  # fmt: skip
+def test_the_standard_errors_are_honest_for_models_of_real_classes(model):
+    X, y = real(load_breast_cancer, [0, 1, 4, 21, 22, 24], 200)
+    model.fit(X, y)
+    own = model.decision_function if isinstance(model, SVC) else model.predict_proba
+    output = column(own)
+    rows = X[:6]
+    values, _ = exact_values(output, rows, X)
+    deviations = []
+    for seed in range(15):
+        found = sampling.shapley(output, rows, X, 40, seed)
+        assert (found.errors > 0).all()
+        deviations.append((found.values - values) / found.errors)
+    # 0.78 to 1.05 with these columns and two other choices
+    assert 0.6 < np.sqrt(np.mean(np.square(deviations))) < 1.3
+
+
+def test_what_no_sample_met_is_not_known_for_certain():
+    rows, background = np.zeros((1, 3)), np.ones((50, 3))
+    background[:, 2] = np.arange(50) == 7  # in one of fifty the third column differs
+    found = sampling.shapley(column(lambda X: X[:, 0] * X[:, 1] + X[:, 2]), rows, background, 5, 0)
+    assert (found.errors > 0).all()
 
 
 def test_four_times_the_permutations_about_halve_the_error(network):

@@ -277,5 +277,8 @@ class _Sums:
         whole = np.where(whole > 1e-9 * total_square, whole, 0.0)[..., None]  # not of rounding
         slope = np.divide(part, whole, out=np.zeros_like(part), where=whole > 0)
         left = variance if n < _FEW else np.maximum(variance - slope * part, 0.0)
+        # As if one more sample had varied like the row's features on average: the effects that no
+        # sample met, or all alike, are not known for certain.
+        left = (n * left + left.mean(axis=-1, keepdims=True)) / (n + 1)
         missing = wanted.T - mean.sum(axis=-1)
         return mean + slope * missing[..., None], np.sqrt(left / freedom)

@@ -6,8 +6,8 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from mlflow_interpret import hooks, interpret, tracking
-from mlflow_interpret.config import Comparison, Options
+from mlflow_interpret import hooks, interpret, loading, tracking
+from mlflow_interpret.config import Comparison, Options, check_views, check_workspace
 from mlflow_interpret.errors import ExplanationNotFoundError
 from mlflow_interpret.messages import show_messages
 from mlflow_interpret.quiet import quiet
@@ -137,26 +137,54 @@ def log_explanation(
 
 
 def load_explanation(
-    run_id: str, *, explanation_id: str | None = None, engineered: bool = False
+    run_id: str,
+    *,
+    explanation_id: str | None = None,
+    comment: str | None = None,
+    engineered: bool = False,
+    raw: bool = False,
+    workspace: Any = None,
 ) -> Any:
-    """Read an explanation back from an MLflow run; needs no Azure package and unpickles nothing.
+    """Read an explanation back from an MLflow run, or from Azure ML; nothing is unpickled.
+
+    The MLflow run is looked at first. Where it has no such explanation and the tracking URI is an
+    ``azureml://`` one, the explanations are looked at that were uploaded to the Azure ML run of the
+    same id, by this package or with ExplanationClient.
 
     Args:
         run_id: The run.
         explanation_id: Which of the run's explanations. Default: the latest.
+        comment: Only one with this comment.
         engineered: Give the view by engineered column, which a pipeline that was taken apart has
             beside that by raw column.
+        raw: Only a view by raw column of a pipeline.
+        workspace: Read from this Azure ML workspace alone, whose run ``run_id`` is: an
+            ``azureml.core.Workspace``, an ``azure.ai.ml.MLClient``, an ``azureml://`` URI, a
+            resource id or the path of a ``config.json``.
 
     Returns:
         interpret-community's global explanation, equal to the one that was logged: values to the
-        last bit, names, classes, expected values.
+        last bit, names, classes (which are text in Azure ML), expected values. Of those in Azure
+        ML, data and predictions are there where all explained rows were uploaded.
 
     Raises:
-        RunNotFoundError: There is no such run in the tracking store.
+        OptionError: ``engineered`` and ``raw`` are both asked for, or ``workspace`` names none.
+        RunNotFoundError: There is no such run in the tracking store, or in the workspace.
         ExplanationNotFoundError: The run holds no explanation, or not that one.
+        AzureMLError: The workspace does not allow it, or does not answer.
     """
-    found = tracking.load(run_id, explanation_id, tracking.current_tracking_uri())
-    return interpret.to_interpret(interpret.view(found, engineered=engineered))
+    check_views(engineered=engineered, raw=raw)
+    check_workspace(workspace)
+    found = loading.load(
+        run_id,
+        tracking.current_tracking_uri(),
+        explanation_id=explanation_id,
+        comment=comment,
+        engineered=engineered,
+        raw=raw,
+        workspace=workspace,
+    )
+    return interpret.to_interpret(found)
 
 
 def compare_runs(

@@ -24,6 +24,7 @@ The tracking store is MLflow's: the one that MLFLOW_TRACKING_URI names, or --tra
 Examples:
   mlflow-interpret show 3f2a9c...   the features that drive a run's model, ranked
   mlflow-interpret flush            log what was kept while no server answered
+  mlflow-interpret doctor           what would happen on this machine, and why
   mlflow-interpret push 3f2a9c...   finish the upload to Azure ML
 """
 
@@ -54,21 +55,31 @@ _tracking_uri = click.option(
 @click.option(
     "--engineered", is_flag=True, help="Rank a pipeline's engineered columns instead of the raw."
 )
+@click.option(
+    "--workspace",
+    metavar="WORKSPACE",
+    help="Read from an Azure ML workspace: an azureml:// URI, a resource id or a config.json.",
+)
 @_tracking_uri
 def show(
-    run_id: str, top: int, label: str | None, engineered: bool, tracking_uri: str | None
+    run_id: str,
+    top: int,
+    label: str | None,
+    engineered: bool,
+    workspace: str | None,
+    tracking_uri: str | None,
 ) -> None:
     """Rank the features of the explanation in run RUN_ID.
 
     Prints how the model was explained, then each feature with its importance: the mean absolute
     contribution to the model's output.
     """
-    from mlflow_interpret import interpret, tracking
+    from mlflow_interpret import loading
     from mlflow_interpret.errors import MlflowInterpretError
 
     uri = _use(tracking_uri)
     try:
-        explanation = interpret.view(tracking.load(run_id, None, uri), engineered=engineered)
+        explanation = loading.load(run_id, uri, engineered=engineered, workspace=workspace)
         ranked = explanation.ranked() if label is None else _ranked_for(explanation, label)
     except MlflowInterpretError as error:
         raise click.ClickException(str(error)) from error
@@ -191,6 +202,37 @@ def _push_all(experiment: str, uri: str, option: str, timeout: float) -> None:
                 raise click.ClickException(f"{in_a_row} in a row failed; {left} were not tried.")
     if failures:
         raise click.ClickException(f"{failures} of {len(waiting)} did not get to Azure ML.")
+
+
+@main.command()
+@click.option(
+    "--workspace", metavar="WORKSPACE", help="An Azure ML workspace that is to be asked, too."
+)
+@_tracking_uri
+@click.pass_context
+def doctor(context: click.Context, workspace: str | None, tracking_uri: str | None) -> None:
+    """Say what would happen on this machine, and why.
+
+    Looks at versions, the MLflow store, Azure ML with its credentials, the spool and optional
+    packages. Nothing is changed, no browser is opened, no secret is shown. The exit code is 1
+    where something that is set up cannot work.
+    """
+    # This process is ours: a server that is not there is to be told within seconds.
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "5")
+    from mlflow_interpret import doctor as examination
+
+    marks = {"ok": "ok", "note": "note", "broken": "BROKEN"}
+    findings, topic = [], None
+    for finding in examination.examine(_use(tracking_uri), workspace):
+        findings.append(finding)
+        shown = "" if finding.topic == topic else finding.topic
+        topic = finding.topic
+        click.echo(f"{shown:<13} {marks[finding.state]:<7} {finding.text}")
+        if finding.remedy:
+            click.echo(f"{'':<21} -> {finding.remedy}")
+    if examination.is_broken(findings):
+        context.exit(1)
 
 
 def _log_kept(folder: Path, entry: Any, uri: str, experiment: str | None) -> str:

@@ -238,6 +238,21 @@ def _check_azureml(target: Any) -> None:
     raise _error("azureml", allowed, target)
 
 
+def check_views(*, engineered: bool, raw: bool) -> None:
+    """Check the views that `load_explanation` is asked for."""
+    if engineered and raw:
+        raise _error("raw", "False where engineered is True: a view is one of the two", raw)
+
+
+def check_workspace(workspace: Any) -> None:
+    """Check what `load_explanation` is given as a workspace."""
+    from mlflow_interpret.azureml.looks import FORMS, is_workspace
+
+    if workspace is not None and not is_workspace(workspace):
+        allowed = f"a Workspace of azureml.core, an MLClient, {FORMS}, or None"
+        raise _error("workspace", allowed, workspace)
+
+
 def _check_seconds(name: str, value: Any) -> None:
     real = isinstance(value, numbers.Real) and not isinstance(value, bool)
     if not real or not 0 < float(value) < float("inf"):

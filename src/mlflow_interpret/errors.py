@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
+_LOGIN = re.compile(r"(?<=://)[^\s/]+@")  # of a server, in its address
+
 
 def one_line(error: BaseException | None, limit: int = 300) -> str:
-    """What an error says, on one line."""
-    text = " ".join(str(error).split()) or type(error).__name__
+    """What an error says, on one line, without the passwords that addresses may hold."""
+    text = _LOGIN.sub("", " ".join(str(error).split())) or type(error).__name__
     return text if len(text) <= limit else f"{text[: limit - 3]}..."
 
 

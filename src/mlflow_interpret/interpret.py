@@ -63,12 +63,18 @@ def to_interpret(record: Explanation) -> Any:
     return explanation
 
 
-def view(record: Explanation, *, engineered: bool) -> Explanation:
+def view(record: Explanation, *, engineered: bool, raw: bool = False) -> Explanation:
     """The record, or the one by engineered column beside it.
 
     Raises:
-        ExplanationNotFoundError: There is none by engineered column.
+        ExplanationNotFoundError: There is none by engineered column, or by raw column of a
+            pipeline where that is asked for.
     """
+    if raw and not record.is_raw:
+        raise ExplanationNotFoundError(
+            f"The explanation {record.id} has no raw view: its model is no pipeline that could be "
+            "taken apart. Leave raw out."
+        )
     if not engineered or record.is_engineered:
         return record
     if record.engineered is None:

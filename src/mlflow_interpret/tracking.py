@@ -250,7 +250,9 @@ def runs_with_explanations(experiment: str, tracking_uri: str) -> list[str]:
             return ids
 
 
-def load(run_id: str, explanation_id: str | None, tracking_uri: str) -> Explanation:
+def load(
+    run_id: str, explanation_id: str | None, tracking_uri: str, comment: str | None = None
+) -> Explanation:
     """Read an explanation back; see `mlflow_interpret.load_explanation`."""
     check_reachable(tracking_uri)
     client = MlflowClient(tracking_uri)
@@ -266,6 +268,11 @@ def load(run_id: str, explanation_id: str | None, tracking_uri: str) -> Explanat
             "mlflow_interpret.log_explanation(explanation, run_id=...)."
         )
     for number in range(count, 0, -1):
+        if (
+            comment is not None
+            and status_of(run_id, tracking_uri, number).get("comment") != comment
+        ):
+            continue
         explanation = _load_number(client, run, number)
         if explanation is None:
             continue
@@ -273,10 +280,13 @@ def load(run_id: str, explanation_id: str | None, tracking_uri: str) -> Explanat
             return explanation
         if explanation.engineered is not None and explanation_id == explanation.engineered.id:
             return explanation.engineered
-    if explanation_id is not None:
+    asked = {"explanation_id": explanation_id, "comment": comment}
+    given = {name: value for name, value in asked.items() if value is not None}
+    if given:
+        shown = " and ".join(f"{name}={value!r}" for name, value in given.items())
         raise ExplanationNotFoundError(
-            f"Run {run_id} holds no explanation with the id {explanation_id!r}; "
-            "leave explanation_id out to get the latest."
+            f"Run {run_id} holds no explanation with {shown}; "
+            f"leave {' and '.join(given)} out to get the latest."
         )
     if run.data.tags.get(f"{TAG}.status") == "skipped":
         reason = status_of(run_id, tracking_uri).get("reason")
@@ -341,6 +351,11 @@ def check_reachable(tracking_uri: str) -> None:
     except (OSError, HTTPException) as error:
         uri = without_credentials(tracking_uri)
         raise TrackingUnavailableError(f"No MLflow server answers at {uri}.") from error
+
+
+def ask_for_an_experiment(tracking_uri: str) -> None:
+    """Ask the store for something, without writing to it; raises what MLflow raises."""
+    MlflowClient(tracking_uri).search_experiments(max_results=1)
 
 
 def _check_login(tracking_uri: str) -> None:

@@ -1,4 +1,4 @@
-"""Files go to blobs by the links that Azure ML gives, with azure-storage-blob.
+"""Files go to blobs and come from them by the links that Azure ML gives, with azure-storage-blob.
 
 The links carry their own signature, which opens the blob: they stand in no message and no log.
 """
@@ -35,8 +35,7 @@ def put(calls: Calls, what: str, url: str, path: Path) -> None:
     Raises:
         AzureMLError: It was refused, or there was no answer in time.
     """
-    if not url.startswith("https://"):
-        raise AzureMLError(f"{what} failed: the service gave a link that is not encrypted")
+    _check_encrypted(what, url)
     host = urlsplit(url).hostname
     blob = _client(calls, url)
 
@@ -57,6 +56,39 @@ def put(calls: Calls, what: str, url: str, path: Path) -> None:
     from azure.storage.blob import BlobBlock
 
     send(blob.commit_block_list, [BlobBlock(block) for block in blocks])
+
+
+def get(calls: Calls, what: str, url: str, limit: int) -> bytes:
+    """Read a blob.
+
+    Args:
+        calls: Has the deadline, and repeats what fails in passing.
+        what: What is read, for messages.
+        url: The link.
+        limit: Bytes that it may have at most.
+
+    Raises:
+        AzureMLError: It was refused, there was no answer in time, or it is too large.
+    """
+    _check_encrypted(what, url)
+    blob = _client(calls, url)
+
+    def read(**options: Any) -> bytes | None:
+        stream = blob.download_blob(**options)
+        return stream.readall() if stream.size <= limit else None
+
+    answer = calls.repeat(
+        what, urlsplit(url).hostname, lambda timeout: _once(read, timeout, (), {})
+    )
+    content: bytes | None = None if answer is None else answer.value
+    if content is None:
+        raise AzureMLError(f"{what} failed: it has more than the {limit:,} bytes that are allowed")
+    return content
+
+
+def _check_encrypted(what: str, url: str) -> None:
+    if not url.startswith("https://"):
+        raise AzureMLError(f"{what} failed: the service gave a link that is not encrypted")
 
 
 def _client(calls: Calls, url: str) -> Any:
@@ -85,7 +117,7 @@ def _once(
 
     connect, silence = timeout
     try:
-        operation(*arguments, **options, connection_timeout=connect, read_timeout=silence)
+        value = operation(*arguments, **options, connection_timeout=connect, read_timeout=silence)
     except HttpResponseError as error:
         response: Any = error.response
         asked = "" if response is None else response.headers.get("Retry-After", "")
@@ -94,7 +126,7 @@ def _once(
     except AzureError as error:
         # Its text has the whole address in it.
         raise SilentError(type(error).__name__) from None
-    return Answer(201)
+    return Answer(201, value=value)
 
 
 @contextmanager

@@ -62,6 +62,12 @@ def is_job(environment: Mapping[str, str] | None = None) -> bool:
     return all(environment.get(name) for name in _JOB_VARIABLES)
 
 
+def missing_of_job() -> list[str]:
+    """What lacks of a job's environment where some of it is there."""
+    missing = [name for name in _JOB_VARIABLES if not os.environ.get(name)]
+    return missing if len(missing) < len(_JOB_VARIABLES) else []
+
+
 def wanted(option: Any, tracking_uri: str) -> bool:
     """Whether an explanation is to be uploaded; imports nothing of Azure."""
     if option is False:
@@ -115,6 +121,20 @@ def _from_run(run: Any) -> Target:
 def _from_tracking(tracking_uri: str, run_id: str) -> Target:
     from mlflow import MlflowClient
 
+    workspace = workspace_of_tracking(tracking_uri)
+    client = MlflowClient(tracking_uri)
+    experiment = client.get_experiment(client.get_run(run_id).info.experiment_id).name
+    return _target(workspace, experiment, run_id)
+
+
+def workspace_of_tracking(tracking_uri: str) -> Workspace:
+    """The workspace of an ``azureml://`` tracking URI, with the credentials that MLflow uses.
+
+    Raises:
+        AzureMLError: It names none, or there are no credentials.
+    """
+    from mlflow import MlflowClient
+
     parts = named_in(tracking_uri)
     if parts is None:
         raise AzureMLError(
@@ -122,12 +142,8 @@ def _from_tracking(tracking_uri: str, run_id: str) -> Target:
             "page in studio or from Workspace.get_mlflow_tracking_uri()"
         )
     check_login(tracking_uri)
-    client = MlflowClient(tracking_uri)
-    experiment = client.get_experiment(client.get_run(run_id).info.experiment_id).name
-    # The very credentials that MLflow's requests to the workspace use, however it found them.
-    token = client._tracking_client.store.get_host_creds().token
-    endpoint = f"https://{urlsplit(tracking_uri).netloc}"
-    return _target(Workspace(**parts, token=token, endpoint=endpoint), experiment, run_id)
+    token = MlflowClient(tracking_uri)._tracking_client.store.get_host_creds().token
+    return Workspace(**parts, token=token, endpoint=f"https://{urlsplit(tracking_uri).netloc}")
 
 
 def _in_workspace(workspace: Workspace, tracking_uri: str, run_id: str) -> Target:

@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from mlflow_interpret.azureml import credentials
-from mlflow_interpret.azureml.calls import Calls
+from mlflow_interpret.azureml.calls import Calls, RefusedError
 from mlflow_interpret.azureml.looks import FORMS, is_path, kind_of, named_in, scope_of
 from mlflow_interpret.errors import AzureMLError
 
@@ -44,14 +44,17 @@ class Workspace:
         return scope_of(self.subscription, self.resource_group, self.name)
 
 
-def open_workspace(value: Any, seconds: float = SECONDS) -> Workspace:
+def open_workspace(
+    value: Any, seconds: float = SECONDS, login: credentials.Login | None = None
+) -> Workspace:
     """The workspace that a value names, with a token and the address of its services.
 
     Args:
         value: An ``azureml.core.Workspace``, an ``azure.ai.ml.MLClient``, an ``azureml://``
             tracking URI, a resource id, or the path of a ``config.json``. The first two bring
             their credentials; for the others see `credentials.log_in`.
-        seconds: How long it may take.
+        seconds: How long each step may take.
+        login: Credentials for what brings none. Default: what `credentials.log_in` gives.
 
     Raises:
         AzureMLError: It names none, or it cannot be opened.
@@ -77,10 +80,21 @@ def open_workspace(value: Any, seconds: float = SECONDS) -> Workspace:
     host = urlsplit(text).netloc if text.startswith("azureml://") else None
     if host is not None and not host.endswith(_HOSTS):
         raise AzureMLError(f"{host} is no host of Azure ML, so no token is sent to it")
-    token = credentials.log_in(seconds).token
+    token = (login or credentials.log_in(seconds)).token
     if host is not None:
         return Workspace(**parts, token=token, endpoint=f"https://{host}")
     return _with_endpoint(parts, token, seconds)
+
+
+def ask(workspace: Workspace, seconds: float) -> None:
+    """Ask the workspace for itself.
+
+    Raises:
+        AzureMLError: It does not exist, does not let this identity in, or does not answer.
+    """
+    with closing(Calls(workspace.token, seconds)) as calls:
+        url = f"{workspace.endpoint}/rp/workspaces{workspace.scope}"
+        calls.ask("Asking for the workspace", "GET", url, query=_VERSION)
 
 
 def _config_of(path: Any) -> str:
@@ -132,3 +146,24 @@ def _with_endpoint(parts: dict[str, str], token: str, seconds: float) -> Workspa
     if not endpoint.startswith("https://"):
         raise AzureMLError("the workspace's services are not reached by https")
     return Workspace(**parts, token=token, endpoint=endpoint)
+
+
+def asset_service(calls: Calls, endpoint: str, scope: str, discovery: str | None = None) -> str:
+    """The base URL of the asset service, which may be another host's.
+
+    Args:
+        calls: Asks.
+        endpoint: The base URL of run history.
+        scope: The workspace.
+        discovery: The URL that says where each service is, or None to ask for it.
+    """
+    what = "Finding the asset service"
+    try:
+        if discovery is None:
+            url = f"{endpoint}/rp/workspaces{scope}"
+            found = calls.ask(what, "GET", url, query=_VERSION)
+            discovery = str(found["properties"]["discoveryUrl"])
+        services = calls.ask(what, "GET", discovery, signed=False)
+        return str(services["modelmanagement"]).rstrip("/")
+    except (RefusedError, KeyError):
+        return endpoint  # which passes on to all services where it is the region's own

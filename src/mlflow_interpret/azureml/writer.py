@@ -23,6 +23,7 @@ from mlflow_interpret.azureml.calls import Calls, RefusedError
 from mlflow_interpret.azureml.looks import scope_of
 from mlflow_interpret.azureml.redaction import redact
 from mlflow_interpret.azureml.targets import Target
+from mlflow_interpret.azureml.workspaces import asset_service
 from mlflow_interpret.errors import AzureMLError
 from mlflow_interpret.records import Explanation
 
@@ -159,21 +160,8 @@ class _Writer:
         container = f"ExperimentRun/{quote(found['dataContainerId'])}"
         artifacts = f"{base}/artifact/v2.0{service.scope}/artifacts"
         self._names_url = f"{artifacts}/batch/metadata/{container}"
-        self._assets_url = f"{self._asset_service(base)}/modelmanagement/v1.0{service.scope}/assets"
-
-    def _asset_service(self, base: str) -> str:
-        """The base URL of the asset service, which may be another host's."""
-        what = "Finding the asset service"
-        url = self._service.discovery
-        try:
-            if url is None:
-                workspace = f"{base}/rp/workspaces{self._service.scope}"
-                found = self._calls.ask(what, "GET", workspace, query={"api-version": "2022-05-01"})
-                url = str(found["properties"]["discoveryUrl"])
-            services = self._calls.ask(what, "GET", url, signed=False)
-            return str(services["modelmanagement"]).rstrip("/")
-        except (RefusedError, KeyError):
-            return base  # which passes on to all services where it is the region's own
+        service_url = asset_service(calls, base, service.scope, service.discovery)
+        self._assets_url = f"{service_url}/modelmanagement/v1.0{service.scope}/assets"
 
     def write(self, explanation: Explanation, comment: str | None, random_state: int) -> str:
         """Upload one view, unless it is there; returns the id under which it is.

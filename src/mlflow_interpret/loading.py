@@ -1,0 +1,39 @@
+"""An explanation of a run, from wherever it is: the MLflow run, else Azure ML's assets."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mlflow_interpret import interpret, tracking
+from mlflow_interpret.errors import ExplanationNotFoundError
+from mlflow_interpret.records import Explanation
+
+
+def load(
+    run_id: str,
+    tracking_uri: str,
+    *,
+    explanation_id: str | None = None,
+    comment: str | None = None,
+    engineered: bool = False,
+    raw: bool = False,
+    workspace: Any = None,
+) -> Explanation:
+    """The record of an explanation; see `mlflow_interpret.load_explanation`."""
+    if workspace is None:
+        try:
+            found = tracking.load(run_id, explanation_id, tracking_uri, comment)
+            return interpret.view(found, engineered=engineered, raw=raw)
+        except ExplanationNotFoundError:
+            if not tracking_uri.startswith("azureml://"):
+                raise
+    from mlflow_interpret.azureml import reader, targets
+    from mlflow_interpret.azureml.workspaces import open_workspace
+
+    wanted = reader.Wanted(explanation_id, comment, raw=raw, engineered=engineered)
+    place = (
+        targets.workspace_of_tracking(tracking_uri)
+        if workspace is None
+        else open_workspace(workspace)
+    )
+    return reader.read(place, run_id, wanted)

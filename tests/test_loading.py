@@ -1,0 +1,69 @@
+"""Where an explanation is looked for: the MLflow run first, then Azure ML."""
+
+from __future__ import annotations
+
+import mlflow
+import pytest
+
+import mlflow_interpret
+from explanation_cases import made
+from mlflow_interpret import interpret, loading, tracking
+from mlflow_interpret.azureml import reader, targets
+from mlflow_interpret.errors import ExplanationNotFoundError
+
+
+@pytest.fixture
+def logged(store):
+    """A run with two explanations of different comments."""
+    both = [made(), made(is_raw=True)]
+    with mlflow.start_run() as run:
+        for explanation, comment in zip(both, ("first", "second")):
+            tracking.log(
+                explanation, run.info.run_id, store, top_k=3, figures=False, comment=comment
+            )
+    return run.info.run_id, *both
+
+
+def test_one_is_found_by_its_comment(store, logged):
+    run_id, first, second = logged
+    assert loading.load(run_id, store).id == second.id
+    assert loading.load(run_id, store, comment="first").id == first.id
+    assert loading.load(run_id, store, comment="second").id == second.id
+    assert loading.load(run_id, store, explanation_id=first.id, comment="first").id == first.id
+    with pytest.raises(ExplanationNotFoundError, match="no explanation with comment='third'"):
+        loading.load(run_id, store, comment="third")
+    with pytest.raises(ExplanationNotFoundError, match="explanation_id=.* and comment='second'"):
+        loading.load(run_id, store, explanation_id=first.id, comment="second")
+
+
+def test_a_raw_view_is_one_of_a_pipeline(store, logged):
+    run_id, _, second = logged
+    assert loading.load(run_id, store, raw=True).id == second.id
+    with pytest.raises(ExplanationNotFoundError, match="no raw view"):
+        loading.load(run_id, store, comment="first", raw=True)
+
+
+def test_azure_ml_is_asked_where_the_mlflow_run_holds_none(monkeypatch):
+    explanation = made()
+    uri = "azureml://eastus.api.azureml.ms/mlflow/v2.0/subscriptions/s"
+
+    def none(*_):
+        raise ExplanationNotFoundError("none")
+
+    asked = []
+    monkeypatch.setattr(tracking, "load", none)
+    monkeypatch.setattr(tracking, "current_tracking_uri", lambda: uri)
+    monkeypatch.setattr(targets, "workspace_of_tracking", lambda given: ("workspace of", given))
+    monkeypatch.setattr(reader, "read", lambda *given: asked.append(given) or explanation)
+    found = mlflow_interpret.load_explanation("run-1", comment="c", engineered=True)
+    assert interpret.from_interpret(found).id == explanation.id
+    wanted = reader.Wanted(None, "c", raw=False, engineered=True)
+    assert asked == [(("workspace of", uri), "run-1", wanted)]
+
+
+def test_azure_ml_is_not_asked_of_other_stores(store, monkeypatch):
+    monkeypatch.setattr(reader, "read", lambda *_: pytest.fail("Azure ML was asked"))
+    with mlflow.start_run() as run:
+        pass
+    with pytest.raises(ExplanationNotFoundError):
+        mlflow_interpret.load_explanation(run.info.run_id)

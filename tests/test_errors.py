@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mlflow_interpret.errors import one_line
+from mlflow_interpret.errors import CannotExplainError, one_line, quoting
 
 
 @pytest.mark.parametrize(
@@ -19,3 +19,13 @@ from mlflow_interpret.errors import one_line
 )
 def test_an_error_is_one_line_without_passwords(text, expected):
     assert one_line(ValueError(text)) == expected
+
+
+def test_texts_of_others_are_left_out_where_they_may_quote_rows():
+    with quoting(False):
+        assert one_line(ValueError("cell 5")).startswith("ValueError (its text may hold")
+        assert one_line(CannotExplainError("of ours")) == "of ours"
+        assert "cell" not in one_line(KeyError("cell"))
+        with quoting(True):
+            assert one_line(ValueError("cell 5")) == "cell 5"
+    assert one_line(ValueError("cell 5")) == "cell 5"

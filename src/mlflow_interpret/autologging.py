@@ -146,7 +146,7 @@ def _after_fit(options: Options, event: FitEvent) -> None:
 
 def _explain_and_log(options: Options, event: FitEvent) -> None:
     from mlflow_interpret import hooks, outcomes, tracking
-    from mlflow_interpret.errors import CannotExplainError, one_line
+    from mlflow_interpret.errors import CannotExplainError, one_line, quoting
     from mlflow_interpret.explaining import explain
     from mlflow_interpret.explaining.models import clusters_only
     from mlflow_interpret.records import Plan, TrainingContext
@@ -171,7 +171,8 @@ def _explain_and_log(options: Options, event: FitEvent) -> None:
     )
     try:
         _refuse_changed_rows(options, event)
-        with hooks.unrecorded():
+        # Errors of models and packages quote cells; what they say would be logged.
+        with hooks.unrecorded(), quoting(options.log_data):
             explanation = explain(
                 context, Plan(options.max_rows, options.random_state, options.engine)
             )
@@ -181,7 +182,8 @@ def _explain_and_log(options: Options, event: FitEvent) -> None:
         outcomes.skip(options, fit, str(error))
     except Exception as error:
         _logger.debug("The engine failed", exc_info=True)
-        outcomes.skip(options, fit, f"{type(error).__name__}: {one_line(error)}")
+        text = f": {one_line(error)}" if options.log_data else ""
+        outcomes.skip(options, fit, f"{type(error).__name__}{text}")
     else:
         outcomes.log(options, fit, explanation)
 

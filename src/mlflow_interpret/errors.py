@@ -3,14 +3,33 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 
+_quotes = ContextVar("mlflow_interpret_quotes", default=True)
 _LOGIN = re.compile(r"(?<=://)[^\s/]+@")  # of a server, in its address
 
 
 def one_line(error: BaseException | None, limit: int = 300) -> str:
-    """What an error says, on one line, without the passwords that addresses may hold."""
+    """What an error says, on one line, without the passwords that addresses may hold.
+
+    Within `quoting(False)` it is the kind of the error only, unless it is one of ours.
+    """
+    if not _quotes.get() and not isinstance(error, MlflowInterpretError | None):
+        return f"{type(error).__name__} (its text may hold values of rows, so it is left out)"
     text = _LOGIN.sub("", " ".join(str(error).split())) or type(error).__name__
     return text if len(text) <= limit else f"{text[: limit - 3]}..."
+
+
+@contextmanager
+def quoting(allowed: bool) -> Iterator[None]:
+    """Whether the texts of other packages' errors, which may quote rows, become part of ours."""
+    token = _quotes.set(allowed)
+    try:
+        yield
+    finally:
+        _quotes.reset(token)
 
 
 class MlflowInterpretError(Exception):

@@ -141,3 +141,11 @@ def test_the_first_error_ends_the_work():
 
     with pytest.raises(ValueError, match="a"):
         reading.side_by_side(fail, ["a"] * 20, nothing)
+
+
+def test_names_that_tables_cannot_hold_are_escaped_alike_on_both_sides(store, run_id):
+    record = explanation(2, features=("\ud800", "a"), evaluation_rows=rows(2))
+    log(record, run_id, store)
+    found = read(run_id, store)
+    assert found.features == ("\\ud800", "a")
+    same(found, importances_of(record))

@@ -149,7 +149,8 @@ class Explanation:
         rows = self.evaluation_rows
         if rows is None or rows.shape[1] != len(self.features):
             return None
-        return {name: _digest(rows.iloc[:, i]) for i, name in enumerate(self.features)}
+        names = comparable_names(self.features)
+        return {name: _digest(rows.iloc[:, i]) for i, name in enumerate(names)}
 
     def without_rows(self) -> Explanation:
         """The aggregates only: nothing in it belongs to a single row of data."""
@@ -219,7 +220,7 @@ def importances_of(explanation: Explanation) -> Importances:
         method=explanation.method,
         model_class=estimator_name(explanation.model_class, explanation.details),
         scale=explanation.details.get("output_scale"),
-        features=explanation.features,
+        features=comparable_names(explanation.features),
         values=explanation.global_values,
         errors=explanation.standard_errors(),
         rows=explanation.details.get("rows") or {},
@@ -252,6 +253,16 @@ def total(values: FloatArray) -> float:
 def finite(values: FloatArray) -> FloatArray:
     """The values, NaN where they are infinite."""
     return np.where(np.isfinite(values), values, np.nan)
+
+
+def comparable_names(names: Sequence[str]) -> tuple[str, ...]:
+    """The names as tables can hold them: pandas refuses half of a surrogate pair."""
+    return distinct_names([encodable(name) for name in names])
+
+
+def encodable(text: str) -> str:
+    """The text, what UTF-8 cannot encode as an escape."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def distinct_names(names: Sequence[str]) -> tuple[str, ...]:

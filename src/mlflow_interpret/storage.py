@@ -22,7 +22,15 @@ import numpy as np
 import pandas as pd
 
 from mlflow_interpret.errors import ExplanationNotFoundError
-from mlflow_interpret.records import Explanation, Importances, estimator_name, rank, shares
+from mlflow_interpret.records import (
+    Explanation,
+    Importances,
+    comparable_names,
+    encodable,
+    estimator_name,
+    rank,
+    shares,
+)
 
 EXPLANATION = "explanation.json"
 GLOBAL = "global_importances.json"
@@ -108,7 +116,8 @@ def read_importances(
     values, errors = summary["global_values"], summary.get("standard_errors")
     if label is not None:
         values, errors = _values_of(summary, label), None
-    details, features = summary["details"], summary["features"]
+    details, names = summary["details"], comparable_names(summary["features"])
+    digests = summary.get("row_digests")
     return Importances(
         run_id=run_id,
         run_name=run_name,
@@ -116,11 +125,11 @@ def read_importances(
         method=summary["method"],
         model_class=estimator_name(summary["model_class"], details),
         scale=details.get("output_scale"),
-        features=tuple(features),
+        features=names,
         values=_from_list(values),
         errors=_from_list(errors),
         rows=details.get("rows") or {},
-        row_digests=summary.get("row_digests"),
+        row_digests=None if digests is None else dict(zip(names, digests, strict=True)),
     )
 
 
@@ -177,11 +186,16 @@ def _summary(explanation: Explanation) -> dict[str, Any]:
         "global_errors": _to_list(explanation.global_errors),
         # These two are there for comparisons, which read this file alone.
         "standard_errors": _to_list(explanation.standard_errors()),
-        "row_digests": explanation.row_digests(),
+        "row_digests": _digests(explanation),
         "per_class_values": _to_list(explanation.per_class_values),
         "local_shape": None if local is None else list(local.shape),
         "details": dict(explanation.details),
     }
+
+
+def _digests(explanation: Explanation) -> list[str] | None:
+    digests = explanation.row_digests()
+    return None if digests is None else list(digests.values())
 
 
 def _to_list(values: Any) -> Any:
@@ -242,7 +256,8 @@ def _to_list_rows(rows: list[list[Any]]) -> list[list[Any]]:
 def _write_local(explanation: Explanation, path: Path) -> None:
     values = np.asarray(explanation.local_values)
     flat = values.reshape(-1, values.shape[-1])
-    _to_parquet(pd.DataFrame(flat, columns=list(explanation.features)), path)
+    names = list(comparable_names(explanation.features))
+    _to_parquet(pd.DataFrame(flat, columns=names), path)
 
 
 def _read_local(path: Path, shape: list[int] | None) -> Any:
@@ -290,7 +305,7 @@ def _to_parquet(frame: pd.DataFrame, path: Path) -> None:
     try:
         frame.to_parquet(path, index=False, engine="pyarrow")
     except Exception:  # pyarrow's errors for unknown types have no common base but Exception
-        writable = {_encodable(str(name)): _as_text(frame[name]) for name in frame}
+        writable = {encodable(str(name)): _as_text(frame[name]) for name in frame}
         pd.DataFrame(writable).to_parquet(path, index=False, engine="pyarrow")
 
 
@@ -300,14 +315,10 @@ def _as_text(column: pd.Series) -> pd.Series:
     if column.dtype.kind in "biufmM":
         return column
     cells = [
-        None if pd.api.types.is_scalar(cell) and pd.isna(cell) else _encodable(str(cell))
+        None if pd.api.types.is_scalar(cell) and pd.isna(cell) else encodable(str(cell))
         for cell in column
     ]
     return pd.Series(cells, index=column.index, dtype=object)
-
-
-def _encodable(text: str) -> str:
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _read_rows(path: Path, features: list[str]) -> pd.DataFrame | None:

@@ -5,11 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import TYPE_CHECKING, Literal
 
 import pandas as pd
 
 from mlflow_interpret.comparing import tables
+from mlflow_interpret.errors import OptionError
 from mlflow_interpret.records import Importances
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,3 +77,28 @@ class RunComparison:
         another seed or sample of training rows would have changed.
         """
         return tables.differences(self.importances[0], self.importances[1:])
+
+    def plot(self, kind: Literal["slope", "heatmap"] = "slope", top_k: int | None = None) -> Figure:
+        """Draw the most important features of the first 20 runs.
+
+        Args:
+            kind: ``"slope"``: their order in each run, a line for each feature, with its rank
+                among all of the run's features. ``"heatmap"``: their share of each run's total.
+            top_k: So many features, those with the largest mean share. Default: that of the
+                comparison.
+
+        Returns:
+            A `matplotlib.figure.Figure`.
+
+        Raises:
+            OptionError: An argument is not allowed.
+        """
+        from mlflow_interpret.comparing import figures
+
+        draw = {"slope": figures.slope_chart, "heatmap": figures.heat_map}.get(kind)
+        if draw is None:
+            raise OptionError(f"kind must be 'slope' or 'heatmap', got {kind!r}.")
+        top_k = self.top_k if top_k is None else top_k
+        if isinstance(top_k, bool) or not isinstance(top_k, int) or top_k < 1:
+            raise OptionError(f"top_k must be a positive integer or None, got {top_k!r}.")
+        return draw(self.importances, top_k)

@@ -1,0 +1,112 @@
+"""Figures of several runs: readable for any number of runs and features, whatever their names."""
+
+from __future__ import annotations
+
+import warnings
+from itertools import pairwise
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+
+from mlflow_interpret.comparing import RunComparison, figures
+from mlflow_interpret.errors import OptionError
+
+from .runs import run
+
+KINDS = ("slope", "heatmap")
+HOSTILE = [
+    "$x_{$",
+    "<script>alert(1)</script>",
+    "\x00\n",
+    "\u202eabc",
+    "y" * 10_000,
+    "年齢",
+    "",
+]
+
+
+@pytest.fixture(autouse=True)
+def _no_warnings():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        warnings.filterwarnings("ignore", "Glyph .* missing from", UserWarning)
+        yield
+
+
+def runs(n_runs, n_features, names=None):
+    generator = np.random.default_rng(0)
+    return [
+        run(f"{i:032d}", generator.exponential(size=n_features), None,
+            names or [f"feature {j}" for j in range(n_features)], run_name=f"run {i}")
+        for i in range(n_runs)
+    ]  # fmt: skip
+
+
+def compared(*importances):
+    return RunComparison(importances)
+
+
+def texts(figure):
+    axes = figure.axes[0]
+    return [label.get_text() for label in axes.get_yticklabels()]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(("n_runs", "n_features"), [(2, 1), (2, 500), (20, 30), (40, 5)])
+def test_any_number_of_runs_and_features(kind, n_runs, n_features):
+    figure = compared(*runs(n_runs, n_features)).plot(kind)
+    figure.canvas.draw()
+    assert len(texts(figure)) == min(10, n_features)
+    assert len(figure.axes[0].get_xticklabels()) == min(20, n_runs)
+    width, height = figure.get_size_inches()
+    assert width < 30
+    assert height < 12
+    boxes = [
+        label.get_window_extent() for label in figure.axes[0].get_yticklabels() if label.get_text()
+    ]
+    assert not any(a.overlaps(b) for a, b in pairwise(boxes))
+    assert plt.get_fignums() == []
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_hostile_names(kind):
+    figure = compared(*runs(2, len(HOSTILE), HOSTILE)).plot(kind)
+    figure.canvas.draw()
+    assert "<script>alert(1)</script>" in texts(figure)
+    assert max(map(len, texts(figure))) <= 32
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_features_that_a_run_lacks_and_values_that_are_not_finite(kind):
+    pair = run("A", [3, 2, np.nan]), run("B", [1, np.inf], features="ax")
+    compared(*pair).plot(kind).canvas.draw()
+    compared(run("A", [np.nan]), run("B", [0], features="x")).plot(kind).canvas.draw()
+
+
+def test_the_most_important_come_first_and_top_k_bounds_them():
+    figure = compared(run("A", [1, 5, 3]), run("B", [1, 4, 3])).plot("heatmap", top_k=2)
+    assert texts(figure) == ["b", "c"]
+
+
+def test_the_slope_chart_shows_ranks_among_all_features_of_the_run():
+    figure = compared(run("A", [4, 3, 1, 2]), run("B", [1, 4, 2, 3])).plot(top_k=3)
+    marks = sorted((x.get_position(), x.get_text()) for x in figure.axes[0].texts)
+    assert [text for _, text in marks] == ["1", "2", "3", "1", "2", "4"]
+    lines = {tuple(line.get_ydata()) for line in figure.axes[0].lines}
+    assert lines == {(1, 3), (2, 1), (3, 2)}
+    assert texts(figure) == ["b", "a", "d"]
+
+
+def test_runs_of_one_name_are_told_apart():
+    twins = [run("1234567890", [1], run_name="twin"), run("abcdefghij", [1], run_name="twin")]
+    assert figures.labels_of(twins) == ["twin 12345678", "twin abcdefgh"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [(("pie",), "kind must be 'slope' or 'heatmap', got 'pie'"), (("slope", 0), "top_k must be")],
+)
+def test_wrong_arguments(arguments, message):
+    with pytest.raises(OptionError, match=message):
+        compared(*runs(2, 2)).plot(*arguments)

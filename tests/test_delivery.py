@@ -52,13 +52,22 @@ def deliver(record, store, **options):
 
 def test_an_upload_starts_after_the_run_holds_the_explanation(record, store, in_azure, monkeypatch):
     seen = ends_with(monkeypatch, uploads.Result(True, None, 1.5, "asset"))
-    run_id = deliver(record, store, comment="c", upload_timeout=7, random_state=3)
-    assert seen == {"status": "pending", "comment": "c", "timeout": 7, "random_state": 3}
+    run_id = deliver(
+        record, store, comment="c", upload_timeout=7, random_state=3, visualization_points=9
+    )
+    assert seen == {
+        "status": "pending",
+        "comment": "c",
+        "timeout": 7,
+        "random_state": 3,
+        "points": 9,
+    }
     status = tracking.status_of(run_id, store)
     assert status["status"] == "complete"
     assert status["azureml"] == {
         "state": "uploaded",
         "explanation_id": "asset",
+        "visualization_points": 9,
         "seconds": 1.5,
         "reason": None,
     }

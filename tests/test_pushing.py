@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import logging
 import time
 from collections.abc import Iterator
 
@@ -10,12 +12,14 @@ import numpy as np
 import pandas as pd
 import pytest
 import requests
+from click.testing import CliRunner
 
 import mlflow_interpret
 from azureml_double import AzureMLDouble
 from mlflow_interpret import tracking
 from mlflow_interpret.azureml import assets
-from mlflow_interpret.errors import AzureMLError
+from mlflow_interpret.cli import main
+from mlflow_interpret.errors import AzureMLError, ExplanationNotFoundError, RunNotFoundError
 from mlflow_interpret.records import Explanation
 
 
@@ -192,3 +196,134 @@ def served(double: AzureMLDouble, requests_in_all: int) -> None:
 
 def ids(double: AzureMLDouble, run_id: str) -> list[str]:
     return [a["properties"]["explanation_id"] for a in double.assets if a["runid"] == run_id]
+
+
+def test_a_push_of_what_is_there_changes_nothing(double, job, logged, store):
+    run_id = job()
+    first = mlflow_interpret.push(logged)
+    before, record = state(double, run_id), tracking.status_of(logged, store)
+    begun = len(double.requests)
+    assert mlflow_interpret.push(logged) == first
+    assert state(double, run_id) == before
+    assert tracking.status_of(logged, store) == record
+    sent = [request.method for request in double.requests[begun:]]
+    assert set(sent) == {"GET", "PATCH"}  # nothing is written but the tag
+
+
+def test_an_upload_by_another_process_meanwhile_makes_no_second_asset(
+    double, job, logged, monkeypatch
+):
+    """Both have looked and found nothing; the other one is first."""
+    run_id = job()
+    original, pushed = mlflow_interpret.azureml.blobs.put, []
+
+    def put(*arguments):
+        if not pushed:
+            pushed.append(None)
+            pushed.extend(mlflow_interpret.push(logged))
+        return original(*arguments)
+
+    monkeypatch.setattr(mlflow_interpret.azureml.blobs, "put", put)
+    found = mlflow_interpret.push(logged)
+    assert found == pushed[1:]
+    assert len(ids(double, run_id)) == 2  # the two views
+
+
+def test_all_explanations_of_a_run_are_pushed_and_skipped_fits_passed_over(
+    double, job, logged, store
+):
+    run_id = job()
+    tracking.log_skipped(logged, store, "no prediction", {})
+    second = regression(4)
+    tracking.log(second, logged, store, top_k=5, figures=False)
+    found = mlflow_interpret.push(logged)
+    assert found == ids(double, run_id)[1:]
+    assert found[-1] == second.id
+
+
+def test_a_cap_on_rows_is_remembered_and_can_be_given_anew(double, job, store):
+    with mlflow.start_run() as run:
+        pass
+    mlflow_run = run.info.run_id
+    how = {"visualization_points": 2}
+    tracking.log(regression(), mlflow_run, store, top_k=5, figures=False, azureml=how)
+    for points, rows in ((None, 2), (1, 1)):
+        run_id = job()
+        (found,) = mlflow_interpret.push(mlflow_run, visualization_points=points)
+        folder = assets.folder_of(found)
+        for name in ("local_importance_values", "eval_data_viz", "ys_pred_viz"):
+            path = f"{folder}/{assets.file_of(name)}"
+            assert len(json.loads(double.read_artifact(run_id, path))) == rows
+    run_id = job()
+    mlflow_interpret.push(mlflow_run, visualization_points=0)
+    assert not any("local" in path or "viz." in path for path in double.artifacts(run_id))
+
+
+def test_what_cannot_be_pushed_is_said(double, job, logged, store):
+    with pytest.raises(AzureMLError, match=r"no Azure ML run.*--to WORKSPACE"):
+        mlflow_interpret.push(logged)
+    job()
+    with pytest.raises(RunNotFoundError):
+        mlflow_interpret.push("0" * 32)
+    with mlflow.start_run() as empty:
+        pass
+    with pytest.raises(ExplanationNotFoundError):
+        mlflow_interpret.push(empty.info.run_id)
+    double.fail("POST", "/assets$", status=403)
+    with pytest.raises(AzureMLError, match=r"403.*may not do this.*Call push again"):
+        mlflow_interpret.push(logged)
+    assert tracking.status_of(logged, store)["status"] == "failed"
+
+
+def test_nothing_that_opens_a_blob_is_logged_at_any_level(double, job, logged, caplog):
+    job()
+    caplog.set_level(logging.DEBUG)
+    for name in ("urllib3", "azure", "requests"):
+        caplog.set_level(logging.DEBUG, logger=name)
+    double.fail("PUT", "/rich_metadata", drop=True, times=1)
+    mlflow_interpret.push(logged)
+    assert any(record.name.startswith("urllib3") for record in caplog.records)
+    assert double.secrets
+    assert not any(secret in caplog.text for secret in double.secrets)
+
+
+def test_all_runs_of_an_experiment_are_pushed_but_those_that_are_there(double, job, logged, store):
+    runs = [logged]
+    for _ in range(2):
+        with mlflow.start_run() as run:
+            runs.append(run.info.run_id)
+        tracking.log(regression(4), runs[-1], store, top_k=5, figures=False)
+    with mlflow.start_run():
+        pass  # without an explanation
+    run_id = job()
+    mlflow_interpret.push(runs[1])
+    double.fail("PUT", "/eval_data_viz", status=403, times=1)
+    command = ["push", "--all", "test", "--tracking-uri", store]
+    first = CliRunner().invoke(main, command)
+    assert first.exit_code == 1
+    assert f"{logged}  failed:" in first.output
+    assert f"{runs[2]}  in Azure ML" in first.output
+    assert runs[1] not in first.output
+    again = CliRunner().invoke(main, command)
+    assert (again.exit_code, again.output.split()[0]) == (0, logged)
+    assert "are in Azure ML" in CliRunner().invoke(main, command).output
+    assert len(set(ids(double, run_id))) == len(ids(double, run_id)) == 4
+
+
+def test_the_command_names_what_it_pushed_and_what_it_needs(double, job, logged, store):
+    run_id = job()
+    done = CliRunner().invoke(main, ["push", logged, "--tracking-uri", store])
+    assert (
+        done.output.split()
+        == f"{logged} in Azure ML as explanation {ids(double, run_id)[-1]}".split()
+    )
+    for arguments, said in (
+        (["push"], "RUN_ID, or --all"),
+        (["push", logged, "--all", "test"], "RUN_ID, or --all"),
+        (["push", logged, "--to", "nowhere"], "azureml must be"),
+        (["push", "--all", "no such"], "no experiment 'no such'"),
+        (["push", logged, "--visualization-points", "-1"], "from 0 to 20000"),
+    ):
+        failed = CliRunner().invoke(main, [*arguments, "--tracking-uri", store])
+        assert failed.exit_code != 0
+        assert said in failed.output

@@ -93,6 +93,7 @@ def log_explanation(
     log_data: bool = True,
     azureml: Any = "auto",
     upload_timeout: float = 60.0,
+    visualization_points: int | None = None,
 ) -> str:
     """Log an explanation that exists: of `explain`, or of any explainer of interpret-community.
 
@@ -108,6 +109,7 @@ def log_explanation(
         log_data: As for `autolog`.
         azureml: As for `autolog`.
         upload_timeout: As for `autolog`.
+        visualization_points: As for `autolog`.
 
     Returns:
         The id of the run.
@@ -128,6 +130,7 @@ def log_explanation(
         log_data=log_data,
         azureml=azureml,
         upload_timeout=upload_timeout,
+        visualization_points=visualization_points,
     )
     show_messages()
     record = interpret.from_interpret(explanation, true_ys)
@@ -273,7 +276,13 @@ def _too_few(asked: int, distinct: int, found: int, skipped: Mapping[str, str]) 
     )
 
 
-def push(run_id: str, *, azureml: Any = "auto", upload_timeout: float = 300.0) -> list[str]:
+def push(
+    run_id: str,
+    *,
+    azureml: Any = "auto",
+    upload_timeout: float = 300.0,
+    visualization_points: int | None = None,
+) -> list[str]:
     """Finish uploads to Azure ML that failed or never ran, without computing again.
 
     What the MLflow run holds is uploaded unless it is there already, so it does no harm to call it
@@ -284,6 +293,7 @@ def push(run_id: str, *, azureml: Any = "auto", upload_timeout: float = 300.0) -
         azureml: Where to: ``"auto"`` for the Azure ML run that the MLflow run is, or what
             `autolog` takes for a run or a workspace.
         upload_timeout: Seconds that each of the run's explanations may take.
+        visualization_points: As for `autolog`. Default: as it was when the run was logged.
 
     Returns:
         The ids under which Azure ML has the run's explanations, oldest first.
@@ -297,8 +307,10 @@ def push(run_id: str, *, azureml: Any = "auto", upload_timeout: float = 300.0) -
     """
     from mlflow_interpret import pushing
 
-    Options(azureml=azureml, upload_timeout=upload_timeout)
-    return pushing.push(run_id, tracking.current_tracking_uri(), azureml, upload_timeout)
+    options = Options(
+        azureml=azureml, upload_timeout=upload_timeout, visualization_points=visualization_points
+    )
+    return pushing.push(run_id, tracking.current_tracking_uri(), options)
 
 
 def flush(timeout: float | None = None) -> bool:

@@ -32,6 +32,7 @@ def autolog(
     random_state: int = 0,
     azureml: Any = "auto",
     upload_timeout: float = 60.0,
+    visualization_points: int | None = None,
     log_figures: bool = True,
     log_report: bool = True,
     log_data: bool = True,
@@ -75,7 +76,11 @@ def autolog(
             workspace's resource id or the path of its ``config.json`` uploads to that workspace:
             a run is made there for each MLflow run, and each names the other in a tag. False
             never uploads.
-        upload_timeout: Seconds that an upload may take; it runs beside the training.
+        upload_timeout: Seconds that an upload may take; it runs beside the training. What is cut
+            off is finished by `push`.
+        visualization_points: Upload the rows and contributions of at most so many explained rows to
+            Azure ML, from 0, which leaves them out, to 20,000. Default: all contributions, and as
+            many rows as studio shows, 5,000. The MLflow run holds all of them.
         log_figures: Log the figures: importances, values by row, importances by class.
         log_report: Log the HTML report.
         log_data: Log what belongs to single rows: the explained rows, their predictions, labels and
@@ -105,6 +110,7 @@ def autolog(
         random_state=random_state,
         azureml=azureml,
         upload_timeout=upload_timeout,
+        visualization_points=visualization_points,
         log_figures=log_figures,
         log_report=log_report,
         log_data=log_data,

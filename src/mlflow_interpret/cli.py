@@ -146,12 +146,19 @@ def flush(tracking_uri: str | None, experiment: str | None, only_list: bool) -> 
 @click.option(
     "--timeout", default=300.0, show_default=True, help="Seconds that each explanation may take."
 )
+@click.option(
+    "--visualization-points",
+    "points",
+    type=int,
+    help="Upload at most so many explained rows, 0 for none. Default: as when it was logged.",
+)
 @_tracking_uri
 def push(
     run_id: str | None,
     experiment: str | None,
     to: str | None,
     timeout: float,
+    points: int | None,
     tracking_uri: str | None,
 ) -> None:
     """Finish the upload of run RUN_ID to Azure ML, or of all runs of an experiment.
@@ -167,17 +174,17 @@ def push(
     uri = _use(tracking_uri)
     option = "auto" if to is None else to
     try:
-        Options(azureml=option, upload_timeout=timeout)
+        options = Options(azureml=option, upload_timeout=timeout, visualization_points=points)
         if experiment is not None:
-            _push_all(experiment, uri, option, timeout)
+            _push_all(experiment, uri, options)
             return
-        for found in pushing.push(str(run_id), uri, option, timeout):
+        for found in pushing.push(str(run_id), uri, options):
             click.echo(f"{run_id}  in Azure ML as explanation {found}")
     except MlflowInterpretError as error:
         raise click.ClickException(str(error)) from error
 
 
-def _push_all(experiment: str, uri: str, option: str, timeout: float) -> None:
+def _push_all(experiment: str, uri: str, options: Any) -> None:
     from mlflow_interpret import pushing
     from mlflow_interpret.progress import progress
 
@@ -190,7 +197,7 @@ def _push_all(experiment: str, uri: str, option: str, timeout: float) -> None:
         for done, run_id in enumerate(waiting):
             report(done, len(waiting))
             try:
-                pushing.push(run_id, uri, option, timeout)
+                pushing.push(run_id, uri, options)
             except Exception as error:  # one that fails must not keep the others
                 failures, in_a_row = failures + 1, in_a_row + 1
                 click.echo(f"{run_id}  failed: {error}", err=True)
@@ -256,6 +263,7 @@ def _log_kept(folder: Path, entry: Any, uri: str, experiment: str | None) -> str
         log_figures=entry.figures,
         baseline=entry.baseline,
         log_report=entry.report,
+        visualization_points=entry.visualization_points,
     )
     delivery.deliver(spool.load(folder), str(entry.run_id), uri, options)
     spool.drop(folder)

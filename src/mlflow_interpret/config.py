@@ -15,6 +15,7 @@ MAX_METRICS = 30
 ENGINES = ("auto", "kernel", "tabular")
 
 _MAX_SEED = 2**32 - 1
+_MAX_POINTS = 20_000  # rows that Azure ML studio shows at most
 _MAX_COMMENT = 1000  # characters: Azure ML's limit for a property or tag value
 
 
@@ -39,6 +40,7 @@ class Options:
     random_state: int = 0
     azureml: Any = "auto"
     upload_timeout: float = 60.0
+    visualization_points: int | None = None
     log_figures: bool = True
     log_report: bool = True
     log_data: bool = True
@@ -64,6 +66,9 @@ class Options:
         _check_comment(self.comment)
         _check_azureml(self.azureml)
         _check_seconds("upload_timeout", self.upload_timeout)
+        _check_integer(
+            "visualization_points", self.visualization_points, 0, _MAX_POINTS, optional=True
+        )
         for name in (
             "log_figures",
             "log_report",

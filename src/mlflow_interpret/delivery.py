@@ -39,6 +39,7 @@ def deliver(
         report=options.log_report,
         state="pending" if upload else "complete",
         comment=options.comment,
+        azureml={"visualization_points": options.visualization_points} if upload else None,
     )
     if logged.not_drawn and not options.silent:
         _logger.warning(
@@ -58,7 +59,12 @@ def _start_upload(explanation: Explanation, logged: tracking.Logged, options: Op
     uploads.start(
         explanation,
         partial(targets.resolve, options.azureml, logged.tracking_uri, logged.run_id),
-        uploads.Wishes(options.comment, options.random_state, options.upload_timeout),
+        uploads.Wishes(
+            options.comment,
+            options.random_state,
+            options.visualization_points,
+            options.upload_timeout,
+        ),
         partial(_finish, logged, options),
     )
 
@@ -89,5 +95,5 @@ def note_upload(logged: tracking.Logged, result: Result) -> tracking.Logged:
     known = logged.status.get("azureml") or {}
     if logged.status.get("status") == state and azureml.items() <= known.items():
         return logged
-    azureml["seconds"] = result.seconds
+    azureml = {**known, **azureml, "seconds": result.seconds}
     return tracking.update_status(logged, state, result.reason, {"azureml": azureml})

@@ -96,6 +96,7 @@ def _keep(
         options.log_figures,
         options.baseline,
         options.log_report,
+        options.visualization_points,
     )
     where = f"run {run_id}" if run_id else "a new run"
     failure = f"The explanation of {fit.model} could not be logged to {where}: {one_line(error)}"

@@ -9,12 +9,12 @@ from __future__ import annotations
 import time
 from contextlib import suppress
 from functools import partial
-from typing import Any
 
 from mlflow_interpret import tracking
-from mlflow_interpret.azureml import targets, uploads, writer
+from mlflow_interpret.azureml import preparing, targets, uploads, writer
 from mlflow_interpret.azureml.bounded import within
 from mlflow_interpret.azureml.redaction import redact
+from mlflow_interpret.config import Options
 from mlflow_interpret.delivery import note_upload
 from mlflow_interpret.errors import AzureMLError
 from mlflow_interpret.records import Explanation
@@ -22,24 +22,24 @@ from mlflow_interpret.records import Explanation
 _TO_COMPLETE = 10.0  # seconds
 
 
-def push(run_id: str, tracking_uri: str, option: Any, seconds: float) -> list[str]:
+def push(run_id: str, tracking_uri: str, options: Options) -> list[str]:
     """Bring all explanations of a run to Azure ML that are not there; see `mlflow_interpret.push`.
 
     Args:
         run_id: The MLflow run.
         tracking_uri: The store that holds it.
-        option: The Azure ML run or workspace, as for `targets.resolve`.
-        seconds: How long each explanation may take.
+        options: The Azure ML run or workspace, how long each explanation may take, and how many of
+            its rows go there.
     """
-    if not targets.wanted(option, tracking_uri):
+    if not targets.wanted(options.azureml, tracking_uri):
         raise AzureMLError(
             f"Run {run_id} is no Azure ML run: say which workspace it is to go to, with "
             "azureml=... or, on the command line, --to WORKSPACE."
         )
     uploads.flush()  # what this very process is about to finish
     held = tracking.explanations(run_id, tracking_uri)
-    find = partial(targets.resolve, option, tracking_uri, run_id)
-    return [_push_one(logged, explanation, find, seconds) for logged, explanation in held]
+    find = partial(targets.resolve, options.azureml, tracking_uri, run_id)
+    return [_push_one(logged, explanation, find, options) for logged, explanation in held]
 
 
 def pending(experiment: str, tracking_uri: str) -> list[str]:
@@ -56,17 +56,23 @@ def pending(experiment: str, tracking_uri: str) -> list[str]:
 
 
 def _push_one(
-    logged: tracking.Logged, explanation: Explanation, find: partial[targets.Target], seconds: float
+    logged: tracking.Logged,
+    explanation: Explanation,
+    find: partial[targets.Target],
+    options: Options,
 ) -> str:
-    started = time.monotonic()
+    started, seconds = time.monotonic(), options.upload_timeout
+    points, seed = options.visualization_points, logged.status.get("random_state", 0)
+    if points is None:
+        points = (logged.status.get("azureml") or {}).get("visualization_points")
     target: targets.Target | None = None
     found, reason = None, None
     try:
         target = within(seconds, find)
         service = writer.service_of(target)
         left = max(0.1, started + seconds - time.monotonic())
-        comment, seed = logged.status.get("comment"), logged.status.get("random_state", 0)
-        found = writer.write(explanation, service, comment, left, seed)
+        ready = preparing.capped(explanation, points, seed)
+        found = writer.write(ready, service, logged.status.get("comment"), left, seed, points)
         with suppress(AzureMLError):  # a run that goes on for ever is no reason to push again
             targets.complete(target, _TO_COMPLETE)
     except AzureMLError as error:

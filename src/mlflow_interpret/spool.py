@@ -30,6 +30,7 @@ class Entry:
         baseline: What it is compared with.
         figures: Draw the figures.
         report: Write the report.
+        visualization_points: How many explained rows go to Azure ML, None for the default.
     """
 
     tracking_uri: str
@@ -39,6 +40,7 @@ class Entry:
     figures: bool
     baseline: str | None = None
     report: bool = True
+    visualization_points: int | None = None
 
 
 def directory() -> Path:

@@ -98,6 +98,7 @@ def log(
     report: bool = True,
     state: State = "complete",
     comment: str | None = None,
+    azureml: Mapping[str, Any] | None = None,
 ) -> Logged:
     """Write an explanation into a run: artifacts first, then all metrics and tags in one batch.
 
@@ -110,6 +111,7 @@ def log(
         report: Write the HTML report.
         state: ``pending`` while an upload to Azure ML is still under way.
         comment: The user's comment.
+        azureml: How it is to be uploaded to Azure ML, for the status record, or None.
     """
     client = MlflowClient(tracking_uri)
     with _NUMBERING, tempfile.TemporaryDirectory(prefix="mlflow-interpret-") as name:
@@ -121,6 +123,8 @@ def log(
             room = min(room, _AZURE_METRICS - len(run.data.metrics))
         metrics = metrics_of(explanation, top_k, number, room)
         status = _status(explanation, metrics, state, comment, run_id)
+        if azureml is not None:
+            status["azureml"] = dict(azureml)
         folder = Path(name)
         not_drawn = artifacts.write(
             explanation, folder, figures=figures, report=report, made=status

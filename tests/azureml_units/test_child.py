@@ -120,3 +120,47 @@ def test_predictions_of_several_targets_stay_here():
     ready = preparing.prepared(record)
     assert ready.predicted is ready.true_labels is None
     assert ready.blocks == ("up", "down")
+
+
+def by_row(n_rows, **changes):
+    """Each value says which row it is of."""
+    rows = np.arange(n_rows)
+    values = {
+        "method": "shap_tree",
+        "task": "classification",
+        "model_class": None,
+        "features": ("a", "b"),
+        "global_values": np.ones(2),
+        "classes": ("no", "yes"),
+        "per_class_values": np.ones((2, 2)),
+        "local_values": np.broadcast_to(rows[:, None], (2, n_rows, 2)).astype(float),
+        "evaluation_rows": pd.DataFrame({"a": rows, "b": rows}),
+        "predicted": rows,
+        "predicted_probabilities": np.column_stack([rows, rows]),
+        "true_labels": rows,
+    }
+    return Explanation(**{**values, **changes})
+
+
+def test_at_most_so_many_rows_go_and_the_aggregates_stay():
+    record = by_row(50, engineered=by_row(50))
+    capped = preparing.capped(record, 7, random_state=0)
+    chosen = capped.predicted.tolist()
+    assert len(set(chosen)) == 7
+    for view in (capped, capped.engineered):
+        assert view.local_values[:, :, 0].tolist() == [chosen, chosen]
+        assert view.evaluation_rows["b"].tolist() == chosen
+        assert view.predicted_probabilities[:, 1].tolist() == chosen
+        assert view.true_labels.tolist() == chosen
+        np.testing.assert_array_equal(view.per_class_values, record.per_class_values)
+        np.testing.assert_array_equal(view.global_values, record.global_values)
+
+
+def test_no_row_goes_with_0_points_and_all_go_without_a_cap():
+    record = by_row(5, engineered=by_row(5))
+    for view in (preparing.capped(record, 0, 0), preparing.capped(record, 0, 0).engineered):
+        assert view.local_values is view.evaluation_rows is view.predicted is None
+        assert view.true_labels is view.predicted_probabilities is None
+    assert preparing.capped(record, None, 0) is record
+    assert preparing.capped(record, 5, 0).local_values.shape == (2, 5, 2)
+    assert preparing.capped(record.without_rows(), 3, 0).local_values is None

@@ -51,7 +51,7 @@ def upload(timeout=60.0):
         results.append(result)
         done.set()
 
-    uploads.start(RECORD, lambda: TARGET, uploads.Wishes("c", 0, timeout), finished)
+    uploads.start(RECORD, lambda: TARGET, uploads.Wishes("c", 0, 7, timeout), finished)
     assert mlflow_interpret.flush()
     assert done.is_set()
     (result,) = results
@@ -63,7 +63,7 @@ def test_the_child_gets_the_explanation_the_target_and_a_folder_of_its_own(child
         import json, os, sys
         request = json.load(sys.stdin)
         assert request["target"]["token"] == "t0ken-t0ken"
-        assert request["comment"] == "c"
+        assert (request["comment"], request["points"]) == ("c", 7)
         assert os.path.exists(os.path.join(request["folder"], "explanation.json"))
         assert "t0ken" not in str(os.environ) + str(sys.argv)
         open("stray", "w").close()
@@ -122,6 +122,6 @@ def test_an_explanation_that_cannot_be_written_is_a_failed_upload(monkeypatch):
 
 def test_flush_gives_up_when_told_to(child):
     child("import time; time.sleep(5)")
-    uploads.start(RECORD, lambda: TARGET, uploads.Wishes(None, 0, 30.0), lambda result: None)
+    uploads.start(RECORD, lambda: TARGET, uploads.Wishes(None, 0, None, 30.0), lambda result: None)
     assert mlflow_interpret.flush(timeout=0.01) is False
     assert mlflow_interpret.flush() is True

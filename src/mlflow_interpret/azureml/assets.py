@@ -57,7 +57,12 @@ def file_of(name: str) -> str:
 
 
 def write(
-    explanation: Explanation, folder: Path, run_id: str, comment: str | None, random_state: int
+    explanation: Explanation,
+    folder: Path,
+    run_id: str,
+    comment: str | None,
+    random_state: int,
+    points: int | None = None,
 ) -> Asset:
     """Write the files of an explanation, without its engineered view.
 
@@ -67,12 +72,13 @@ def write(
         run_id: The Azure ML run.
         comment: The asset's comment.
         random_state: Seeds the sample of rows for studio, where there are too many of them.
+        points: How many rows studio shows at most. Default: 5,000.
     """
     ready = prepared(explanation)
     files = _Files(folder, f"ExperimentRun/{run_id}/{folder_of(ready.id)}")
     metadata: dict[str, Any] = {}
     _write_values(ready, files, metadata)
-    shown = _write_rows(ready, files, random_state)
+    shown = _write_rows(ready, files, random_state, points or _POINTS)
     shown.update(_summary(ready, files, metadata))
     metadata["visualization_dict"] = files.write("visualization_dict", shown)
     metadata_label = files.write("rich_metadata", metadata)
@@ -183,7 +189,7 @@ def _write_values(ready: Explanation, files: _Files, metadata: dict[str, Any]) -
         sharded("per_class_values", np.take_along_axis(by_class, class_order, axis=-1))
 
 
-def _write_rows(ready: Explanation, files: _Files, random_state: int) -> dict[str, Any]:
+def _write_rows(ready: Explanation, files: _Files, random_state: int, most: int) -> dict[str, Any]:
     """What studio shows of single rows; returns where it stands."""
     rows = {
         "eval_data_viz": ("testData", _if(cells, ready.evaluation_rows)),
@@ -192,7 +198,7 @@ def _write_rows(ready: Explanation, files: _Files, random_state: int) -> dict[st
         "ys_pred_proba_viz": ("probabilityY", _if(plain, ready.predicted_probabilities)),
     }
     lengths = [len(values) for _, values in rows.values() if values is not None]
-    points = _shown_rows(ready)
+    points = _shown_rows(ready, most)
     shown: dict[str, Any] = {}
     chosen: list[int] | None = None
     if lengths and lengths[0] > points:
@@ -222,12 +228,12 @@ def _sampled(values: Any, chosen: list[int] | None) -> Any:
     return values[chosen] if isinstance(values, np.ndarray) else [values[i] for i in chosen]
 
 
-def _shown_rows(ready: Explanation) -> int:
+def _shown_rows(ready: Explanation, most: int) -> int:
     local = ready.local_values
     if local is None:
-        return _POINTS
+        return most
     rows = local.shape[-2]
-    points = min(_POINTS, rows)
+    points = min(most, rows)
     size = local.nbytes // max(rows, 1) * points
     return max(1, int(points / (size / _LOCAL_BYTES))) if size > _LOCAL_BYTES else points
 

@@ -6,9 +6,9 @@ So it runs in a process of its own, in a temporary directory, which the training
 any time.
 
 Standard input holds one JSON object with ``target``, ``folder``, ``comment``, ``random_state``,
-``until``, the time by which it has to be done, and ``seconds``, after which the process ends
-itself. The last line of standard output is one JSON object with ``ok`` and ``explanation_id`` or
-``reason``.
+``points``, how many explained rows are uploaded, ``until``, the time by which it has to be done,
+and ``seconds``, after which the process ends itself. The last line of standard output is one JSON
+object with ``ok`` and ``explanation_id`` or ``reason``.
 """
 
 from __future__ import annotations
@@ -44,7 +44,12 @@ def explanation_client() -> Any:
 
 
 def upload(
-    client: Any, explanation: Explanation, run: Any, comment: str | None, random_state: int
+    client: Any,
+    explanation: Explanation,
+    run: Any,
+    comment: str | None,
+    random_state: int,
+    points: int | None = None,
 ) -> None:
     """Upload an explanation to an ``azureml.core.Run`` with ExplanationClient.
 
@@ -52,14 +57,15 @@ def upload(
     another.
     """
     if explanation.engineered is not None:
-        upload(client, explanation.engineered, run, comment, random_state)
+        upload(client, explanation.engineered, run, comment, random_state, points)
     ready = preparing.prepared(explanation)
     subject = interpret.to_interpret(ready)
     if ready.evaluation_rows is not None:
         subject._eval_data = preparing.cells(ready.evaluation_rows)
     labels = None if ready.true_labels is None else preparing.plain(ready.true_labels)
     np.random.seed(random_state)  # noqa: NPY002 - what the client samples with
-    client.from_run(run).upload_model_explanation(subject, comment=comment, true_ys=labels)
+    shown = {"visualization_points": points} if points else {}
+    client.from_run(run).upload_model_explanation(subject, comment=comment, true_ys=labels, **shown)
 
 
 def find_run(target: Target) -> Any:
@@ -110,15 +116,18 @@ def main() -> None:
     answer: dict[str, Any]
     try:
         explanation = storage.read(Path(request["folder"]))
-        comment, random_state = request["comment"], request["random_state"]
+        comment, random_state, points = (
+            request[name] for name in ("comment", "random_state", "points")
+        )
+        explanation = preparing.capped(explanation, points, random_state)
         client = explanation_client()
         if client is not None:
-            upload(client, explanation, find_run(target), comment, random_state)
+            upload(client, explanation, find_run(target), comment, random_state, points)
             found = explanation.id
         else:
             left = max(_TO_ANSWER, request["until"] - time.time() - _TO_ANSWER)
             service = writer.service_of(target)
-            found = writer.write(explanation, service, comment, left, random_state)
+            found = writer.write(explanation, service, comment, left, random_state, points)
         answer = {"ok": True, "explanation_id": found}
     except AzureMLError as error:
         answer = {"ok": False, "reason": redact(str(error), target.token)}

@@ -36,6 +36,42 @@ def prepared(explanation: Explanation) -> Explanation:
     )
 
 
+def capped(explanation: Explanation, points: int | None, random_state: int) -> Explanation:
+    """The explanation with what belongs to single rows for at most so many of them.
+
+    The aggregates stay those of all rows, and both views keep the same rows.
+
+    Args:
+        explanation: The explanation.
+        points: So many rows; 0 leaves them out, None keeps all.
+        random_state: Chooses them.
+    """
+    if points is None:
+        return explanation
+    if points == 0:
+        return explanation.without_rows()
+    engineered = explanation.engineered
+    if engineered is not None:
+        explanation = replace(explanation, engineered=capped(engineered, points, random_state))
+    by_row = {
+        name: getattr(explanation, name)
+        for name in ("predicted", "predicted_probabilities", "true_labels", "evaluation_rows")
+        if getattr(explanation, name) is not None
+    }
+    local = explanation.local_values
+    rows = local.shape[-2] if local is not None else max(map(len, by_row.values()), default=0)
+    if rows <= points:
+        return explanation
+    chosen = np.sort(np.random.default_rng(random_state).choice(rows, points, replace=False))
+    cut = {
+        name: values.iloc[chosen] if isinstance(values, pd.DataFrame) else values[chosen]
+        for name, values in by_row.items()
+    }
+    if local is not None:
+        cut["local_values"] = local[..., chosen, :]
+    return replace(explanation, **cut)
+
+
 def _positions(labels: Any, classes: tuple[Any, ...] | None) -> npt.NDArray[Any] | None:
     if labels is None or classes is None:
         return None if labels is None else np.asarray(labels)

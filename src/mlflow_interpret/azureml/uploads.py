@@ -55,11 +55,13 @@ class Wishes:
     Attributes:
         comment: Shown in studio beside the explanation.
         random_state: Seeds the sample of rows for studio.
+        points: How many explained rows go there, None for the default.
         timeout: Seconds after which an upload is cut off; they begin when it starts.
     """
 
     comment: str | None
     random_state: int
+    points: int | None
     timeout: float
 
 
@@ -145,6 +147,7 @@ def _upload(explanation: Explanation, find: Bounded[Target], wishes: Wishes) -> 
                 "folder": str(folder),
                 "comment": wishes.comment,
                 "random_state": wishes.random_state,
+                "points": wishes.points,
                 "until": time.time() + deadline - time.monotonic(),
                 "seconds": max(1.0, deadline - time.monotonic()) + 30.0,
             }

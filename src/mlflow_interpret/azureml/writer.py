@@ -106,6 +106,7 @@ def write(
     comment: str | None,
     deadline: float,
     random_state: int = 0,
+    points: int | None = None,
 ) -> str:
     """Upload an explanation and, before it, its engineered view.
 
@@ -117,6 +118,7 @@ def write(
         comment: Shown in studio beside the explanation.
         deadline: Seconds that all of it may take.
         random_state: Seeds the sample of rows for studio.
+        points: How many rows studio shows at most. Default: 5,000.
 
     Returns:
         The id under which Azure ML has the explanation: its own, unless an upload was cut off.
@@ -130,7 +132,7 @@ def write(
         writer = _Writer(calls, service)
         for view in (explanation.engineered, explanation):
             if view is not None:
-                found = writer.write(view, comment, random_state)
+                found = writer.write(view, comment, random_state, points)
         writer.tag()
     return found
 
@@ -163,7 +165,9 @@ class _Writer:
         service_url = asset_service(calls, base, service.scope, service.discovery)
         self._assets_url = f"{service_url}/modelmanagement/v1.0{service.scope}/assets"
 
-    def write(self, explanation: Explanation, comment: str | None, random_state: int) -> str:
+    def write(
+        self, explanation: Explanation, comment: str | None, random_state: int, points: int | None
+    ) -> str:
         """Upload one view, unless it is there; returns the id under which it is.
 
         A name can be reserved once. Where an upload was cut off after that, or the answer with the
@@ -175,7 +179,9 @@ class _Writer:
             return found
         with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
             folder = Path(name)
-            asset = assets.write(explanation, folder, self._service.run_id, comment, random_state)
+            asset = assets.write(
+                explanation, folder, self._service.run_id, comment, random_state, points
+            )
             for named in ids:
                 asset = assets.renamed(asset, folder, named)
                 links = self._reserve(asset, named)

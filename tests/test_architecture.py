@@ -21,6 +21,8 @@ OWNERS = {
     "azureml": {"azureml/"},
     "catboost": {"explaining/"},
     "click": {"cli.py"},
+    "cloudpickle": {"pending.py"},
+    "filelock": {"pending.py"},
     "interpret_community": {"interpret.py", "explaining/"},
     "jinja2": {"pages.py"},
     "joblib": {"explaining/"},

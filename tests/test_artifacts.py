@@ -59,3 +59,19 @@ def test_a_picture_that_fails_keeps_nothing_else_from_the_run(tmp_path, monkeypa
     assert failed == {artifacts.FIGURE: "no font at all"}
     assert drawn(tmp_path) == {artifacts.REPORT, artifacts.BEESWARM, artifacts.PER_CLASS}
     assert storage.read(tmp_path).features == ("a", "b")
+
+
+def test_figures_that_were_drawn_elsewhere_are_taken_as_they_are(tmp_path, monkeypatch):
+    before, folder = tmp_path / "before", tmp_path / "folder"
+    before.mkdir()
+    folder.mkdir()
+
+    def broken(explanation, *_):
+        raise RuntimeError("no font")
+
+    monkeypatch.setattr("mlflow_interpret.figures.beeswarm", broken)
+    artifacts.draw(CLASSES, before)
+    monkeypatch.setattr("mlflow_interpret.figures.importances", broken)
+    failed = artifacts.write(CLASSES, folder, figures=True, report=False, drawn=before)
+    assert failed == {artifacts.BEESWARM: "no font"}
+    assert drawn(folder) == {artifacts.FIGURE, artifacts.PER_CLASS}

@@ -323,6 +323,13 @@ def test_exclusive_leaves_the_users_runs_alone(store):
     assert importances(mlflow.last_active_run())
 
 
+def test_exclusive_makes_a_run_where_there_is_none(store):
+    mlflow_interpret.autolog(exclusive=True)
+    tree().fit(X, y)
+    (run,) = all_runs()
+    assert importances(run)
+
+
 def test_extra_tags_are_on_the_runs_that_we_make(store):
     mlflow_interpret.autolog(extra_tags={"team": "pricing"})
     tree().fit(X, y)
@@ -592,7 +599,7 @@ def test_our_bugs_show_in_mlflows_test_mode_and_never_otherwise(store, monkeypat
     assert tracking.status_of(mlflow.last_active_run().info.run_id, store)["reason"] == (
         "AssertionError: a bug"
     )
-    monkeypatch.setattr("mlflow_interpret.autologging.active_run", broken)
+    monkeypatch.setattr("mlflow_interpret.autologging.place_of", broken)
     with pytest.raises(AssertionError, match="a bug"):
         tree().fit(X, y)
     monkeypatch.setenv("MLFLOW_AUTOLOGGING_TESTING", "false")

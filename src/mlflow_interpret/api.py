@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -314,15 +315,19 @@ def push(
 
 
 def flush(timeout: float | None = None) -> bool:
-    """Wait for the uploads to Azure ML that still run beside the training.
+    """Wait for what goes on beside the training: explanations in the background, and uploads.
 
     Args:
-        timeout: Seconds to wait at most. Default: until each upload has ended; each is bounded by
+        timeout: Seconds to wait at most. Default: until all have ended; each upload is bounded by
             its ``upload_timeout``.
 
     Returns:
         Whether all have ended.
     """
+    from mlflow_interpret import background
     from mlflow_interpret.azureml import uploads
 
-    return uploads.flush(timeout)
+    deadline = None if timeout is None else time.monotonic() + timeout
+    explained = background.flush(timeout)
+    left = None if deadline is None else max(0.0, deadline - time.monotonic())
+    return uploads.flush(left) and explained

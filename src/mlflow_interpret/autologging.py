@@ -5,14 +5,18 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
+from mlflow_interpret import outcomes
 from mlflow_interpret.config import Options
 from mlflow_interpret.hooks import FitEvent
 from mlflow_interpret.messages import show_messages, warn
+from mlflow_interpret.outcomes import Fit
 from mlflow_interpret.quiet import BusyError, quiet
-from mlflow_interpret.runs import active_run
+from mlflow_interpret.records import Plan, TrainingContext
+from mlflow_interpret.runs import place_of, settled
 from mlflow_interpret.versions import unsupported_versions
 
 _logger = logging.getLogger("mlflow_interpret")
@@ -36,6 +40,7 @@ def autolog(
     log_figures: bool = True,
     log_report: bool = True,
     log_data: bool = True,
+    background: bool = False,
     disable: bool = False,
     exclusive: bool = False,
     silent: bool = False,
@@ -85,6 +90,8 @@ def autolog(
         log_report: Log the HTML report.
         log_data: Log what belongs to single rows: the explained rows, their predictions, labels and
             contributions. False keeps all of it out of MLflow, Azure ML and the spool.
+        background: Explain in another process while the training goes on: ``fit`` returns at once,
+            the model is explained as it was then, and `flush` or the end of the process waits.
         disable: Undo `autolog`.
         exclusive: Leave runs alone that the user started.
         silent: Print nothing: neither the line that says what was logged, nor warnings.
@@ -114,6 +121,7 @@ def autolog(
         log_figures=log_figures,
         log_report=log_report,
         log_data=log_data,
+        background=background,
         disable=disable,
         exclusive=exclusive,
         silent=silent,
@@ -133,55 +141,49 @@ def autolog(
     if problems and disable_for_unsupported_versions:
         hooks.uninstall()
         return
+    if background:
+        _prepare()
     hooks.install(partial(_after_fit, options), tuple(estimators or ()))
+
+
+def _prepare() -> None:
+    """Import now what the first fit would wait for."""
+    from mlflow_interpret import background, explaining  # noqa: F401
 
 
 def _after_fit(options: Options, event: FitEvent) -> None:
     """Explain and log; only MLflow's test mode lets an error of ours out."""
     try:
+        fit = Fit(type(event.model).__name__, place_of(event.started))
+        if options.exclusive and fit.place.user_made:
+            return
+        if options.background and _queued(options, event, fit):
+            return
         with quiet():
-            _explain_and_log(options, event)
+            _explain_and_log(options, event, replace(fit, place=settled(fit.place)))
     except KeyboardInterrupt:
         warn(options, "Explaining was interrupted; the model is fitted, its run complete.")
     except Exception as error:
         if _is_testing() and not isinstance(error, BusyError):
             raise
-        warn(options, f"The fit of {_name(event)} was not explained: {error}")
+        warn(options, f"The fit of {type(event.model).__name__} was not explained: {error}")
         _logger.debug("Explaining failed", exc_info=True)
 
 
-def _explain_and_log(options: Options, event: FitEvent) -> None:
-    from mlflow_interpret import hooks, outcomes, tracking
+def _explain_and_log(options: Options, event: FitEvent, fit: Fit) -> None:
+    from mlflow_interpret import hooks
     from mlflow_interpret.errors import CannotExplainError, one_line, quoting
     from mlflow_interpret.explaining import explain
     from mlflow_interpret.explaining.models import clusters_only
-    from mlflow_interpret.records import Plan, TrainingContext
 
-    run_id, user_made = active_run(event.started)
-    if options.exclusive and user_made:
-        return
-    fit = outcomes.Fit(_name(event), run_id, tracking.current_tracking_uri())
     if event.clusters:
         outcomes.note(options, fit, clusters_only(event.model))
         return
-    context = TrainingContext(
-        model=event.model,
-        X=event.X,
-        y=event.y,
-        evaluation_examples=options.evaluation_rows,
-        evaluation_labels=options.evaluation_labels,
-        initialization_examples=options.initialization_examples,
-        features=options.features,
-        classes=options.classes,
-        run_id=run_id,
-    )
     try:
-        _refuse_changed_rows(options, event)
+        context = _context(options, event, fit)
         # Errors of models and packages quote cells; what they say would be logged.
         with hooks.unrecorded(), quoting(options.log_data):
-            explanation = explain(
-                context, Plan(options.max_rows, options.random_state, options.engine)
-            )
+            explanation = explain(context, _plan(options))
     except KeyboardInterrupt:
         outcomes.skip(options, fit, "interrupted by the user (Ctrl-C)")
     except CannotExplainError as error:
@@ -194,6 +196,52 @@ def _explain_and_log(options: Options, event: FitEvent) -> None:
         outcomes.log(options, fit, explanation)
 
 
+def _queued(options: Options, event: FitEvent, fit: Fit) -> bool:
+    """Whether what is left to do for a fit is done while the training goes on.
+
+    Here nobody is asked and nothing computed: a snapshot is written, and that is all.
+    """
+    from mlflow_interpret import background
+    from mlflow_interpret.errors import CannotExplainError, quoting
+    from mlflow_interpret.explaining import subject_of
+    from mlflow_interpret.explaining.models import clusters_only
+
+    if event.clusters:
+        background.note(options, fit, clusters_only(event.model))
+        return True
+    plan = _plan(options)
+    try:
+        with quoting(options.log_data):
+            subject = subject_of(_context(options, event, fit), plan)
+        background.submit(options, fit, (subject, plan))
+    except CannotExplainError as error:
+        background.skip(options, fit, str(error))
+    except background.UnfitError as error:
+        if not options.silent:
+            _logger.info("%s is explained at once, not in the background: %s", fit.model, error)
+        return False
+    return True
+
+
+def _plan(options: Options) -> Plan:
+    return Plan(options.max_rows, options.random_state, options.engine)
+
+
+def _context(options: Options, event: FitEvent, fit: Fit) -> TrainingContext:
+    _refuse_changed_rows(options, event)
+    return TrainingContext(
+        model=event.model,
+        X=event.X,
+        y=event.y,
+        evaluation_examples=options.evaluation_rows,
+        evaluation_labels=options.evaluation_labels,
+        initialization_examples=options.initialization_examples,
+        features=options.features,
+        classes=options.classes,
+        run_id=fit.place.run_id,
+    )
+
+
 def _refuse_changed_rows(options: Options, event: FitEvent) -> None:
     from mlflow_interpret.errors import CannotExplainError
 
@@ -203,10 +251,6 @@ def _refuse_changed_rows(options: Options, event: FitEvent) -> None:
             "fit changed its training rows in place, as a step with copy=False does; give "
             "evaluation_examples and initialization_examples, or let the step copy"
         )
-
-
-def _name(event: FitEvent) -> str:
-    return type(event.model).__name__
 
 
 def _is_testing() -> bool:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 import os
 import sys
+import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -103,35 +105,70 @@ def show(
 def flush(tracking_uri: str | None, experiment: str | None, only_list: bool) -> None:
     """Log the explanations that were kept on this machine while their server did not answer.
 
-    Each goes to the run it was meant for, in the store it was meant for or in that of
-    --tracking-uri, from there to Azure ML where the run is Azure ML's, and is then forgotten. What
-    still fails stays.
+    Models that were still to be explained in the background when their process ended are explained
+    first. Each explanation goes to the run it was meant for, in the store it was meant for or in
+    that of --tracking-uri, from there to Azure ML where the run is Azure ML's, and is then
+    forgotten. What still fails stays.
     """
-    from mlflow_interpret import spool, tracking
+    from mlflow_interpret import pending, spool, tracking
 
+    current = tracking.current_tracking_uri()
+
+    def store(entry: Any) -> str:
+        same = tracking.without_credentials(current) == entry.tracking_uri
+        # MLflow's own setting may hold the password, which the entry does not.
+        return tracking_uri or (current if same else str(entry.tracking_uri))
+
+    left = pending.abandoned()
+    failures = sum(not _explain_left(one, store, only_list) for one in left)
     kept = spool.folders()
-    if not kept:
+    total = failures + len(kept)
+    if not kept and not left:
         click.echo(f"Nothing is kept in {spool.directory()}.")
         return
-    current = tracking.current_tracking_uri()
-    failures = 0
     for folder in kept:
         try:
             entry = spool.entry_of(folder)
-            same = tracking.without_credentials(current) == entry.tracking_uri
-            # MLflow's own setting may hold the password, which the entry does not.
-            uri = tracking_uri or (current if same else entry.tracking_uri)
             if only_list:
                 click.echo(f"{folder.name}  run {entry.run_id or '(new)'}  {entry.tracking_uri}")
             else:
-                click.echo(
-                    f"{folder.name}  logged to run {_log_kept(folder, entry, uri, experiment)}"
-                )
+                run_id = _log_kept(folder, entry, store(entry), experiment)
+                click.echo(f"{folder.name}  logged to run {run_id}")
         except Exception as error:  # one that fails must not keep the others
             failures += 1
             click.echo(f"{folder.name}  still kept: {error}", err=True)
     if failures:
-        raise click.ClickException(f"{failures} of {len(kept)} could not be logged.")
+        raise click.ClickException(f"{failures} of {total} could not be logged.")
+
+
+def _explain_left(left: Any, store: Callable[[Any], str], only_list: bool) -> bool:
+    """Whether what a process that is gone has left could be seen to."""
+    from mlflow_interpret import background, outcomes, pending
+    from mlflow_interpret.config import Options
+    from mlflow_interpret.errors import CannotExplainError
+    from mlflow_interpret.runs import Place
+
+    name = left.folder.name
+    try:
+        entry = pending.entry_of(left)
+        kept = entry.kept
+        if only_list:
+            run = kept.run_id or "(new)"
+            click.echo(f"{name}  run {run}  {kept.tracking_uri}  {entry.model}, not explained yet")
+            return True
+        background.recover(left, entry)
+    except CannotExplainError as error:
+        click.echo(f"{name}  not explained: {error}", err=True)
+        fit = outcomes.Fit(
+            entry.model, Place(store(kept), kept.run_id, started=time.time()), beside=True
+        )
+        outcomes.skip(Options(silent=True, comment=kept.comment), fit, str(error))
+        left.drop()
+        return False
+    except Exception as error:
+        click.echo(f"{name}  still kept: {error}", err=True)
+        return False
+    return True
 
 
 @main.command()

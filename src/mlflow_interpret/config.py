@@ -44,6 +44,7 @@ class Options:
     log_figures: bool = True
     log_report: bool = True
     log_data: bool = True
+    background: bool = False
     disable: bool = False
     exclusive: bool = False
     silent: bool = False
@@ -73,6 +74,7 @@ class Options:
             "log_figures",
             "log_report",
             "log_data",
+            "background",
             "disable",
             "exclusive",
             "silent",

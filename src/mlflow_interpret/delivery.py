@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlflow_interpret import tracking
@@ -20,9 +21,20 @@ _logger = logging.getLogger("mlflow_interpret")
 
 
 def deliver(
-    explanation: Explanation, run_id: str, tracking_uri: str, options: Options
+    explanation: Explanation,
+    run_id: str,
+    tracking_uri: str,
+    options: Options,
+    drawn: Path | None = None,
 ) -> tracking.Logged:
     """Write an explanation into a run and, where the run is Azure ML's, start its upload.
+
+    Args:
+        explanation: The explanation.
+        run_id: An existing run.
+        tracking_uri: The store that holds the run.
+        options: The options.
+        drawn: A folder with the figures, where they are drawn already.
 
     A failed upload is one warning and the status ``failed``; it raises nothing.
     """
@@ -40,6 +52,7 @@ def deliver(
         state="pending" if upload else "complete",
         comment=options.comment,
         azureml={"visualization_points": options.visualization_points} if upload else None,
+        drawn=drawn,
     )
     if logged.not_drawn and not options.silent:
         _logger.warning(

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import logging
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from mlflow_interpret.config import Options
 from mlflow_interpret.messages import warn
 from mlflow_interpret.records import Explanation
-from mlflow_interpret.runs import run_to_log
+from mlflow_interpret.runs import Place, run_beside, run_to_log
+
+if TYPE_CHECKING:
+    from mlflow_interpret import spool
 
 _logger = logging.getLogger("mlflow_interpret")
 
@@ -20,25 +25,38 @@ class Fit:
 
     Attributes:
         model: The class of the fitted model.
-        run_id: The run that was active, or None for one that is made.
-        tracking_uri: The store that was MLflow's.
+        place: Where its explanation is logged.
+        beside: The training has gone on since.
     """
 
     model: str
-    run_id: str | None
-    tracking_uri: str
+    place: Place
+    beside: bool = False
+
+    def run(self, options: Options) -> AbstractContextManager[str]:
+        """The run, which is made and closed where there is none."""
+        if self.beside:
+            return run_beside(self.place, options.extra_tags)
+        return run_to_log(self.place.run_id, options.extra_tags)
 
 
-def log(options: Options, fit: Fit, explanation: Explanation) -> None:
-    """Log an explanation to its run; where that fails, keep it on this machine."""
+def log(options: Options, fit: Fit, explanation: Explanation, drawn: Path | None = None) -> None:
+    """Log an explanation to its run; where that fails, keep it on this machine.
+
+    Args:
+        options: The options.
+        fit: The fit.
+        explanation: Its explanation.
+        drawn: A folder with the figures, where they are drawn already.
+    """
     from mlflow_interpret import tracking
     from mlflow_interpret.delivery import deliver
 
-    run_id = fit.run_id
+    run_id, uri = fit.place.run_id, fit.place.tracking_uri
     try:
-        tracking.check_reachable(fit.tracking_uri)
-        with run_to_log(run_id, options.extra_tags) as run_id:
-            logged = deliver(explanation, run_id, fit.tracking_uri, options)
+        tracking.check_reachable(uri)
+        with fit.run(options) as run_id:
+            logged = deliver(explanation, run_id, uri, options, drawn)
     except (Exception, KeyboardInterrupt) as error:
         _logger.debug("Logging failed", exc_info=True)
         _keep(options, fit, run_id, explanation, error)
@@ -56,10 +74,10 @@ def skip(options: Options, fit: Fit, reason: str) -> None:
 
     warn(options, f"The fit of {fit.model} was not explained: {reason}")
     try:
-        tracking.check_reachable(fit.tracking_uri)
-        with run_to_log(fit.run_id, options.extra_tags) as target:
+        tracking.check_reachable(fit.place.tracking_uri)
+        with fit.run(options) as target:
             details = {"model": {"fitted": fit.model}, "comment": options.comment}
-            tracking.log_skipped(target, fit.tracking_uri, reason, details)
+            tracking.log_skipped(target, fit.place.tracking_uri, reason, details)
     except Exception:
         _logger.debug("The reason could not be logged", exc_info=True)
 
@@ -68,14 +86,31 @@ def note(options: Options, fit: Fit, reason: str) -> None:
     """Say in the run that is active why it has no explanation; none is made for that."""
     from mlflow_interpret import tracking
 
-    if fit.run_id is None:
+    run_id = fit.place.run_id
+    if run_id is None:
         return
     if not options.silent:
         _logger.info("The fit of %s was not explained: %s", fit.model, reason)
     try:
-        tracking.note_skipped(fit.run_id, fit.tracking_uri, reason)
+        tracking.note_skipped(run_id, fit.place.tracking_uri, reason)
     except Exception:
         _logger.debug("The reason could not be logged", exc_info=True)
+
+
+def entry_of(options: Options, fit: Fit, run_id: str | None) -> spool.Entry:
+    """What the spool has to know to log an explanation later as it would be now."""
+    from mlflow_interpret import spool, tracking
+
+    return spool.Entry(
+        tracking.without_credentials(fit.place.tracking_uri),
+        run_id,
+        options.comment,
+        options.top_k,
+        options.log_figures,
+        options.baseline,
+        options.log_report,
+        options.visualization_points,
+    )
 
 
 def _keep(
@@ -85,19 +120,10 @@ def _keep(
     explanation: Explanation,
     error: BaseException,
 ) -> None:
-    from mlflow_interpret import spool, tracking
+    from mlflow_interpret import spool
     from mlflow_interpret.errors import one_line
 
-    entry = spool.Entry(
-        tracking.without_credentials(fit.tracking_uri),
-        run_id,
-        options.comment,
-        options.top_k,
-        options.log_figures,
-        options.baseline,
-        options.log_report,
-        options.visualization_points,
-    )
+    entry = entry_of(options, fit, run_id)
     where = f"run {run_id}" if run_id else "a new run"
     failure = f"The explanation of {fit.model} could not be logged to {where}: {one_line(error)}"
     if not options.log_data:

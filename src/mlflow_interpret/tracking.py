@@ -99,6 +99,7 @@ def log(
     state: State = "complete",
     comment: str | None = None,
     azureml: Mapping[str, Any] | None = None,
+    drawn: Path | None = None,
 ) -> Logged:
     """Write an explanation into a run: artifacts first, then all metrics and tags in one batch.
 
@@ -112,6 +113,7 @@ def log(
         state: ``pending`` while an upload to Azure ML is still under way.
         comment: The user's comment.
         azureml: How it is to be uploaded to Azure ML, for the status record, or None.
+        drawn: A folder with the figures, where they are drawn already.
     """
     client = MlflowClient(tracking_uri)
     with _NUMBERING, tempfile.TemporaryDirectory(prefix="mlflow-interpret-") as name:
@@ -127,7 +129,7 @@ def log(
             status["azureml"] = dict(azureml)
         folder = Path(name)
         not_drawn = artifacts.write(
-            explanation, folder, figures=figures, report=report, made=status
+            explanation, folder, figures=figures, report=report, made=status, drawn=drawn
         )
         if not_drawn:
             status["not_drawn"] = not_drawn

@@ -10,20 +10,16 @@ from importlib import metadata
 from typing import Any
 
 import numpy as np
+from sklearn import config_context
 
-from mlflow_interpret.errors import CannotExplainError
-from mlflow_interpret.explaining.containers import as_rows, n_columns, n_rows, take
 from mlflow_interpret.explaining.contributions import Contributions
 from mlflow_interpret.explaining.engines import contributions
-from mlflow_interpret.explaining.linear import LINEAR_ROWS
-from mlflow_interpret.explaining.models import Predictor, last_step, predictor
-from mlflow_interpret.explaining.tables import Table, feature_names, sample, table
+from mlflow_interpret.explaining.models import Predictor, last_step
+from mlflow_interpret.explaining.subjects import Subject, subject_of
 from mlflow_interpret.records import Explanation, FloatArray, Plan, TrainingContext
 
-__all__ = ["explain"]
+__all__ = ["explain", "explain_subject", "subject_of"]
 
-_CELLS = 10_000_000  # dense cells: a vectorizer's sparse table may be far larger
-_BACKGROUND_ROWS = 10_000  # the engines that pay for each row take fewer of them
 _ENGINEERED_CELLS = 2_000_000  # contributions that an engineered view keeps
 _PACKAGES = ("mlflow-interpret", "interpret-community", "shap", "scikit-learn", "numpy", "mlflow")
 
@@ -38,41 +34,42 @@ def explain(context: TrainingContext, plan: Plan | None = None) -> Explanation:
     Raises:
         CannotExplainError: The model or its rows cannot be explained; the message says why.
     """
-    started = time.perf_counter()
     plan = Plan() if plan is None else plan
-    seed = plan.random_state
-    given = as_rows(context.X)
-    model = predictor(context.model, context.classes, _first(given), _targets(context))
-    names = feature_names(given, context.features)
-    cells = len(names) * len(model.blocks or (None,))
-    rows, labels, source = _rows_to_explain(context, names, plan.max_rows, seed, cells)
-    background = _background(context, names, seed, cells)
-    values = contributions(model, rows, background, plan)
+    return explain_subject(subject_of(context, plan), plan)
+
+
+def explain_subject(subject: Subject, plan: Plan) -> Explanation:
+    """As `explain`, for a model whose rows are drawn already.
+
+    Args:
+        subject: The model and its rows.
+        plan: The plan that the rows were drawn by.
+
+    Raises:
+        CannotExplainError: The model or its rows cannot be explained; the message says why.
+    """
+    with config_context(**subject.settings):
+        return _explained(subject, plan)
+
+
+def _explained(subject: Subject, plan: Plan) -> Explanation:
+    started = time.perf_counter()
+    model, rows = subject.predictor(), subject.to_explain()
+    values = contributions(model, rows, subject.known(), plan)
     explained = rows.subset(values.rows)
-    raw = _explanation(model, values, values.local_values, names)
+    raw = _explanation(model, values, values.local_values, subject.names)
     raw = replace(
         raw,
         evaluation_rows=explained.frame,
         predicted=model.predict(explained.original),
         predicted_probabilities=model.probabilities(explained.original),
-        true_labels=None if labels is None else labels[values.rows],
+        true_labels=None if subject.labels is None else subject.labels[values.rows],
         is_raw=hasattr(model.model, "steps"),
-        details=_details(context, model, values, source, n_columns(given), seed),
+        details=_details(subject, model, values, plan.random_state),
     )
     raw = replace(raw, engineered=_engineered(raw, model, values))
     raw.details["seconds"] = round(time.perf_counter() - started, 3)  # type: ignore[index]
     return raw
-
-
-def _first(rows: Any) -> Any:
-    return take(rows, np.arange(1)) if n_rows(rows) else None
-
-
-def _targets(context: TrainingContext) -> list[str] | None:
-    """The names of the targets, where the labels came as a table with names."""
-    labels = context.evaluation_labels if context.y is None else context.y
-    columns = getattr(labels, "columns", None)
-    return None if columns is None else [str(column) for column in columns]
 
 
 def _explanation(
@@ -121,70 +118,22 @@ def _engineered(raw: Explanation, model: Predictor, values: Contributions) -> Ex
     )
 
 
-def _rows_to_explain(
-    context: TrainingContext, names: tuple[str, ...], max_rows: int | None, seed: int, cells: int
-) -> tuple[Table, Any, dict[str, Any]]:
-    """The rows an engine may choose from, their true labels, and where they come from."""
-    template = as_rows(context.X)
-    given = context.evaluation_examples is not None
-    source = as_rows(context.evaluation_examples, "evaluation_examples") if given else template
-    labels = _column(context.evaluation_labels if given else context.y)
-    total = n_rows(source)
-    if total == 0:
-        raise CannotExplainError("there are no rows to explain")
-    if labels is not None and n_rows(labels) != total:
-        raise CannotExplainError(
-            f"evaluation_examples has {total} rows and {n_rows(labels)} labels"
-        )
-    limit = min(max(max_rows or 0, LINEAR_ROWS), _room(cells))
-    indices = sample(total, limit, seed)
-    rows = table(take(source, indices), names, template, "evaluation_examples")
-    where = {"source": "evaluation_examples" if given else "training rows", "available": total}
-    return rows, None if labels is None else np.asarray(take(labels, indices)), where
-
-
-def _background(context: TrainingContext, names: tuple[str, ...], seed: int, cells: int) -> Table:
-    template = as_rows(context.X)
-    source = context.initialization_examples
-    source = template if source is None else as_rows(source, "initialization_examples")
-    indices = sample(n_rows(source), min(_BACKGROUND_ROWS, _room(cells)), seed)
-    return table(take(source, indices), names, template, "initialization_examples")
-
-
-def _column(labels: Any) -> Any:
-    """Labels that came as a table of one column, as scikit-learn allows, without the table."""
-    shape = getattr(labels, "shape", None)
-    if shape is None or len(shape) != 2 or shape[1] != 1:
-        return labels
-    return labels.iloc[:, 0] if hasattr(labels, "iloc") else np.asarray(labels)[:, 0]
-
-
-def _room(cells: int) -> int:
-    """How many rows of so many contributions each are taken out of the user's table, at most."""
-    return max(1, _CELLS // cells)
-
-
 def _details(
-    context: TrainingContext,
-    model: Predictor,
-    values: Contributions,
-    source: dict[str, Any],
-    width: int,
-    seed: int,
+    subject: Subject, model: Predictor, values: Contributions, seed: int
 ) -> dict[str, Any]:
     notes = list(values.notes)
     breach = values.breach
     if breach is not None:
         notes.append(breach)
-    if source["source"] == "training rows":
+    if subject.source["source"] == "training rows":
         notes.append("The explained rows are training rows; evaluation_examples gives others.")
     if not np.any(values.local_values):
         notes.append("All importances are 0: the model's output does not change with its features.")
-    error = values.additivity_error
+    error, fitted = values.additivity_error, type(subject.estimator).__name__
     return {
         "model": {
-            "fitted": type(context.model).__name__,
-            "explained": model.path or type(context.model).__name__,
+            "fitted": fitted,
+            "explained": model.path or fitted,
             "estimator": last_step(model.model),
         },
         "engine": values.engine,
@@ -192,9 +141,9 @@ def _details(
         "additivity_error": error if math.isfinite(error) else None,
         "additivity_breach": breach,
         "sampling_error": _sampling_error(values),
-        "rows": {**source, "explained": len(values.rows)},
+        "rows": {**subject.source, "explained": len(values.rows)},
         "background_rows": values.background_rows,
-        "features": width,
+        "features": len(subject.names),
         "random_state": seed,
         "notes": notes,
         "versions": _versions(),

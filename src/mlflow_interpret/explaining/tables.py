@@ -93,7 +93,13 @@ def sample(n: int, size: int, seed: int) -> Indices:
     return np.sort(np.random.default_rng(seed).choice(n, size, replace=False))
 
 
-def table(rows: Any, names: Sequence[str], template: Any, argument: str = "X") -> Table:
+def table(
+    rows: Any,
+    names: Sequence[str],
+    template: Any,
+    argument: str = "X",
+    nulls: frozenset[str] | None = None,
+) -> Table:
     """``rows`` under the reported ``names``, to be given to the model as ``template`` was.
 
     Args:
@@ -101,13 +107,15 @@ def table(rows: Any, names: Sequence[str], template: Any, argument: str = "X") -
         names: The reported feature names.
         template: The training rows, whose container and columns the model expects.
         argument: What the user calls ``rows``.
+        nulls: The columns of a polars template that held nulls, where its rows are gone.
 
     Raises:
         CannotExplainError: ``rows`` has other columns than ``template``.
     """
     rows = _align(rows, template, argument)
-    empty, nulls = emptied(template)
-    return Table(as_frame(rows).set_axis(list(names), axis=1), empty, nulls)
+    empty, found = emptied(template)
+    frame = as_frame(rows).set_axis(list(names), axis=1)
+    return Table(frame, empty, found if nulls is None else nulls)
 
 
 def _align(rows: Any, template: Any, argument: str) -> Any:

@@ -143,6 +143,10 @@ def autolog(
         return
     if background:
         _prepare()
+    if os.environ.get("AZUREML_RUN_TOKEN"):
+        from mlflow_interpret import delivery
+
+        delivery.prepare(options)
     hooks.install(partial(_after_fit, options), tuple(estimators or ()))
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlflow_interpret import tracking
-from mlflow_interpret.azureml import targets
+from mlflow_interpret.azureml import renewal, targets
 from mlflow_interpret.baselines import compared
 from mlflow_interpret.config import Options
 from mlflow_interpret.messages import warn
@@ -18,6 +18,12 @@ if TYPE_CHECKING:
     from mlflow_interpret.azureml.uploads import Result
 
 _logger = logging.getLogger("mlflow_interpret")
+
+
+def prepare(options: Options) -> None:
+    """Get ready for explanations that may come after hours of training."""
+    if options.azureml is not False and targets.is_job():
+        renewal.keep()
 
 
 def deliver(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 import textwrap
 import threading
@@ -125,3 +126,39 @@ def test_flush_gives_up_when_told_to(child):
     uploads.start(RECORD, lambda: TARGET, uploads.Wishes(None, 0, None, 30.0), lambda result: None)
     assert mlflow_interpret.flush(timeout=0.01) is False
     assert mlflow_interpret.flush() is True
+
+
+AT_EXIT = """
+import atexit, sys
+import numpy as np
+from mlflow_interpret.azureml import uploads
+from mlflow_interpret.azureml.targets import Target
+from mlflow_interpret.records import Explanation
+
+record = Explanation("shap_tree", "regression", None, ("a",), np.ones(1))
+uploads._run_child = lambda request, *_: {"ok": True, "explanation_id": "there"}
+
+def late():
+    find = lambda: Target("job", "run-1")
+    uploads.start(record, find, uploads.Wishes(None, 0, None, 30.0), lambda result: print(result.ok))
+
+atexit.register(late)
+"""
+
+
+def test_an_upload_that_starts_when_the_process_ends_is_made():
+    """As one of a model that was explained in the background."""
+    done = subprocess.run([sys.executable, "-c", AT_EXIT], capture_output=True, text=True)
+    assert done.stdout.split() == ["True"], done.stderr
+
+
+def test_when_the_process_ends_all_uploads_together_get_the_time_of_one(child, monkeypatch):
+    child("import time; time.sleep(600)")
+    monkeypatch.setattr(uploads._Closing, "end", float("inf"))
+    results = []
+    for _ in range(4):
+        uploads.start(RECORD, lambda: TARGET, uploads.Wishes(None, 0, None, 2.0), results.append)
+    uploads._close()
+    assert len(results) == 4
+    assert not any(result.ok for result in results)
+    assert sum("its turn" in result.reason for result in results) >= 2  # no child was started

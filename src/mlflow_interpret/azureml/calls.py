@@ -24,6 +24,8 @@ _HINTS = {
     _UNAUTHORIZED: "the token is not accepted: it has expired, or it is for something else; "
     "log in again",
     403: "the identity may not do this in the workspace",
+    404: "the workspace or the run is not there, or the identity does not see it",
+    429: "too many requests; try again later",
 }
 
 

@@ -73,6 +73,9 @@ def find_run(target: Target) -> Any:
     from azureml.core import Experiment, Run, Workspace
 
     if target.kind == "job":
+        if target.token is not None:
+            os.environ["AZUREML_RUN_TOKEN"] = target.token
+            os.environ.pop("AZUREML_RUN_TOKEN_EXPIRY", None)  # the token says it itself
         return Run.get_context(allow_offline=False)
     workspace = Workspace(
         target.subscription,
@@ -105,13 +108,8 @@ def _token_authentication(token: str | None) -> Any:
     return TokenAuthentication()
 
 
-def main() -> None:
-    """Upload what standard input names and answer on standard output."""
-    request = json.load(sys.stdin)
-    # Should the training be killed, nobody else ends this process.
-    watchdog = threading.Timer(request["seconds"], os._exit, args=(1,))
-    watchdog.daemon = True
-    watchdog.start()
+def carry_out(request: dict[str, Any]) -> dict[str, Any]:
+    """Do what a request asks for; the answer says how it ended, without secrets."""
     target = Target(**request["target"])
     answer: dict[str, Any]
     try:
@@ -136,6 +134,17 @@ def main() -> None:
         answer = {"ok": False, "reason": redact(reason, target.token)}
     with suppress(AzureMLError):  # a run that goes on for ever is no reason to upload again
         targets.complete(target, max(_TO_ANSWER, request["until"] - time.time()) / 2)
+    return answer
+
+
+def main() -> None:
+    """Upload what standard input names and answer on standard output."""
+    request = json.load(sys.stdin)
+    # Should the training be killed, nobody else ends this process.
+    watchdog = threading.Timer(request["seconds"], os._exit, args=(1,))
+    watchdog.daemon = True
+    watchdog.start()
+    answer = carry_out(request)
     sys.stdout.write("\n" + json.dumps(answer) + "\n")
     sys.stdout.flush()
     os._exit(0)  # the SDK's threads would keep the interpreter alive

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from mlflow_interpret.azureml import credentials, runs, workspaces
+from mlflow_interpret.azureml import credentials, renewal, runs, workspaces
 from mlflow_interpret.azureml.looks import is_workspace, named_in
 from mlflow_interpret.azureml.workspaces import Workspace, open_workspace
 from mlflow_interpret.errors import AzureMLError
@@ -40,7 +40,8 @@ class Target:
         resource_group: Its resource group.
         workspace: Its name.
         experiment: The name of the run's experiment.
-        token: A bearer token for the workspace. Never in a log, an argument or the environment.
+        token: A bearer token for the workspace; for a job, one that is later than that of its
+            environment, or None. Never in a log, an argument or the environment.
         endpoint: The base URL of its services, or None where it could not be found out.
         made: It is a run that we made for an MLflow run of another store, which nobody else ends.
     """
@@ -93,7 +94,7 @@ def resolve(option: Any, tracking_uri: str, run_id: str) -> Target:
     if option != "auto":
         return _from_run(option)
     if is_job():
-        return Target("job", os.environ["AZUREML_RUN_ID"])
+        return Target("job", os.environ["AZUREML_RUN_ID"], token=renewal.current())
     return _from_tracking(tracking_uri, run_id)
 
 
@@ -113,7 +114,7 @@ def complete(target: Target, seconds: float) -> None:
 
 def _from_run(run: Any) -> Target:
     if run.id == os.environ.get("AZUREML_RUN_ID") and is_job():
-        return Target("job", run.id)
+        return Target("job", run.id, token=renewal.current())
     workspace = workspaces.of_sdk(run.experiment.workspace)
     return _target(workspace, run.experiment.name, run.id)
 

@@ -79,12 +79,19 @@ def start(
         wishes: How.
         done: Called once, in another thread, with the result.
     """
-    bounded = Bounded(find)
+    try:
+        bounded = Bounded(find)
+    except RuntimeError:  # the process is ending: nothing goes on beside it any more
+        _Closing.end = min(_Closing.end, time.monotonic() + wishes.timeout)
+        with _ONE_CHILD:
+            result = _upload(explanation, lambda _: find(), wishes)
+        done(result)
+        return
 
     def watch() -> None:
         try:
             with _ONE_CHILD:
-                result = _upload(explanation, bounded, wishes)
+                result = _upload(explanation, bounded.result, wishes)
             done(result)
         finally:
             with _guard:
@@ -123,11 +130,14 @@ class _Closing:
 def _close() -> None:
     with _guard:
         seconds = max(_running.values(), default=0.0)
-    _Closing.end = time.monotonic() + seconds
-    flush(seconds + _GRACE)
+    if seconds:
+        _Closing.end = time.monotonic() + seconds
+        flush(seconds + _GRACE)
 
 
-def _upload(explanation: Explanation, find: Bounded[Target], wishes: Wishes) -> Result:
+def _upload(
+    explanation: Explanation, find: Callable[[float], Target], wishes: Wishes
+) -> Result:
     started = time.monotonic()
     deadline = min(started + wishes.timeout, _Closing.end)
     target: Target | None = None
@@ -141,7 +151,7 @@ def _upload(explanation: Explanation, find: Bounded[Target], wishes: Wishes) -> 
             folder = Path(name) / "record"
             folder.mkdir()
             storage.write(explanation, folder)
-            target = find.result(deadline - time.monotonic())
+            target = find(deadline - time.monotonic())
             request = {
                 "target": asdict(target),
                 "folder": str(folder),

@@ -7,12 +7,10 @@ all files are there, and who looks for it first makes no second one.
 
 from __future__ import annotations
 
-import os
 import tempfile
 import uuid
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,8 +18,9 @@ from urllib.parse import parse_qsl, quote, urlsplit
 
 from mlflow_interpret.azureml import assets, blobs
 from mlflow_interpret.azureml.calls import Calls, RefusedError
-from mlflow_interpret.azureml.looks import scope_of
 from mlflow_interpret.azureml.redaction import redact
+from mlflow_interpret.azureml.renewal import fresh_token
+from mlflow_interpret.azureml.services import Service, of_job
 from mlflow_interpret.azureml.targets import Target
 from mlflow_interpret.azureml.workspaces import asset_service
 from mlflow_interpret.errors import AzureMLError
@@ -30,39 +29,6 @@ from mlflow_interpret.records import Explanation
 _ASSET_TYPE = "azureml.explanation"
 _CONFLICT = 409
 _NAMES = 50  # ids that are tried where the names of an earlier one are taken
-_RENEWAL_SECONDS = 10.0
-
-
-@dataclass(frozen=True)
-class Service:
-    """An Azure ML run and how to reach it.
-
-    Attributes:
-        endpoint: The base URL of the workspace's services.
-        subscription: The workspace's subscription id.
-        resource_group: Its resource group.
-        workspace: Its name.
-        experiment: The name of the run's experiment.
-        run_id: The Azure ML run's id.
-        token: A bearer token for the workspace.
-        discovery: The URL that says where each service is, or None to ask for it.
-        renewable: Whether the token is the run's own, which the run can renew.
-    """
-
-    endpoint: str
-    subscription: str
-    resource_group: str
-    workspace: str
-    experiment: str
-    run_id: str
-    token: str = field(repr=False)
-    discovery: str | None = None
-    renewable: bool = False
-
-    @property
-    def scope(self) -> str:
-        """The workspace, as all its addresses name it."""
-        return scope_of(self.subscription, self.resource_group, self.workspace)
 
 
 def service_of(target: Target) -> Service:
@@ -72,17 +38,7 @@ def service_of(target: Target) -> Service:
         AzureMLError: Something of it is not known.
     """
     if target.kind == "job":
-        return Service(
-            endpoint=os.environ["AZUREML_SERVICE_ENDPOINT"],
-            subscription=os.environ["AZUREML_ARM_SUBSCRIPTION"],
-            resource_group=os.environ["AZUREML_ARM_RESOURCEGROUP"],
-            workspace=os.environ["AZUREML_ARM_WORKSPACE_NAME"],
-            experiment=os.environ["AZUREML_ARM_PROJECT_NAME"],
-            run_id=target.run_id,
-            token=os.environ["AZUREML_RUN_TOKEN"],
-            discovery=os.environ.get("AZUREML_DISCOVERY_SERVICE_ENDPOINT"),
-            renewable=True,
-        )
+        return of_job(target.run_id, target.token)
     known = (
         target.endpoint,
         target.subscription,
@@ -126,7 +82,7 @@ def write(
     Raises:
         AzureMLError: It did not arrive; the message says why in one line, without secrets.
     """
-    renew = partial(_fresh_token, service) if service.renewable else None
+    renew = partial(fresh_token, service) if service.renewable else None
     found = explanation.id
     with closing(Calls(service.token, deadline, renew)) as calls, blobs.unlogged():
         writer = _Writer(calls, service)
@@ -137,18 +93,6 @@ def write(
     return found
 
 
-def _fresh_token(service: Service) -> str:
-    """Another token for a run whose token expires; the run's own asks for it."""
-    with closing(Calls(service.token, _RENEWAL_SECONDS)) as calls:
-        answer = calls.ask("Renewing the token", "GET", f"{_run_url(service)}/token")
-    return str(answer["token"])
-
-
-def _run_url(service: Service) -> str:
-    run = f"experiments/{quote(service.experiment, safe='')}/runs/{quote(service.run_id)}"
-    return f"{service.endpoint.rstrip('/')}/history/v1.0{service.scope}/{run}"
-
-
 class _Writer:
     """Writes explanations into one run."""
 
@@ -156,7 +100,7 @@ class _Writer:
         self._calls = calls
         self._service = service
         base = service.endpoint.rstrip("/")
-        self._run_url = _run_url(service)
+        self._run_url = service.run_url
         found = calls.ask("Finding the run", "GET", self._run_url)
         self._experiment_id = found.get("experimentId")
         container = f"ExperimentRun/{quote(found['dataContainerId'])}"

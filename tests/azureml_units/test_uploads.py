@@ -130,31 +130,37 @@ def test_flush_gives_up_when_told_to(child):
 
 AT_EXIT = """
 import atexit, sys
+{first}
 import numpy as np
 from mlflow_interpret.azureml import uploads
 from mlflow_interpret.azureml.targets import Target
 from mlflow_interpret.records import Explanation
 
 record = Explanation("shap_tree", "regression", None, ("a",), np.ones(1))
-uploads._run_child = lambda request, *_: {"ok": True, "explanation_id": "there"}
+uploads._run_child = lambda request, *_: {{"ok": True, "explanation_id": "there"}}
 
 def late():
     find = lambda: Target("job", "run-1")
     uploads.start(record, find, uploads.Wishes(None, 0, None, 30.0), lambda result: print(result.ok))
 
-atexit.register(late)
+{last}
 """
 
 
-def test_an_upload_that_starts_when_the_process_ends_is_made():
-    """As one of a model that was explained in the background."""
-    done = subprocess.run([sys.executable, "-c", AT_EXIT], capture_output=True, text=True)
+@pytest.mark.parametrize(
+    "order", [("atexit.register(lambda: late())", ""), ("", "atexit.register(late)")]
+)
+def test_an_upload_that_starts_when_the_process_ends_is_made(order):
+    """As one of a model that was explained in the background, whoever's exit comes first."""
+    code = AT_EXIT.format(first=order[0], last=order[1])
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stdout.split() == ["True"], done.stderr
 
 
 def test_when_the_process_ends_all_uploads_together_get_the_time_of_one(child, monkeypatch):
     child("import time; time.sleep(600)")
     monkeypatch.setattr(uploads._Closing, "end", float("inf"))
+    monkeypatch.setattr(uploads._Closing, "over", False)
     results = []
     for _ in range(4):
         uploads.start(RECORD, lambda: TARGET, uploads.Wishes(None, 0, None, 2.0), results.append)

@@ -79,9 +79,8 @@ def start(
         wishes: How.
         done: Called once, in another thread, with the result.
     """
-    try:
-        bounded = Bounded(find)
-    except RuntimeError:  # the process is ending: nothing goes on beside it any more
+    bounded = None if _Closing.over else _bounded(find)
+    if bounded is None:  # the process is ending: nothing goes on beside it any more
         _Closing.end = min(_Closing.end, time.monotonic() + wishes.timeout)
         with _ONE_CHILD:
             result = _upload(explanation, lambda _: find(), wishes)
@@ -101,6 +100,13 @@ def start(
     with _guard:
         _running[thread] = wishes.timeout
     thread.start()
+
+
+def _bounded(find: Callable[[], Target]) -> Bounded[Target] | None:
+    try:
+        return Bounded(find)
+    except RuntimeError:  # from Python 3.12 on no thread starts then
+        return None
 
 
 def flush(timeout: float | None = None) -> bool:
@@ -124,6 +130,7 @@ class _Closing:
     """When the process ends: then all uploads together get the time of one."""
 
     end: float = math.inf
+    over: bool = False
 
 
 @atexit.register
@@ -133,11 +140,10 @@ def _close() -> None:
     if seconds:
         _Closing.end = time.monotonic() + seconds
         flush(seconds + _GRACE)
+    _Closing.over = True
 
 
-def _upload(
-    explanation: Explanation, find: Callable[[float], Target], wishes: Wishes
-) -> Result:
+def _upload(explanation: Explanation, find: Callable[[float], Target], wishes: Wishes) -> Result:
     started = time.monotonic()
     deadline = min(started + wishes.timeout, _Closing.end)
     target: Target | None = None

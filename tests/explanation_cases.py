@@ -95,7 +95,7 @@ CASES = {
     "more rows than are shown, no local values": replace(
         regression(rows=5003, features=2), local_values=None
     ),
-    "more than 10 MB": made(rows=1800, features=260, classes=("a", "b", "c")),
+    "more local values than are shown": made(rows=300, features=260, classes=("a", "b", "c")),
     "several targets": replace(
         made(classes=("up", "down")), task="regression", classes=None, targets=("up", "down")
     ),
@@ -128,3 +128,24 @@ def _named(name: str, explanation: Explanation) -> Explanation:
 
 
 CASES = {name: _named(name, explanation) for name, explanation in CASES.items()}
+
+
+def _texts(values):
+    return None if values is None else tuple(map(str, values))
+
+
+def check_equal(found, explanation):
+    """What the asset holds of a record is read back to the last bit."""
+    assert (found.id, found.method) == (explanation.id, explanation.method)
+    assert found.features == explanation.features
+    assert _texts(found.classes) == _texts(explanation.blocks)
+    assert found.model_class == explanation.model_class
+    assert (found.is_raw, found.is_engineered) == (explanation.is_raw, explanation.is_engineered)
+    np.testing.assert_array_equal(found.global_values, explanation.global_values)
+    for name in ("per_class_values", "local_values", "expected_values"):
+        theirs, ours = getattr(explanation, name), getattr(found, name)
+        if theirs is None:
+            assert ours is None
+        else:
+            finite = np.where(np.isfinite(theirs), theirs, 0.0)
+            np.testing.assert_array_equal(ours, np.atleast_1d(finite))

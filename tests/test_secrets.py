@@ -1,0 +1,86 @@
+"""No token, signature, password or connection string is said or kept, whatever goes wrong."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import mlflow
+import pytest
+
+from azureml_double import AzureMLDouble
+from mlflow_interpret import tracking
+from test_privacy import database, in_folder
+
+KEY = "cGxhbnRlZC1hY2NvdW50LWtleQ=="
+CONNECTION = f"DefaultEndpointsProtocol=https;AccountName=planted;AccountKey={KEY}"
+PLANTED = {
+    "AZURE_STORAGE_CONNECTION_STRING": CONNECTION,
+    "AZUREML_DATAREFERENCE_SAS": "sig=planted5",
+}
+
+# All that Python logs is printed: ours, MLflow's, azure-identity's and that of each request.
+PROGRAM = """
+import logging, os, sys, warnings
+logging.basicConfig(level=logging.DEBUG, stream=sys.stderr)
+warnings.simplefilter("always")
+import mlflow, mlflow_interpret
+from sklearn.datasets import load_iris
+from sklearn.tree import DecisionTreeClassifier
+azureml = os.environ.get("WORKSPACE", "auto")
+mlflow_interpret.autolog(azureml=azureml, max_rows=5, log_figures=False)
+for depth in (1, 2, 3):
+    DecisionTreeClassifier(max_depth=depth).fit(*load_iris(return_X_y=True, as_frame=True))
+    assert mlflow_interpret.flush()
+"""
+
+
+def secrets_of(double: AzureMLDouble) -> set[str]:
+    """What must not be seen, each also without the signature of the token it is part of."""
+    found = {KEY, "planted5", *double.secrets}
+    return found | {secret.rpartition(".")[2] for secret in found if secret.count(".") == 2}
+
+
+@pytest.mark.parametrize("where", ["job", "laptop"])
+def test_nothing_is_said_or_kept(store, tmp_path, where):
+    if where == "laptop":
+        pytest.importorskip("azure.identity", reason="pip install 'mlflow-interpret[azure]'")
+    with AzureMLDouble(blobs="memory") as double:
+        if where == "job":
+            environment = double.job_environment(double.create_run("secret"), tmp_path / "home")
+        else:
+            environment = double.laptop_environment(tmp_path / "home")
+            environment["WORKSPACE"] = double.workspace_coordinates.scope
+        environment |= {"MLFLOW_TRACKING_URI": store, "MLFLOW_EXPERIMENT_NAME": "test", **PLANTED}
+        environment["MLFLOW_INTERPRET_SPOOL"] = str(tmp_path / "spool")
+        # The first fit's files are refused, the second's asset; the third arrives.
+        double.fail("PUT", "/explanation/", status=403, times=1)
+        double.fail("POST", "/assets$", status=401, times=1)
+        done = subprocess.run(
+            [sys.executable, "-c", PROGRAM],
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert double.assets
+        secrets = secrets_of(double)
+        sent = json.dumps([dict(request.headers) for request in double.requests])
+        assert any(secret in sent for secret in secrets)  # the search finds what is there
+        places = in_folder(tmp_path / "artifacts")
+        places["database"] = database(tmp_path / "mlflow.db")
+        places["output"] = done.stdout + done.stderr
+        for run_id, run in double.runs.items():
+            places[f"run {run_id}"] = json.dumps(run)
+        places["assets"] = json.dumps(double.assets)
+    found = {name: s for name, text in places.items() for s in secrets if s in text}
+    assert found == {}
+    runs = mlflow.search_runs(output_format="list", experiment_names=["test"])
+    states = [tracking.status_of(run.info.run_id, store)["status"] for run in reversed(runs)]
+    assert states[0] == "failed"
+    assert states[-1] == "complete"
+    assert "DEBUG" in places["output"]
+    assert "403" in tracking.status_of(runs[-1].info.run_id, store)["reason"]

@@ -235,3 +235,51 @@ def test_the_version_is_the_package_s():
 
 def test_an_unknown_command_is_refused():
     assert call("shwo").exit_code == 2
+
+
+class TestCompare:
+    def test_runs_side_by_side_and_a_page(self, store, tmp_path):
+        first = logged(explanation(), store)
+        turned = np.array([4.0, 1.0, 2.0, 0.0])
+        second = logged(explanation(global_values=turned), store)
+        page = tmp_path / "page.html"
+        result = call("compare", first, second, "--html", str(page), "--top", "3")
+        assert result.exit_code == 0, result.output
+        rows = {line.split()[0]: line.split()[1:] for line in result.output.splitlines() if line}
+        assert rows["bmi"] == ["1", "57%", "3", "▼2", "14%"]
+        assert rows["1"][2:7] == ["Model", "shap_tree", "prediction", "20", "no"]
+        assert "... and 1 more features" in result.output
+        assert "<h1>2 runs compared</h1>" in page.read_text("utf-8")
+
+    def test_without_runs_the_newest_of_the_experiment_are_compared(self, store):
+        first, second = logged(explanation(), store), logged(explanation(), store)
+        for arguments in ([], ["--experiment", "test"], ["--tracking-uri", store]):
+            result = call("compare", *arguments)
+            assert result.exit_code == 0, result.output
+            assert result.output.index(second) < result.output.index(first)
+
+    def test_what_is_skipped_is_said_once(self, store):
+        ids = [logged(explanation(), store) for _ in range(2)]
+        with mlflow.start_run() as run:
+            pass
+        result = call("compare", *ids, run.info.run_id)
+        assert result.exit_code == 0
+        told = f"Not compared: run {run.info.run_id}: it holds no explanation"
+        assert result.output.count(told) == 1
+        assert "WARNING" not in result.output
+
+    @pytest.mark.parametrize(
+        ("arguments", "message"),
+        [
+            (["nowhere"], "does not exist"),
+            (["--experiment", "none"], "experiment_names must be"),
+            (["--filter", "x"], "filter_string"),
+            ([], "needs at least two runs"),
+        ],
+    )
+    def test_a_mistake_is_one_line(self, store, arguments, message):
+        result = call("compare", *arguments)
+        assert result.exit_code == 1
+        assert result.output.startswith("Error: ")
+        assert message in result.output
+        assert "Traceback" not in result.output

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import pandas as pd
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class RunComparison:
     """The explanations of several runs side by side; `mlflow_interpret.compare_runs` makes it.
 
@@ -102,3 +103,27 @@ class RunComparison:
         if isinstance(top_k, bool) or not isinstance(top_k, int) or top_k < 1:
             raise OptionError(f"top_k must be a positive integer or None, got {top_k!r}.")
         return draw(self.importances, top_k)
+
+    def to_html(self, path: str | Path | None = None) -> str:
+        """The comparison as one HTML page that stands alone: it asks for nothing.
+
+        Args:
+            path: Where to write it, too.
+
+        Returns:
+            The page.
+        """
+        from mlflow_interpret.comparing.page import page
+
+        text = page(self)
+        if path is not None:
+            Path(path).write_text(text, encoding="utf-8")
+        return text
+
+    def _repr_html_(self) -> str:
+        from mlflow_interpret.pages import frame
+
+        return frame(self.to_html(), "Comparison of explanations", height=760)
+
+    def __repr__(self) -> str:
+        return f"RunComparison({len(self.importances):,} runs, {len(self.skipped):,} skipped)"

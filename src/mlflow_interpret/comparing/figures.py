@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,10 +21,9 @@ MOST_RUNS = 20
 """Runs that one figure shows."""
 
 _NAME = 32  # characters of a feature's or a run's name
-# The palette of Okabe and Ito without its yellow, which is hardly seen on white; where there are
-# more lines than colours, their styles differ.
+# The palette of Okabe and Ito without its yellow, which is hardly seen on white.
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000", "#56B4E9", "#E69F00")
-_STYLES = ("-", "--", ":", "-.")
+_COLOURED = 2 * len(_COLOURS)  # lines; the second half is dashed
 _STEADY = "#B3AAB0"
 
 
@@ -41,21 +41,16 @@ def slope_chart(runs: Sequence[Importances], top_k: int) -> Figure:
         A figure that belongs to no window and no global state of matplotlib.
     """
     drawn, table = _top(runs, top_k)
-    ranks = pd.DataFrame([_ranks(run) for run in drawn], dtype=float).reindex(columns=table.index)
-    places = ranks.rank(axis=1, method="first").to_numpy()
+    order = order_in_runs(runs, top_k)
+    places = order.places
     columns, lines = places.shape
     figure, axes = _figure(3.4 + max(1.1 * columns, 3), 1.6 + 0.36 * max(lines, 3))
-    moved = _spread(places)
-    coloured = {line: i for i, line in enumerate(np.argsort(-moved, kind="stable")[:14])}
-    for line in range(lines):
-        i = coloured.get(line, 0)
-        steady = line not in coloured or moved[line] == 0
-        colour = _STEADY if steady else _COLOURS[i % len(_COLOURS)]
-        style = "-" if steady else _STYLES[i // len(_COLOURS) % len(_STYLES)]
+    for line, kind in enumerate(order.colours):
+        colour, style = _look(kind)
         y = places[:, line]
         axes.plot(range(columns), y, color=colour, linestyle=style, linewidth=1.8, zorder=2)
         for x in np.flatnonzero(np.isfinite(y)):
-            _rank_mark(axes, int(x), y[x], int(ranks.iloc[x, line]), colour)
+            _rank_mark(axes, int(x), y[x], int(order.ranks[x, line]), colour)
     names = [shown(name, _NAME) for name in table.index]
     _name_sides(axes, places, names)
     axes.set_xticks(range(columns), labels_of(drawn), parse_math=False)
@@ -104,6 +99,47 @@ def heat_map(runs: Sequence[Importances], top_k: int) -> Figure:
     bar.outline.set_visible(False)
     _title(figure, "Share of each feature; numbers are ranks", table, runs, drawn)
     return figure
+
+
+@dataclass(frozen=True, eq=False)
+class Order:
+    """The drawn features' order in each run.
+
+    Attributes:
+        features: The ``F`` drawn features.
+        places: ``(N, F)`` places of the features in each run, NaN where a run lacks one.
+        ranks: ``(N, F)`` their ranks among all features of the run.
+        colours: What each line looks like: ``c0`` to ``c6``, with ``dashed`` behind for a second
+            round, for those that move most; an empty text for the others.
+    """
+
+    features: tuple[str, ...]
+    places: FloatArray
+    ranks: FloatArray
+    colours: tuple[str, ...]
+
+
+def order_in_runs(runs: Sequence[Importances], top_k: int) -> Order:
+    """The order of the ``top_k`` features with the largest mean share in the drawn runs."""
+    drawn, table = _top(runs, top_k)
+    ranks = pd.DataFrame([_ranks(run) for run in drawn], dtype=float).reindex(columns=table.index)
+    places = ranks.rank(axis=1, method="first").to_numpy()
+    moved = _spread(places)
+    looks = [f"c{i % len(_COLOURS)}{' dashed' * (i // len(_COLOURS))}" for i in range(_COLOURED)]
+    most = np.argsort(-moved, kind="stable")[:_COLOURED].tolist()
+    colours = {line: look for line, look in zip(most, looks, strict=False) if moved[line] > 0}
+    return Order(
+        tuple(table.index),
+        places,
+        ranks.to_numpy(),
+        tuple(colours.get(line, "") for line in range(len(table))),
+    )
+
+
+def _look(kind: str) -> tuple[str, str]:
+    if not kind:
+        return _STEADY, "-"
+    return _COLOURS[int(kind[1])], "--" if kind.endswith("dashed") else "-"
 
 
 def labels_of(runs: Sequence[Importances]) -> list[str]:

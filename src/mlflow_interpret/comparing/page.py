@@ -1,0 +1,186 @@
+"""A comparison of runs as one HTML page that stands alone."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from mlflow_interpret.comparing.figures import MOST_RUNS, by_share, labels_of, order_in_runs
+from mlflow_interpret.pages import number, render, shown
+from mlflow_interpret.records import Importances
+
+if TYPE_CHECKING:
+    from mlflow_interpret.comparing import RunComparison
+
+_MOST_FEATURES = 200
+_MOST_DIFFERENCES = 200
+_COLUMN, _ROW, _SIDE, _HEAD = 124, 30, 230, 34  # pixels of the slope chart
+_HEATS = 9
+
+
+def page(comparison: RunComparison) -> str:
+    """The page: the runs, their rankings, how far they agree, and what differs beyond chance."""
+    runs = comparison.importances
+    drawn = runs[:MOST_RUNS]
+    names = labels_of(drawn)
+    table = by_share(runs)
+    cells = _cells(comparison)
+    features = [
+        {"name": name, "cells": [cells.get((run.run_id, name)) for run in drawn]}
+        for name in table.index[:_MOST_FEATURES]
+    ]
+    context = {
+        "heading": f"{len(runs):,} runs compared",
+        "first": names[0],
+        "notices": _notices(comparison, len(drawn), len(table)),
+        "runs": [
+            {
+                "label": label,
+                "run_id": run.run_id,
+                "model_class": run.model_class,
+                "method": run.method,
+                "scale": run.scale,
+                "rows_told": _rows(run),
+                "features": len(run.features),
+                "marks": marks,
+            }
+            for label, run, marks in zip(names, drawn, comparison.runs["marks"], strict=False)
+        ],
+        "slope": _slope(comparison, names),
+        "features": features,
+        "agreement": _agreement(comparison, len(drawn)),
+        **_differences(comparison, {run.run_id: i for i, run in enumerate(runs, start=1)}),
+    }
+    return render("compare.html", context, scripts=("compare.js",), styles=("compare.css",))
+
+
+def _notices(comparison: RunComparison, drawn: int, features: int) -> list[str]:
+    told = []
+    if drawn < len(comparison.importances):
+        told.append(f"The first {drawn} of {len(comparison.importances):,} runs are shown.")
+    if features > _MOST_FEATURES:
+        told.append(f"The first {_MOST_FEATURES} of {features:,} features are shown.")
+    reasons = list(comparison.skipped.items())
+    told += [f"Run {run_id} is not compared: {reason}." for run_id, reason in reasons[:5]]
+    if len(reasons) > 5:
+        told.append(f"{len(reasons) - 5:,} further runs are not compared, either.")
+    return told
+
+
+def _rows(run: Importances) -> str:
+    explained, available = run.rows.get("explained"), run.rows.get("available")
+    if explained is None:
+        return "not known"
+    of = "" if available is None else f" of {available:,}"
+    return f"{explained:,}{of} {run.rows.get('source') or ''}".strip()
+
+
+def _cells(comparison: RunComparison) -> dict[tuple[str, str], dict[str, Any]]:
+    """What is shown of each feature in each run, by run id and feature."""
+    keys = ["run_id", "feature"]
+    wanted = ["rank_change", "differs"]
+    table = comparison.table.merge(comparison.differences[[*keys, *wanted]], on=keys, how="left")
+    largest = float(np.nanmax(table["share"], initial=0)) or 1.0
+    cells = {}
+    for row in table.to_dict("records"):
+        share = row["share"]
+        known = math.isfinite(share)
+        change = 0 if pd.isna(row["rank_change"]) else int(row["rank_change"])
+        error = row["standard_error"]
+        reach = f" ± {number(1.96 * error)}" if math.isfinite(error) else ""
+        cells[row["run_id"], row["feature"]] = {
+            "rank": "" if pd.isna(row["rank"]) else row["rank"],
+            "share": f"{share:.1%}" if known else "not finite",
+            "heat": round(_HEATS * math.sqrt(max(share, 0) / largest)) if known else 0,
+            "up": max(change, 0),
+            "down": max(-change, 0),
+            "differs": row["differs"] is True or row["differs"] is np.True_,
+            "importance": f"importance {number(row['importance'])}{reach}",
+        }
+    return cells
+
+
+def _slope(comparison: RunComparison, names: list[str]) -> dict[str, Any]:
+    order = order_in_runs(comparison.importances, comparison.top_k)
+    columns, lines = order.places.shape
+    last = _SIDE + _COLUMN * (columns - 1)
+
+    def x(column: int) -> int:
+        return _SIDE + _COLUMN * column
+
+    def y(place: float) -> float:
+        return _HEAD + _ROW * place
+
+    drawn = []
+    for line in range(lines):
+        places = order.places[:, line]
+        here = np.flatnonzero(np.isfinite(places)).tolist()
+        marks = [{"x": x(c), "y": y(places[c]), "rank": int(order.ranks[c, line])} for c in here]
+        path = "".join(f"{'L' if c - 1 in here else 'M'}{x(c)} {y(places[c]):.0f}" for c in here)
+        drawn.append(
+            {
+                "name": order.features[line],
+                "colour": order.colours[line],
+                "path": path,
+                "marks": marks,
+                "left": marks[0]["y"] if 0 in here else None,
+                "right": marks[-1]["y"] if columns - 1 in here else None,
+            }
+        )
+    return {
+        "columns": [{"x": x(c), "label": shown(name, 15)} for c, name in enumerate(names)],
+        "lines": drawn,
+        "width": last + _SIDE,
+        "height": _HEAD + _ROW * (lines + 1),
+        "last": last,
+    }
+
+
+def _agreement(comparison: RunComparison, drawn: int) -> list[list[dict[str, Any] | None]]:
+    ids = {run.run_id: i for i, run in enumerate(comparison.importances[:drawn])}
+    found = {
+        (ids[row["run_a"]], ids[row["run_b"]]): row
+        for row in comparison.agreement.to_dict("records")
+        if row["run_a"] in ids and row["run_b"] in ids
+    }
+    return [[_pair(found.get((min(a, b), max(a, b)))) for b in range(drawn)] for a in range(drawn)]
+
+
+def _pair(pair: dict[str, Any] | None) -> dict[str, Any] | None:
+    if pair is None:
+        return None
+    spearman = pair["spearman"]
+    known = math.isfinite(spearman)
+    common = f"{pair['top_k_overlap'] * pair['k']:.0f} of {pair['k']}" if pair["k"] else "none"
+    kendall = f"{pair['kendall']:.2f}" if math.isfinite(pair["kendall"]) else "not known"
+    return {
+        "spearman": f"{spearman:.2f}" if known else "?",
+        "heat": round(_HEATS * max(spearman, 0)) if known else 0,
+        "common": common,
+        "told": f"Kendall {kendall}, {pair['shared_features']} shared features",
+    }
+
+
+def _differences(comparison: RunComparison, numbers: dict[str, int]) -> dict[str, Any]:
+    table = comparison.differences
+    beyond = table[table["differs"].fillna(False).astype(bool)]
+    beyond = beyond.sort_values("p_adjusted", kind="stable")
+    rows = [
+        {
+            "feature": row["feature"],
+            "run": numbers[row["run_id"]],
+            "compared": row["compared"],
+            **{name: number(row[name]) for name in ("reference", "value", "difference")},
+            "interval": f"{number(row['low'])} to {number(row['high'])}",
+            "p": "< 0.0001" if row["p_adjusted"] < 1e-4 else f"{row['p_adjusted']:.4f}",
+        }
+        for row in beyond.head(_MOST_DIFFERENCES).to_dict("records")
+    ]
+    return {
+        "differences": rows,
+        "beyond": len(beyond),
+        "tested": int(table["differs"].notna().sum()),
+    }

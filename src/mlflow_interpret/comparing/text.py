@@ -1,0 +1,139 @@
+"""A comparison of runs as text for a terminal; pure."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from mlflow_interpret.comparing.figures import by_share, labels_of
+from mlflow_interpret.pages import shown
+
+if TYPE_CHECKING:
+    from mlflow_interpret.comparing import RunComparison
+
+_NAME = 40
+_CELL = 15
+
+
+def text(comparison: RunComparison, *, width: int, arrows: tuple[str, str] = ("▲", "▼")) -> str:
+    """The runs, the ranks and shares of their top features, and how far the rankings agree.
+
+    Args:
+        comparison: The comparison.
+        width: Characters in a line; as many runs as fit are shown as columns.
+        arrows: Stand before the ranks that a feature rose or fell against the first run.
+    """
+    return "\n".join(
+        [
+            *_runs(comparison),
+            "",
+            *_ranks(comparison, width, arrows),
+            "",
+            *_agreement(comparison),
+            *_skipped(comparison),
+        ]
+    )
+
+
+def _runs(comparison: RunComparison) -> list[str]:
+    rows: list[tuple[str, ...]] = [("", "run", "id", "model", "method", "scale", "rows", "to mind")]
+    for number, run in enumerate(comparison.runs.to_dict("records"), start=1):
+        explained = "" if pd.isna(run["rows"]) else f"{run['rows']:,}"
+        name = labels_of([comparison.importances[number - 1]])[0]
+        facts = (run["model_class"], run["method"], run["scale"])
+        told = [shown(fact, _NAME) if isinstance(fact, str) else "?" for fact in facts]
+        rows.append(
+            (
+                str(number),
+                name,
+                run["run_id"],
+                *told,
+                explained,
+                shown(run["marks"], 200) if run["marks"] else "",
+            )
+        )
+    return _aligned(rows[: 1 + _MOST_LISTED]) + _more(len(rows) - 1 - _MOST_LISTED, "runs")
+
+
+_MOST_LISTED = 30
+
+
+def _ranks(comparison: RunComparison, width: int, arrows: tuple[str, str]) -> list[str]:
+    runs = comparison.importances
+    table = by_share(runs)
+    top = table.index[: comparison.top_k]
+    names = [shown(name, _NAME) for name in top]
+    left = max(len(name) for name in ("feature", *names)) + 2
+    fitting = max(2, (width - left) // _CELL)
+    columns = runs[:fitting]
+    own = comparison.table.set_index(["run_id", "feature"])["rank"]
+    moves = comparison.differences.set_index(["run_id", "feature"])[["rank_change", "differs"]]
+    changes, differs = moves["rank_change"].to_dict(), moves["differs"].to_dict()
+    ranks = own.to_dict()
+    heads = "".join(f"run {n}".ljust(_CELL) for n in range(1, len(columns) + 1))
+    lines = [f"{'feature'.ljust(left)}{heads}".rstrip()]
+    for feature, name in zip(top, names, strict=True):
+        line = name.ljust(left)
+        for i, run in enumerate(columns):
+            key = (run.run_id, feature)
+            rank, share = ranks.get(key, pd.NA), table.loc[feature, i]
+            line += _cell(rank, share, changes.get(key), differs.get(key), arrows).ljust(_CELL)
+        lines.append(line.rstrip())
+    lines += _more(len(table) - len(top), "features")
+    lines += _more(len(runs) - len(columns), "runs")
+    return [
+        *lines,
+        "Rank, ranks moved against run 1, share; * the importance (on another scale the share)",
+        "differs from that of run 1 beyond the error bars.",
+    ]
+
+
+def _cell(
+    rank: object, share: float, change: object, differs: object, arrows: tuple[str, str]
+) -> str:
+    if rank is pd.NA or not math.isfinite(share):
+        return "-"
+    moved = ""
+    if isinstance(change, int) and change:
+        moved = f"{arrows[0] if change > 0 else arrows[1]}{abs(change)}"
+    return f"{rank!s:>3} {moved:<3} {share:>4.0%}{'*' if differs is True else ''}"
+
+
+def _agreement(comparison: RunComparison) -> list[str]:
+    first = comparison.importances[0].run_id
+    pairs = comparison.agreement[comparison.agreement["run_a"] == first]
+    rows: list[tuple[str, ...]] = [
+        ("agreement with run 1", "Spearman", "Kendall", "top features in common")
+    ]
+    for number, pair in enumerate(pairs.to_dict("records"), start=2):
+        told = [_number(pair[name]) for name in ("spearman", "kendall")]
+        common = f"{pair['top_k_overlap'] * pair['k']:.0f} of {pair['k']}" if pair["k"] else "?"
+        rows.append((f"run {number}", *told, common))
+    return _aligned(rows[: 1 + _MOST_LISTED]) + _more(len(rows) - 1 - _MOST_LISTED, "runs")
+
+
+def _number(value: float) -> str:
+    return f"{value:.2f}" if math.isfinite(value) else "?"
+
+
+def _skipped(comparison: RunComparison) -> list[str]:
+    reasons = list(comparison.skipped.items())
+    told = [
+        f"Not compared: run {run_id}: {shown(reason, 300)}"
+        for run_id, reason in reasons[:_MOST_LISTED]
+    ]
+    return ["", *told, *_more(len(reasons) - len(told), "runs")] if reasons else []
+
+
+def _more(count: int, what: str) -> list[str]:
+    return [f"... and {count:,} more {what}"] if count > 0 else []
+
+
+def _aligned(rows: list[tuple[str, ...]]) -> list[str]:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 
@@ -37,4 +39,18 @@ def explanation(n_features=6, n_rows=40, n_classes=None, rows=None):
         classes=tuple(f"c{i}" for i in range(n_classes)) if n_classes else None,
         per_class_values=sizes if n_classes else None, local_values=values,
         evaluation_rows=pd.DataFrame(X, columns=list(names)) if rows is None else rows,
+    )  # fmt: skip
+
+
+def hostile():
+    """Names, classes, values, scale and notes that try to become markup."""
+    # Newer pandas has no columns whose names are no UTF-8.
+    usable = [name for name in HOSTILE if "\ud800" not in name]
+    names = tuple(f"{name}{i}" for i, name in enumerate(usable))
+    cells = {i: pd.Series([name, *names[:4]], dtype=object) for i, name in enumerate(names)}
+    rows = pd.DataFrame(cells).set_axis(pd.Index(names, dtype=object), axis=1)
+    return replace(
+        explanation(len(names), 5, 3), features=names, classes=names[:3], evaluation_rows=rows,
+        model_class=HOSTILE[0],
+        details={"output_scale": HOSTILE[1], "notes": [HOSTILE[2]], HOSTILE[0]: HOSTILE[1]},
     )  # fmt: skip

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from mlflow_interpret import pages, report_data
+from mlflow_interpret import pages, report_baseline, report_data
 from mlflow_interpret.records import Explanation, FloatArray
 
 INTERVAL = 1.96
@@ -44,7 +44,7 @@ def page(explanation: Explanation, made: Mapping[str, Any] | None = None) -> str
             for number, position in enumerate(shown.blocks, start=1)
         ],
         "block_word": "target" if explanation.classes is None else "class",
-        "baseline": _baseline(details.get("baseline")),
+        "baseline": report_baseline.section(explanation),
         "facts": _facts(explanation, made or {}),
         "notes": [str(note) for note in details.get("notes") or ()],
         "shown_notes": _what_is_shown(explanation, shown),
@@ -107,18 +107,18 @@ def _rows(explanation: Explanation, listed: list[int]) -> list[dict[str, Any]]:
     """The table: importances from the largest on, with bars in percent of the axis."""
     values, errors = explanation.global_values, explanation.standard_errors()
     reach = np.zeros(len(values)) if errors is None else INTERVAL * errors
-    longest = _finite_max(values + reach) or 1.0
-    total = float(np.nansum(values[np.isfinite(values)])) or 1.0
+    with np.errstate(invalid="ignore"):  # of infinite importances
+        low, high = values - reach, values + reach
+    longest = _finite_max(high) or 1.0
     return [
         {
             "rank": position,
             "name": explanation.features[i],
             "value": pages.number(float(values[i])),
             "reach": "" if errors is None else pages.number(float(reach[i]), 2),
-            "share": _percent(float(values[i]) / total),
             "width": _coordinate(values[i] / longest),
-            "low": _coordinate((values[i] - reach[i]) / longest),
-            "high": _coordinate((values[i] + reach[i]) / longest),
+            "low": _coordinate(low[i] / longest),
+            "high": _coordinate(high[i] / longest),
         }
         for position, i in enumerate(listed, start=1)
     ]
@@ -207,13 +207,6 @@ def _text(value: Any) -> str:
     if isinstance(value, (list, tuple)):
         return ", ".join(map(_text, value))
     return pages.number(value) if isinstance(value, (float, int)) else str(value)
-
-
-def _baseline(found: Any) -> list[tuple[str, str]]:
-    """How the ranking moved against a baseline run, where one was named."""
-    if not isinstance(found, Mapping):
-        return []
-    return [(_words(key), _text(value)) for key, value in found.items() if value not in (None, [])]
 
 
 def _what_is_shown(explanation: Explanation, shown: report_data.Shown) -> list[str]:

@@ -227,7 +227,7 @@ function scatter(index) {
   const edge = categories ? (box.right - box.left) / (2 * categories) : 12;
   const x = (place) => box.left + edge + place * (box.right - box.left - 2 * edge);
   const label = `${toward} against the values of ${name}: from ${write(Math.min(...given))} to ${write(Math.max(...given))}`;
-  const svg = make("svg", { class: "plot", viewBox: `0 0 ${width} ${categories > 4 ? 240 : 228}`, role: "img", "aria-label": label });
+  const svg = make("svg", { class: "plot", width, viewBox: `0 0 ${width} ${categories > 4 ? 240 : 228}`, role: "img", "aria-label": label });
   for (const tick of ticks(low, high)) {
     svg.append(make("line", { class: "axis", x1: box.left, x2: box.right, y1: y(tick), y2: y(tick) }));
     svg.append(make("text", { x: box.left - 6, y: y(tick) + 4, "text-anchor": "end" }, write(tick, 2)));
@@ -423,7 +423,7 @@ let waiting = null;
 addEventListener("resize", () => {
   clearTimeout(waiting);
   waiting = setTimeout(() => {
-    for (const { detail } of features) detail?.cells[0].setAttribute("colspan", columns());
+    for (const feature of features) if (feature.detail) fill(feature);
     redrawStrips();
   }, 150);
 });

@@ -1,0 +1,162 @@
+"""The report in a browser by itself: it works for everybody, and nothing in it runs but its own."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from explanations import explanation, hostile
+from mlflow_interpret import ExplanationDisplay, pages, report
+
+WIDTHS = (360, 520, 700, 1100)
+
+
+@pytest.fixture
+def open_report(open_page, tmp_path):
+    """Open an explanation's report from a file."""
+
+    def open_one(explained, **options):
+        path = tmp_path / "report.html"
+        path.write_text(report.page(explained), encoding="utf-8")
+        page = open_page(**options).page
+        page.goto(path.as_uri())
+        return page
+
+    return open_one
+
+
+def names(page):
+    return page.locator("#table tbody tr:not([hidden]) > th bdi").all_text_contents()
+
+
+def test_search_sort_and_classes(open_report):
+    explained = explanation(40, 30, 3)
+    page = open_report(explained)
+    ranked = [name for name, _ in explained.ranked()]
+    assert names(page) == ranked[:25]
+    page.get_by_role("button", name="Show all 40 features").click()
+    assert names(page) == ranked
+    page.get_by_label("Search features").fill("F3")
+    assert set(names(page)) == {"f3", *(f"f3{i}" for i in range(10))}
+    assert page.get_by_role("status").inner_text() == "11 of 40 features"
+    page.get_by_label("Search features").fill("")
+    page.locator("th[data-sort=name] button").click()
+    assert names(page) == [f"f{i}" for i in range(40)]
+    assert page.locator("th[data-sort=name]").get_attribute("aria-sort") == "ascending"
+    page.locator("th[data-sort=name] button").click()
+    assert names(page) == [f"f{i}" for i in reversed(range(40))]
+    page.locator("th.bars button").click()
+    page.locator("#block").select_option(label="c2")
+    values = dict(zip(explained.features, explained.per_class_values[2]))
+    shown = names(page)
+    assert shown == sorted(shown, key=values.get, reverse=True)
+    first = page.locator("#table tbody td.value").first.inner_text()
+    assert first.startswith(pages.number(max(values.values())))
+
+
+def test_the_keyboard_is_enough(open_report):
+    page = open_report(explanation(6, 30, 3))
+    buttons = page.locator("#table tbody th button")
+    expanded = [button.get_attribute("aria-expanded") for button in buttons.all()]
+    assert expanded == ["true", *["false"] * 5]
+    buttons.first.focus()
+    page.keyboard.press("Escape")
+    assert page.locator("tr.detail").count() == 0
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    assert buttons.nth(1).get_attribute("aria-expanded") == "true"
+    detail = page.locator(f"#{buttons.nth(1).get_attribute('aria-controls')}")
+    assert "Importance by class" in detail.inner_text()
+    label = detail.get_by_role("img").get_attribute("aria-label")
+    assert buttons.nth(1).inner_text() in label
+    page.keyboard.press("ArrowUp")
+    assert buttons.first.evaluate("button => button === document.activeElement")
+
+
+def test_every_row_is_a_point_of_the_distribution(open_report):
+    page = open_report(explanation(3, 57))
+    assert page.locator(".plot .points").get_attribute("d").count("M") == 57
+    painted = "canvas => [...canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data].some(Boolean)"
+    page.wait_for_function("document.querySelectorAll('canvas.strip')[2].width !== 300")
+    assert all(canvas.evaluate(painted) for canvas in page.locator("canvas.strip").all())
+
+
+def test_hostile_names_stay_text(open_report):
+    explained = hostile()
+    page = open_report(explained)
+    for button in page.locator("#table tbody th button").all()[1:]:
+        button.click()
+    page.locator("#block").select_option(index=1)
+    assert set(names(page)) == {pages.shown(name) for name in explained.features}
+    assert page.locator("img, iframe, b, a").count() == 0
+    assert page.locator("script").count() == 2
+    assert page.locator("tr.detail").count() == len(explained.features)
+    assert page.locator(".plot text").filter(has_text="<script>").count() > 0
+
+
+def test_nothing_else_would_run_even_if_it_got_in(open_page, tmp_path):
+    """The policy is a second wall: an injected script, handler, style or request is refused."""
+    planted = (
+        "<script>window.hacked = 1</script><p id='x' style='display:none' onclick='hacked = 1'>x</p>"
+        "<img src='http://192.0.2.1/x.png' onerror='window.hacked = 1'>"
+    )
+    path = tmp_path / "report.html"
+    path.write_text(
+        report.page(explanation()).replace("<main>", f"<main>{planted}"), encoding="utf-8"
+    )
+    watched = open_page()
+    watched.page.goto(path.as_uri())
+    watched.page.locator("#x").click()
+    assert watched.page.evaluate("window.hacked") is None
+    assert sum("Content Security Policy" in error for error in watched.errors) >= 3
+    assert watched.refused == ["http://192.0.2.1/x.png"]
+    watched.errors.clear()  # they are what was wanted
+    watched.requests.remove(*watched.refused)
+
+
+def test_without_scripts_everything_can_be_read(open_report):
+    explained = explanation(40, 30, 3)
+    page = open_report(explained, java_script_enabled=False)
+    assert names(page) == [name for name, _ in explained.ranked()]
+    assert page.locator("#search").is_hidden()
+    assert page.locator("#theme").is_hidden()
+    assert page.get_by_role("heading", name="How it was made").is_visible()
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_narrow_pages_need_no_scrolling_sideways(open_report, width):
+    page = open_report(hostile(), width=width)
+    widths = page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
+    assert widths[0] <= widths[1]
+    detail = page.locator("tr.detail td").bounding_box()
+    table = page.locator("#table").bounding_box()
+    assert detail["width"] == pytest.approx(table["width"], abs=2)
+
+
+def test_light_and_dark(open_report):
+    background = "getComputedStyle(document.body).backgroundColor"
+    page = open_report(explanation(), color_scheme="dark")
+    dark = page.evaluate(background)
+    page.locator("#theme").click()
+    light = page.evaluate(background)
+    assert light != dark
+    assert open_report(explanation(), color_scheme="light").evaluate(background) == light
+
+
+def test_large_explanations_and_bare_ones_open_without_complaint(open_report):
+    large = open_report(explanation(500, 200, 30))
+    assert large.get_by_role("status").inner_text() == "25 of 500 features"
+    bare = open_report(replace(explanation(n_classes=2).without_rows(), global_errors=None))
+    bare.locator("#table tbody th button").first.click()
+    assert "No contributions of single rows were kept" in bare.locator("tr.detail").inner_text()
+    assert bare.locator("canvas").count() == 0
+
+
+def test_a_notebook_s_frame_shows_the_report(open_page):
+    page = open_page().page
+    page.set_content(ExplanationDisplay.from_explanation(explanation())._repr_html_())
+    frame = page.frame_locator("iframe")
+    frame.locator("#theme").click()
+    assert frame.locator("#table tbody th button").count() == 6
+    assert page.frames[1].evaluate("origin") == "null"

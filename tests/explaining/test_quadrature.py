@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_wine
@@ -216,15 +218,14 @@ class TestTreeValues:
         found = quadrature.TreeValues(trees_of(model)).explain(rows)[0]
         assert np.abs(found[:, public._relevant_features] - exact[:, public._relevant_features]).max() < 1e-12 * np.abs(exact).max()  # fmt: skip
 
-    def test_trees_taken_apart_by_memory_add_up_to_the_same(self, monkeypatch):
+    def test_nodes_that_no_weight_reached_are_no_obstacle(self):
         X, y = load_diabetes(return_X_y=True)
-        trees = trees_of(RandomForestRegressor(7, random_state=0).fit(X, y))
-        whole = quadrature.TreeValues(trees)
-        monkeypatch.setattr(quadrature, "_NODES", 900)
-        parts = quadrature.TreeValues(trees)
-        assert len(parts._kernels[0]) > 1 == len(whole._kernels[0])
-        np.testing.assert_allclose(parts.explain(X[:9]), whole.explain(X[:9]), atol=1e-9)
-        np.testing.assert_allclose(parts.expected, whole.expected)
+        model = ExtraTreesRegressor(5, random_state=0).fit(X, y)
+        trees = trees_of(model)
+        cover = np.where(trees.cover < 4, 0.0, trees.cover)
+        values = quadrature.TreeValues(dataclasses.replace(trees, cover=cover))
+        sums = values.explain(X[:50])[0].sum(axis=1) + values.expected
+        np.testing.assert_allclose(sums, model.predict(X[:50]), rtol=1e-9)
 
     def test_a_model_that_never_splits_has_no_contributions(self):
         X = np.arange(6.0)[:, None]
@@ -244,13 +245,14 @@ def test_the_ceiling_falls_with_the_size_of_the_trees():
 
 
 def test_what_shapiq_cannot_do_is_left_to_others(monkeypatch):
-    def broken(trees):
+    def broken(*arguments):
         raise RuntimeError("no memory")
 
     X, y = rows_of(load_diabetes, 60, [2, 3, 8])
     model = RandomForestRegressor(**SMALL).fit(X, y)
     plain = explain(model, X)
-    monkeypatch.setattr(quadrature, "TreeValues", broken)
+    assert plain.engine == "shapiq, QuadratureTreeSHAP"
+    monkeypatch.setattr(quadrature.TreeValues, "explain", broken)
     found = explain(model, X)
     assert found.engine == "TabularExplainer, TreeExplainer"
     np.testing.assert_allclose(found.local_values, plain.local_values, atol=1e-9)

@@ -7,7 +7,6 @@ explainer it stays exact however deep the trees are.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any
@@ -30,7 +29,6 @@ _STEPS = 125_000_000
 _POINTS = 12
 """Points of the quadrature, at most. Half as many as a path has features are exact; with 10 the
 error was that of rounding on paths of 229 features."""
-_NODES = 1_000_000  # of the trees that are converted at once, which takes some 300 bytes for each
 
 
 class Quadrature:
@@ -49,8 +47,9 @@ class Quadrature:
             raise CannotExplainError("shapiq is not installed")
         self._predictor = predictor
         trees = trees_of(predictor.model)
-        try:
+        try:  # one row, so that a shapiq of another version is noticed while others can be asked
             self._trees = TreeValues(trees)
+            self._trees.explain(np.zeros((1, predictor.model.n_features_in_)))
         except Exception as error:
             raise CannotExplainError(f"shapiq failed: {one_line(error)}") from error
 
@@ -79,9 +78,97 @@ class Quadrature:
         return Block(local, expected, outputs, scale)
 
 
+class TreeValues:
+    """The contributions to the outputs of trees; needs shapiq.
+
+    Attributes:
+        expected: ``(n_outputs,)`` the outputs where no feature is known.
+        n_steps: How many nodes are visited for a row.
+    """
+
+    def __init__(self, trees: Trees) -> None:
+        self._mix, self._single = trees.mix, trees.single_precision
+        self._kernels = []
+        self.n_steps = 0
+        sums = np.zeros(trees.values.shape[1])
+        for k in range(len(sums)):
+            own = trees.of_sum(k)
+            self.n_steps += len(own.left)
+            paths = _paths(own)
+            sums[k] = (paths.reached * own.values[:, 0])[own.left < 0].sum()
+            if paths.n_features:
+                self._kernels.append((k, _kernel(own, paths)))
+        self.expected: FloatArray = trees.mix @ sums + trees.offset
+
+    def explain(self, numbers: FloatArray) -> FloatArray:
+        """``(n_outputs, n_rows, n_features)`` contributions in ``(n_rows, n_features)`` rows."""
+        if self._single:
+            numbers = numbers.astype(np.float32).astype(np.float64)
+        sums = np.zeros((self._mix.shape[1], *numbers.shape))
+        for k, kernel in self._kernels:
+            kernel.add_values(numbers, sums[k])
+        return np.tensordot(self._mix, sums, axes=1)
+
+
+@dataclass(frozen=True, eq=False)
+class _Paths:
+    """What is above the nodes of some trees.
+
+    Attributes:
+        parents: ``(n_nodes,)`` the node above, -1 above a root.
+        earlier: ``(n_nodes,)`` the closest node above that was reached by the same column, or -1.
+        unknown: ``(n_nodes,)`` the share of the training rows that passes all splits of the column
+            which leads to the node.
+        reached: ``(n_nodes,)`` the share that passes all splits above.
+        n_features: The columns that a path asks for, at most.
+        depth: The splits of a path, at most.
+    """
+
+    parents: Nodes
+    earlier: Nodes
+    unknown: FloatArray
+    reached: FloatArray
+    n_features: int
+    depth: int
+
+
+def _paths(trees: Trees) -> _Paths:
+    n = len(trees.left)
+    split = np.flatnonzero(trees.left >= 0)
+    parents = np.full(n, -1)
+    parents[trees.left[split]] = parents[trees.right[split]] = split
+    earlier = _earlier(parents, trees.feature)
+    unknown, reached, asked = np.ones(n), np.ones(n), np.zeros(n, dtype=int)
+    levels = trees.levels()
+    for nodes in levels[1:]:
+        above, same = parents[nodes], earlier[nodes]
+        total = trees.cover[above]
+        # A node that no training row reached counts as a half, and never as nothing.
+        share = np.divide(trees.cover[nodes], total, out=np.full(len(nodes), 0.5), where=total > 0)
+        share = np.maximum(share, 1e-300)
+        unknown[nodes] = share * np.where(same >= 0, unknown[same], 1.0)
+        reached[nodes] = share * reached[above]
+        asked[nodes] = asked[above] + (same < 0)
+    return _Paths(parents, earlier, unknown, reached, int(asked.max()), len(levels) - 1)
+
+
+def _earlier(parents: Nodes, feature: Nodes) -> Nodes:
+    by = np.where(parents >= 0, feature[parents], -1)  # the column that leads to a node
+    found = np.full(len(parents), -1)
+    nodes = np.flatnonzero(parents >= 0)
+    above = parents[nodes]
+    while len(nodes):
+        open_ = parents[above] >= 0
+        nodes, above = nodes[open_], above[open_]
+        same = by[above] == by[nodes]
+        found[nodes[same]] = above[same]
+        nodes, above = nodes[~same], parents[above[~same]]
+    return found
+
+
 @dataclass(frozen=True, eq=False)
 class _Kernel:
-    """Some trees as shapiq's compiled function takes them.
+    """Trees as shapiq's compiled function takes them.
 
     Attributes:
         before: Its arguments in front of the rows.
@@ -98,89 +185,38 @@ class _Kernel:
         from shapiq.tree.quadrature.cext import quadrature_tree_shap
 
         out = np.zeros((len(numbers), len(self.features)))
-        quadrature_tree_shap(
-            *self.before, np.ascontiguousarray(numbers[:, self.features]), out, *self.after
-        )
+        cells = np.ascontiguousarray(numbers[:, self.features])
+        quadrature_tree_shap(*self.before, cells, out, *self.after)
         found[:, self.features] += out
 
 
-class TreeValues:
-    """The contributions to the outputs of trees; needs shapiq.
-
-    Attributes:
-        expected: ``(n_outputs,)`` the outputs where no feature is known.
-        n_steps: How many nodes are visited for a row.
-    """
-
-    def __init__(self, trees: Trees) -> None:
-        self._mix, self._single = trees.mix, trees.single_precision
-        self._kernels: list[list[_Kernel]] = []
-        self.n_steps = 0
-        sums = np.zeros(trees.values.shape[1])
-        for k in range(len(sums)):
-            own = trees.of_sum(k)
-            self.n_steps += len(own.left)
-            kernels = []
-            for kernel, expected in _kernels(own):
-                sums[k] += expected
-                kernels += [] if kernel is None else [kernel]
-            self._kernels.append(kernels)
-        self.expected: FloatArray = trees.mix @ sums + trees.offset
-
-    def explain(self, numbers: FloatArray) -> FloatArray:
-        """``(n_outputs, n_rows, n_features)`` contributions in ``(n_rows, n_features)`` rows."""
-        if self._single:
-            numbers = numbers.astype(np.float32).astype(np.float64)
-        sums = np.zeros((len(self._kernels), *numbers.shape))
-        for found, kernels in zip(sums, self._kernels, strict=True):
-            for kernel in kernels:
-                kernel.add_values(numbers, found)
-        return np.tensordot(self._mix, sums, axes=1)
-
-
-def _kernels(trees: Trees) -> Iterator[tuple[_Kernel | None, float]]:
-    """Some trees of one sum after the others, and what they add where no feature is known."""
-    ends = np.append(trees.roots[1:], len(trees.left))
-    alone = ends - trees.roots == 1
-    yield None, float(trees.values[trees.roots[alone], 0].sum())
-    some: list[slice] = []
-    for start, end in zip(trees.roots[~alone], ends[~alone], strict=True):
-        if some and end - some[0].start > _NODES:
-            yield _kernel(trees, some)
-            some = []
-        some.append(slice(int(start), int(end)))
-    if some:
-        yield _kernel(trees, some)
-
-
-def _kernel(trees: Trees, places: list[slice]) -> tuple[_Kernel, float]:
-    from shapiq.tree import QuadratureTreeSHAP
-
-    explainer = QuadratureTreeSHAP([_model(trees, place) for place in places])
-    # Explaining a row prepares the arguments of the compiled function. That takes many rows, but
-    # shapiq itself gives it one at a time and makes a dictionary of what it finds.
-    explainer._explain_cpp(np.zeros(len(explainer._relevant_features)))
-    arguments = explainer._kernel_args
-    before, after = list(arguments[:18]), arguments[18:]
-    if len(before[11]) > _POINTS:
-        points, weights = np.polynomial.legendre.leggauss(_POINTS)
-        before[11:13] = (points + 1.0) / 2.0, weights / 2.0
-    kernel = _Kernel(tuple(before), after, explainer._relevant_features)
-    return kernel, float(explainer.empty_prediction)
-
-
-def _model(trees: Trees, place: slice) -> Any:
-    from shapiq.tree.base import TreeModel
-
-    left, right = trees.left[place], trees.right[place]
-    left = np.where(left < 0, -1, left - place.start)
-    right = np.where(right < 0, -1, right - place.start)
-    return TreeModel(
-        children_left=left,
-        children_right=right,
-        children_missing=np.where(trees.missing_left[place], left, right),
-        features=trees.feature[place],
-        thresholds=trees.threshold[place],
-        values=trees.values[place, 0].copy(),
-        node_sample_weight=trees.cover[place].copy(),
+def _kernel(trees: Trees, paths: _Paths) -> _Kernel:
+    """See the comments on the arguments in shapiq's ``tree/quadrature/cext/cext.cc``."""
+    leaf = trees.left < 0
+    features, place = np.unique(trees.feature[~leaf], return_inverse=True)
+    columns = np.full(len(leaf), -2)
+    columns[~leaf] = place
+    n_points = min((paths.n_features + 1) // 2, _POINTS)
+    points, weights = np.polynomial.legendre.leggauss(n_points)
+    nothing = np.zeros(len(leaf), dtype=np.int64)
+    before = (
+        np.where(leaf, np.nan, trees.threshold),
+        *(
+            each.astype(np.int32)
+            for each in (columns, trees.left, trees.right, paths.parents, paths.earlier)
+        ),
+        paths.unknown,
+        np.where(leaf, trees.values[:, 0], 0.0),
+        paths.depth,
+        len(leaf),
+        trees.roots[~leaf[trees.roots]].astype(np.int32),
+        (points + 1.0) / 2.0,
+        weights / 2.0,
+        len(features),
+        1,  # single features alone, no interactions; so their tables are empty
+        1,
+        np.zeros(0, dtype=np.int32),
+        np.zeros(2, dtype=np.int64),
     )
+    after = ("<=", np.zeros(0, dtype=np.int64), nothing, nothing, trees.missing_left)
+    return _Kernel(before, after, features)

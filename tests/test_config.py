@@ -58,6 +58,8 @@ def test_options_cannot_be_changed():
 
 REFUSED = {
     "max_rows": [0, -1, 1.5, "5", True],
+    "n_jobs": [0, 1.5, "2", True],
+    "time_budget": [0, -1.0, float("inf"), float("nan"), "60", "default", True],
     "top_k": [0, 31, None, 2.0, True],
     "random_state": [-1, 2**32, None, 0.0, np.random.RandomState(0), False],
     "visualization_points": [-1, 20_001, 1.5, "all", True],
@@ -94,6 +96,8 @@ def test_a_wrong_value_is_refused_by_the_name_of_its_argument(name, value):
 
 ALLOWED = {
     "max_rows": [None, 1, 10**9, np.int64(5)],
+    "n_jobs": [None, 1, 8, -1, -2, np.int64(2)],
+    "time_budget": [None, "auto", 0.1, 30, np.float32(3)],
     "top_k": [1, MAX_METRICS, np.int32(3)],
     "random_state": [0, 2**32 - 1],
     "visualization_points": [None, 0, 1, 20_000, np.int64(7)],

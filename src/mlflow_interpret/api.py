@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from mlflow_interpret import hooks, interpret, loading, tracking
 from mlflow_interpret.config import Comparison, Options, check_views, check_workspace
-from mlflow_interpret.errors import ExplanationNotFoundError
+from mlflow_interpret.errors import ExplanationNotFoundError, OptionError
 from mlflow_interpret.messages import show_messages
 from mlflow_interpret.quiet import quiet
 from mlflow_interpret.records import Plan, TrainingContext
@@ -32,6 +32,8 @@ def explain(
     engine: str = "auto",
     random_state: int = 0,
     engineered: bool = False,
+    n_jobs: int | None = None,
+    time_budget: float | None = None,
 ) -> Any:
     """Explain a fitted model as `autolog` does, without a run.
 
@@ -42,11 +44,14 @@ def explain(
             ``initialization_examples``.
         features: Feature names, one for each column. Default: the columns' own.
         classes: Class names in the order of the model's classes. Default: the model's labels.
-        max_rows: Explain at most so many rows. Default: a cap by engine.
+        max_rows: Explain at most so many rows; fewer where the ranking of the leading features is
+            settled before, unless all rows are asked for. Default: a ceiling by engine.
         engine: As for `autolog`.
         random_state: Chooses the rows and seeds the engine.
         engineered: Give the view by engineered column, which a pipeline that was taken apart has
             beside that by raw column.
+        n_jobs: As for `autolog`.
+        time_budget: Seconds that explaining may take, None for no limit; as for `autolog`.
 
     Returns:
         interpret-community's global explanation, as ``TabularExplainer.explain_global`` returns
@@ -67,7 +72,14 @@ def explain(
         max_rows=max_rows,
         engine=engine,
         random_state=random_state,
+        n_jobs=n_jobs,
+        time_budget=time_budget,
     )
+    if options.time_budget == "auto":
+        raise OptionError(
+            "time_budget must be a positive number of seconds or None, got 'auto', which autolog "
+            "knows alone: it is a share of the time that fit takes."
+        )
     context = TrainingContext(
         model=model,
         X=initialization_examples,
@@ -77,7 +89,8 @@ def explain(
         classes=classes,
     )
     with quiet(), hooks.unrecorded():
-        record = compute(context, Plan(max_rows, random_state, engine))
+        plan = Plan(max_rows, random_state, engine, n_jobs, time_budget)
+        record = compute(context, plan)
         return interpret.to_interpret(interpret.view(record, engineered=engineered))
 
 

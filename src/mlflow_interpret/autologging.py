@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mlflow_interpret import outcomes
 from mlflow_interpret.config import Options
@@ -19,7 +19,14 @@ from mlflow_interpret.records import Plan, TrainingContext
 from mlflow_interpret.runs import place_of, settled
 from mlflow_interpret.versions import unsupported_versions
 
+if TYPE_CHECKING:
+    from mlflow_interpret.progress import Report
+
 _logger = logging.getLogger("mlflow_interpret")
+
+_SHARE_OF_FIT = 0.1
+_SHORTEST_BUDGET = 5.0
+_LONGEST_BUDGET = 60.0
 
 
 def autolog(
@@ -30,6 +37,8 @@ def autolog(
     classes: Sequence[Any] | None = None,
     max_rows: int | None = None,
     engine: str = "auto",
+    n_jobs: int | None = None,
+    time_budget: float | str | None = "auto",
     top_k: int = 20,
     baseline: str | None = None,
     comment: str | None = None,
@@ -63,11 +72,16 @@ def autolog(
             rows.
         features: Feature names, one for each column. Default: the columns' own.
         classes: Class names in the order of the model's classes. Default: the model's labels.
-        max_rows: Explain at most so many rows. Default: a cap that keeps the explanation to
-            seconds, by engine.
+        max_rows: Explain at most so many rows; fewer where the ranking of the leading features is
+            settled before. Default: a ceiling that keeps the explanation to seconds, by engine.
         engine: ``"auto"`` takes the fastest engine that gives right values for the model,
             ``"kernel"`` TabularExplainer's kernel explainer, ``"tabular"`` the one that
             TabularExplainer itself takes: shap's for trees and linear models, else kernel.
+        n_jobs: Explain so many blocks of rows at once, by joblib, as in scikit-learn. Default: all
+            cores where the work is worth it, or as ``joblib.parallel_config`` says.
+        time_budget: Seconds that explaining may take. What is known by then is logged, marked as
+            partial, with its error bars. ``"auto"`` is 10 % of what ``fit`` took, at least 5 and at
+            most 60 seconds; None is no limit.
         top_k: So many features become metrics, from 1 to 30; all features are in the artifacts.
         baseline: Log how the ranking moved against that of this run: a run id, a model version
             (``"models:/name/1"``, ``"models:/name@alias"``), or ``"latest"``, the latest finished
@@ -111,6 +125,8 @@ def autolog(
         classes=classes,
         max_rows=max_rows,
         engine=engine,
+        n_jobs=n_jobs,
+        time_budget=time_budget,
         top_k=top_k,
         baseline=baseline,
         comment=comment,
@@ -179,6 +195,7 @@ def _explain_and_log(options: Options, event: FitEvent, fit: Fit) -> None:
     from mlflow_interpret.errors import CannotExplainError, one_line, quoting
     from mlflow_interpret.explaining import explain
     from mlflow_interpret.explaining.models import clusters_only
+    from mlflow_interpret.progress import progress
 
     if event.clusters:
         outcomes.note(options, fit, clusters_only(event.model))
@@ -186,8 +203,12 @@ def _explain_and_log(options: Options, event: FitEvent, fit: Fit) -> None:
     try:
         context = _context(options, event, fit)
         # Errors of models and packages quote cells; what they say would be logged.
-        with hooks.unrecorded(), quoting(options.log_data):
-            explanation = explain(context, _plan(options))
+        with (
+            hooks.unrecorded(),
+            quoting(options.log_data),
+            progress("Explaining", unit="rows", silent=options.silent) as report,
+        ):
+            explanation = explain(context, _plan(options, event, report))
     except KeyboardInterrupt:
         outcomes.skip(options, fit, "interrupted by the user (Ctrl-C)")
     except CannotExplainError as error:
@@ -213,7 +234,7 @@ def _queued(options: Options, event: FitEvent, fit: Fit) -> bool:
     if event.clusters:
         background.note(options, fit, clusters_only(event.model))
         return True
-    plan = _plan(options)
+    plan = _plan(options, event)
     try:
         with quoting(options.log_data):
             subject = subject_of(_context(options, event, fit), plan)
@@ -227,8 +248,18 @@ def _queued(options: Options, event: FitEvent, fit: Fit) -> bool:
     return True
 
 
-def _plan(options: Options) -> Plan:
-    return Plan(options.max_rows, options.random_state, options.engine)
+def _plan(options: Options, event: FitEvent, report: Report | None = None) -> Plan:
+    seconds = options.time_budget
+    if isinstance(seconds, str):
+        seconds = min(max(_SHARE_OF_FIT * event.seconds, _SHORTEST_BUDGET), _LONGEST_BUDGET)
+    return Plan(
+        max_rows=options.max_rows,
+        random_state=options.random_state,
+        engine=options.engine,
+        n_jobs=options.n_jobs,
+        time_budget=seconds,
+        progress=report,
+    )
 
 
 def _context(options: Options, event: FitEvent, fit: Fit) -> TrainingContext:

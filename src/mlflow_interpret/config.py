@@ -34,6 +34,8 @@ class Options:
     classes: Sequence[Any] | None = None
     max_rows: int | None = None
     engine: str = "auto"
+    n_jobs: int | None = None
+    time_budget: float | str | None = None
     top_k: int = 20
     baseline: str | None = None
     comment: str | None = None
@@ -61,6 +63,8 @@ class Options:
         _check_integer("max_rows", self.max_rows, 1, None, optional=True)
         if self.engine not in ENGINES:
             raise _error("engine", " or ".join(map(repr, ENGINES)), self.engine)
+        _check_jobs(self.n_jobs)
+        _check_budget(self.time_budget)
         _check_integer("top_k", self.top_k, 1, MAX_METRICS)
         _check_integer("random_state", self.random_state, 0, _MAX_SEED)
         _check_baseline(self.baseline)
@@ -224,6 +228,24 @@ def _check_baseline(baseline: Any) -> None:
     if baseline is not None and not (_is_text(baseline) and baseline):
         allowed = "a run id, a model version ('models:/name@alias'), 'latest' or None"
         raise _error("baseline", allowed, baseline)
+
+
+def _check_jobs(n_jobs: Any) -> None:
+    if n_jobs is None:
+        return
+    whole = isinstance(n_jobs, numbers.Integral) and not isinstance(n_jobs, bool)
+    if not whole or n_jobs == 0:
+        raise _error(
+            "n_jobs", "a positive integer, a negative one for all cores but some, or None", n_jobs
+        )
+
+
+def _check_budget(budget: Any) -> None:
+    if budget is None or (isinstance(budget, str) and budget == "auto"):
+        return
+    real = isinstance(budget, numbers.Real) and not isinstance(budget, bool)
+    if not real or not 0 < float(budget) < float("inf"):
+        raise _error("time_budget", "a positive number of seconds, 'auto' or None", budget)
 
 
 def _check_comment(comment: Any) -> None:

@@ -47,6 +47,7 @@ class FitEvent:
         changed: ``fit`` changed the rows in place.
         started: When ``fit`` was called, in seconds since 1970.
         clusters: The model is a clusterer.
+        seconds: How long ``fit`` took.
     """
 
     model: Any
@@ -55,6 +56,7 @@ class FitEvent:
     changed: bool = False
     started: float = 0.0
     clusters: bool = False
+    seconds: float = 0.0
 
 
 Observer = Callable[[FitEvent], None]
@@ -198,8 +200,10 @@ def observe(
     _DEPTH.value = depth + 1
     try:
         call = _Call(original, model, args, kwargs) if watched and _is_model(model) else None
+        began = time.monotonic()
         result = original(model, *args, **kwargs)
         if call is not None:
+            call.seconds = time.monotonic() - began
             _notify(call)
     finally:
         _DEPTH.value = depth
@@ -224,11 +228,12 @@ class _Call:
         except Exception:  # a call that does not fit the signature raises in fit itself
             _logger.debug("The arguments of fit were not understood", exc_info=True)
         self._print = _fingerprint(self.X)
+        self.seconds = 0.0
 
     def event(self) -> FitEvent:
         changed = self._print != _fingerprint(self.X)
         clusters = not isinstance(self.model, _named) and _is(self.model, "clusterer")
-        return FitEvent(self.model, self.X, self.y, changed, self.started, clusters)
+        return FitEvent(self.model, self.X, self.y, changed, self.started, clusters, self.seconds)
 
 
 def _notify(call: _Call) -> None:

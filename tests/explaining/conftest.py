@@ -7,6 +7,8 @@ import pandas as pd
 import pytest
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris
 
+from mlflow_interpret.explaining import budget
+
 from .agreement import rows_of
 
 
@@ -41,3 +43,21 @@ def shop():
     weight = rows["weight"].fillna(0)
     price = rows["size"] * (2 + (rows["colour"] == "red")) - rows["used"] * rows["size"] + weight
     return rows, price
+
+
+class Clock:
+    """A clock that goes when it is told to."""
+
+    def __init__(self):
+        self.now = 1_000.0
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """The clock of all budgets, which stands still but for models that move it on."""
+    clock = Clock()
+    monkeypatch.setattr(budget, "clock", clock)
+    return clock

@@ -22,14 +22,15 @@ from sklearn.tree import DecisionTreeClassifier
 
 from mlflow_interpret.errors import CannotExplainError
 from mlflow_interpret.explaining import blackbox
+from mlflow_interpret.explaining.budget import Budget
 from mlflow_interpret.explaining.running import run
 
 from .agreement import assert_agrees, explain, rows_of
 
 
 def sampled(predictor, rows, background, plan):
-    engine = blackbox.Sampled(predictor, background, plan.max_rows, plan.random_state)
-    return run(engine, rows, plan)
+    engine = blackbox.Sampled(predictor, background, plan, Budget(None))
+    return run(engine, rows, plan, Budget(None), len(rows))
 
 
 class TestSampled:
@@ -150,10 +151,10 @@ class TestSampled:
         assert found.additivity_error < 1e-6
 
     def test_a_wide_table_has_fewer_rows_and_permutations_within_the_same_work(self):
-        narrow, wide, huge = (blackbox._effort(n, None) for n in (10, 300, 10_000))
+        narrow, wide, huge = (blackbox._effort(n, None, 100_000) for n in (10, 300, 10_000))
         assert narrow[0] > wide[0] >= huge[0] >= 2
         assert narrow[1] >= wide[1] >= huge[1] >= 2
-        assert blackbox._effort(10, 7) == (7, narrow[1])
+        assert blackbox._effort(10, 7, 100_000) == (7, 40)
 
     def test_a_model_that_predicts_nan_cannot_be_explained(self, diabetes):
         class Nan(SVR):

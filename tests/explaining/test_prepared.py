@@ -15,6 +15,7 @@ from sklearn.preprocessing import OneHotEncoder
 from sklearn.svm import SVC
 
 from mlflow_interpret.explaining import blackbox, engines, tabular
+from mlflow_interpret.explaining.budget import Budget
 from mlflow_interpret.explaining.models import predictor
 from mlflow_interpret.explaining.prepared import joined, reordered
 from mlflow_interpret.explaining.tables import feature_names, table
@@ -34,11 +35,11 @@ def own(model, rows):
 
 
 def sampled(model, rows):
-    return blackbox.Sampled(predictor(model), rows, 5, 0)
+    return blackbox.Sampled(predictor(model), rows, Plan(max_rows=5), Budget(None))
 
 
 def kernel(model, rows):
-    return tabular.Kernel(predictor(model), rows, 0)
+    return tabular.Kernel(predictor(model), rows, Plan(), Budget(None))
 
 
 def mixed():

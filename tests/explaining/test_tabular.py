@@ -35,6 +35,7 @@ from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 from mlflow_interpret.errors import CannotExplainError
 from mlflow_interpret.explaining import tabular
+from mlflow_interpret.explaining.budget import Budget
 from mlflow_interpret.explaining.running import run
 
 from .agreement import assert_agrees, explain, rows_of
@@ -43,7 +44,8 @@ TREES_WITH_PROBABILITIES = (DecisionTreeClassifier, RandomForestClassifier)
 
 
 def by_kernel(predictor, rows, background, plan):
-    return run(tabular.Kernel(predictor, background, plan.random_state), rows, plan)
+    engine = tabular.Kernel(predictor, background, plan, Budget(None))
+    return run(engine, rows, plan, Budget(None), len(rows))
 
 
 by_tabular = partial(explain, engine="tabular")

@@ -12,9 +12,11 @@ from typing import Any
 import numpy as np
 from sklearn import config_context
 
+from mlflow_interpret.explaining.budget import Budget
 from mlflow_interpret.explaining.contributions import Contributions
 from mlflow_interpret.explaining.engines import contributions
 from mlflow_interpret.explaining.models import Predictor, last_step
+from mlflow_interpret.explaining.settling import LEVEL, errors_of, intervals
 from mlflow_interpret.explaining.subjects import Subject, subject_of
 from mlflow_interpret.records import Explanation, FloatArray, Plan, TrainingContext
 
@@ -54,10 +56,11 @@ def explain_subject(subject: Subject, plan: Plan) -> Explanation:
 
 def _explained(subject: Subject, plan: Plan) -> Explanation:
     started = time.perf_counter()
+    budget, available = Budget(plan.time_budget), subject.source["available"]
     model, rows = subject.predictor(), subject.to_explain()
-    values = contributions(model, rows, subject.known(), plan)
+    values = contributions(model, rows, subject.known(), plan, budget, available)
     explained = rows.subset(values.rows)
-    raw = _explanation(model, values, values.local_values, subject.names)
+    raw = _explanation(model, values, values.local_values, subject.names, available)
     raw = replace(
         raw,
         evaluation_rows=explained.frame,
@@ -65,15 +68,19 @@ def _explained(subject: Subject, plan: Plan) -> Explanation:
         predicted_probabilities=model.probabilities(explained.original),
         true_labels=None if subject.labels is None else subject.labels[values.rows],
         is_raw=hasattr(model.model, "steps"),
-        details=_details(subject, model, values, plan.random_state),
+        details=_details(subject, model, values, plan),
     )
-    raw = replace(raw, engineered=_engineered(raw, model, values))
+    raw = replace(raw, engineered=_engineered(raw, model, values, available))
     raw.details["seconds"] = round(time.perf_counter() - started, 3)  # type: ignore[index]
     return raw
 
 
 def _explanation(
-    model: Predictor, values: Contributions, local: FloatArray, names: tuple[str, ...]
+    model: Predictor,
+    values: Contributions,
+    local: FloatArray,
+    names: tuple[str, ...],
+    n_available: int,
 ) -> Explanation:
     per_class = np.abs(local).mean(axis=-2)
     several = model.blocks is not None
@@ -88,21 +95,28 @@ def _explanation(
         per_class_values=per_class if several else None,
         local_values=local,
         expected_values=values.expected_values,
+        global_errors=errors_of(local, n_available, values.sampling_error),
     )
 
 
-def _engineered(raw: Explanation, model: Predictor, values: Contributions) -> Explanation | None:
+def _engineered(
+    raw: Explanation, model: Predictor, values: Contributions, n_available: int
+) -> Explanation | None:
     """The view by engineered column, beside that by raw column."""
     if values.engineered is None:
         return None
     frame = values.engineered.rows.frame
     local = values.engineered.local_values
     view = replace(
-        _explanation(model, values, local, tuple(frame.columns)),
+        _explanation(model, values, local, tuple(frame.columns), n_available),
         is_engineered=True,
         details={
             **raw.details,
             "features": frame.shape[1],
+            "intervals": {
+                "level": LEVEL,
+                "of": intervals(tuple(frame.columns), local, n_available, None),
+            },
             "raw_explanation_id": raw.id,
             "notes": ["The last step's own columns; raw_explanation_id sums them up."],
         },
@@ -119,8 +133,9 @@ def _engineered(raw: Explanation, model: Predictor, values: Contributions) -> Ex
 
 
 def _details(
-    subject: Subject, model: Predictor, values: Contributions, seed: int
+    subject: Subject, model: Predictor, values: Contributions, plan: Plan
 ) -> dict[str, Any]:
+    available = subject.source["available"]
     notes = list(values.notes)
     breach = values.breach
     if breach is not None:
@@ -142,9 +157,17 @@ def _details(
         "additivity_breach": breach,
         "sampling_error": _sampling_error(values),
         "rows": {**subject.source, "explained": len(values.rows)},
+        "stopped": values.stopped,
+        "settled": values.settled,
+        "partial": values.partial,
+        "time_budget": plan.time_budget,
+        "intervals": {
+            "level": LEVEL,
+            "of": intervals(subject.names, values.local_values, available, values.sampling_error),
+        },
         "background_rows": values.background_rows,
         "features": len(subject.names),
-        "random_state": seed,
+        "random_state": plan.random_state,
         "notes": notes,
         "versions": _versions(),
     }

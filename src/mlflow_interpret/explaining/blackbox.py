@@ -5,12 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 from mlflow_interpret.errors import CannotExplainError, one_line
+from mlflow_interpret.explaining.budget import Budget, Metered, OutOfTimeError
 from mlflow_interpret.explaining.coding import Coding
 from mlflow_interpret.explaining.models import Output, Predictor
 from mlflow_interpret.explaining.prepared import Block
-from mlflow_interpret.explaining.sampling import evaluations, in_batches, shapley
+from mlflow_interpret.explaining.sampling import evaluations, shapley
 from mlflow_interpret.explaining.tables import Table, sample
-from mlflow_interpret.records import FloatArray
+from mlflow_interpret.records import FloatArray, Plan
 
 BLACK_BOX_ROWS = 200
 BACKGROUND_ROWS = 1_000
@@ -20,8 +21,13 @@ _EVALUATIONS = 100_000
 """Evaluations of the model that an explanation costs by default; a wide table has fewer."""
 _EVALUATED_CELLS = 500_000_000
 _FEWEST_WIDE_ROWS = 2
-_FEW = 100
+_FEW = 20
 """So many rows tell whether a decision function is the log-odds."""
+_GROUND_SHARE = 0.15
+"""Of the time that is left, for the outputs of the background rows."""
+_FEWEST_GROUND = 5
+_PREDICTIONS = 3
+"""Of an explained row, beside those of rows that are mixed with it."""
 
 
 class BlackBox:
@@ -32,14 +38,18 @@ class BlackBox:
         scale: Which of its outputs.
         rows: The rows to explain.
         background: The background rows.
+        meter: Keeps the calls of the model short where the time is limited.
 
     Attributes:
         rows: ``(n_rows, n_features)`` the rows to explain, coded.
         background: ``(n_background, n_features)`` the background rows, coded.
     """
 
-    def __init__(self, predictor: Predictor, scale: str, rows: Table, background: Table) -> None:
+    def __init__(
+        self, predictor: Predictor, scale: str, rows: Table, background: Table, meter: Metered
+    ) -> None:
         self.predictor = predictor
+        self._meter = meter
         self._output = predictor.output(scale)
         self._like = rows
         self._coding = Coding(rows.frame, background.frame)
@@ -51,7 +61,11 @@ class BlackBox:
 
         Raises:
             CannotExplainError: The model cannot predict such rows.
+            OutOfTimeError: The budget is spent.
         """
+        return self._meter.outputs(lambda some: self._scores(numbers[some]), len(numbers))
+
+    def _scores(self, numbers: FloatArray) -> FloatArray:
         rows = self._like.restore(self._coding.decode(np.asarray(numbers, np.float64)))
         try:
             return _columns(self._output(rows))
@@ -68,27 +82,39 @@ class Sampled:
     Args:
         predictor: The model.
         background: The rows that stand for "feature unknown".
-        max_rows: As many rows as are to be explained, None for as many as the work allows.
-        seed: Draws permutations and background rows.
+        plan: Has the seed, and how many rows are to be explained.
+        budget: The time there is: fewer background rows, permutations and rows where it is short.
 
     Raises:
-        CannotExplainError: The model cannot predict the background rows.
+        CannotExplainError: The model cannot predict the background rows, or not in time.
     """
 
     method = "shap_permutation"
+    spreads = True
 
-    def __init__(
-        self, predictor: Predictor, background: Table, max_rows: int | None, seed: int
-    ) -> None:
-        self._predictor, self._seed = predictor, seed
-        self.ceiling, self._n_permutations = _effort(background.frame.shape[1], max_rows)
-        self._background = background.subset(sample(len(background), BACKGROUND_ROWS, seed))
-        self._scale, output = callable_output(predictor, self._background)
-        self._at_background = _outputs(predictor, output, self._background)
+    def __init__(self, predictor: Predictor, background: Table, plan: Plan, budget: Budget) -> None:
+        self._predictor, self._seed = predictor, plan.random_state
+        self._meter = Metered(budget)
+        ground = background.subset(sample(len(background), BACKGROUND_ROWS, self._seed))
+        self._scale, output = callable_output(predictor, ground)
+        self._background, self._at_background = measured(
+            predictor, output, ground, self._meter, plan.random_state
+        )
+        width = background.frame.shape[1]
+        allowed = min(_EVALUATIONS, _EVALUATED_CELLS // width)
+        self.ceiling, wanted = _effort(width, plan.max_rows, allowed)
+        if self._meter.is_limited:
+            fewest = _FEWEST_WIDE_ROWS * (2 * evaluations(width, 1) + _PREDICTIONS)
+            allowed = min(allowed, self._meter.affordable(predictor.name, fewest))
+        _, self._n_permutations = _effort(width, plan.max_rows, allowed)
+        self.shortened = self._n_permutations < wanted or len(self._background) < len(ground)
+        self._named_scale = self._name_scale()
+
+    def _name_scale(self) -> str:
         some = self._background.subset(np.arange(min(len(self._background), _FEW)))
         scores = self._at_background[: len(some)]
-        scores = scores[:, 0] if predictor.blocks is None else scores
-        self._named_scale = predictor.scale_of(self._scale, scores, some.original)
+        scores = scores[:, 0] if self._predictor.blocks is None else scores
+        return self._predictor.scale_of(self._scale, scores, some.original)
 
     @property
     def engine(self) -> str:
@@ -101,15 +127,26 @@ class Sampled:
 
     @property
     def notes(self) -> tuple[str, ...]:  # noqa: D102
-        return (*_rough(self._n_permutations), *notes_on(self._scale))
+        return (*self._rough(), *notes_on(self._scale))
+
+    def _rough(self) -> tuple[str, ...]:
+        if self._n_permutations >= _PERMUTATIONS // 2:
+            return ()
+        why = "In the time" if self.shortened else "With so many columns"
+        rough = (
+            f"{why} only {self._n_permutations} permutations were tried for each row: the "
+            "values are rough, and noise makes the importances of minor columns too large."
+        )
+        return (rough,)
 
     def explain(self, rows: Table, scale: str | None = None) -> Block:  # noqa: ARG002
         """As `Prepared` has it; ``scale`` is always the same.
 
         Raises:
             CannotExplainError: The model cannot predict such rows, or not to finite numbers.
+            OutOfTimeError: The budget is spent.
         """
-        box = BlackBox(self._predictor, self._scale, rows, self._background)
+        box = BlackBox(self._predictor, self._scale, rows, self._background, self._meter)
         found = shapley(
             box.output,
             box.rows,
@@ -134,20 +171,37 @@ class Sampled:
         )
 
 
-def _columns(scores: FloatArray) -> FloatArray:
-    return scores[:, None] if scores.ndim == 1 else scores
+def measured(
+    predictor: Predictor, output: Output, rows: Table, meter: Metered, seed: int
+) -> tuple[Table, FloatArray]:
+    """The background rows whose outputs can be had in a part of the time, and these.
 
+    They show what the model costs, too.
 
-def _outputs(predictor: Predictor, output: Output, rows: Table) -> FloatArray:
-    """``(n_rows, n_blocks)`` outputs of the rows as they are."""
+    Raises:
+        CannotExplainError: The model cannot predict them, or too few in time.
+    """
+    order = np.random.default_rng(seed).permutation(len(rows))
+    order = order if meter.is_limited else np.sort(order)
     try:
-        return in_batches(
-            lambda some: _columns(output(rows.subset(some).original)), *rows.frame.shape
+        found = meter.outputs(
+            lambda some: _columns(output(rows.subset(order[some]).original)),
+            len(rows),
+            share=_GROUND_SHARE,
+            at_least=_FEWEST_GROUND,
         )
+    except OutOfTimeError:
+        raise meter.too_slow(predictor.name, _FEWEST_GROUND) from None
     except Exception as error:
         raise CannotExplainError(
             f"{predictor.name} cannot predict the background rows: {one_line(error)}"
         ) from error
+    kept = np.argsort(order[: len(found)])
+    return rows.subset(order[kept]), found[kept]
+
+
+def _columns(scores: FloatArray) -> FloatArray:
+    return scores[:, None] if scores.ndim == 1 else scores
 
 
 def notes_on(scale: str) -> tuple[str, ...]:
@@ -157,26 +211,15 @@ def notes_on(scale: str) -> tuple[str, ...]:
     return ()
 
 
-def _rough(n_permutations: int) -> tuple[str, ...]:
-    if n_permutations >= _PERMUTATIONS // 2:
-        return ()
-    rough = (
-        f"With so many columns only {n_permutations} permutations were tried for each row: the "
-        "values are rough, and noise makes the importances of minor columns too large."
-    )
-    return (rough,)
-
-
-def _effort(width: int, max_rows: int | None) -> tuple[int, int]:
+def _effort(width: int, max_rows: int | None, allowed: int) -> tuple[int, int]:
     """Rows, and pairs of permutations for each, that keep to the evaluations allowed."""
-    allowed = min(_EVALUATIONS, _EVALUATED_CELLS // width)
     one = max(evaluations(width, 1), 1)
-    permutations = int(np.clip(allowed // (_FEWEST_ROWS * one), 2, _PERMUTATIONS))
+    n_rows = _FEWEST_ROWS if max_rows is None else min(_FEWEST_ROWS, max_rows)
+    permutations = int(np.clip(allowed // (n_rows * one), 2, _PERMUTATIONS))
     if max_rows is not None:
         return max_rows, permutations
-    return int(
-        np.clip(allowed // (one * permutations), _FEWEST_WIDE_ROWS, BLACK_BOX_ROWS)
-    ), permutations
+    fitting = allowed // (one * permutations)
+    return int(np.clip(fitting, _FEWEST_WIDE_ROWS, BLACK_BOX_ROWS)), permutations
 
 
 def callable_output(predictor: Predictor, background: Table) -> tuple[str, Output]:

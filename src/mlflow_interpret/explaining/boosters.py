@@ -100,6 +100,8 @@ class NativeContributions:
     method = "shap_tree"
     ceiling = 1_000
     background_rows = None
+    spreads = False  # it uses all cores itself
+    shortened = False
 
     def __init__(self, predictor: Predictor) -> None:
         self._predictor = predictor

@@ -54,6 +54,10 @@ class Contributions:
             shaped as they are.
         engineered: The same by engineered column, where a pipeline was taken apart.
         notes: What was approximated, in sentences.
+        stopped: Why no more rows were explained: ``all rows``, ``settled``, ``max_rows`` or
+            ``time_budget``.
+        settled: Whether the ranking of the leading features is, by these rows.
+        partial: A time budget left rows or permutations out.
     """
 
     method: str
@@ -67,6 +71,9 @@ class Contributions:
     sampling_error: FloatArray | None = None
     engineered: Engineered | None = None
     notes: tuple[str, ...] = ()
+    stopped: str = "all rows"
+    settled: bool = True
+    partial: bool = False
 
     @property
     def breach(self) -> str | None:

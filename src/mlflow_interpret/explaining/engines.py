@@ -11,6 +11,7 @@ import numpy as np
 from mlflow_interpret.errors import CannotExplainError, one_line
 from mlflow_interpret.explaining.blackbox import Sampled
 from mlflow_interpret.explaining.boosters import NativeContributions, is_booster
+from mlflow_interpret.explaining.budget import Budget, TooSlowError
 from mlflow_interpret.explaining.contributions import Contributions, Engineered
 from mlflow_interpret.explaining.linear import Linear
 from mlflow_interpret.explaining.models import Predictor
@@ -29,7 +30,12 @@ _FEWEST_ROWS = 20
 
 
 def contributions(
-    predictor: Predictor, rows: Table, background: Table, plan: Plan
+    predictor: Predictor,
+    rows: Table,
+    background: Table,
+    plan: Plan,
+    budget: Budget | None = None,
+    n_available: int | None = None,
 ) -> Contributions:
     """Explain some of ``rows``, with the fastest engine that gives right values.
 
@@ -38,21 +44,29 @@ def contributions(
         rows: The rows to choose from.
         background: The rows that stand for "feature unknown".
         plan: How many rows, by which engine.
+        budget: The time that is left. Default: the plan's, from now on.
+        n_available: How many rows there are, of which ``rows`` are a sample. Default: all of them.
 
     Raises:
         CannotExplainError: No engine can explain this model on these rows.
     """
+    budget = Budget(plan.time_budget) if budget is None else budget
+    n_available = len(rows) if n_available is None else n_available
     if plan.engine == "kernel":
-        return run(Kernel(predictor, background, plan.random_state), rows, plan)
+        return run(Kernel(predictor, background, plan, budget), rows, plan, budget, n_available)
     try:
-        return run(prepare(predictor, rows, background, plan), rows, plan, exact=True)
+        engine = prepare(predictor, rows, background, plan)
+        return run(engine, rows, plan, budget, n_available, exact=True)
+    except TooSlowError:
+        raise
     except CannotExplainError as error:
         reason = str(error)
     _logger.debug("No fast engine for %s: %s", predictor.name, reason)
     if plan.engine == "tabular":
-        found = run(Kernel(predictor, background, plan.random_state), rows, plan)
+        kernel = Kernel(predictor, background, plan, budget)
+        found = run(kernel, rows, plan, budget, n_available)
     else:
-        found = _black_box(predictor, rows, background, plan)
+        found = _black_box(predictor, rows, background, plan, budget, n_available)
     return replace(found, notes=(f"Explained as a black box, because {reason}.", *found.notes))
 
 
@@ -73,14 +87,23 @@ def prepare(predictor: Predictor, rows: Table, background: Table, plan: Plan) ->
     return _known(predictor, background, plan)
 
 
-def _black_box(predictor: Predictor, rows: Table, background: Table, plan: Plan) -> Contributions:
-    seed = plan.random_state
+def _black_box(
+    predictor: Predictor,
+    rows: Table,
+    background: Table,
+    plan: Plan,
+    budget: Budget,
+    n_available: int,
+) -> Contributions:
     try:
-        return run(Sampled(predictor, background, plan.max_rows, seed), rows, plan)
+        return run(Sampled(predictor, background, plan, budget), rows, plan, budget, n_available)
+    except TooSlowError:
+        raise
     except CannotExplainError as error:
         # Some models know nothing of rows far from all others; k-means centres are less far.
         try:
-            found = run(Kernel(predictor, background, seed), rows, plan)
+            kernel = Kernel(predictor, background, plan, budget)
+            found = run(kernel, rows, plan, budget, n_available)
         except Exception:
             raise error from None
         return replace(found, notes=(f"Kernel explainer, because {error}.", *found.notes))
@@ -132,6 +155,12 @@ class _Pipeline:
     last: Prepared
     limit: int
 
+    shortened = False
+
+    @property
+    def spreads(self) -> bool:
+        return self.last.spreads
+
     @property
     def method(self) -> str:
         return self.last.method
@@ -165,6 +194,12 @@ class _Stacked:
     """One engine for each target, all for the same rows."""
 
     each: list[Prepared]
+
+    shortened = False
+
+    @property
+    def spreads(self) -> bool:
+        return self.each[0].spreads
 
     @property
     def method(self) -> str:

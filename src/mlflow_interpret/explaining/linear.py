@@ -35,6 +35,7 @@ class Linear:
     engine = "mlflow-interpret, linear in closed form"
     ceiling = LINEAR_ROWS
     notes: tuple[str, ...] = ()
+    spreads = shortened = False  # a product of matrices, which uses all cores
 
     def __init__(self, predictor: Predictor, background: Table) -> None:
         if not is_numeric(background.frame):

@@ -56,6 +56,8 @@ class Prepared(Protocol):
         ceiling: How many rows are worth explaining by default, at most.
         background_rows: How many background rows the method uses, None for none.
         notes: What is approximated, in sentences.
+        spreads: A block keeps one core busy, so that blocks at once are faster.
+        shortened: A time budget made the engine do less than it would for each row.
     """
 
     @property
@@ -72,6 +74,12 @@ class Prepared(Protocol):
 
     @property
     def notes(self) -> tuple[str, ...]: ...  # noqa: D102
+
+    @property
+    def spreads(self) -> bool: ...  # noqa: D102
+
+    @property
+    def shortened(self) -> bool: ...  # noqa: D102
 
     def explain(self, rows: Table, scale: str | None = None) -> Block:
         """The contributions for ``rows``.

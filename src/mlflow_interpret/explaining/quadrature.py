@@ -41,6 +41,8 @@ class Quadrature:
     method = "shap_tree"
     engine = "shapiq, QuadratureTreeSHAP"
     background_rows = None
+    spreads = True
+    shortened = False
 
     def __init__(self, predictor: Predictor) -> None:
         if find_spec("shapiq") is None:

@@ -1,37 +1,69 @@
-"""The rows that a prepared engine explains: which, in what order, and together."""
+"""The rows that an engine explains: in a seeded order, until enough is known or no time is left."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 
 from mlflow_interpret.errors import CannotExplainError
+from mlflow_interpret.explaining.budget import Budget, OutOfTimeError, now
+from mlflow_interpret.explaining.containers import Indices
 from mlflow_interpret.explaining.contributions import Contributions, is_sum
+from mlflow_interpret.explaining.parallel import Workers
 from mlflow_interpret.explaining.prepared import Block, Prepared, joined, reordered
+from mlflow_interpret.explaining.settling import by_row, is_settled, noise
 from mlflow_interpret.explaining.tables import Table, sample
 from mlflow_interpret.records import Plan
 
+Stop = Literal["all rows", "settled", "max_rows", "time_budget"]
 
-def run(engine: Prepared, rows: Table, plan: Plan, *, exact: bool = False) -> Contributions:
-    """Explain a seeded sample of ``rows``.
+FIRST = 100
+"""Rows after which it is first asked whether the ranking is settled; then at twice as many."""
+RAISED = 10
+"""So many times its ceiling an engine explains at most, if the ranking is open and time is left."""
+_PROBE = 5
+_BLOCK_SECONDS = 1.0
+_STRETCH = 0.8
+"""Of a row's time has to be left for a second one, which makes error bars."""
+_RESERVE = 0.1
+"""Of the budget: for what follows on the rows."""
+
+
+def run(
+    engine: Prepared,
+    rows: Table,
+    plan: Plan,
+    budget: Budget,
+    n_available: int,
+    *,
+    exact: bool = False,
+) -> Contributions:
+    """Explain as many of ``rows`` as are needed, as the plan and the budget allow.
+
+    A part of all rows is explained in batches until the ranking of the leading features is settled,
+    the plan's ``max_rows`` or the engine's ceiling is reached, or the budget is spent. Where the
+    ceiling is as many rows as there are, all are explained.
 
     Args:
         engine: It explains them.
-        rows: The rows to choose from.
-        plan: How many at most, and the seed.
+        rows: The rows to choose from, a random sample of all where they are not all.
+        plan: How many at most, the seed, and how many blocks at once.
+        budget: The time that is left.
+        n_available: How many rows there are.
         exact: The values have to add up to an output of the model.
 
     Raises:
-        CannotExplainError: The engine cannot explain them, or not as exactly.
+        CannotExplainError: The engine cannot explain them, not as exactly, or none in time.
     """
-    limit = engine.ceiling if plan.max_rows is None else plan.max_rows
-    picked = sample(len(rows), limit, plan.random_state)
-    order = np.random.default_rng(plan.random_state).permutation(len(picked))
-    blocks = [engine.explain(rows.subset(picked[order]))]
-    found = reordered(joined(blocks), np.argsort(order))
+    state = _Run(engine, rows, plan, budget, n_available, exact)
+    stopped = state.go()
+    picked = state.order[: state.n_done]
+    found = reordered(joined(state.blocks), np.argsort(picked))
     if exact and not _adds_up(found):
-        raise CannotExplainError(
-            f"{engine.method} values add up to no output of the model (off by {found.missed:.3g})"
-        )
+        raise _no_sum(engine, found)
+    partial = stopped == "time_budget" or engine.shortened
     return Contributions(
         method=engine.method,
         engine=engine.engine,
@@ -39,13 +71,168 @@ def run(engine: Prepared, rows: Table, plan: Plan, *, exact: bool = False) -> Co
         expected_values=found.expected_values,
         scale=str(found.scale),
         additivity_error=found.missed,
-        rows=picked,
+        rows=np.sort(picked),
         background_rows=engine.background_rows,
         sampling_error=found.sampling_error,
         engineered=found.engineered,
-        notes=engine.notes,
+        notes=(*engine.notes, *state.notes(stopped)),
+        stopped=stopped,
+        settled=state.is_settled(),
+        partial=partial,
     )
+
+
+@dataclass(eq=False)
+class _Run:
+    engine: Prepared
+    rows: Table
+    plan: Plan
+    budget: Budget
+    n_available: int
+    exact: bool
+    blocks: list[Block] = field(default_factory=list)
+    n_done: int = 0
+    seconds_per_row: float = 0.0
+
+    def __post_init__(self) -> None:
+        chosen = self.engine.ceiling if self.plan.max_rows is None else self.plan.max_rows
+        self.limit = min(len(self.rows), chosen)
+        # More than the default only where somebody said how long it may take.
+        raised = self.plan.max_rows is None and self.budget.seconds is not None
+        self.farthest = min(len(self.rows), RAISED * self.limit) if raised else self.limit
+        self.order = _order(len(self.rows), self.limit, self.plan.random_state)
+        self.workers = Workers(self.engine, self.plan.n_jobs)
+
+    def go(self) -> Stop:
+        try:
+            self._probe()
+            while self.n_done < self.farthest:
+                if self._is_enough():
+                    return "settled"
+                if not self._explain_up_to(self._next_stop()):
+                    return "time_budget"
+        except OutOfTimeError:
+            if not self.blocks:
+                raise self._too_slow() from None
+            return "time_budget"
+        return "all rows" if self.n_done == self.n_available else "max_rows"
+
+    def notes(self, stopped: Stop) -> tuple[str, ...]:
+        notes = []
+        if stopped == "time_budget":
+            notes.append(
+                f"The time budget of {self.budget.seconds:.3g} s was spent after {self.n_done} of "
+                f"{self.limit} rows; the standard errors say how far the importances may be off."
+            )
+        if self.workers.failure is not None:
+            notes.append(f"Explained in this process, because {self.workers.failure}.")
+        return tuple(notes)
+
+    def _probe(self) -> None:
+        """The first rows, which tell the scale and the cost of the others."""
+        sizes = (_PROBE,) if self.budget.seconds is None else (1, _PROBE - 1)
+        for size in sizes:
+            stop = min(self.n_done + size, self.farthest)
+            if stop == self.n_done:
+                break
+            if self.blocks:
+                if self.budget.left < _STRETCH * self.seconds_per_row:
+                    break
+                stop = min(stop, self.n_done + max(1, self._fitting(size)))
+            began = now()
+            # A single row may add up to the wrong output by chance, so the second block is asked
+            # anew.
+            self.blocks.append(self.engine.explain(self._rows(self.n_done, stop)))
+            self.seconds_per_row = (now() - began) / (stop - self.n_done)
+            self._count(stop)
+            if self.exact and not _adds_up(self.blocks[-1]):
+                raise _no_sum(self.engine, self.blocks[-1])
+        scale = self.blocks[-1].scale
+        if len(self.blocks) > 1 and self.blocks[0].scale != scale:
+            self.blocks[0] = self.engine.explain(self._rows(0, 1), scale)
+
+    def is_settled(self) -> bool:
+        """Whether the ranking is settled; a few rows cannot tell, unless they are all."""
+        if self.n_done < min(FIRST, self.n_available):
+            return False
+        found = joined(self.blocks)
+        within = noise(found.sampling_error)
+        return is_settled(by_row(found.local_values), self.n_available, within)
+
+    def _is_enough(self) -> bool:
+        complete = self.limit == self.n_available
+        return not complete and self.is_settled()
+
+    def _next_stop(self) -> int:
+        if self.limit == self.n_available:
+            return self.limit
+        stop = FIRST
+        while stop <= self.n_done:
+            stop *= 2
+        last = self.limit if self.n_done < self.limit else self.farthest
+        return min(stop, last)
+
+    def _explain_up_to(self, stop: int) -> bool:
+        """Whether they were explained, all of them."""
+        while self.n_done < stop:
+            size = min(stop - self.n_done, self._fitting(stop - self.n_done))
+            if size < 1:
+                return False
+            n_jobs = self.workers.count(self.seconds_per_row * (self.limit - self.n_done))
+            began, start = now(), self.n_done
+            size, tables = self._tables(size, n_jobs)
+            for block in self.workers.explain(tables, self.blocks[-1].scale, n_jobs):
+                self.blocks.append(block)
+                self._count(self.n_done + block.outputs.shape[0])
+            self.seconds_per_row = (now() - began) / (self.n_done - start)
+        return True
+
+    def _fitting(self, wanted: int) -> int:
+        """How many more rows the budget allows."""
+        if self.budget.seconds is None:
+            return wanted
+        left = self.budget.left - _RESERVE * self.budget.seconds
+        return int(max(left, 0.0) / max(self.seconds_per_row, 1e-9))
+
+    def _tables(self, size: int, n_jobs: int) -> tuple[int, list[Table]]:
+        """The next rows, in a block for each worker at least, of some seconds at most."""
+        longest = _BLOCK_SECONDS
+        if self.budget.seconds is not None:
+            longest = min(longest, _RESERVE * self.budget.seconds)
+        each = max(1, int(longest / max(self.seconds_per_row, 1e-9)))
+        if n_jobs == 1:
+            size = min(size, each)
+            return size, [self._rows(self.n_done, self.n_done + size)]
+        each = max(1, min(each, -(-size // n_jobs)))
+        ends = range(self.n_done, self.n_done + size, each)
+        last = self.n_done + size
+        return size, [self._rows(start, min(start + each, last)) for start in ends]
+
+    def _rows(self, start: int, stop: int) -> Table:
+        return self.rows.subset(self.order[start:stop])
+
+    def _count(self, n_done: int) -> None:
+        self.n_done = n_done
+        if self.plan.progress is not None:
+            self.plan.progress(n_done, max(self.limit, n_done))
+
+    def _too_slow(self) -> CannotExplainError:
+        return self.budget.too_short("the model", self.seconds_per_row)
+
+
+def _order(n: int, limit: int, seed: int) -> Indices:
+    """All row numbers: a seeded sample of ``limit`` of them in a random order, then the others."""
+    picked = sample(n, limit, seed)
+    generator = np.random.default_rng(seed)
+    others = np.setdiff1d(np.arange(n), picked)
+    return np.concatenate([generator.permutation(picked), generator.permutation(others)])
 
 
 def _adds_up(block: Block) -> bool:
     return block.scale is not None and is_sum(block.local_values, block.outputs, block.missed)
+
+
+def _no_sum(engine: Prepared, block: Block) -> CannotExplainError:
+    return CannotExplainError(
+        f"{engine.method} values add up to no output of the model (off by {block.missed:.3g})"
+    )

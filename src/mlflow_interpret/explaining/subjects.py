@@ -17,12 +17,12 @@ from mlflow_interpret.explaining.containers import (
     n_rows,
     take,
 )
-from mlflow_interpret.explaining.linear import LINEAR_ROWS
 from mlflow_interpret.explaining.models import Predictor, predictor
 from mlflow_interpret.explaining.tables import Table, feature_names, sample, table
 from mlflow_interpret.records import Plan, TrainingContext
 
 _CELLS = 10_000_000  # dense cells: a vectorizer's sparse table may be far larger
+_CANDIDATES = 10_000  # rows to choose from
 _BACKGROUND_ROWS = 10_000  # the engines that pay for each row take fewer of them
 
 
@@ -104,7 +104,7 @@ def subject_of(context: TrainingContext, plan: Plan) -> Subject:
     limit = max(1, _CELLS // (len(names) * _n_blocks(context)))
     source, labels, origin = _source(context, given)
     total = n_rows(source)
-    indices = sample(total, min(max(plan.max_rows or 0, LINEAR_ROWS), limit), plan.random_state)
+    indices = sample(total, min(max(plan.max_rows or 0, _CANDIDATES), limit), plan.random_state)
     template, nulls = emptied(given)
     return Subject(
         estimator=context.model,

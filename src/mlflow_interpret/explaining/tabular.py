@@ -16,8 +16,10 @@ from mlflow_interpret.explaining.blackbox import (
     BACKGROUND_ROWS,
     BlackBox,
     callable_output,
+    measured,
     notes_on,
 )
+from mlflow_interpret.explaining.budget import Budget, Metered
 from mlflow_interpret.explaining.coding import NOT_NUMBERS, is_numeric, numbers
 from mlflow_interpret.explaining.contributions import check_shapes, matching_scale
 from mlflow_interpret.explaining.linear import LINEAR_ROWS
@@ -25,13 +27,15 @@ from mlflow_interpret.explaining.models import Predictor, per_class
 from mlflow_interpret.explaining.prepared import Block
 from mlflow_interpret.explaining.tables import Table, sample
 from mlflow_interpret.explaining.trees import tree_notes
-from mlflow_interpret.records import FloatArray
+from mlflow_interpret.records import FloatArray, Plan
 
 _logger = logging.getLogger(__name__)
 
 KERNEL_ROWS = 20
 TREE_ROWS = 1_000
 _SMALL_BACKGROUND = 30
+_CENTRES = 10  # of k-means, with which interpret-community summarizes a large background
+_FEWEST_ROWS = 2
 _TREE_STEPS = 5_000_000_000
 """Work that a tree explanation may cost by default, in leaves x depth x features of a path: tree
 SHAP's own measure, of which a core does some 10^9 a second."""
@@ -53,18 +57,18 @@ class Fast:
         # rows, shap would take some of them.
         self._init = numbers(background.frame).mean(axis=0, keepdims=True)
         self._n_background = len(background)
-        from interpret_community.shap.linear_explainer import LinearExplainer
-        from interpret_community.shap.tree_explainer import TreeExplainer
+        self._name = type(self._explainer).__name__
+        self._linear = self._name == "LinearExplainer"
 
-        own = self._explainer.explainer
-        if not isinstance(own, (TreeExplainer, LinearExplainer)):
-            raise CannotExplainError(f"TabularExplainer has no fast engine for {predictor.name}")
-        self._linear = isinstance(own, LinearExplainer)
-        self._name = type(own).__name__
+    shortened = False
 
     @property
-    def method(self) -> str:
+    def spreads(self) -> bool:
         """As `Prepared` has it, like all that follows."""
+        return not self._linear
+
+    @property
+    def method(self) -> str:  # noqa: D102
         return "shap_linear" if self._linear else "shap_tree"
 
     @property
@@ -85,13 +89,17 @@ class Fast:
 
     @cached_property
     def _explainer(self) -> Any:
-        from interpret_community import TabularExplainer
+        from interpret_community.shap.linear_explainer import LinearExplainer
+        from interpret_community.shap.tree_explainer import TreeExplainer
 
-        try:
-            with _steady_numpy(self._seed):
-                return TabularExplainer(self._predictor.model, self._init)
-        except Exception as error:
-            raise _failed(self._predictor, error) from error
+        # As TabularExplainer chooses; its next choice, the kernel explainer, calls the model.
+        with _steady_numpy(self._seed):
+            for kind, arguments in ((TreeExplainer, ()), (LinearExplainer, (self._init,))):
+                try:
+                    return kind(self._predictor.model, *arguments)
+                except Exception:
+                    _logger.debug("No %s", kind.__name__, exc_info=True)
+        raise CannotExplainError(f"TabularExplainer has no fast engine for {self._predictor.name}")
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in vars(self).items() if name != "_explainer"}
@@ -126,13 +134,35 @@ class Kernel:
     engine = "TabularExplainer, KernelExplainer"
     ceiling = KERNEL_ROWS
 
-    def __init__(self, predictor: Predictor, background: Table, seed: int) -> None:
-        self._predictor, self._seed = predictor, seed
+    spreads = True
+
+    def __init__(self, predictor: Predictor, background: Table, plan: Plan, budget: Budget) -> None:
+        self._predictor, self._seed = predictor, plan.random_state
+        self._meter = Metered(budget)
         # Of more than 100 rows interpret-community takes 10 k-means centres.
         self._summarized = len(background) > 100
         n = BACKGROUND_ROWS if self._summarized else _SMALL_BACKGROUND
-        self._background = background.subset(sample(len(background), n, seed))
-        self._scale = callable_output(predictor, self._background)[0]
+        ground = background.subset(sample(len(background), n, self._seed))
+        self._scale, output = callable_output(predictor, ground)
+        self._background = ground
+        self._n_samples: int | str = "auto"
+        if self._meter.is_limited:
+            known, _ = measured(predictor, output, ground, self._meter, self._seed)
+            if len(known) < len(ground):  # TabularExplainer asks for all of them several times
+                self._background = known.subset(slice(_CENTRES))
+                self._summarized = False
+            self._n_samples = self._affordable_samples()
+        self.shortened = self._n_samples != "auto" or len(self._background) < len(ground)
+
+    def _affordable_samples(self) -> int | str:
+        """How many coalitions of a row can be tried, all rows being mixed with each centre."""
+        width, n_ground = self._background.frame.shape[1], min(len(self._background), _CENTRES)
+        fewest, usual = 2 * width, 2 * width + 2048  # that is shap's "auto"
+        usual = min(usual, 2**width - 2) if width < _ALL_COALITIONS else usual
+        fewest = min(fewest, usual)
+        allowed = self._meter.affordable(self._predictor.name, _FEWEST_ROWS * fewest * n_ground)
+        samples = allowed // (_FEWEST_ROWS * n_ground)
+        return "auto" if samples >= usual else max(samples, fewest)
 
     @property
     def background_rows(self) -> int:
@@ -142,6 +172,8 @@ class Kernel:
     @property
     def notes(self) -> tuple[str, ...]:  # noqa: D102
         notes = list(notes_on(self._scale))
+        if self._n_samples != "auto":
+            notes.append(f"In the time only {self._n_samples} coalitions were tried for each row.")
         if self._background.frame.shape[1] > _ALL_COALITIONS:
             notes.append(
                 "A row's small contributions may be 0, by kernel SHAP's selection with AIC."
@@ -155,13 +187,15 @@ class Kernel:
 
         Raises:
             CannotExplainError: The model gives no finite outputs.
+            OutOfTimeError: The budget is spent.
         """
         from interpret_community import TabularExplainer
 
-        box = BlackBox(self._predictor, self._scale, rows, self._background)
+        box = BlackBox(self._predictor, self._scale, rows, self._background, self._meter)
         with _steady_numpy(self._seed):
             explainer = TabularExplainer(_Numeric(box), box.background)
         explainer.explainer.show_progress = False
+        explainer.explainer.nsamples = self._n_samples
         found = []
         for number, row in zip(rows.numbers, box.rows, strict=True):
             with _steady_numpy([self._seed, int(number)]):

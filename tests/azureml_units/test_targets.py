@@ -7,8 +7,12 @@ from types import SimpleNamespace
 
 import mlflow
 import pytest
+from sklearn.tree import DecisionTreeRegressor
 
+import mlflow_interpret
+from mlflow_interpret import spool
 from mlflow_interpret.azureml import targets
+from mlflow_interpret.errors import TrackingUnavailableError
 
 JOB = dict.fromkeys(targets._JOB_VARIABLES, "x")
 WORKSPACE = (
@@ -158,3 +162,43 @@ def test_a_store_s_password_does_not_reach_the_workspace(laptop, store, mlflow_r
 def test_a_run_that_is_not_ours_is_not_ended(monkeypatch):
     monkeypatch.setattr(targets.runs, "complete", lambda *_: pytest.fail("ended"))
     targets.complete(targets.Target("job", "run-1"), 30.0)
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """What asked a person to log in."""
+    found = []
+    monkeypatch.setattr("webbrowser.open", lambda *args, **_: found.append(args) or True)
+    monkeypatch.setattr("webbrowser.get", lambda *args: found.append(args))
+    return found
+
+
+def test_mlflow_s_plug_in_is_not_asked_where_it_would_open_a_browser(laptop, asked, monkeypatch):
+    pytest.importorskip("azureml.mlflow", reason="needs: pip install 'mlflow-interpret[azure]'")
+    for name in ("AZURE_CLIENT_ID", "AZURE_TENANT_ID", "AZURE_CLIENT_SECRET"):
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.setenv("AZURE_POD_IDENTITY_AUTHORITY_HOST", "http://127.0.0.1:9")
+    mlflow.set_tracking_uri(laptop.workspace_coordinates.tracking_uri)
+    try:
+        with pytest.raises(TrackingUnavailableError, match="az login"):
+            mlflow_interpret.load_explanation("run")
+        mlflow_interpret.autolog()
+        DecisionTreeRegressor(max_depth=2).fit([[1.0], [2.0], [3.0]], [1.0, 2.0, 4.0])
+    finally:
+        mlflow.set_tracking_uri(None)
+    assert len(spool.folders()) == 1
+    assert asked == []
+
+
+def test_a_service_principal_is_enough_for_the_plug_in(laptop, asked):
+    pytest.importorskip("azureml.mlflow", reason="needs: pip install 'mlflow-interpret[azure]'")
+    # MLflow keeps the plug-in of each URI: the version in it, which means nothing, makes another.
+    uri = laptop.workspace_coordinates.tracking_uri.replace("/v2.0/", "/v1.0/")
+    found = targets.workspace_of_tracking(uri)
+    assert found.scope == laptop.workspace_coordinates.scope
+    assert found.token in laptop.secrets
+    before = len(laptop.requests)
+    targets.check_login(uri)  # the plug-in has a token now, so nobody is asked for another
+    assert len(laptop.requests) == before
+    assert asked == []

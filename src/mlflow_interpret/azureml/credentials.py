@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +16,7 @@ REMEDY = (
     "service principal"
 )
 _SECONDS = 30.0
+_ASKING = {"InteractiveBrowserCredential", "DeviceCodeCredential", "BrokerCredential"}
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,7 @@ class Login:
     source: str
 
 
-def log_in(seconds: float = _SECONDS) -> Login:
+def log_in(seconds: float = _SECONDS, chain: Sequence[Any] | None = None) -> Login:
     """A token of the identity that this machine is logged in as.
 
     The sources are those of azure-identity's DefaultAzureCredential that ask nobody: environment
@@ -39,12 +41,14 @@ def log_in(seconds: float = _SECONDS) -> Login:
 
     Args:
         seconds: How long to try.
+        chain: Credentials to try one after the other, without those that ask somebody. Default:
+            those named above.
 
     Raises:
         AzureMLError: There is no token; the message says what to do.
     """
     try:
-        return within(seconds, _ask)
+        return within(seconds, lambda: _ask(chain))
     except TimeoutError:
         raise AzureMLError(
             f"Azure's log-in did not answer within {seconds:.3g} seconds; {REMEDY}"
@@ -57,11 +61,17 @@ def log_in(seconds: float = _SECONDS) -> Login:
         raise AzureMLError(f"no Azure credentials were found: {_short(error)}; {REMEDY}") from None
 
 
-def _ask() -> Login:
-    credential = _credential()
+def _ask(chain: Sequence[Any] | None) -> Login:
+    credential = _credential() if chain is None else _silent(chain)
     token = credential.get_token(SCOPE).token
     source = getattr(credential, "_successful_credential", None) or credential
     return Login(token, type(source).__name__)
+
+
+def _silent(chain: Sequence[Any]) -> Any:
+    from azure.identity import ChainedTokenCredential
+
+    return ChainedTokenCredential(*(each for each in chain if type(each).__name__ not in _ASKING))
 
 
 def _credential() -> Any:

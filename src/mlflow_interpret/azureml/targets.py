@@ -212,4 +212,4 @@ def check_login(tracking_uri: str) -> None:
     auth = store.service_context.auth
     # A chain remembers what worked; anything else is a job's token or of the user's Workspace.
     if hasattr(auth, "credentials") and auth._successful_credential is None:
-        credentials.log_in()
+        credentials.log_in(chain=auth.credentials)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import socket
+import threading
 from pathlib import Path
 
 import mlflow
@@ -268,3 +269,48 @@ class TestTable:
         log(explanation(), run_id, store)
         after = MlflowClient().get_run(run_id).data.tags["mlflow.loggedArtifacts"]
         assert after == theirs
+
+
+def test_what_a_log_that_was_cut_off_has_left_is_not_written_over(store, run_id):
+    """As where the process was killed between the artifacts and the tags."""
+    client, record = MlflowClient(), explanation()
+    client.log_text(run_id, "{}", "mlflow_interpret/explanation.json")
+    assert log(record, run_id, store).folder == "mlflow_interpret-2"
+    assert client.list_artifacts(run_id, "mlflow_interpret")[0].file_size == 2
+    assert [logged.number for logged, _ in tracking.explanations(run_id, store)] == [2]
+    assert tracking.load(run_id, None, store).id == record.id
+    assert [status["explanation_id"] for status in tracking.records(run_id, store)] == [record.id]
+
+
+def test_another_process_that_counts_meanwhile_is_not_counted_back(store, run_id, monkeypatch):
+    original = MlflowClient.log_artifacts
+
+    def other_first(self, *arguments):
+        original(self, *arguments)
+        monkeypatch.setattr(MlflowClient, "log_artifacts", original)
+        log(later, run_id, store)
+
+    first, later = explanation(), explanation(4)
+    monkeypatch.setattr(MlflowClient, "log_artifacts", other_first)
+    monkeypatch.setattr(tracking, "_NUMBERING", threading.RLock())
+    log(first, run_id, store)
+    found = [(logged.number, held.id) for logged, held in tracking.explanations(run_id, store)]
+    assert found == [(1, first.id), (2, later.id)]
+
+
+def test_a_store_that_keeps_what_it_has_gets_as_many_records_as_it_takes(
+    store, run_id, monkeypatch
+):
+    logged = log(explanation(), run_id, store, state="pending")
+    original = MlflowClient.log_artifact
+
+    def write_once(self, run_id, local_path, artifact_path=None):
+        held = [file.path for file in self.list_artifacts(run_id, artifact_path)]
+        if f"{artifact_path}/{Path(local_path).name}" in held:
+            raise MlflowException("Resource Conflict: it already exists")
+        return original(self, run_id, local_path, artifact_path)
+
+    monkeypatch.setattr(MlflowClient, "log_artifact", write_once)
+    for number in range(12):
+        tracking.update_status(logged, "failed", f"try {number}", {})
+    assert tracking.status_of(run_id, store)["reason"] == "try 11"

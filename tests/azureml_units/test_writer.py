@@ -6,6 +6,7 @@ import json
 import os
 import socket
 import time
+import tracemalloc
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -155,6 +156,28 @@ def test_local_values_beyond_what_studio_shows_are_sampled(tmp_path):
     assert [row[0] for row in read["eval_data_viz"]] == chosen
     assert [row[0] / 2 for row in read["local_importance_viz"]] == chosen
     assert len(read["local_importance_values"]) == rows
+
+
+def test_the_text_of_local_values_is_never_in_memory(tmp_path):
+    values = np.random.default_rng(0).normal(size=(10, 200, 50))
+    record = explanation(
+        classes=tuple(range(10)),
+        features=tuple(map(str, range(50))),
+        global_values=np.abs(values).mean(axis=(0, 1)),
+        per_class_values=np.abs(values).mean(axis=1),
+        local_values=values,
+        expected_values=np.ones(10),
+    ).without_rows()
+    record = replace(record, local_values=values)
+    tracemalloc.start()
+    try:
+        assets.write(record, tmp_path, "run", None, 0)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    text = (tmp_path / assets.file_of("local_importance_values")).stat().st_size
+    assert text > 2 * values.nbytes
+    assert peak < values.nbytes / 2
 
 
 def test_one_row_is_a_sample_where_no_more_fits(tmp_path, monkeypatch):

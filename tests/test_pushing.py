@@ -16,6 +16,7 @@ from click.testing import CliRunner
 
 import mlflow_interpret
 from azureml_double import AzureMLDouble
+from azureml_state import ids, state
 from mlflow_interpret import tracking
 from mlflow_interpret.azureml import assets
 from mlflow_interpret.cli import main
@@ -83,27 +84,6 @@ def logged(store) -> str:
         record, run.info.run_id, store, top_k=5, figures=False, state="pending", comment="a, b"
     )
     return run.info.run_id
-
-
-def state(double: AzureMLDouble, run_id: str) -> dict:
-    """What Azure ML has of a run's explanations, but for the ids."""
-    found = []
-    for asset in (each for each in double.assets if each["runid"] == run_id):
-        properties = dict(asset["properties"])
-        folder = assets.folder_of(properties.pop("explanation_id"))
-
-        def plain(text: str, folder: str = folder) -> str:
-            return text.replace(folder, "FOLDER").replace(run_id, "RUN")
-
-        files = {
-            plain(path): plain(double.read_artifact(run_id, path).decode())
-            for path in double.artifacts(run_id)
-            if path.startswith(f"{folder}/")
-        }
-        labels = [plain(artifact["prefix"]) for artifact in asset["artifacts"]]
-        names = {name: value and plain(value) for name, value in properties.items()}
-        found.append((names, labels, files))
-    return {"assets": found, "tags": double.runs[run_id]["tags"]}
 
 
 @pytest.fixture
@@ -192,10 +172,6 @@ def served(double: AzureMLDouble, requests_in_all: int) -> None:
     deadline = time.monotonic() + 30
     while len(double.requests) < requests_in_all and time.monotonic() < deadline:
         time.sleep(0.005)
-
-
-def ids(double: AzureMLDouble, run_id: str) -> list[str]:
-    return [a["properties"]["explanation_id"] for a in double.assets if a["runid"] == run_id]
 
 
 def test_a_push_of_what_is_there_changes_nothing(double, job, logged, store):

@@ -314,3 +314,19 @@ def test_a_store_that_keeps_what_it_has_gets_as_many_records_as_it_takes(
     for number in range(12):
         tracking.update_status(logged, "failed", f"try {number}", {})
     assert tracking.status_of(run_id, store)["reason"] == "try 11"
+
+
+def test_the_limit_of_azure_ml_counts_the_users_tags(store, run_id, monkeypatch):
+    with mlflow.start_run(run_id=run_id):
+        mlflow.set_tags({f"mine {i}": i for i in range(48 - len(mlflow.get_run(run_id).data.tags))})
+    monkeypatch.setattr(tracking, "MlflowClient", lambda uri: MlflowClient(store))
+    record = explanation()
+    for _ in range(2):
+        log(record, run_id, "azureml://somewhere")
+    tags = mlflow.get_run(run_id).data.tags
+    assert len(tags) == 50
+    assert (tags["mlflow_interpret.explanations"], tags["mlflow_interpret.status"]) == (
+        "2",
+        "complete",
+    )
+    assert tracking._numbers(mlflow.get_run(run_id)) == [1, 2]

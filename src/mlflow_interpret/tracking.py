@@ -45,7 +45,7 @@ State = Literal["complete", "pending", "skipped", "failed"]
 
 _TAGGED_EXPLANATIONS = 5  # later ones of a run have no tags of their own: Azure ML allows 50 tags
 _MOST = 10_000  # explanations of a run; the number comes from the store
-_AZURE_METRICS = 50
+_AZURE_METRICS = _AZURE_TAGS = 50
 _LONGEST_TAG = 5000  # characters: the limit of older MLflow servers
 _PROBE_SECONDS = 10.0
 
@@ -136,12 +136,12 @@ def log(
         storage.write_json(folder / STATUS, status)
         client.log_artifacts(run_id, str(folder), folder_of(number))
         now, now_held = _milliseconds(), get_run(client, run_id)
+        tags = _tags(number, explanations_of(now_held), state, explanation)
         client.log_batch(
             run_id,
             metrics=[Metric(key, value, now, 0) for key, value in metrics.values.items()],
             # On Azure ML a tag holds 1,000 characters, and no such table is shown.
-            tags=_tags(number, explanations_of(now_held), state, explanation)
-            + ([] if on_azure else _table_tag(now_held, number)),
+            tags=_fitting(tags, now_held) if on_azure else tags + _table_tag(now_held, number),
         )
         if f"{TAG}.reason" in run.data.tags:  # of a fit before that had nothing to explain
             client.delete_tag(run_id, f"{TAG}.reason")
@@ -191,7 +191,10 @@ def update_status(
     client = MlflowClient(logged.tracking_uri)
     status = {**logged.status, **changes, "status": state, "reason": reason, "updated": _now()}
     if logged.number <= _TAGGED_EXPLANATIONS:
-        client.set_tag(logged.run_id, tag_name(logged.number, "status"), state)
+        try:
+            client.set_tag(logged.run_id, tag_name(logged.number, "status"), state)
+        except MlflowException:  # a run of Azure ML that had no room for it: the record has it
+            _logger.debug("The run's status could not be tagged", exc_info=True)
     latest = _latest_status(_files(client, logged.run_id, logged.folder))
     with tempfile.TemporaryDirectory(prefix="mlflow-interpret-") as name:
         path = Path(name) / _status_name(max(latest, 1))
@@ -476,6 +479,17 @@ def _tags(
     return [RunTag(key, value) for key, value in tags.items()]
 
 
+def _fitting(tags: list[RunTag], run: Run) -> list[RunTag]:
+    """The tags that an Azure ML run has room for, the most important first."""
+    room, fitting = max(0, _AZURE_TAGS - len(run.data.tags)), []
+    for tag in tags:
+        new = tag.key not in run.data.tags
+        if not new or room:
+            fitting.append(tag)
+            room -= new
+    return fitting
+
+
 def _table_tag(run: Run, number: int) -> list[RunTag]:
     """The tag by which MLflow's UI offers the table of importances for comparison across runs.
 
@@ -504,10 +518,11 @@ def _latest_status(paths: Iterable[str]) -> int:
 def _numbers(run: Run) -> list[int]:
     """The numbers of a run's explanations, without what a log that was cut off has left."""
     known = set(run.data.tags)
+    full = len(known) >= _AZURE_TAGS  # then an explanation may have no tags of its own
     return [
         number
         for number in range(1, explanations_of(run) + 1)
-        if number > _TAGGED_EXPLANATIONS or tag_name(number, "status") in known
+        if number > _TAGGED_EXPLANATIONS or full or tag_name(number, "status") in known
     ]
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 import mlflow
 import numpy as np
 import pytest
@@ -135,3 +137,45 @@ def test_a_pipeline_is_explained_by_engineered_column_where_asked_for():
     np.testing.assert_allclose(summed, raw.local_importance_values, atol=1e-12)
     with pytest.raises(mlflow_interpret.ExplanationNotFoundError, match="no engineered view"):
         mlflow_interpret.explain(model[-1].fit(X, y), X, engineered=True)
+
+
+def test_a_parquet_dataset_is_explained_and_logged_in_one_call(store, tmp_path):
+    X.to_parquet(tmp_path / "rows.parquet")
+    run_id = mlflow_interpret.log_explanation(
+        model=model, initialization_examples=X, evaluation_examples=tmp_path / "rows.parquet"
+    )
+    expected = mlflow_interpret.explain(model, X, X, max_rows=len(X))
+    found = mlflow_interpret.load_explanation(run_id)
+    np.testing.assert_allclose(
+        found.global_importance_values, expected.global_importance_values, rtol=1e-9
+    )
+    assert tracking.status_of(run_id, store)["rows"]["explained"] == len(X)
+    hidden = mlflow_interpret.log_explanation(
+        mlflow_interpret.explain(model, X, tmp_path / "rows.parquet"), log_data=False
+    )
+    assert "histograms" not in tracking.status_of(hidden, store)
+
+
+@pytest.mark.parametrize("background", [False, True])
+def test_autolog_takes_a_dask_dataframe_or_a_parquet_dataset(store, tmp_path, background, caplog):
+    import dask.dataframe
+
+    caplog.set_level(logging.INFO)
+    X.to_parquet(tmp_path / "rows.parquet")
+    frame = dask.dataframe.from_pandas(X, npartitions=2)
+    for examples in (str(tmp_path / "rows.parquet"), frame):
+        mlflow_interpret.autolog(evaluation_examples=examples, background=background)
+        with mlflow.start_run() as run:
+            DecisionTreeClassifier(max_depth=3, random_state=0).fit(X, y)
+        assert mlflow_interpret.flush()
+        rows = tracking.status_of(run.info.run_id, store)["rows"]
+        assert rows == {
+            "source": "evaluation_examples", "available": 150, "explained": 150, "kept": 150,
+        }  # fmt: skip
+    assert ("belongs to this process" in caplog.text) == background
+
+
+@pytest.mark.parametrize("given", [{}, {"explanation": object(), "model": model}])
+def test_an_explanation_or_a_model_is_logged_and_not_both(store, given):
+    with pytest.raises(mlflow_interpret.OptionError, match="explanation must be"):
+        mlflow_interpret.log_explanation(**given)

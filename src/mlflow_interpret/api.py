@@ -40,7 +40,9 @@ def explain(
     Args:
         model: A fitted scikit-learn classifier, regressor, pipeline or search.
         initialization_examples: The training rows, ``(n_rows, n_features)``.
-        evaluation_examples: Rows to explain, or ``(rows, labels)``. Default: a seeded sample of
+        evaluation_examples: Rows to explain, or ``(rows, labels)``; or a Dask DataFrame, a Parquet
+            dataset (`pyarrow.dataset.Dataset`) or its path, whose rows are all explained where they
+            lie, unless ``max_rows`` is given. Default: a seeded sample of
             ``initialization_examples``.
         features: Feature names, one for each column. Default: the columns' own.
         classes: Class names in the order of the model's classes. Default: the model's labels.
@@ -95,9 +97,14 @@ def explain(
 
 
 def log_explanation(
-    explanation: Any,
+    explanation: Any = None,
     run_id: str | None = None,
     *,
+    model: Any = None,
+    initialization_examples: Any = None,
+    evaluation_examples: Any = None,
+    max_rows: int | None = None,
+    random_state: int = 0,
     true_ys: Any = None,
     comment: str | None = None,
     top_k: int = 20,
@@ -109,11 +116,16 @@ def log_explanation(
     upload_timeout: float = 60.0,
     visualization_points: int | None = None,
 ) -> str:
-    """Log an explanation that exists: of `explain`, or of any explainer of interpret-community.
+    """Log an explanation: of `explain`, or of any explainer of interpret-community, or a new one.
 
     Args:
-        explanation: A global explanation.
+        explanation: A global explanation. None to compute one of ``model``.
         run_id: The run. Default: the active run, or a new one that is closed again.
+        model: A fitted model to explain, as for `explain`.
+        initialization_examples: As for `explain`.
+        evaluation_examples: As for `explain`.
+        max_rows: As for `explain`.
+        random_state: As for `explain`.
         true_ys: True labels of the explained rows, ``(n_rows,)``.
         comment: Stands in the status record and beside the explanation in Azure ML studio.
         top_k: So many features become metrics, from 1 to 30.
@@ -146,7 +158,20 @@ def log_explanation(
         upload_timeout=upload_timeout,
         visualization_points=visualization_points,
     )
+    if (explanation is None) == (model is None):
+        raise OptionError(
+            "explanation must be a global explanation, or None where model is given, got "
+            f"{'neither' if model is None else 'both'}."
+        )
     show_messages()
+    if explanation is None:
+        explanation = explain(
+            model,
+            initialization_examples,
+            evaluation_examples,
+            max_rows=max_rows,
+            random_state=random_state,
+        )
     record = interpret.from_interpret(explanation, true_ys)
     tracking_uri = tracking.current_tracking_uri()
     with quiet(), run_to_log(run_id or active_run()[0]) as chosen:

@@ -67,7 +67,9 @@ def autolog(
 
     Args:
         evaluation_examples: Rows to explain, ``(n_rows, n_features)``, or ``(rows, labels)`` with
-            their true labels. Default: a seeded sample of the training rows with their labels.
+            their true labels; or a Dask DataFrame, a Parquet dataset (`pyarrow.dataset.Dataset`) or
+            its path, whose rows are all explained where they lie. Default: a seeded sample of the
+            training rows with their labels.
         initialization_examples: Background rows, ``(n_rows, n_features)``. Default: the training
             rows.
         features: Feature names, one for each column. Default: the columns' own.
@@ -236,6 +238,7 @@ def _queued(options: Options, event: FitEvent, fit: Fit) -> bool:
         return True
     plan = _plan(options, event)
     try:
+        background.check(options)
         with quoting(options.log_data):
             subject = subject_of(_context(options, event, fit), plan)
         background.submit(options, fit, (subject, plan))

@@ -121,6 +121,16 @@ class _Queue:
                 self._changed.notify_all()
 
 
+def check(options: Options) -> None:
+    """See that another process can explain what the options name.
+
+    Raises:
+        UnfitError: It cannot.
+    """
+    if "dask" in type(options.evaluation_examples).__module__.partition(".")[0]:
+        raise UnfitError("a Dask DataFrame belongs to this process and its cluster")
+
+
 def submit(options: Options, fit: outcomes.Fit, content: Any) -> None:
     """Have a fit explained while the training goes on.
 

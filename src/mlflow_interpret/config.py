@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import numbers
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from mlflow_interpret.errors import OptionError
@@ -55,7 +57,8 @@ class Options:
     estimators: Sequence[type] | None = None
 
     def __post_init__(self) -> None:
-        _check_rows("evaluation_examples", _rows_of(self.evaluation_examples))
+        if not self.partitioned:
+            _check_rows("evaluation_examples", _rows_of(self.evaluation_examples))
         _check_pair(self.evaluation_examples)
         _check_rows("initialization_examples", self.initialization_examples)
         _check_names("features", self.features)
@@ -87,6 +90,25 @@ class Options:
             _check_flag(name, getattr(self, name))
         _check_tags(self.extra_tags)
         _check_estimators(self.estimators)
+
+    @property
+    def partitioned(self) -> bool:
+        """Whether ``evaluation_examples`` are a Parquet dataset, its path, or a Dask DataFrame.
+
+        Raises:
+            OptionError: There is nothing at the path.
+        """
+        rows = self.evaluation_examples
+        if isinstance(rows, (str, os.PathLike)):
+            if not Path(rows).exists():
+                allowed = "the path of a Parquet file or folder that exists"
+                raise _error("evaluation_examples", allowed, os.fspath(rows))
+            return True
+        # They are told by their looks: neither package is imported for a check.
+        module = type(rows).__module__
+        if module.startswith(("dask.dataframe", "dask_expr")):
+            return True
+        return module.startswith("pyarrow") and hasattr(rows, "get_fragments")
 
     @property
     def evaluation_rows(self) -> Any:
@@ -159,7 +181,8 @@ def _check_rows(name: str, rows: Any) -> None:
     if rows is None:
         return
     pair = " or a pair (rows, labels)" if name == "evaluation_examples" else ""
-    allowed = f"a table of rows (DataFrame, 2-D array, sparse matrix){pair} or None"
+    stored = ", a Dask DataFrame, a Parquet dataset, its path" if pair else ""
+    allowed = f"a table of rows (DataFrame, 2-D array, sparse matrix){stored}{pair} or None"
     shape = getattr(rows, "shape", None)
     if shape is None or len(shape) != 2:
         if shape is None:

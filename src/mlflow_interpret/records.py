@@ -154,8 +154,11 @@ class Explanation:
 
     def without_rows(self) -> Explanation:
         """The aggregates only: nothing in it belongs to a single row of data."""
+        # The bounds of bins are cells of some rows.
+        details = {name: value for name, value in self.details.items() if name != "histograms"}
         return replace(
             self,
+            details=details,
             local_values=None,
             global_errors=self.standard_errors(),
             evaluation_rows=None,

@@ -16,7 +16,9 @@ from mlflow_interpret.explaining.budget import Budget
 from mlflow_interpret.explaining.contributions import Contributions
 from mlflow_interpret.explaining.engines import contributions
 from mlflow_interpret.explaining.models import Predictor, last_step
+from mlflow_interpret.explaining.partitions import explain_partitions
 from mlflow_interpret.explaining.settling import LEVEL, errors_of, intervals
+from mlflow_interpret.explaining.sources import is_partitioned
 from mlflow_interpret.explaining.subjects import Subject, subject_of
 from mlflow_interpret.records import Explanation, FloatArray, Plan, TrainingContext
 
@@ -51,6 +53,8 @@ def explain_subject(subject: Subject, plan: Plan) -> Explanation:
         CannotExplainError: The model or its rows cannot be explained; the message says why.
     """
     with config_context(**subject.settings):
+        if is_partitioned(subject.rows):
+            return _streamed(subject, plan)
         return _explained(subject, plan)
 
 
@@ -71,6 +75,38 @@ def _explained(subject: Subject, plan: Plan) -> Explanation:
         details=_details(subject, model, values, plan),
     )
     raw = replace(raw, engineered=_engineered(raw, model, values, available))
+    raw.details["seconds"] = round(time.perf_counter() - started, 3)  # type: ignore[index]
+    return raw
+
+
+def _streamed(subject: Subject, plan: Plan) -> Explanation:
+    """The explanation of rows in partitions: global values of all, single values of a sample."""
+    started = time.perf_counter()
+    model = subject.predictor()
+    found = explain_partitions(subject, model, plan)
+    values, rows, available = found.sample, found.rows, found.available
+    subject = replace(subject, source={**subject.source, "available": available})
+    per_class = found.sums.importances()
+    raw = _explanation(model, values, values.local_values, subject.names, available)
+    raw = replace(
+        raw,
+        global_values=per_class.mean(axis=0),
+        per_class_values=None if model.blocks is None else per_class,
+        global_errors=found.sums.errors(available),
+        evaluation_rows=rows.frame,
+        predicted=model.predict(rows.original),
+        predicted_probabilities=model.probabilities(rows.original),
+        is_raw=hasattr(model.model, "steps"),
+        details={
+            **_details(subject, model, values, plan),
+            "sampling_error": found.sampling_error,
+            "rows": {**subject.source, "explained": found.sums.n, "kept": len(rows)},
+            "stopped": "all rows" if found.sums.n == available else "max_rows",
+            "settled": found.sums.n == available,
+            "intervals": {"level": LEVEL, "of": found.intervals()},
+            "histograms": found.histograms,
+        },
+    )
     raw.details["seconds"] = round(time.perf_counter() - started, 3)  # type: ignore[index]
     return raw
 

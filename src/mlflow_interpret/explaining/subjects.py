@@ -18,6 +18,7 @@ from mlflow_interpret.explaining.containers import (
     take,
 )
 from mlflow_interpret.explaining.models import Predictor, predictor
+from mlflow_interpret.explaining.sources import is_partitioned
 from mlflow_interpret.explaining.tables import Table, feature_names, sample, table
 from mlflow_interpret.records import Plan, TrainingContext
 
@@ -41,7 +42,7 @@ class Subject:
         template: The training rows' container without its rows.
         nulls: The columns of a polars container that hold nulls.
         first: One training row, or None.
-        rows: The rows that an engine may choose from.
+        rows: The rows that an engine may choose from, or all in partitions.
         labels: Their true labels, or None.
         background: The rows that stand for "feature unknown".
         source: Where the rows come from, and how many there were.
@@ -102,10 +103,11 @@ def subject_of(context: TrainingContext, plan: Plan) -> Subject:
     given = as_rows(context.X)
     names = feature_names(given, context.features)
     limit = max(1, _CELLS // (len(names) * _n_blocks(context)))
-    source, labels, origin = _source(context, given)
-    total = n_rows(source)
-    indices = sample(total, min(max(plan.max_rows or 0, _CANDIDATES), limit), plan.random_state)
     template, nulls = emptied(given)
+    if is_partitioned(context.evaluation_examples):
+        rows, labels, origin = context.evaluation_examples, None, {"source": "evaluation_examples"}
+    else:
+        rows, labels, origin = _drawn(context, given, limit, plan)
     return Subject(
         estimator=context.model,
         classes=context.classes,
@@ -114,16 +116,18 @@ def subject_of(context: TrainingContext, plan: Plan) -> Subject:
         template=template,
         nulls=nulls,
         first=take(given, np.arange(1)) if n_rows(given) else None,
-        rows=take(source, indices),
-        labels=None if labels is None else np.asarray(take(labels, indices)),
+        rows=rows,
+        labels=labels,
         background=_background(context, given, limit, plan.random_state),
-        source={"source": origin, "available": total},
+        source=origin,
         settings=get_config(),
     )
 
 
-def _source(context: TrainingContext, given: Any) -> tuple[Any, Any, str]:
-    """The rows to draw from, their true labels, and what they are."""
+def _drawn(
+    context: TrainingContext, given: Any, limit: int, plan: Plan
+) -> tuple[Any, Any, dict[str, Any]]:
+    """Some rows, their true labels, and where they come from."""
     if context.evaluation_examples is None:
         source, labels, origin = given, _column(context.y), "training rows"
     else:
@@ -136,7 +140,9 @@ def _source(context: TrainingContext, given: Any) -> tuple[Any, Any, str]:
         raise CannotExplainError(
             f"evaluation_examples has {total} rows and {n_rows(labels)} labels"
         )
-    return source, labels, origin
+    indices = sample(total, min(max(plan.max_rows or 0, _CANDIDATES), limit), plan.random_state)
+    labels = None if labels is None else np.asarray(take(labels, indices))
+    return take(source, indices), labels, {"source": origin, "available": total}
 
 
 def _background(context: TrainingContext, given: Any, limit: int, seed: int) -> Any:

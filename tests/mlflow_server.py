@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -28,14 +29,29 @@ def mlflow_server(database: Path, folder: Path) -> Iterator[str]:
     command += ["--artifacts-destination", str(folder / "artifacts")]
     environment = {k: v for k, v in os.environ.items() if not k.startswith("MLFLOW_")}
     environment["MLFLOW_DISABLE_TELEMETRY"] = "true"
+    environment["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"  # half a dozen idle processes
     with (folder / "server.log").open("w") as log:
-        server = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+        server = subprocess.Popen(
+            command, env=environment, stdout=log, stderr=log, start_new_session=True
+        )
         try:
             _wait(f"{url}/health", server, folder / "server.log")
             yield url
         finally:
-            server.terminate()
-            server.wait(30)
+            _end(server)
+
+
+def _end(server: subprocess.Popen[bytes]) -> None:
+    """End the server with its workers, which are in the session it was started in."""
+    if not hasattr(os, "killpg"):  # Windows
+        server.terminate()
+    elif server.poll() is None:
+        os.killpg(server.pid, signal.SIGTERM)
+    try:
+        server.wait(30)
+    except subprocess.TimeoutExpired:  # a busy machine
+        server.kill()
+        server.wait(30)
 
 
 def _wait(url: str, server: subprocess.Popen[bytes], log: Path) -> None:

@@ -284,6 +284,7 @@ def mlflow_server(tmp_path_factory) -> Iterator[str]:
     command += ["--backend-store-uri", f"sqlite:///{folder / 'server.db'}"]
     command += ["--artifacts-destination", str(folder / "artifacts")]
     environment = {k: v for k, v in os.environ.items() if not k.startswith("MLFLOW_")}
+    environment["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"
     with (folder / "log.txt").open("w") as log:
         server = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
         try:

@@ -115,6 +115,9 @@ def test_a_breach_of_additivity_is_seen_at_once():
     )
     assert '<div class="notice" role="note"><p>It is &lt;off&gt;.</p></div>' in page
     assert "does not add up" in Table(page).text
+    page = report.page(replace(explanation(), details={**DETAILS, "partial": True}))
+    assert "time budget ended" in Table(page).text
+    assert "time budget ended" not in Table(report.page(explanation())).text
 
 
 def test_a_baseline_is_shown_where_there_is_one():

@@ -64,7 +64,7 @@ def importances(explanation: Explanation, top_k: int = _ROWS, ax: Axes | None = 
     _name_rows(axes, [explanation.features[i] for i in order])
     axes.margins(x=0.12)
     axes.set_xlim(left=0)
-    interval = "" if errors is None else "\nlines: 95 % intervals over the explained rows"
+    interval = "" if errors is None else "\nlines: 95 % intervals"
     _name_axis(axes, f"mean |contribution|{_unit(explanation)}{interval}")
     _title(figure, axes, ax, "Global importance", explanation, len(order))
     return figure

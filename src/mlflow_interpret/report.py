@@ -18,7 +18,7 @@ _CLASSES = 10  # whose expected values are listed
 _PLACED = frozenset({
     "model", "engine", "output_scale", "additivity_error", "additivity_breach", "sampling_error",
     "rows", "background_rows", "features", "random_state", "notes", "versions", "seconds",
-    "baseline", "raw_explanation_id",
+    "baseline", "raw_explanation_id", "intervals", "partial",
 })  # fmt: skip
 
 
@@ -35,7 +35,7 @@ def page(explanation: Explanation, made: Mapping[str, Any] | None = None) -> str
         "heading": _heading(explanation),
         "lead": _lead(explanation),
         "tiles": _tiles(explanation),
-        "notices": [text for text in (details.get("additivity_breach"),) if text],
+        "notices": _notices(details),
         "rows": _rows(explanation, shown.listed),
         "has_errors": explanation.standard_errors() is not None,
         "unit": details.get("output_scale") or "",
@@ -56,6 +56,15 @@ def page(explanation: Explanation, made: Mapping[str, Any] | None = None) -> str
         scripts=("report.js",),
         styles=("report.css",),
     )
+
+
+def _notices(details: Mapping[str, Any]) -> list[str]:
+    """What a reader has to know before believing a number."""
+    partial = (
+        "The time budget ended before the ranking was settled: rows or permutations were left out."
+    )
+    notices = [details.get("additivity_breach"), partial if details.get("partial") else None]
+    return [str(notice) for notice in notices if notice]
 
 
 def _heading(explanation: Explanation) -> str:

@@ -143,7 +143,7 @@ def _penguins(max_depth: int) -> str:
         (OneHotEncoder(handle_unknown="ignore"), ["island", "sex"]), remainder=SimpleImputer()
     )
     forest = RandomForestClassifier(20, max_depth=max_depth, random_state=0)
-    mlflow_interpret.autolog()
+    mlflow_interpret.autolog(max_rows=200, time_budget=None)
     try:
         with mlflow.start_run(run_name=f"depth {max_depth}") as run:
             make_pipeline(columns, forest).fit(X, y)

@@ -330,3 +330,28 @@ def test_the_limit_of_azure_ml_counts_the_users_tags(store, run_id, monkeypatch)
         "complete",
     )
     assert tracking._numbers(mlflow.get_run(run_id)) == [1, 2]
+
+
+def test_the_store_is_asked_as_often_for_many_features_as_for_few(store, monkeypatch):
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+    calls = []
+
+    def counted(name, original):
+        def call(self, *args, **kwargs):
+            calls.append(name)
+            return original(self, *args, **kwargs)
+
+        return call
+
+    for name in ("get_run", "log_batch", "log_metric", "log_param", "set_tag", "delete_tag"):
+        monkeypatch.setattr(SqlAlchemyStore, name, counted(name, getattr(SqlAlchemyStore, name)))
+    counts = []
+    for n_features in (5, 500):
+        with mlflow.start_run() as run:
+            calls.clear()
+            log(explanation(n_features), run.info.run_id, store)
+            counts.append(sorted(calls))
+    assert counts[0] == counts[1]
+    assert counts[0].count("log_batch") == 1
+    assert "log_metric" not in counts[0]

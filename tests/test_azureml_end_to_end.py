@@ -386,47 +386,6 @@ def test_an_azureml_tracking_uri_and_a_run_that_is_handed_in(mlflow_server, stor
         assert_no_secret(double, output, second, *kept, folders=(tmp_path / "artifacts",))
 
 
-LIMITS = """
-import warnings
-warnings.simplefilter("ignore")
-import mlflow, mlflow_interpret
-from sklearn.datasets import make_classification
-from sklearn.ensemble import RandomForestClassifier
-
-mlflow.sklearn.autolog()
-mlflow_interpret.autolog(top_k=30, visualization_points=20)
-mlflow.set_experiment("wide")
-X, y = make_classification(400, 500, n_informative=40, n_classes=10, random_state=0)
-with mlflow.start_run() as run:
-    mlflow.log_metrics({f"mine {i}": i for i in range(30)})
-    mlflow.set_tags({f"mine {i}": i for i in range(30)})
-    mlflow.log_params({f"mine {i}": i for i in range(150)})
-    for _ in range(3):
-        RandomForestClassifier(5, max_depth=4).fit(X, y)
-print("run_id", run.info.run_id)
-"""
-
-
-def test_500_features_and_10_classes_stay_within_the_limits(mlflow_server, tmp_path):
-    """The double refuses what goes beyond, and calls for logged models, as the service does."""
-    with AzureMLDouble(mlflow_server, blobs="memory") as double:
-        laptop = double.laptop_environment(tmp_path / "home")
-        output = run_python(LIMITS, laptop, tmp_path / "laptop")
-        run_id = output.partition("run_id ")[2].split()[0]
-        assert "WARNING mlflow_interpret" not in output
-        run = mlflow.MlflowClient(mlflow_server).get_run(run_id)
-        assert (len(run.data.metrics), len(run.data.tags)) == (50, 50)
-        assert run.data.tags["mlflow_interpret.explanations"] == "3"
-        assert [asset["runid"] for asset in double.assets] == [run_id] * 3
-        refused = [r for r in double.requests if r.status == 400 and "/mlflow/" in r.path]
-        assert refused == []
-        record = json.loads(double.read_artifact(run_id, "mlflow_interpret/status.json"))
-        assert record["metrics"]["left_out"] > 470
-        folder = f"explanation/{record['explanation_id'][:8]}"
-        local = double.read_artifact(run_id, f"{folder}/local_importance_values.interpret.json")
-        assert np.shape(json.loads(local)) == (10, 20, 500)
-
-
 HIDE = """
 import sys
 sys.modules["azureml.core"] = sys.modules["azureml.interpret"] = None

@@ -51,14 +51,14 @@ make_pipeline(front, RandomForestRegressor(5)).fit(rows[["carat", "cut"]], rows[
 def run_job(double, run_id, program, tmp_path, store) -> str:
     """Run a program or a file as the job of a run; returns all that it printed."""
     hidden = tmp_path / "hidden"
-    hidden.mkdir()
+    hidden.mkdir(exist_ok=True)
     (hidden / "sitecustomize.py").write_text(HIDE)
     job = double.job_environment(run_id, tmp_path / "home")
     job |= {"MLFLOW_TRACKING_URI": store, "MLFLOW_EXPERIMENT_NAME": "test"}
     job["PYTHONPATH"] = str(hidden)
     arguments = [str(program)] if isinstance(program, Path) else ["-c", program]
     folder = tmp_path / "job"
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     done = subprocess.run(
         [sys.executable, *arguments],
         cwd=folder,

@@ -5,6 +5,7 @@
 
 `uploads` starts and watches a child process, and `child` is what runs in it: there
 ExplanationClient uploads where it can be imported, else our own `writer`, with the files that
-`assets` makes and the requests that `calls` sends. `preparing` is for both. `redaction` keeps
-secrets out of all that is said.
+`assets` makes and the requests that `calls` and `blobs` send to what `services` describes.
+`preparing` is for both. `renewal` keeps a job's token alive, `bounded` leaves behind what hangs,
+and `redaction` keeps secrets out of all that is said.
 """

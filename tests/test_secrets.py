@@ -30,7 +30,7 @@ from sklearn.datasets import load_iris
 from sklearn.tree import DecisionTreeClassifier
 azureml = os.environ.get("WORKSPACE", "auto")
 mlflow_interpret.autolog(azureml=azureml, max_rows=5, log_figures=False)
-for depth in (1, 2, 3):
+for depth in (1, 2):
     DecisionTreeClassifier(max_depth=depth).fit(*load_iris(return_X_y=True, as_frame=True))
     assert mlflow_interpret.flush()
 """
@@ -54,16 +54,18 @@ def test_nothing_is_said_or_kept(store, tmp_path, where):
             environment["WORKSPACE"] = double.workspace_coordinates.scope
         environment |= {"MLFLOW_TRACKING_URI": store, "MLFLOW_EXPERIMENT_NAME": "test", **PLANTED}
         environment["MLFLOW_INTERPRET_SPOOL"] = str(tmp_path / "spool")
-        # The first fit's files are refused, the second's asset; the third arrives.
-        double.fail("PUT", "/explanation/", status=403, times=1)
-        double.fail("POST", "/assets$", status=401, times=1)
+        # The first fit's upload is refused, the second's arrives.
+        if where == "job":
+            double.fail("PUT", "/explanation/", status=403, times=1)
+        else:
+            double.fail("POST", "/assets$", status=401, times=1)
         done = subprocess.run(
             [sys.executable, "-c", PROGRAM],
             cwd=tmp_path,
             env=environment,
             capture_output=True,
             text=True,
-            timeout=300,
+            timeout=500,
         )
         assert done.returncode == 0, done.stdout + done.stderr
         assert double.assets
@@ -80,8 +82,5 @@ def test_nothing_is_said_or_kept(store, tmp_path, where):
     assert found == {}
     runs = mlflow.search_runs(output_format="list", experiment_names=["test"])
     states = [tracking.status_of(run.info.run_id, store)["status"] for run in reversed(runs)]
-    assert states[0] == "failed"
-    assert states[-1] == "complete"
+    assert states == ["failed", "complete"]
     assert "DEBUG" in places["output"]
-    reason = tracking.status_of(runs[-1].info.run_id, store)["reason"]
-    assert "403" in reason or "InjectedFault" in reason  # as each way of uploading tells it

@@ -29,7 +29,9 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 
 import mlflow_interpret
-from mlflow_interpret import ExplanationNotFoundError, tracking
+from mlflow_interpret import ExplanationNotFoundError, autologging, tracking
+from mlflow_interpret.config import Options
+from mlflow_interpret.hooks import FitEvent
 
 X, y = load_iris(return_X_y=True, as_frame=True)
 species = y.map(dict(enumerate(load_iris().target_names)))
@@ -888,3 +890,22 @@ def test_the_models_own_threads_that_fit_do_not_wait_for_ever(store, monkeypatch
 
     mlflow_interpret.autolog(max_rows=1)
     assert Lazy().fit(X[:5], y[:5]).mean_ == 0
+
+
+@pytest.mark.parametrize(("seconds", "budget"), [(0.1, 5.0), (200.0, 20.0), (10_000.0, 60.0)])
+def test_the_time_budget_is_one_that_training_hardly_feels(seconds, budget):
+    event = FitEvent(None, None, None, seconds=seconds)
+    assert autologging._plan(Options(time_budget="auto"), event).time_budget == budget
+    assert autologging._plan(Options(time_budget=7.0), event).time_budget == 7.0
+    assert autologging._plan(Options(time_budget=None), event).time_budget is None
+
+
+def test_rows_blocks_and_budget_are_as_the_options_say(store):
+    mlflow_interpret.autolog(max_rows=30, n_jobs=1, time_budget=600, random_state=4)
+    with mlflow.start_run() as run:
+        DecisionTreeClassifier(max_depth=2).fit(*load_iris(return_X_y=True))
+    status = tracking.status_of(run.info.run_id, store)
+    assert status["rows"]["explained"] == 30
+    assert status["time_budget"] == 600
+    assert (status["stopped"], status["partial"]) == ("max_rows", False)
+    assert len(status["intervals"]["of"]) == 4

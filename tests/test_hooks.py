@@ -10,6 +10,7 @@ import pickle
 import subprocess
 import sys
 import threading
+import time
 import weakref
 
 import joblib
@@ -530,3 +531,13 @@ def test_an_import_of_catboost_survives_what_goes_wrong_with_us(events, monkeypa
     monkeypatch.setattr(hooks, "_watch", broken)
     monkeypatch.setattr(hooks, "_catboost_classes", lambda: (LinearRegression,))
     hooks._catboost_is_imported(None)
+
+
+def test_an_event_says_how_long_the_fit_took(events):
+    class Sleeper(LinearRegression):
+        def fit(self, X, y):
+            time.sleep(0.05)
+            return super().fit(X, y)
+
+    Sleeper().fit(X, y)
+    assert 0.05 <= events[0].seconds < 60

@@ -61,3 +61,14 @@ def clock(monkeypatch):
     clock = Clock()
     monkeypatch.setattr(budget, "clock", clock)
     return clock
+
+
+@pytest.fixture(scope="session")
+def dask_client():
+    """A client of a Dask cluster of two worker processes."""
+    from distributed import Client, LocalCluster
+
+    options = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": None}
+    with LocalCluster(**options, silence_logs=50) as cluster, Client(cluster) as client:
+        client.wait_for_workers(2)
+        yield client

@@ -78,3 +78,13 @@ def test_elsewhere_a_budget_goes_on_with_what_is_left(clock):
     again = pickle.loads(sent)
     assert again.left == pytest.approx(6.0)
     assert again.seconds == 10.0
+
+
+def test_some_of_a_budget_can_be_kept_whatever_came_before(clock):
+    budget = Budget(10.0)
+    budget.keep(0.3)
+    assert budget.left == pytest.approx(10.0)
+    clock.now += 9.0
+    budget.keep(0.3)
+    assert budget.left == pytest.approx(3.0)
+    Budget(None).keep(0.3)

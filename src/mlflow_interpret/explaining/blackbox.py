@@ -26,6 +26,8 @@ _FEW = 20
 _GROUND_SHARE = 0.15
 """Of the time that is left, for the outputs of the background rows."""
 _FEWEST_GROUND = 5
+KEPT = 0.3
+"""Of a budget: so much is left for a black box, though a pipeline was hard to take apart."""
 _PREDICTIONS = 3
 """Of an explained row, beside those of rows that are mixed with it."""
 
@@ -94,6 +96,7 @@ class Sampled:
 
     def __init__(self, predictor: Predictor, background: Table, plan: Plan, budget: Budget) -> None:
         self._predictor, self._seed = predictor, plan.random_state
+        budget.keep(KEPT)
         self._meter = Metered(budget)
         ground = background.subset(sample(len(background), BACKGROUND_ROWS, self._seed))
         self._scale, output = callable_output(predictor, ground)

@@ -62,6 +62,11 @@ class Budget:
         self.seconds = state["seconds"]
         self._end = now() + state["left"]
 
+    def keep(self, share: float) -> None:
+        """See that at least this share of it is left, whatever came before."""
+        if self.seconds is not None:
+            self._end = max(self._end, now() + share * self.seconds)
+
     def too_short(self, name: str, seconds: float) -> TooSlowError:
         """Says that the smallest answer about a model takes so many seconds more."""
         return TooSlowError(

@@ -24,7 +24,7 @@ from mlflow_interpret.explaining.tables import Table
 
 _logger = logging.getLogger(__name__)
 
-_WORTH = 6.0
+_WORTH = 10.0
 """Seconds of work that other processes of this machine are started for: a start takes some two."""
 _LARGEST = 500_000_000
 """Bytes of a model that is copied to other processes without being asked."""

@@ -178,7 +178,8 @@ class _Run:
             size = min(stop - self.n_done, self._fitting(stop - self.n_done))
             if size < 1:
                 return False
-            n_jobs = self.workers.count(self.seconds_per_row * (self.limit - self.n_done))
+            work = self.seconds_per_row * (self.limit - self.n_done)
+            n_jobs = self.workers.count(min(work, self.budget.left))
             began, start = now(), self.n_done
             size, tables = self._tables(size, n_jobs)
             for block in self.workers.explain(tables, self.blocks[-1].scale, n_jobs):

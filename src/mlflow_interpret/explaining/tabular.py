@@ -14,6 +14,7 @@ import numpy.typing as npt
 from mlflow_interpret.errors import CannotExplainError, one_line
 from mlflow_interpret.explaining.blackbox import (
     BACKGROUND_ROWS,
+    KEPT,
     BlackBox,
     callable_output,
     measured,
@@ -138,6 +139,7 @@ class Kernel:
 
     def __init__(self, predictor: Predictor, background: Table, plan: Plan, budget: Budget) -> None:
         self._predictor, self._seed = predictor, plan.random_state
+        budget.keep(KEPT)
         self._meter = Metered(budget)
         # Of more than 100 rows interpret-community takes 10 k-means centres.
         self._summarized = len(background) > 100

@@ -23,7 +23,7 @@ from mlflow_interpret.explaining.tables import Table, feature_names, sample, tab
 from mlflow_interpret.records import Plan, TrainingContext
 
 _CELLS = 10_000_000  # dense cells: a vectorizer's sparse table may be far larger
-_CANDIDATES = 5_000  # rows to choose from
+_CANDIDATES = 3_000  # rows to choose from
 _BACKGROUND_ROWS = 10_000  # the engines that pay for each row take fewer of them
 
 

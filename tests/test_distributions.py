@@ -129,8 +129,6 @@ def test_errors_by_class_are_those_of_means_over_rows():
     sizes = np.abs(found.local_values[1])
     assert block_errors(found)[1] == pytest.approx(sizes.std(axis=0, ddof=1) / np.sqrt(20))
     assert block_errors(found.without_rows()) is None
-    every_row = replace(found, details={"rows": {"available": 20}})
-    assert not block_errors(every_row).any()
 
 
 def test_the_seed_is_the_explanation_s():

@@ -106,16 +106,11 @@ def contributions(explanation: Explanation, block: int | None) -> FloatArray | N
 
 
 def block_errors(explanation: Explanation) -> FloatArray | None:
-    """``(C, F)`` standard errors of the importances by class, as means over all available rows."""
+    """``(C, F)`` standard errors of the importances by class; see `Explanation.standard_errors`."""
     local = explanation.local_values
     if local is None or local.ndim != 3 or local.shape[1] < 2:
         return None
-    n = local.shape[1]
-    available = (explanation.details.get("rows") or {}).get("available")
-    left = (
-        1.0 - n / available if available and available >= n else 1.0
-    )  # of a finite number of rows
-    errors: FloatArray = np.abs(local).std(axis=1, ddof=1) * np.sqrt(left / n)
+    errors: FloatArray = np.abs(local).std(axis=1, ddof=1) / np.sqrt(local.shape[1])
     return errors
 
 

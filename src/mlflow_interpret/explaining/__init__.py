@@ -17,7 +17,7 @@ from mlflow_interpret.explaining.contributions import Contributions
 from mlflow_interpret.explaining.engines import contributions
 from mlflow_interpret.explaining.models import Predictor, last_step
 from mlflow_interpret.explaining.partitions import explain_partitions
-from mlflow_interpret.explaining.settling import LEVEL, errors_of, intervals
+from mlflow_interpret.explaining.settling import LEVEL, intervals
 from mlflow_interpret.explaining.sources import is_partitioned
 from mlflow_interpret.explaining.subjects import Subject, subject_of
 from mlflow_interpret.records import Explanation, FloatArray, Plan, TrainingContext
@@ -64,7 +64,7 @@ def _explained(subject: Subject, plan: Plan) -> Explanation:
     model, rows = subject.predictor(), subject.to_explain()
     values = contributions(model, rows, subject.known(), plan, budget, available)
     explained = rows.subset(values.rows)
-    raw = _explanation(model, values, values.local_values, subject.names, available)
+    raw = _explanation(model, values, values.local_values, subject.names)
     raw = replace(
         raw,
         evaluation_rows=explained.frame,
@@ -87,12 +87,12 @@ def _streamed(subject: Subject, plan: Plan) -> Explanation:
     values, rows, available = found.sample, found.rows, found.available
     subject = replace(subject, source={**subject.source, "available": available})
     per_class = found.sums.importances()
-    raw = _explanation(model, values, values.local_values, subject.names, available)
+    raw = _explanation(model, values, values.local_values, subject.names)
     raw = replace(
         raw,
         global_values=per_class.mean(axis=0),
         per_class_values=None if model.blocks is None else per_class,
-        global_errors=found.sums.errors(available),
+        global_errors=found.sums.errors(),
         evaluation_rows=rows.frame,
         predicted=model.predict(rows.original),
         predicted_probabilities=model.probabilities(rows.original),
@@ -116,7 +116,6 @@ def _explanation(
     values: Contributions,
     local: FloatArray,
     names: tuple[str, ...],
-    n_available: int,
 ) -> Explanation:
     per_class = np.abs(local).mean(axis=-2)
     several = model.blocks is not None
@@ -131,7 +130,6 @@ def _explanation(
         per_class_values=per_class if several else None,
         local_values=local,
         expected_values=values.expected_values,
-        global_errors=errors_of(local, n_available, values.sampling_error),
     )
 
 
@@ -144,7 +142,7 @@ def _engineered(
     frame = values.engineered.rows.frame
     local = values.engineered.local_values
     view = replace(
-        _explanation(model, values, local, tuple(frame.columns), n_available),
+        _explanation(model, values, local, tuple(frame.columns)),
         is_engineered=True,
         details={
             **raw.details,

@@ -73,13 +73,6 @@ def intervals(
     ]
 
 
-def errors_of(
-    local: FloatArray, n_available: int, sampling_error: FloatArray | None
-) -> FloatArray | None:
-    """``(n_features,)`` standard errors of the global importances; see `standard_errors`."""
-    return standard_errors(by_row(local), n_available, noise(sampling_error))
-
-
 def standard_errors(
     rows: FloatArray, n_available: int, noise: FloatArray | None = None
 ) -> FloatArray | None:

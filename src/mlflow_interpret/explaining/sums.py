@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -138,8 +139,12 @@ class Sums:
         """``(K, F)`` mean absolute contributions."""
         return self.absolute / self.n
 
-    def errors(self, available: int) -> FloatArray | None:
-        """``(F,)`` standard errors of the global importances; see `settling.standard_errors`."""
+    def errors(self, available: float = math.inf) -> FloatArray | None:
+        """``(F,)`` standard errors of the global importances.
+
+        They are those of `Explanation.standard_errors`, or, with ``available``, as means over so
+        many rows; see `settling.standard_errors`.
+        """
         drawn = self.n / available
         within = self.noise / self.n
         if self.n < 2:

@@ -120,6 +120,7 @@ def test_standard_errors_come_from_the_sums(tmp_path):
     np.testing.assert_allclose(found.standard_errors(), errors, rtol=1e-9)
     # Of all rows that there are nothing is uncertain.
     exact = explained(model, rows, folder)
+    assert f"all {len(rows):,} available rows" in exact.details["intervals"]["about"]
     for interval in exact.details["intervals"]["of"]:
         assert interval["high"] - interval["low"] == pytest.approx(0.0, abs=1e-12)
 

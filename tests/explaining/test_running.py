@@ -207,6 +207,7 @@ def test_the_record_says_how_many_rows_were_needed():
     assert details["rows"] == {"source": "training rows", "available": N, "explained": 100}
     assert (details["stopped"], details["settled"], details["partial"]) == ("settled", True, False)
     assert details["intervals"]["level"] == 0.95
+    assert details["intervals"]["about"] == f"the mean over all {N:,} available rows"
     for one in details["intervals"]["of"]:
         value = dict(found.ranked())[one["feature"]]
         assert one["low"] < value < one["high"]

@@ -17,7 +17,7 @@ from mlflow_interpret.explaining.contributions import Contributions
 from mlflow_interpret.explaining.engines import contributions
 from mlflow_interpret.explaining.models import Predictor, last_step
 from mlflow_interpret.explaining.partitions import explain_partitions
-from mlflow_interpret.explaining.settling import LEVEL, intervals
+from mlflow_interpret.explaining.settling import intervals, recorded
 from mlflow_interpret.explaining.sources import is_partitioned
 from mlflow_interpret.explaining.subjects import Subject, subject_of
 from mlflow_interpret.records import Explanation, FloatArray, Plan, TrainingContext
@@ -103,7 +103,7 @@ def _streamed(subject: Subject, plan: Plan) -> Explanation:
             "rows": {**subject.source, "explained": found.sums.n, "kept": len(rows)},
             "stopped": "all rows" if found.sums.n == available else "max_rows",
             "settled": found.sums.n == available,
-            "intervals": {"level": LEVEL, "of": found.intervals()},
+            "intervals": recorded(found.intervals(), available),
             "histograms": found.histograms,
         },
     )
@@ -147,10 +147,9 @@ def _engineered(
         details={
             **raw.details,
             "features": frame.shape[1],
-            "intervals": {
-                "level": LEVEL,
-                "of": intervals(tuple(frame.columns), local, n_available, None),
-            },
+            "intervals": recorded(
+                intervals(tuple(frame.columns), local, n_available, None), n_available
+            ),
             "raw_explanation_id": raw.id,
             "notes": ["The last step's own columns; raw_explanation_id sums them up."],
         },
@@ -195,10 +194,10 @@ def _details(
         "settled": values.settled,
         "partial": values.partial,
         "time_budget": plan.time_budget,
-        "intervals": {
-            "level": LEVEL,
-            "of": intervals(subject.names, values.local_values, available, values.sampling_error),
-        },
+        "intervals": recorded(
+            intervals(subject.names, values.local_values, available, values.sampling_error),
+            available,
+        ),
         "background_rows": values.background_rows,
         "features": len(subject.names),
         "random_state": plan.random_state,

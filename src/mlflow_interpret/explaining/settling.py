@@ -53,6 +53,18 @@ def noise(sampling_error: FloatArray | None) -> FloatArray | None:
     return mean
 
 
+def recorded(found: list[dict[str, Any]], n_available: int) -> dict[str, Any]:
+    """The intervals as they stand in the status record, and what they are about.
+
+    The error bars of the figures are about all rows that could have been drawn: they are others.
+    """
+    return {
+        "level": LEVEL,
+        "about": f"the mean over all {n_available:,} available rows",
+        "of": found,
+    }
+
+
 def intervals(
     names: Sequence[str], local: FloatArray, n_available: int, sampling_error: FloatArray | None
 ) -> list[dict[str, Any]]:

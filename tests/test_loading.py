@@ -43,6 +43,29 @@ def test_a_raw_view_is_one_of_a_pipeline(store, logged):
         loading.load(run_id, store, comment="first", raw=True)
 
 
+def test_the_latest_with_an_engineered_view_is_taken(store):
+    view = made(features=6, is_engineered=True)
+    both = [made(is_raw=True, engineered=view), made()]
+    with mlflow.start_run() as run:
+        run_id = run.info.run_id
+        for explanation in both:
+            tracking.log(explanation, run_id, store, top_k=3, figures=False, report=False)
+    assert loading.load(run_id, store).id == both[1].id
+    assert loading.load(run_id, store, engineered=True).id == view.id
+    assert loading.load(run_id, store, raw=True).id == both[0].id
+    shown = mlflow_interpret.ExplanationDisplay.from_run(run_id, engineered=True)
+    assert "6 features" in repr(shown)
+    with pytest.raises(ExplanationNotFoundError, match="no engineered view.*Leave engineered out"):
+        loading.load(run_id, store, engineered=True, explanation_id=both[1].id)
+
+
+def test_that_no_explanation_has_the_view_is_told(store, logged):
+    run_id, _, second = logged
+    told = f"None of the 2 explanations of run {run_id} .*{second.id} has no engineered view"
+    with pytest.raises(ExplanationNotFoundError, match=told):
+        loading.load(run_id, store, engineered=True)
+
+
 def test_azure_ml_is_asked_where_the_mlflow_run_holds_none(monkeypatch):
     explanation = made()
     uri = "azureml://eastus.api.azureml.ms/mlflow/v2.0/subscriptions/s"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -59,8 +60,9 @@ class ExplanationDisplay:
         """
         from mlflow_interpret import tracking
 
-        record = tracking.load(run_id, explanation_id, tracking.current_tracking_uri())
-        return cls(interpret.view(record, engineered=engineered), run_id)
+        view = partial(interpret.view, engineered=engineered)
+        uri = tracking.current_tracking_uri()
+        return cls(tracking.load(run_id, explanation_id, uri, None, view), run_id)
 
     def plot_importances(self, *, top_k: int = 20, ax: Axes | None = None) -> Figure:
         """The global importances as bars with intervals of 95 %.

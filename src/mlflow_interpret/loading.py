@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from mlflow_interpret import interpret, tracking
@@ -22,8 +23,8 @@ def load(
     """The record of an explanation; see `mlflow_interpret.load_explanation`."""
     if workspace is None:
         try:
-            found = tracking.load(run_id, explanation_id, tracking_uri, comment)
-            return interpret.view(found, engineered=engineered, raw=raw)
+            view = partial(interpret.view, engineered=engineered, raw=raw)
+            return tracking.load(run_id, explanation_id, tracking_uri, comment, view)
         except ExplanationNotFoundError:
             if not tracking_uri.startswith("azureml://"):
                 raise

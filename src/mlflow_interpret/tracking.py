@@ -9,7 +9,7 @@ import re
 import ssl
 import tempfile
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -260,35 +260,48 @@ def runs_with_explanations(experiment: str, tracking_uri: str) -> list[str]:
 
 
 def load(
-    run_id: str, explanation_id: str | None, tracking_uri: str, comment: str | None = None
+    run_id: str,
+    explanation_id: str | None,
+    tracking_uri: str,
+    comment: str | None = None,
+    view: Callable[[Explanation], Explanation] | None = None,
 ) -> Explanation:
-    """Read an explanation back; see `mlflow_interpret.load_explanation`."""
+    """Read an explanation back; see `mlflow_interpret.load_explanation`.
+
+    Args:
+        run_id: The run.
+        explanation_id: Which of the run's explanations. Default: the latest.
+        tracking_uri: The store that holds the run.
+        comment: Only one with this comment.
+        view: Gives the wanted view of an explanation, or raises `ExplanationNotFoundError`: then
+            the one before is looked at.
+    """
     check_reachable(tracking_uri)
     client = MlflowClient(tracking_uri)
     run = get_run(client, run_id)
     count = explanations_of(run)
-    reason = run.data.tags.get(f"{TAG}.reason")
-    if count == 0 and reason is not None:
-        raise ExplanationNotFoundError(f"Run {run_id} exists and holds no explanation: {reason}.")
     if count == 0:
-        raise ExplanationNotFoundError(
-            f"Run {run_id} exists and holds no explanation. Explain it with "
-            "mlflow_interpret.autolog() before fit, or log one with "
-            "mlflow_interpret.log_explanation(explanation, run_id=...)."
-        )
+        raise ExplanationNotFoundError(_why_none(run))
+    unfit: ExplanationNotFoundError | None = None
     for number in range(count, 0, -1):
         if (
             comment is not None
             and status_of(run_id, tracking_uri, number).get("comment") != comment
         ):
             continue
-        explanation = _load_number(client, run, number)
-        if explanation is None:
+        found = _named(_load_number(client, run, number), explanation_id)
+        if found is None:
             continue
-        if explanation_id in (None, explanation.id):
-            return explanation
-        if explanation.engineered is not None and explanation_id == explanation.engineered.id:
-            return explanation.engineered
+        try:
+            return found if view is None else view(found)
+        except ExplanationNotFoundError as error:
+            unfit = unfit or error  # of the latest
+    if unfit is not None and (count == 1 or explanation_id is not None):
+        raise unfit
+    if unfit is not None:
+        raise ExplanationNotFoundError(
+            f"None of the {count} explanations of run {run_id} has that view. The latest: {unfit}"
+        ) from unfit
     asked = {"explanation_id": explanation_id, "comment": comment}
     given = {name: value for name, value in asked.items() if value is not None}
     if given:
@@ -297,12 +310,37 @@ def load(
             f"Run {run_id} holds no explanation with {shown}; "
             f"leave {' and '.join(given)} out to get the latest."
         )
+    raise ExplanationNotFoundError(_why_lost(run, tracking_uri))
+
+
+def _named(explanation: Explanation | None, explanation_id: str | None) -> Explanation | None:
+    """The explanation, or its view by engineered column, that has this id."""
+    if explanation is None or explanation_id in (None, explanation.id):
+        return explanation
+    engineered = explanation.engineered
+    return engineered if engineered is not None and engineered.id == explanation_id else None
+
+
+def _why_none(run: Run) -> str:
+    """Why a run has no number of an explanation."""
+    run_id, reason = run.info.run_id, run.data.tags.get(f"{TAG}.reason")
+    if reason is not None:
+        return f"Run {run_id} exists and holds no explanation: {reason}."
+    return (
+        f"Run {run_id} exists and holds no explanation. Explain it with "
+        "mlflow_interpret.autolog() before fit, or log one with "
+        "mlflow_interpret.log_explanation(explanation, run_id=...)."
+    )
+
+
+def _why_lost(run: Run, tracking_uri: str) -> str:
+    """Why a run that counts explanations holds none."""
+    run_id = run.info.run_id
     if run.data.tags.get(f"{TAG}.status") == "skipped":
-        reason = status_of(run_id, tracking_uri).get("reason")
-        why = f"its fit was skipped. Reason: {reason}"
+        why = f"its fit was skipped. Reason: {status_of(run_id, tracking_uri).get('reason')}"
     else:
         why = "its artifacts are missing. Were they deleted, or written on another machine?"
-    raise ExplanationNotFoundError(f"Run {run_id} exists and holds no explanation: {why}")
+    return f"Run {run_id} exists and holds no explanation: {why}"
 
 
 def status_of(run_id: str, tracking_uri: str, number: int | None = None) -> dict[str, Any]:

@@ -104,8 +104,17 @@ def test_fewer_than_two_is_an_error_that_says_what_to_do(explained, caplog):
 def test_a_search_compares_what_it_finds(explained):
     ids = explained(explanation(), None, explanation())
     comparison = mlflow_interpret.compare_runs(experiment_names=["test"])
-    assert comparison.runs["run_id"].tolist() == [ids[2], ids[0]]
+    assert comparison.runs["run_id"].tolist() == [ids[0], ids[2]]
     assert comparison.skipped == {}
+
+
+def test_the_oldest_of_the_newest_is_the_reference_of_a_search(explained):
+    ids = explained(explanation(), explanation(), explanation())
+    assert mlflow_interpret.compare_runs().runs["run_id"].tolist() == ids
+    assert mlflow_interpret.compare_runs(max_results=2).runs["run_id"].tolist() == ids[1:]
+    ordered = mlflow_interpret.compare_runs(order_by=["attributes.start_time DESC"])
+    assert ordered.runs["run_id"].tolist() == ids[::-1]
+    assert mlflow_interpret.compare_runs(ids[::-1]).runs["run_id"].tolist() == ids[::-1]
 
 
 def test_classes_are_compared(explained):

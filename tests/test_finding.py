@@ -99,8 +99,8 @@ def test_a_search_finds_explained_runs_in_mlflow_s_words(store, explained):
     first, second = explained("first", team="red"), explained("second", team="blue")
     with mlflow.start_run(run_name="nothing explained"):
         pass
-    assert found(None, store) == [(second, "second"), (first, "first")]
-    assert found(None, store, order_by=["attributes.start_time ASC"])[0][0] == first
+    assert found(None, store) == [(first, "first"), (second, "second")]
+    assert found(None, store, order_by=["attributes.start_time DESC"])[0][0] == second
     assert found(None, store, filter_string="tags.team = 'red'") == [(first, "first")]
     assert len(found(None, store, max_results=2)) == 2
     mlflow.set_experiment("elsewhere")

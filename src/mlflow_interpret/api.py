@@ -248,13 +248,14 @@ def compare_runs(
 
     Args:
         runs: Run ids, `mlflow.entities.Run` objects, model versions (``"models:/name/1"``,
-            ``"models:/name@alias"``), mixed at will, or a table of `mlflow.search_runs`. Default:
-            what the search finds.
+            ``"models:/name@alias"``), mixed at will and compared in this order, or a table of
+            `mlflow.search_runs`. Default: what the search finds.
         experiment_names: Search in these experiments, beside ``runs``. Default: without ``runs``
             the active experiment.
         filter_string: Search for these, in the words of `mlflow.search_runs`. Runs without an
             explanation are not found.
-        order_by: The order of the search. Default: the newest first.
+        order_by: The order of the search. Default: the newest are found, and compared from the
+            oldest on: the oldest of them is the reference.
         max_results: The search finds at most so many.
         top_k: So many features are drawn, and make the top of which `RunComparison.agreement`
             tells the overlap.

@@ -325,8 +325,8 @@ def compare(
     """Put the rankings of several runs side by side.
 
     RUN is a run id or a model version, as models:/name/1 or models:/name@alias. Without any, the
-    newest explained runs of the active experiment, or of those named, are compared. The first is
-    the one that the others are compared with.
+    newest explained runs of the active experiment, or of those named, are compared, the oldest of
+    them first, unless --order-by is given. The first is the one that the others are compared with.
     """
     import mlflow
 

@@ -86,6 +86,9 @@ def named_runs(wanted: Iterable[Any], tracking_uri: str, report: Report) -> list
 def search(options: Comparison, tracking_uri: str) -> list[Named]:
     """Runs with an explanation, by the words of `mlflow.search_runs`, in MLflow's current store.
 
+    Without an order, the newest are found and given from the oldest on: what came first is what
+    the others are compared with.
+
     Raises:
         OptionError: There is no such experiment, or MLflow does not understand the words.
     """
@@ -109,6 +112,8 @@ def search(options: Comparison, tracking_uri: str) -> list[Named]:
             "filter_string and order_by must be in the words of mlflow.search_runs, got "
             f"{filter_string!r} and {options.order_by!r}: {one_line(error)}"
         ) from error
+    if not options.order_by:
+        runs = sorted(runs, key=lambda run: run.info.start_time or 0)
     return [(run, _name(run)) for run in runs]
 
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import mlflow
@@ -151,3 +153,54 @@ def test_a_failed_upload_is_one_warning_and_keeps_the_explanation(store, tmp_pat
     assert reason in status["reason"]
     assert "\n" not in status["reason"]
     assert len(mlflow_interpret.load_explanation(run.info.run_id).features) == 4
+
+
+KILLED = """
+import time
+from pathlib import Path
+import mlflow_interpret
+from mlflow_interpret import processes
+from sklearn.datasets import load_iris
+from sklearn.tree import DecisionTreeClassifier
+children, start = [], processes.start
+processes.start = lambda *arguments: children.append(start(*arguments)) or children[-1]
+mlflow_interpret.autolog()
+DecisionTreeClassifier().fit(*load_iris(return_X_y=True, as_frame=True))
+while not Path({begun!r}).exists():
+    time.sleep(0.05)
+(child,) = children
+child.kill()
+"""
+
+PUSH = """
+from mlflow_interpret.cli import main
+main(["push", {run_id!r}])
+"""
+
+
+def test_what_a_killed_child_has_begun_is_finished_by_the_command(store, tmp_path):
+    """The child is killed while it waits for an answer in the middle of the files."""
+    with AzureMLDouble(blobs="memory") as double, ThreadPoolExecutor() as pool:
+        run_id = double.create_run("iris")
+        fault = double.fail("PUT", "/explanation/", hang=120.0, skip=5)
+        begun = tmp_path / "begun"
+        program = KILLED.format(begun=str(begun))
+        job = pool.submit(run_job, double, run_id, program, tmp_path, store)
+        while not fault.hits and not job.done():
+            time.sleep(0.05)
+        begun.touch()
+        output = job.result()
+        assert fault.hits
+        assert double.assets == []
+        double.heal()
+        (run,) = mlflow.search_runs(output_format="list", experiment_names=["test"])
+        assert output.count("WARNING mlflow_interpret") == 1
+        assert f"mlflow-interpret push {run.info.run_id}" in output
+        assert tracking.status_of(run.info.run_id, store)["status"] == "failed"
+        output = run_job(double, run_id, PUSH.format(run_id=run.info.run_id), tmp_path, store)
+        (asset,) = double.assets
+        explanation_id = asset["properties"]["explanation_id"]
+        assert f"in Azure ML as explanation {explanation_id}" in output
+        assert double.runs[run_id]["tags"] == {"model_explanation": "True"}
+        assert set(blocks(double, run_id, explanation_id, "classes")) == {"0", "1", "2"}
+    assert tracking.status_of(run.info.run_id, store)["status"] == "complete"

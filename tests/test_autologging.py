@@ -31,7 +31,7 @@ from sklearn.tree import DecisionTreeClassifier
 import mlflow_interpret
 from mlflow_interpret import ExplanationNotFoundError, autologging, tracking
 from mlflow_interpret.config import Options
-from mlflow_interpret.hooks import FitEvent
+from mlflow_interpret.training.hooks import FitEvent
 
 X, y = load_iris(return_X_y=True, as_frame=True)
 species = y.map(dict(enumerate(load_iris().target_names)))

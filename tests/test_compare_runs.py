@@ -12,9 +12,8 @@ from sklearn.ensemble import RandomForestRegressor
 from sklearn.linear_model import Ridge
 
 import mlflow_interpret
+from logged_explanations import explanation, log
 from mlflow_interpret.errors import ExplanationNotFoundError, OptionError
-
-from .test_tracking import explanation, log
 
 
 @pytest.fixture

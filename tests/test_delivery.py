@@ -130,7 +130,7 @@ def test_a_picture_that_fails_is_one_warning_and_stands_in_the_status(
     def broken(*_):
         raise RuntimeError("no font")
 
-    monkeypatch.setattr("mlflow_interpret.figures.beeswarm", broken)
+    monkeypatch.setattr("mlflow_interpret.reporting.figures.beeswarm", broken)
     caplog.set_level(logging.WARNING, "mlflow_interpret")
     run_id = deliver(record, store, azureml=False, silent=silent)
     assert tracking.status_of(run_id, store)["not_drawn"] == {"beeswarm.png": "no font"}

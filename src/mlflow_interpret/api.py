@@ -7,13 +7,14 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from mlflow_interpret import hooks, interpret, loading, tracking
+from mlflow_interpret import interpret, loading, tracking
 from mlflow_interpret.config import Comparison, Options, check_views, check_workspace
 from mlflow_interpret.errors import ExplanationNotFoundError, OptionError
 from mlflow_interpret.messages import show_messages
 from mlflow_interpret.quiet import quiet
 from mlflow_interpret.records import Plan, TrainingContext
-from mlflow_interpret.runs import active_run, run_to_log
+from mlflow_interpret.training import hooks
+from mlflow_interpret.training.runs import active_run, run_to_log
 
 if TYPE_CHECKING:
     from mlflow_interpret.comparing import RunComparison
@@ -275,9 +276,9 @@ def compare_runs(
         ExplanationNotFoundError: Fewer than two different runs hold an explanation.
     """
     from mlflow_interpret.comparing import RunComparison
-    from mlflow_interpret.finding import asked_for
     from mlflow_interpret.progress import progress
-    from mlflow_interpret.reading import load_importances
+    from mlflow_interpret.tracking.finding import asked_for
+    from mlflow_interpret.tracking.importances import load_importances
 
     options = Comparison(
         experiment_names, filter_string, order_by, max_results, top_k, label, engineered, silent
@@ -363,8 +364,8 @@ def flush(timeout: float | None = None) -> bool:
     Returns:
         Whether all have ended.
     """
-    from mlflow_interpret import background
     from mlflow_interpret.azureml import uploads
+    from mlflow_interpret.training import background
 
     deadline = None if timeout is None else time.monotonic() + timeout
     explained = background.flush(timeout)

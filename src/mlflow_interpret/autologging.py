@@ -9,14 +9,14 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from mlflow_interpret import outcomes
 from mlflow_interpret.config import Options
-from mlflow_interpret.hooks import FitEvent
 from mlflow_interpret.messages import show_messages, warn
-from mlflow_interpret.outcomes import Fit
 from mlflow_interpret.quiet import BusyError, quiet
 from mlflow_interpret.records import Plan, TrainingContext
-from mlflow_interpret.runs import place_of, settled
+from mlflow_interpret.training import outcomes
+from mlflow_interpret.training.hooks import FitEvent
+from mlflow_interpret.training.outcomes import Fit
+from mlflow_interpret.training.runs import place_of, settled
 from mlflow_interpret.versions import unsupported_versions
 
 if TYPE_CHECKING:
@@ -147,7 +147,7 @@ def autolog(
         extra_tags=extra_tags,
         estimators=estimators,
     )
-    from mlflow_interpret import hooks
+    from mlflow_interpret.training import hooks
 
     show_messages()
     if disable:
@@ -170,7 +170,8 @@ def autolog(
 
 def _prepare() -> None:
     """Import now what the first fit would wait for."""
-    from mlflow_interpret import background, explaining  # noqa: F401
+    from mlflow_interpret import explaining  # noqa: F401
+    from mlflow_interpret.training import background  # noqa: F401
 
 
 def _after_fit(options: Options, event: FitEvent) -> None:
@@ -193,11 +194,11 @@ def _after_fit(options: Options, event: FitEvent) -> None:
 
 
 def _explain_and_log(options: Options, event: FitEvent, fit: Fit) -> None:
-    from mlflow_interpret import hooks
     from mlflow_interpret.errors import CannotExplainError, one_line, quoting
     from mlflow_interpret.explaining import explain
     from mlflow_interpret.explaining.models import clusters_only
     from mlflow_interpret.progress import progress
+    from mlflow_interpret.training import hooks
 
     if event.clusters:
         outcomes.note(options, fit, clusters_only(event.model))
@@ -228,10 +229,10 @@ def _queued(options: Options, event: FitEvent, fit: Fit) -> bool:
 
     Here nobody is asked and nothing computed: a snapshot is written, and that is all.
     """
-    from mlflow_interpret import background
     from mlflow_interpret.errors import CannotExplainError, quoting
     from mlflow_interpret.explaining import subject_of
     from mlflow_interpret.explaining.models import clusters_only
+    from mlflow_interpret.training import background
 
     if event.clusters:
         background.note(options, fit, clusters_only(event.model))

@@ -25,7 +25,7 @@ def compared(
         return explanation
     try:
         from mlflow_interpret.comparing.shifts import shift
-        from mlflow_interpret.finding import load_baseline
+        from mlflow_interpret.tracking.finding import load_baseline
 
         current = importances_of(explanation)
         baseline = load_baseline(options.baseline, run_id, current.model_class, tracking_uri)

@@ -112,7 +112,8 @@ def flush(tracking_uri: str | None, experiment: str | None, only_list: bool) -> 
     that of --tracking-uri, from there to Azure ML where the run is Azure ML's, and is then
     forgotten. What still fails stays.
     """
-    from mlflow_interpret import pending, spool, tracking
+    from mlflow_interpret import spool, tracking
+    from mlflow_interpret.training import pending
 
     current = tracking.current_tracking_uri()
 
@@ -145,10 +146,10 @@ def flush(tracking_uri: str | None, experiment: str | None, only_list: bool) -> 
 
 def _explain_left(left: Any, store: Callable[[Any], str], only_list: bool) -> bool:
     """Whether what a process that is gone has left could be seen to."""
-    from mlflow_interpret import background, outcomes, pending
     from mlflow_interpret.config import Options
     from mlflow_interpret.errors import CannotExplainError
-    from mlflow_interpret.runs import Place
+    from mlflow_interpret.training import background, outcomes, pending
+    from mlflow_interpret.training.runs import Place
 
     name = left.folder.name
     try:
@@ -366,7 +367,7 @@ def _log_kept(folder: Path, entry: Any, uri: str, experiment: str | None) -> str
 
     from mlflow_interpret import api, delivery, spool, tracking
     from mlflow_interpret.config import Options
-    from mlflow_interpret.runs import run_to_log
+    from mlflow_interpret.training.runs import run_to_log
 
     tracking.check_reachable(uri)
     mlflow.set_tracking_uri(uri)

@@ -7,9 +7,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mlflow_interpret import interpret, report
+from mlflow_interpret import interpret
 from mlflow_interpret.errors import ExplanationNotFoundError, OptionError
 from mlflow_interpret.records import Explanation
+from mlflow_interpret.reporting import report
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -78,7 +79,7 @@ class ExplanationDisplay:
         Raises:
             OptionError: ``top_k`` is not a positive integer.
         """
-        from mlflow_interpret import figures
+        from mlflow_interpret.reporting import figures
 
         return figures.importances(self._record, _positive(top_k), ax)
 
@@ -97,7 +98,7 @@ class ExplanationDisplay:
             OptionError: ``top_k`` is not a positive integer, or there is no such ``label``.
             ExplanationNotFoundError: The explanation holds no values of single rows.
         """
-        from mlflow_interpret import figures
+        from mlflow_interpret.reporting import figures
 
         block = None if label is None else self._block(label)
         figure = figures.beeswarm(self._record, _positive(top_k), block, ax)
@@ -117,7 +118,7 @@ class ExplanationDisplay:
             OptionError: ``top_k`` is not a positive integer.
             ExplanationNotFoundError: The model has no classes and no several targets.
         """
-        from mlflow_interpret import figures
+        from mlflow_interpret.reporting import figures
 
         figure = figures.per_class(self._record, _positive(top_k), ax)
         if figure is None:
@@ -151,7 +152,7 @@ class ExplanationDisplay:
         return path
 
     def _repr_html_(self) -> str:
-        from mlflow_interpret import pages
+        from mlflow_interpret.reporting import pages
 
         return pages.frame(self.to_html(), "Explanation")
 

@@ -6,7 +6,7 @@ import re
 
 import mlflow_interpret
 from explanations import hostile
-from mlflow_interpret import pages
+from mlflow_interpret.reporting import pages
 
 LONG = 60_000  # milliseconds: a busy machine
 

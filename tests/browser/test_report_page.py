@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 
 from explanations import explanation, hostile
-from mlflow_interpret import ExplanationDisplay, pages, report
+from mlflow_interpret import ExplanationDisplay
+from mlflow_interpret.reporting import pages, report
 
 WIDTHS = (360, 520, 700, 1100)
 

@@ -151,7 +151,7 @@ def _in_workspace(workspace: Workspace, tracking_uri: str, run_id: str) -> Targe
     """The run that an earlier upload made, which its tag names, or a new one."""
     from mlflow import MlflowClient
 
-    from mlflow_interpret.tracking import without_credentials
+    from mlflow_interpret.tracking.stores import without_credentials
 
     client = MlflowClient(tracking_uri)
     run = client.get_run(run_id)

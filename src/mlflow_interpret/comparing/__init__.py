@@ -121,7 +121,7 @@ class RunComparison:
         return text
 
     def _repr_html_(self) -> str:
-        from mlflow_interpret.pages import frame
+        from mlflow_interpret.reporting.pages import frame
 
         return frame(self.to_html(), "Comparison of explanations", height=760)
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from mlflow_interpret.pages import shown
 from mlflow_interpret.records import FloatArray, Importances, shares
+from mlflow_interpret.reporting.pages import shown
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 
 from mlflow_interpret.comparing.figures import MOST_RUNS, by_share, labels_of, order_in_runs
-from mlflow_interpret.pages import number, render, shown
 from mlflow_interpret.records import Importances
+from mlflow_interpret.reporting.pages import number, render, shown
 
 if TYPE_CHECKING:
     from mlflow_interpret.comparing import RunComparison

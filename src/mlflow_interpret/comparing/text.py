@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from mlflow_interpret.comparing.figures import by_share, labels_of
-from mlflow_interpret.pages import shown
+from mlflow_interpret.reporting.pages import shown
 
 if TYPE_CHECKING:
     from mlflow_interpret.comparing import RunComparison

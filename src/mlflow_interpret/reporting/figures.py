@@ -1,0 +1,321 @@
+"""An explanation as figures; pure, and apart from matplotlib's global state.
+
+Colours are those of Okabe and Ito (https://jfly.uni-koeln.de/color/), and cividis for the heat map
+(https://doi.org/10.1371/journal.pone.0199239): both were made for colour-blind readers.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mlflow_interpret.records import Explanation, FloatArray, rank
+from mlflow_interpret.reporting import distributions
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+INTERVAL = 1.96
+"""Standard errors to each side of a mean that make an interval of 95 %."""
+
+_ROWS = 20  # features in a figure
+_LINE = 40  # characters of a name on one line
+_POINTS = 20_000  # in a beeswarm
+_POINT_ROWS = 1000
+_PANELS = 3  # classes in a beeswarm
+_CELLS = 30  # classes in a heat map
+_BLUE, _GREY, _VERMILION = "#0072B2", "#B3AAB0", "#D55E00"
+_STACK = (_BLUE, "#E69F00", "#009E73", "#CC79A7", "#56B4E9", _VERMILION, "#F0E442")
+
+
+def importances(explanation: Explanation, top_k: int = _ROWS, ax: Axes | None = None) -> Figure:
+    """The global importances as bars, most important on top, with intervals of 95 %.
+
+    Args:
+        explanation: The explanation to draw.
+        top_k: At most so many bars.
+        ax: Axes to draw into. Default: those of a new figure.
+
+    Returns:
+        The figure; a new one belongs to no window and no global state of matplotlib.
+    """
+    order = rank(explanation.global_values)[:top_k]
+    figure, (axes,) = _axes(ax, len(order))
+    values = explanation.global_values[order]
+    positions = list(range(len(order)))
+    axes.barh(positions, values.tolist(), color=_BLUE, height=0.72)
+    errors = explanation.standard_errors()
+    ends = np.nan_to_num(values, posinf=0.0, neginf=0.0)
+    if errors is not None:
+        reach = INTERVAL * np.nan_to_num(errors[order], posinf=0.0)
+        below = np.minimum(reach, np.abs(ends))  # a mean of sizes is not negative
+        ends = ends + reach
+        axes.errorbar(
+            values.tolist(), positions, xerr=[below, reach], fmt="none", ecolor="#222222",
+            elinewidth=1.2, capsize=2.5,
+        )  # fmt: skip
+    for position, end, value in zip(positions, ends, values, strict=True):
+        axes.annotate(f"{value:.3g}", (end, position), (4, 0), textcoords="offset points",
+                      va="center", fontsize=8)  # fmt: skip
+    _name_rows(axes, [explanation.features[i] for i in order])
+    axes.margins(x=0.12)
+    axes.set_xlim(left=0)
+    interval = "" if errors is None else "\nlines: 95 % intervals"
+    _name_axis(axes, f"mean |contribution|{_unit(explanation)}{interval}")
+    _title(figure, axes, ax, "Global importance", explanation, len(order))
+    return figure
+
+
+def beeswarm(
+    explanation: Explanation,
+    top_k: int = _ROWS,
+    block: int | None = None,
+    ax: Axes | None = None,
+) -> Figure | None:
+    """The contributions of each explained row, coloured by the feature's value.
+
+    Args:
+        explanation: The explanation to draw.
+        top_k: At most so many features.
+        block: The position of a class (or target). Default: the second of two; of more, up to
+            three with the largest importances beside each other.
+        ax: Axes to draw into, with one class. Default: those of a new figure.
+
+    Returns:
+        The figure, or None where the explanation holds no values of single rows.
+    """
+    if explanation.local_values is None or explanation.local_values.size == 0:
+        return None
+    order = rank(explanation.global_values)[:top_k]
+    blocks = _panels(explanation, block, ax)
+    figure, all_axes = _axes(ax, len(order), len(blocks))
+    total = explanation.local_values.shape[-2]
+    limit = min(_POINT_ROWS, _POINTS // (len(blocks) * len(order)))
+    chosen = distributions.sample(total, limit, distributions.seed_of(explanation))
+    colours = _colours(explanation, order, chosen)
+    for axes, one in zip(all_axes, blocks, strict=True):
+        values = distributions.contributions(explanation, one)
+        if values is not None:
+            _draw_swarms(axes, values[np.ix_(chosen, order)], colours)
+        _style(axes)
+        unit = _unit(explanation) if len(blocks) == 1 else ""
+        _name_axis(axes, f"contribution{_to(explanation, one, len(blocks))}{unit}")
+    _name_rows(all_axes[0], [explanation.features[i] for i in order])
+    extra = f", {len(chosen):,} of them shown" if len(chosen) < total else ""
+    if len(blocks) > 1 and len(blocks) < len(explanation.blocks or ()):
+        extra += f", {len(blocks)} of {len(explanation.blocks or ())} classes"
+    _title(figure, all_axes[0], ax, "Contributions by row", explanation, len(order), extra)
+    _colour_bar(figure, all_axes, grey=bool(np.isnan(colours).any()) and len(order) >= 10)
+    return figure
+
+
+def per_class(
+    explanation: Explanation, top_k: int = _ROWS, ax: Axes | None = None
+) -> Figure | None:
+    """The importances by class: stacked bars for up to seven classes, else a heat map.
+
+    Several targets of a regression may have different units, so theirs are shares of each
+    target's sum.
+
+    Returns:
+        The figure, or None where there are no classes.
+    """
+    values = explanation.per_class_values
+    if values is None or explanation.blocks is None:
+        return None
+    shares = explanation.classes is None
+    if shares:
+        sums = np.nansum(values, axis=1, keepdims=True)
+        values = np.divide(100 * values, sums, out=np.zeros_like(values), where=sums > 0)
+    order = rank(np.nan_to_num(values.mean(axis=0)) if shares else explanation.global_values)
+    order = order[:top_k]
+    labels = [short_name(str(label)) for label in explanation.blocks]
+    unit = "share of the target's importances (%)" if shares else (
+        f"mean |contribution|{_unit(explanation)}"
+    )  # fmt: skip
+    figure, (axes,) = _axes(ax, len(order), width=7.2)
+    if len(labels) <= len(_STACK):
+        _stack(axes, values[:, order], labels, unit)
+    else:
+        _heat_map(figure, axes, *_most(values, labels, order), unit)
+    _name_rows(axes, [explanation.features[i] for i in order])
+    kind = "target" if shares else "class"
+    _title(figure, axes, ax, f"Importance by {kind}", explanation, len(order))
+    return figure
+
+
+def short_name(name: str, line: int = _LINE) -> str:
+    """A name on at most two lines, its middle left out where it is longer."""
+    cut = name if len(name) <= 4 * line else f"{name[: 2 * line]} {name[-2 * line :]}"
+    clean = "".join(c if c.isprintable() else " " for c in cut).strip() or "(no name)"
+    lines = textwrap.wrap(clean, line)
+    if len(lines) > 2 or len(cut) < len(name):
+        lines = [f"{clean[: line - 2].rstrip()} …", clean[-line:].lstrip()]
+    return "\n".join(lines)
+
+
+def _on_one_line(label: str, limit: int = 40) -> str:
+    line = " ".join(label.split())
+    return line if len(line) <= limit else f"{line[: limit - 18]}…{line[-17:]}"
+
+
+def _axes(
+    given: Axes | None, rows: int, panels: int = 1, width: float = 0.0
+) -> tuple[Figure, list[Axes]]:
+    if given is not None:
+        figure: Any = given.figure
+        return figure, [given]
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    height = 1.3 + 0.34 * max(rows, 2)  # inches: a row is as high as a name of two lines
+    width = width or 8.0 + 2.2 * (panels - 1)
+    figure = Figure(figsize=(width, height), dpi=120, layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure, list(figure.subplots(1, panels, sharey=True, squeeze=False)[0])
+
+
+def _name_rows(axes: Axes, names: Sequence[str]) -> None:
+    axes.set_yticks(range(len(names)), labels=[short_name(name) for name in names], fontsize=9,
+                    parse_math=False)  # fmt: skip
+    axes.set_ylim(len(names) - 0.4, -0.6)
+    _style(axes)
+
+
+def _style(axes: Axes) -> None:
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.tick_params(axis="x", labelsize=8)
+    axes.tick_params(axis="y", length=0)
+
+
+def _name_axis(axes: Axes, label: str) -> None:
+    axes.set_xlabel(label, fontsize=9, parse_math=False)
+
+
+def _title(
+    figure: Figure, axes: Axes, given: Axes | None, what: str, explanation: Explanation,
+    shown: int, extra: str = "",
+) -> None:  # fmt: skip
+    total = len(explanation.features)
+    count = f"top {shown} of {total} features" if shown < total else f"{total} features"
+    if total == 1:
+        count = "1 feature"
+    rows = explanation.details.get("rows")
+    of = f", {rows['explained']:,} of {rows['available']:,} rows{extra}" if rows else extra
+    title = f"{what} ({explanation.method}{of}), {count}"
+    if given is not None:
+        axes.set_title(title, fontsize=10, parse_math=False)
+    else:
+        figure.suptitle(title, fontsize=10, x=0.01, horizontalalignment="left", parse_math=False)
+
+
+def _unit(explanation: Explanation) -> str:
+    scale = explanation.details.get("output_scale")
+    return f" ({scale})" if scale else ""
+
+
+def _to(explanation: Explanation, block: int | None, panels: int) -> str:
+    blocks = explanation.blocks
+    if blocks is None or block is None:
+        return ""
+    line = _LINE if panels == 1 else 24
+    name = short_name(str(blocks[block]), line)
+    return f" to\n{name}" if len(name) > line // 2 else f" to {name}"
+
+
+def _panels(explanation: Explanation, block: int | None, ax: Axes | None) -> list[int | None]:
+    blocks = explanation.blocks
+    if blocks is None or explanation.local_values is None or explanation.local_values.ndim == 2:
+        return [None]
+    if block is not None:
+        return [block]
+    if len(blocks) <= 2:
+        return [len(blocks) - 1]
+    sizes = np.abs(explanation.local_values).mean(axis=(1, 2))
+    largest = np.sort(rank(np.nan_to_num(sizes))[: 1 if ax is not None else _PANELS])
+    return [int(position) for position in largest]
+
+
+def _colours(explanation: Explanation, order: Any, chosen: Any) -> FloatArray:
+    """``(rows, features)`` places between 0 and 1; NaN where there is no value to show."""
+    places = np.full((len(chosen), len(order)), np.nan)
+    rows = explanation.evaluation_rows
+    if rows is None:
+        return places
+    for column, feature in enumerate(order):
+        found = distributions.scale(rows.iloc[chosen, feature])
+        if found.kind != "category" or len(found.categories) == 2:
+            places[:, column] = found.places
+    return places
+
+
+def _draw_swarms(axes: Axes, values: FloatArray, colours: FloatArray) -> None:
+    known = values[np.isfinite(values)]
+    low, high = (known.min(), known.max()) if known.size else (0.0, 0.0)
+    offsets = np.column_stack([distributions.swarm(one, low, high) for one in values.T])
+    positions = np.arange(values.shape[1]) + 0.8 * offsets
+    colour_map = _gradient()
+    painted = colour_map(np.nan_to_num(colours).ravel())
+    painted[np.isnan(colours).ravel()] = (0.55, 0.55, 0.55, 1.0)
+    axes.axvline(0, color="#888888", linewidth=0.8, zorder=0)
+    axes.scatter(values.ravel(), positions.ravel(), c=painted, s=7, linewidths=0, alpha=0.8)
+    axes.grid(axis="y", color="#E5E5E5", linewidth=0.6)
+    axes.set_axisbelow(True)
+
+
+def _gradient() -> Any:
+    from matplotlib.colors import LinearSegmentedColormap
+
+    return LinearSegmentedColormap.from_list("values", [_BLUE, _GREY, _VERMILION])
+
+
+def _colour_bar(figure: Figure, all_axes: list[Axes], *, grey: bool) -> None:
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import Normalize
+
+    bar = figure.colorbar(
+        ScalarMappable(Normalize(0, 1), _gradient()), ax=all_axes, aspect=40, pad=0.01
+    )
+    bar.set_ticks([0, 1], labels=["low", "high"], fontsize=8)
+    note = " (grey: category or missing)" if grey else ""
+    bar.set_label(f"feature value{note}", fontsize=8, labelpad=-8)
+    bar.outline.set_visible(False)
+
+
+def _stack(axes: Axes, values: FloatArray, labels: list[str], unit: str) -> None:
+    left = np.zeros(values.shape[1])
+    for row, label, colour in zip(values, labels, _STACK, strict=False):
+        sizes = np.nan_to_num(row, posinf=0.0)
+        axes.barh(np.arange(len(row)), sizes, left=left, color=colour, label=label, height=0.72)
+        left = left + sizes
+    legend = axes.legend(loc="lower right", fontsize=8, frameon=False)
+    for text in legend.get_texts():
+        text.set_parse_math(False)
+    _name_axis(axes, f"{unit}, stacked")
+
+
+def _most(values: FloatArray, labels: list[str], order: Any) -> tuple[FloatArray, list[str]]:
+    """The classes with the largest importances and, in the last row, the mean of the others."""
+    if len(labels) <= _CELLS:
+        return values[:, order], labels
+    ranked = rank(np.nan_to_num(values.sum(axis=1)))
+    kept, others = np.sort(ranked[: _CELLS - 1]), ranked[_CELLS - 1 :]
+    rest = values[others].mean(axis=0)
+    shown = np.vstack([values[kept], rest])
+    return shown[:, order], [*(labels[i] for i in kept), f"mean of {len(others)} others"]
+
+
+def _heat_map(figure: Figure, axes: Axes, values: FloatArray, labels: list[str], unit: str) -> None:
+    drawn = axes.imshow(
+        np.where(np.isfinite(values.T), values.T, np.nan), aspect="auto", cmap="cividis"
+    )
+    names = [_on_one_line(label) for label in labels]
+    axes.set_xticks(range(len(labels)), labels=names, rotation=90, fontsize=8,
+                    parse_math=False)  # fmt: skip
+    bar = figure.colorbar(drawn, ax=axes, aspect=40, pad=0.01)
+    bar.set_label(unit, fontsize=8)
+    bar.ax.tick_params(labelsize=8)

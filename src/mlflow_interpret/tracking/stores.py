@@ -1,0 +1,106 @@
+"""Tracking stores: which one MLflow uses, whether it answers, and its name without credentials."""
+
+from __future__ import annotations
+
+import os
+import ssl
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from pathlib import Path
+from urllib.parse import SplitResult, urlsplit
+from urllib.request import url2pathname
+
+import mlflow
+from mlflow import MlflowClient
+
+from mlflow_interpret.errors import AzureMLError, TrackingUnavailableError
+
+_PROBE_SECONDS = 10.0
+
+_PROXY_VARIABLES = (
+    "HTTP_PROXY",
+    "http_proxy",
+    "HTTPS_PROXY",
+    "https_proxy",
+    "ALL_PROXY",
+    "all_proxy",
+)
+
+
+def check_reachable(tracking_uri: str) -> None:
+    """Fail within seconds, instead of after minutes of MLflow's retries, where no store answers.
+
+    Raises:
+        TrackingUnavailableError: The server does not answer, the database cannot be written, or
+            there are no credentials for Azure ML.
+    """
+    try:
+        parts = urlsplit(tracking_uri)
+    except ValueError:  # a database's URI may hold what is no URL
+        return
+    if parts.scheme == "azureml":
+        _check_login(tracking_uri)
+    if parts.scheme == "sqlite":
+        _check_writable(Path(url2pathname(parts.path.removeprefix("/"))))
+    if parts.scheme not in {"http", "https"} or parts.hostname is None:
+        return
+    if any(os.environ.get(name) for name in _PROXY_VARIABLES):
+        return  # the server may be reachable through the proxy only
+    try:
+        _ask(parts)
+    except (OSError, HTTPException) as error:
+        uri = without_credentials(tracking_uri)
+        raise TrackingUnavailableError(f"No MLflow server answers at {uri}.") from error
+
+
+def ask_for_an_experiment(tracking_uri: str) -> None:
+    """Ask the store for something, without writing to it; raises what MLflow raises."""
+    MlflowClient(tracking_uri).search_experiments(max_results=1)
+
+
+def _check_login(tracking_uri: str) -> None:
+    from mlflow_interpret.azureml import targets
+
+    try:
+        targets.check_login(tracking_uri)
+    except AzureMLError as error:
+        raise TrackingUnavailableError(f"Azure ML is not reached: {error}.") from error
+
+
+def _ask(parts: SplitResult) -> None:
+    """Any answer will do: some servers have no health page, others want to know who asks."""
+    host = parts.hostname or ""
+    connection: HTTPConnection
+    if parts.scheme == "https":
+        # Nothing is sent but the question, so whose certificate it is does not matter here.
+        context = ssl.create_default_context()
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        connection = HTTPSConnection(host, parts.port, timeout=_PROBE_SECONDS, context=context)
+    else:
+        connection = HTTPConnection(host, parts.port, timeout=_PROBE_SECONDS)
+    try:
+        connection.request("GET", f"{parts.path.rstrip('/')}/health")
+        connection.getresponse()
+    finally:
+        connection.close()
+
+
+def _check_writable(database: Path) -> None:
+    place = database if database.exists() else database.absolute().parent
+    if str(database) not in {"", ".", ":memory:"} and not os.access(place, os.W_OK):
+        raise TrackingUnavailableError(f"The MLflow store {database} cannot be written.")
+
+
+def without_credentials(uri: str) -> str:
+    """A tracking or database URI without the user, password and query that it may carry."""
+    scheme, mark, rest = uri.partition("://")
+    if not mark or scheme in {"file", "sqlite"}:
+        return uri
+    # Passwords may hold any character, so all up to the last @ goes.
+    return f"{scheme}://{rest.rpartition('@')[2].partition('?')[0]}"
+
+
+def current_tracking_uri() -> str:
+    """The tracking URI that MLflow uses now."""
+    uri: str = mlflow.get_tracking_uri()
+    return uri

@@ -1,0 +1,30 @@
+"""An explanation as records hold it, and its way into a run."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from mlflow_interpret import tracking
+from mlflow_interpret.records import Explanation
+
+
+def explanation(n_features=3, n_classes=2, **changes):
+    generator = np.random.default_rng(0)
+    local = generator.normal(size=(n_classes, 5, n_features))
+    per_class = np.abs(local).mean(axis=1)
+    values = {
+        "method": "shap_tree",
+        "task": "classification",
+        "model_class": "sklearn.tree.DecisionTreeClassifier",
+        "features": tuple(f"feature {i}" for i in range(n_features)),
+        "global_values": per_class.mean(axis=0),
+        "classes": tuple(range(n_classes)),
+        "per_class_values": per_class,
+        "local_values": local,
+        "expected_values": np.full(n_classes, 1 / n_classes),
+    }
+    return Explanation(**{**values, **changes})
+
+
+def log(record, run_id, store, **changes):
+    return tracking.log(record, run_id, store, **{"top_k": 20, "figures": False, **changes})

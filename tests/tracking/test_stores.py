@@ -1,0 +1,45 @@
+"""Stores that do not answer are told at once, and no credential is shown."""
+
+from __future__ import annotations
+
+import socket
+
+import pytest
+
+from mlflow_interpret.errors import TrackingUnavailableError
+from mlflow_interpret.tracking import stores
+
+
+def test_credentials_are_taken_out_of_addresses():
+    clean = stores.without_credentials
+    assert clean("https://user:secret@host:80/path?token=secret") == "https://host:80/path"
+    assert clean("postgresql://user:secret@host/db") == "postgresql://host/db"
+    assert clean("postgresql://user:pa/s#s@host/db") == "postgresql://host/db"
+    assert clean("mysql://user:[x@host/db?ssl=secret") == "mysql://host/db"
+    assert clean("sqlite:///a@b.db") == "sqlite:///a@b.db"
+    assert clean("databricks") == "databricks"
+
+
+def test_a_server_that_is_not_there_is_noticed_before_mlflow_retries(monkeypatch):
+    for name in stores._PROXY_VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(TrackingUnavailableError, match="http://127.0.0.1:9") as error:
+        stores.check_reachable("http://me:hunter2@127.0.0.1:9")
+    assert "hunter2" not in str(error.value)
+    stores.check_reachable("sqlite:///anything.db")
+    stores.check_reachable("databricks")
+
+
+def test_a_server_that_accepts_and_never_answers_is_noticed(monkeypatch):
+    monkeypatch.setattr(stores, "_PROBE_SECONDS", 0.2)
+    for name in stores._PROXY_VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    silent = socket.create_server(("127.0.0.1", 0))
+    with silent, pytest.raises(TrackingUnavailableError):
+        stores.check_reachable(f"http://127.0.0.1:{silent.getsockname()[1]}")
+
+
+def test_a_database_that_cannot_be_written_is_noticed(tmp_path):
+    with pytest.raises(TrackingUnavailableError, match="cannot be written"):
+        stores.check_reachable(f"sqlite:///{tmp_path / 'no such folder' / 'mlflow.db'}")
+    stores.check_reachable(f"sqlite:///{tmp_path / 'mlflow.db'}")

@@ -1,0 +1,87 @@
+"""``mlflow-interpret compare``: rankings side by side."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+
+import click
+
+from mlflow_interpret.cli.terminal import draws, store_named, store_option
+
+
+@click.command()
+@click.argument("runs", nargs=-1, metavar="RUN...")
+@click.option("--experiment", "experiments", multiple=True, metavar="NAME", help="Search here.")
+@click.option(
+    "--filter", "filter_string", default="", metavar="FILTER", help="As of mlflow.search_runs."
+)
+@click.option("--order-by", multiple=True, metavar="COLUMN", help="As of mlflow.search_runs.")
+@click.option(
+    "--max-results",
+    default=20,
+    show_default=True,
+    type=click.IntRange(2, 50_000),
+    help="Find at most so many runs.",
+)
+@click.option(
+    "--top",
+    default=10,
+    show_default=True,
+    type=click.IntRange(min=1),
+    help="Show at most so many features.",
+)
+@click.option("--class", "label", metavar="CLASS", help="Compare for one class, or target.")
+@click.option("--engineered", is_flag=True, help="Compare pipelines by engineered column.")
+@click.option(
+    "--html",
+    type=click.Path(dir_okay=False, writable=True, path_type=Path),
+    help="Write a page with figures and all differences.",
+)
+@store_option
+def compare(
+    runs: tuple[str, ...],
+    experiments: tuple[str, ...],
+    filter_string: str,
+    order_by: tuple[str, ...],
+    max_results: int,
+    top: int,
+    label: str | None,
+    engineered: bool,
+    html: Path | None,
+    tracking_uri: str | None,
+) -> None:
+    """Put the rankings of several runs side by side.
+
+    RUN is a run id or a model version, as models:/name/1 or models:/name@alias. Without any, the
+    newest explained runs of the active experiment, or of those named, are compared, the oldest of
+    them first, unless --order-by is given. The first is the one that the others are compared with.
+    """
+    import mlflow
+
+    from mlflow_interpret import api
+    from mlflow_interpret.comparing.text import text
+    from mlflow_interpret.errors import MlflowInterpretError
+
+    mlflow.set_tracking_uri(store_named(tracking_uri))
+    try:
+        comparison = api.compare_runs(
+            runs or None,
+            experiment_names=experiments or None,
+            filter_string=filter_string,
+            order_by=order_by or None,
+            max_results=max_results,
+            top_k=top,
+            label=label,
+            engineered=engineered,
+            silent=not sys.stderr.isatty(),  # the text says what was skipped
+        )
+    except MlflowInterpretError as error:
+        raise click.ClickException(str(error)) from error
+    arrows = ("▲", "▼") if draws() else ("+", "-")
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 10_000
+    click.echo(text(comparison, width=width, arrows=arrows))
+    if html is not None:
+        comparison.to_html(html)
+        click.echo(f"The page is in {html}")

@@ -1,0 +1,91 @@
+"""``mlflow-interpret show``: one ranking."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import click
+
+from mlflow_interpret.cli.terminal import draws, shorten, store_named, store_option
+
+_BAR_WIDTH = 30
+
+
+@click.command()
+@click.argument("run_id")
+@click.option(
+    "--top",
+    default=20,
+    show_default=True,
+    type=click.IntRange(min=1),
+    help="Show at most so many features.",
+)
+@click.option(
+    "--class", "label", metavar="CLASS", help="Rank for one class, or target, instead of over all."
+)
+@click.option(
+    "--engineered", is_flag=True, help="Rank a pipeline's engineered columns instead of the raw."
+)
+@click.option(
+    "--workspace",
+    metavar="WORKSPACE",
+    help="Read from an Azure ML workspace: an azureml:// URI, a resource id or a config.json.",
+)
+@store_option
+def show(
+    run_id: str,
+    top: int,
+    label: str | None,
+    engineered: bool,
+    workspace: str | None,
+    tracking_uri: str | None,
+) -> None:
+    """Rank the features of the explanation in run RUN_ID.
+
+    Prints how the model was explained, then each feature with its importance: the mean absolute
+    contribution to the model's output.
+    """
+    from mlflow_interpret import loading
+    from mlflow_interpret.errors import MlflowInterpretError
+
+    uri = store_named(tracking_uri)
+    try:
+        explanation = loading.load(run_id, uri, engineered=engineered, workspace=workspace)
+        ranked = explanation.ranked() if label is None else _ranked_for(explanation, label)
+    except MlflowInterpretError as error:
+        raise click.ClickException(str(error)) from error
+    click.echo(_headline(explanation, run_id))
+    shown = ranked[:top]
+    block = "█" if draws() else "#"
+    widest = max(len(shorten(name)) for name, _ in shown)
+    finite = [value for _, value in shown if math.isfinite(value)]
+    largest = max(finite, default=0.0) or 1.0
+    for position, (name, value) in enumerate(shown, start=1):
+        bar = block * round(_BAR_WIDTH * value / largest) if math.isfinite(value) else ""
+        click.echo(f"{position:>4}  {shorten(name):<{widest}}  {value:>10.4g}  {bar}")
+    if len(ranked) > top:
+        click.echo(f"      ... and {len(ranked) - top} more; --top {len(ranked)} shows all")
+
+
+def _ranked_for(explanation: Any, label: str) -> list[tuple[str, float]]:
+    from mlflow_interpret.errors import OptionError
+    from mlflow_interpret.records import rank
+
+    labels = [str(known) for known in explanation.blocks or ()]
+    if label not in labels or explanation.per_class_values is None:
+        allowed = ", ".join(labels) if labels else "none: the model has no classes"
+        raise OptionError(f"--class must be one of the model's classes ({allowed}), got {label!r}.")
+    values = explanation.per_class_values[labels.index(label)]
+    return [(explanation.features[i], float(values[i])) for i in rank(values)]
+
+
+def _headline(explanation: Any, run_id: str) -> str:
+    details = explanation.details
+    rows = details.get("rows", {})
+    parts = [f"Run {run_id}: {explanation.model_class}, {explanation.method}"]
+    if rows:
+        parts.append(f"{rows['explained']} of {rows['available']} rows ({rows['source']})")
+    if details.get("output_scale"):
+        parts.append(f"scale: {details['output_scale']}")
+    return ", ".join(parts)

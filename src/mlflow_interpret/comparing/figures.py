@@ -77,7 +77,7 @@ def heat_map(runs: Sequence[Importances], top_k: int) -> Figure:
     values = table.to_numpy(dtype=float)
     ranks = pd.DataFrame([_ranks(run) for run in drawn], dtype=float).reindex(columns=table.index)
     lines, columns = values.shape
-    figure, axes = _figure(4.4 + 0.62 * max(columns, 3), 1.8 + 0.32 * max(lines, 3))
+    figure, axes = _figure(4.4 + 0.76 * max(columns, 3), 1.8 + 0.32 * max(lines, 3))
     top = float(np.nanmax(values, initial=0)) or 1.0
     norm = PowerNorm(0.5, vmin=0, vmax=top)  # one feature that dominates leaves the others visible
     image = axes.imshow(values, cmap="cividis", norm=norm, aspect="auto")
@@ -85,9 +85,10 @@ def heat_map(runs: Sequence[Importances], top_k: int) -> Figure:
         for x in range(columns):
             known = np.isfinite(values[line, x])
             dark = known and norm(values[line, x]) < 0.55
-            text = f"{ranks.iloc[x, line]:.0f}" if known else "-"
+            share = f"{100 * values[line, x]:.0f} %"
+            text = f"{ranks.iloc[x, line]:.0f} · {share}" if known else "-"
             colour = "white" if dark else "black"
-            axes.text(x, line, text, color=colour, fontsize=8, ha="center", va="center")
+            axes.text(x, line, text, color=colour, fontsize=7.5, ha="center", va="center")
     names = [shown(name, _NAME) for name in table.index]
     axes.set_yticks(range(lines), labels=names, fontsize=9, parse_math=False)
     axes.set_xticks(range(columns), labels_of(drawn), parse_math=False)
@@ -97,7 +98,7 @@ def heat_map(runs: Sequence[Importances], top_k: int) -> Figure:
     bar = figure.colorbar(image, ax=axes, format=lambda share, _: f"{100 * share:.3g} %", pad=0.02)
     bar.set_label("share of the run's total", fontsize=9)
     bar.outline.set_visible(False)
-    _title(figure, "Share of each feature; numbers are ranks", table, runs, drawn)
+    _title(figure, "Rank and share of each feature", table, runs, drawn)
     return figure
 
 
@@ -208,7 +209,7 @@ def _name_sides(axes: Axes, places: FloatArray, names: list[str]) -> None:
 
 def _tilt(axes: Axes, columns: int) -> None:
     axes.xaxis.tick_top()
-    tilt = {"rotation": 30, "ha": "left"} if columns > 3 else {}
+    tilt = {"rotation": 30, "ha": "left"} if columns > 2 else {}
     for label in axes.get_xticklabels():
         label.set(fontsize=9, rotation_mode="anchor", **tilt)
 

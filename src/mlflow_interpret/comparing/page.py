@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
 _MOST_FEATURES = 200
 _MOST_DIFFERENCES = 200
-_COLUMN, _ROW, _SIDE, _HEAD = 124, 30, 230, 34  # pixels of the slope chart
+# Pixels of the slope chart: all of it where there is room, its columns, the names beside them.
+_WIDTH, _COLUMNS, _SIDES, _ROW, _HEAD = 1240, (124, 240), (120, 330), 30, 34
+_LETTER = 7  # pixels
 _HEATS = 9
 
 
@@ -106,10 +108,13 @@ def _cells(comparison: RunComparison) -> dict[tuple[str, str], dict[str, Any]]:
 def _slope(comparison: RunComparison, names: list[str]) -> dict[str, Any]:
     order = order_in_runs(comparison.importances, comparison.top_k)
     columns, lines = order.places.shape
-    last = _SIDE + _COLUMN * (columns - 1)
+    longest = max((len(shown(name)) for name in order.features), default=0)
+    side = _within(_SIDES, 24 + _LETTER * longest)
+    step = _within(_COLUMNS, (_WIDTH - 2 * side) // max(columns - 1, 1))
+    last = side + step * (columns - 1)
 
     def x(column: int) -> int:
-        return _SIDE + _COLUMN * column
+        return side + step * column
 
     def y(place: float) -> float:
         return _HEAD + _ROW * place
@@ -131,12 +136,20 @@ def _slope(comparison: RunComparison, names: list[str]) -> dict[str, Any]:
             }
         )
     return {
-        "columns": [{"x": x(c), "label": shown(name, 15)} for c, name in enumerate(names)],
+        "columns": [
+            {"x": x(c), "label": shown(name, step // _LETTER - 3)} for c, name in enumerate(names)
+        ],
         "lines": drawn,
-        "width": last + _SIDE,
+        "letters": (side - 24) // _LETTER,
+        "width": last + side,
         "height": _HEAD + _ROW * (lines + 1),
+        "first": side,
         "last": last,
     }
+
+
+def _within(bounds: tuple[int, int], wanted: int) -> int:
+    return min(max(wanted, bounds[0]), bounds[1])
 
 
 def _agreement(comparison: RunComparison, drawn: int) -> list[list[dict[str, Any] | None]]:
@@ -183,4 +196,5 @@ def _differences(comparison: RunComparison, numbers: dict[str, int]) -> dict[str
         "differences": rows,
         "beyond": len(beyond),
         "tested": int(table["differs"].notna().sum()),
+        "shared": len(table),
     }

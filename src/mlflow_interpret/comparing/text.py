@@ -38,7 +38,7 @@ def text(comparison: RunComparison, *, width: int, arrows: tuple[str, str] = ("â
 
 
 def _runs(comparison: RunComparison) -> list[str]:
-    rows: list[tuple[str, ...]] = [("", "run", "id", "model", "method", "scale", "rows", "to mind")]
+    rows: list[tuple[str, ...]] = [("", "run", "id", "model", "method", "scale", "rows", "notes")]
     for number, run in enumerate(comparison.runs.to_dict("records"), start=1):
         explained = "" if pd.isna(run["rows"]) else f"{run['rows']:,}"
         name = labels_of([comparison.importances[number - 1]])[0]

@@ -84,8 +84,24 @@ def test_it_shows_ranks_moves_shares_and_what_is_beyond_the_error_bars():
 )
 def test_what_is_not_known_is_said_to_be(pair):
     page = RunComparison(pair).to_html()
-    assert "have no standard errors" in page
+    shared = set(pair[0].features) & set(pair[1].features)
+    assert ("have no standard errors" if shared else "No run shares a feature") in page
     assert "nan" not in re.sub("<script.*?</script>|<style.*?</style>", "", page, flags=re.DOTALL)
+
+
+def test_names_have_the_room_that_there_is():
+    long = "a name of a feature that is rather long"
+    page = RunComparison(runs([long, "b"], 2, run_name="a run with a name of its own")).to_html()
+    (slope,) = re.findall(r'<svg class="slope".*?</svg>', page, flags=re.DOTALL)
+    assert slope.count(f">{long}</text>") == 2
+    assert slope.count("> a run with a name of") == 2
+
+
+def test_ids_are_short_and_notes_stand_below_the_name():
+    pair = run("0123456789abcdef", [3, 1]), run("B", [1, 3], method="shap_linear")
+    page = RunComparison(pair).to_html()
+    assert '<small class="muted" title="0123456789abcdef">01234567</small>' in page
+    assert "Notes: other method: shap_linear; no standard errors</small></th>" in page
 
 
 def test_many_runs_and_features_are_cut_and_the_page_says_so():
@@ -100,7 +116,7 @@ def test_many_runs_and_features_are_cut_and_the_page_says_so():
 def test_it_is_written_to_a_file_and_shown_in_notebooks(tmp_path):
     comparison = RunComparison(runs(["a", "b"]))
     path = tmp_path / "page.html"
-    page = comparison.to_html(path)
-    assert path.read_text("utf-8") == page
+    assert comparison.to_html(str(path)) == path  # a notebook shows no page of text
+    assert path.read_text("utf-8") == comparison.to_html()
     assert comparison._repr_html_().startswith("<iframe")
     assert repr(comparison) == "RunComparison(3 runs, 0 skipped)"

@@ -75,5 +75,5 @@ def test_what_cannot_be_told_is_none_and_all_of_it_is_json(values, features):
 
 
 def test_what_to_mind_is_marked():
-    found = shift(run("new", [1], [0], model_class="Ridge", scale="x"), run("old", [1], [0]))
+    found = shift(run("new", [1], [1], model_class="Ridge", scale="x"), run("old", [1], [1]))
     assert found["marks"] == ["other model: Ridge", "other scale: x"]

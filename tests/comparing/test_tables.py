@@ -47,7 +47,7 @@ def test_ties_share_the_best_rank_and_what_is_not_finite_has_none():
 def test_importances_that_are_all_zero_have_no_share():
     table = tables.tidy([run("A", [0, 0])])
     assert table["share"].tolist() == [0, 0]
-    assert tables.marks(run("B", [1, 2], [0, 0]), run("A", [0, 0], [0, 0])) == (
+    assert tables.marks(run("B", [1, 2], [0.1, 0]), run("A", [0, 0], [0, 0])) == (
         "all importances are 0",
     )
 
@@ -137,6 +137,21 @@ def test_without_standard_errors_nothing_is_said_of_chance():
     assert "no standard errors" in tables.marks(run("A", [1, 2]), run("B", [2, 1]))
 
 
+def test_standard_errors_that_are_all_zero_are_none():
+    unknown, known = run("A", [1, 2], [0, 0]), run("B", [2, 1], [0.1, 0.1])
+    assert tables.marks(known, unknown) == ("no standard errors",)
+    table = tables.differences(known, [unknown])
+    assert table["differs"].isna().all()
+    assert table["p_value"].isna().all()
+
+
+def test_a_run_that_shares_no_feature_has_one_clear_mark():
+    reference = run("A", [1, 2], [0.1, 0.1])
+    other = run("B", [1, 2], [0.1, 0.1], "xy", scale="log-odds", method="shap_linear")
+    mark = "shares no feature with run A; name another run first"
+    assert tables.marks(reference, other) == (mark,)
+
+
 def test_on_another_scale_shares_are_compared():
     reference = run("A", [30, 10], [1, 1])
     other = run("B", [0.3, 0.1, 9], [0.01, 0.01, 0.1], scale="log-odds")
@@ -185,13 +200,13 @@ def test_nothing_shared_is_an_empty_table_of_the_same_columns():
     ],
 )
 def test_marks(changes, mark):
-    reference, other = run("A", [1, 2], [0, 0]), run("B", [1, 2], [0, 0], **changes)
+    reference, other = run("A", [1, 2], [0.1, 0.1]), run("B", [1, 2], [0.1, 0.1], **changes)
     assert tables.marks(reference, other) == (() if mark is None else (mark,))
     assert tables.marks(reference, reference) == ()
 
 
 def test_the_overview_says_what_was_explained_and_how():
-    table = tables.overview([run("A", [1, 2], [0, 0]), run("B", [1], rows={})])
+    table = tables.overview([run("A", [1, 2], [0.1, 0.1]), run("B", [1], rows={})])
     assert table["name"].tolist() == ["run A", "run B"]
     assert table["rows"].tolist() == [50, pd.NA]
     assert table["features"].tolist() == [2, 1]

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, overload
 
 import pandas as pd
 
@@ -104,21 +104,28 @@ class RunComparison:
             raise OptionError(f"top_k must be a positive integer or None, got {top_k!r}.")
         return draw(self.importances, top_k)
 
-    def to_html(self, path: str | Path | None = None) -> str:
+    @overload
+    def to_html(self, path: None = None) -> str: ...
+
+    @overload
+    def to_html(self, path: str | Path) -> Path: ...
+
+    def to_html(self, path: str | Path | None = None) -> str | Path:
         """The comparison as one HTML page that stands alone: it asks for nothing.
 
         Args:
-            path: Where to write it, too.
+            path: Where to write it.
 
         Returns:
-            The page.
+            The page, or the path where one is given.
         """
         from mlflow_interpret.comparing.page import page
 
         text = page(self)
-        if path is not None:
-            Path(path).write_text(text, encoding="utf-8")
-        return text
+        if path is None:
+            return text
+        Path(path).write_text(text, encoding="utf-8")
+        return Path(path)
 
     def _repr_html_(self) -> str:
         from mlflow_interpret.reporting.pages import frame

@@ -74,7 +74,7 @@ def marks(reference: Importances, run: Importances) -> tuple[str, ...]:
         found.append(f"{unknown} of {len(run.values)} importances are not finite")
     if unknown < len(run.values) and not np.any(run.values[np.isfinite(run.values)]):
         found.append("all importances are 0")
-    if run.errors is None:
+    if not _has_errors(run):
         found.append("no standard errors")
     return tuple(found)
 
@@ -82,6 +82,8 @@ def marks(reference: Importances, run: Importances) -> tuple[str, ...]:
 def _unlike(reference: Importances, run: Importances) -> list[str]:
     found = []
     here, there = set(run.features), set(reference.features)
+    if not here & there:
+        return [f"shares no feature with {reference.run_name}; name another run first"]
     if here != there:
         found.append(f"other features: {len(here - there)} more, {len(there - here)} missing")
     if run.scale != reference.scale:
@@ -265,4 +267,10 @@ def ranks(values: FloatArray) -> FloatArray:
 
 
 def _errors(run: Importances) -> FloatArray:
-    return np.full(len(run.values), np.nan) if run.errors is None else run.errors
+    errors = run.errors
+    return np.full(len(run.values), np.nan) if errors is None or not _has_errors(run) else errors
+
+
+def _has_errors(run: Importances) -> bool:
+    """Errors that are all 0 say nothing of importances that are not."""
+    return run.errors is not None and bool(np.any(run.errors) or not np.any(run.values))

@@ -173,6 +173,26 @@ def test_what_was_given_is_shown_in_short():
     assert len(str(caught.value)) < 200
 
 
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [
+        ((pd.DataFrame({"a": [12345.5]}),), "a tuple of 1"),
+        ([[12345.5, 2.0]], "a list of 1"),
+        ({"a": [12345.5]}, "a dict of 1"),
+        (pd.Series([12345.5]), r"Series of shape \(1,\)"),
+        ((np.full(3, 12345.5), [1, 2, 3]), r"ndarray of shape \(3,\)"),
+        ("no such folder", "'no such folder'"),
+    ],
+)
+@pytest.mark.parametrize("name", ["evaluation_examples", "initialization_examples"])
+def test_no_error_quotes_rows(name, given, shown):
+    if name == "initialization_examples" and isinstance(given, tuple):
+        shown = f"a tuple of {len(given)}"
+    with pytest.raises(OptionError, match=f"got {shown}") as caught:
+        Options(**{name: given})
+    assert "12345" not in str(caught.value)
+
+
 def test_the_shape_of_wrong_rows_is_shown():
     with pytest.raises(OptionError, match=r"got ndarray of shape \(3,\)"):
         Options(initialization_examples=np.zeros(3))

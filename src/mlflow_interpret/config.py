@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mlflow_interpret.errors import OptionError
+from mlflow_interpret.errors import OptionError, told
 
 MAX_METRICS = 30
 """Metric names a run gets from us: Azure ML allows 50 in all, the rest belongs to training."""
@@ -168,7 +168,7 @@ def _rows_of(examples: Any) -> Any:
 
 
 def _error(name: str, allowed: str, got: Any) -> OptionError:
-    return _error_with(name, allowed, " ".join(repr(got).split()))
+    return _error_with(name, allowed, told(got))
 
 
 def _error_with(name: str, allowed: str, shown: str) -> OptionError:
@@ -185,11 +185,9 @@ def _check_rows(name: str, rows: Any) -> None:
     allowed = f"a table of rows (DataFrame, 2-D array, sparse matrix){stored}{pair} or None"
     shape = getattr(rows, "shape", None)
     if shape is None or len(shape) != 2:
-        if shape is None:
-            raise _error(name, allowed, rows)
-        raise _error_with(name, allowed, f"{type(rows).__name__} of shape {shape}")
+        raise _error(name, allowed, rows)
     if shape[0] == 0 or shape[1] == 0:
-        raise _error(name, f"{allowed}, with at least one row and one column", tuple(shape))
+        raise _error(name, f"{allowed}, with at least one row and one column", rows)
 
 
 def _check_pair(examples: Any) -> None:

@@ -22,6 +22,27 @@ def one_line(error: BaseException | None, limit: int = 300) -> str:
     return text if len(text) <= limit else f"{text[: limit - 3]}..."
 
 
+def told(value: object, limit: int = 80) -> str:
+    """What a user gave, for an error: short, and nothing of the rows of a table.
+
+    Text, numbers and classes are shown, lists of them if they are short; of all else the type,
+    and the shape or length.
+    """
+    shape, kind = getattr(value, "shape", None), type(value).__name__
+    if isinstance(shape, tuple) and shape:
+        return f"{kind} of shape {shape}"
+    if isinstance(value, (list, tuple, set, frozenset)):
+        plain = all(item is None or isinstance(item, (str, bool, type)) for item in value)
+        text = " ".join(repr(value).split())
+        return text if plain and len(text) <= limit else f"a {kind} of {len(value)}"
+    if isinstance(value, dict):
+        return f"a dict of {len(value)}"
+    if hasattr(value, "__len__") and not isinstance(value, (str, bytes)):
+        return f"{kind} of length {len(value)}"
+    text = " ".join(repr(value).split())
+    return text if len(text) <= limit else f"{text[: limit - 3]}..."
+
+
 @contextmanager
 def quoting(allowed: bool) -> Iterator[None]:
     """Whether the texts of other packages' errors, which may quote rows, become part of ours."""

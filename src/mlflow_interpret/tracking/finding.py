@@ -17,6 +17,7 @@ from mlflow_interpret.errors import (
     OptionError,
     RunNotFoundError,
     one_line,
+    told,
 )
 from mlflow_interpret.progress import Report, nothing
 from mlflow_interpret.records import Importances
@@ -45,10 +46,16 @@ def asked_for(runs: Any, options: Comparison, tracking_uri: str, report: Report)
 
 
 def _each(runs: Any) -> list[Any]:
-    if isinstance(runs, (str, Run)) or not isinstance(runs, Iterable):
+    if isinstance(runs, (str, Run)):
+        got = runs if isinstance(runs, str) else f"run {runs.info.run_id}"
+        raise OptionError(
+            f"runs must be a list of two or more runs to compare, got one: {told(got)}. Write "
+            "compare_runs([first, second]), or leave runs out to compare the newest."
+        )
+    if not isinstance(runs, Iterable):
         raise OptionError(
             "runs must be a list of run ids, Run objects or model versions, or None, got "
-            f"{_repr(runs)}."
+            f"{told(runs)}."
         )
     # A table as mlflow.search_runs returns it by default.
     table: Any = runs
@@ -78,7 +85,7 @@ def named_runs(wanted: Iterable[Any], tracking_uri: str, report: Report) -> list
             return run, _name(run)
         raise OptionError(
             "runs must hold run ids, mlflow.entities.Run objects or model versions "
-            f"('models:/name/1', 'models:/name@alias'), got {_repr(item)}."
+            f"('models:/name/1', 'models:/name@alias'), got {told(item)}."
         )
 
     return side_by_side(find, list(wanted), report)
@@ -198,11 +205,6 @@ def _run_of_model(client: MlflowClient, model: Any, address: str) -> Named:
 
 def _name(run: Run) -> str:
     return str(run.info.run_name or run.info.run_id)
-
-
-def _repr(value: Any) -> str:
-    text = " ".join(repr(value).split())
-    return text if len(text) <= 80 else f"{text[:77]}..."
 
 
 def _shown(tracking_uri: str) -> str:

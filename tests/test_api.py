@@ -179,3 +179,10 @@ def test_autolog_takes_a_dask_dataframe_or_a_parquet_dataset(store, tmp_path, ba
 def test_an_explanation_or_a_model_is_logged_and_not_both(store, given):
     with pytest.raises(mlflow_interpret.OptionError, match="explanation must be"):
         mlflow_interpret.log_explanation(**given)
+
+
+def test_rows_that_are_none_are_named():
+    with pytest.raises(mlflow_interpret.OptionError, match="^initialization_examples .* got None"):
+        mlflow_interpret.explain(model, None)
+    with pytest.raises(mlflow_interpret.OptionError, match="^initialization_examples .* got None"):
+        mlflow_interpret.log_explanation(model=model)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 
 import mlflow
 import numpy as np
@@ -114,6 +115,24 @@ def test_the_oldest_of_the_newest_is_the_reference_of_a_search(explained):
     ordered = mlflow_interpret.compare_runs(order_by=["attributes.start_time DESC"])
     assert ordered.runs["run_id"].tolist() == ids[::-1]
     assert mlflow_interpret.compare_runs(ids[::-1]).runs["run_id"].tolist() == ids[::-1]
+
+
+def test_a_first_run_that_shares_no_feature_is_warned_of(explained, caplog):
+    mine = explanation()
+    names = tuple(f"other {name}" for name in mine.features)
+    ids = explained(replace(mine, features=names, evaluation_rows=None), mine)
+    with caplog.at_level(logging.WARNING, "mlflow_interpret"):
+        comparison = mlflow_interpret.compare_runs(ids)
+    (record,) = caplog.records
+    assert f"Run {ids[0]}, the first, shares no feature with run {ids[1]}" in record.message
+    assert comparison.runs["marks"][1].startswith("shares no feature with")
+
+
+def test_one_run_is_not_enough_and_the_error_says_so(explained):
+    (one,) = explained(explanation())
+    for given in (one, mlflow.get_run(one)):
+        with pytest.raises(OptionError, match=f"two or more runs to compare, got one: .*{one}"):
+            mlflow_interpret.compare_runs(given)
 
 
 def test_classes_are_compared(explained):

@@ -67,6 +67,11 @@ def explain(
     """
     from mlflow_interpret.explaining import explain as compute
 
+    if initialization_examples is None:
+        raise OptionError(
+            "initialization_examples must be a table of rows (DataFrame, 2-D array, sparse "
+            "matrix): the training rows of the model, got None."
+        )
     options = Options(
         evaluation_examples=evaluation_examples,
         initialization_examples=initialization_examples,
@@ -298,7 +303,21 @@ def compare_runs(
         raise ExplanationNotFoundError(_too_few(len(asked), len(wanted), len(found), skipped))
     if skipped and not silent:
         _logger.warning("Not compared: %s", _reasons(skipped))
+    strangers = [run for run in found[1:] if not set(run.features) & set(found[0].features)]
+    if strangers and not silent:
+        _logger.warning(
+            "Run %s, the first, shares no feature with %s: nothing can be told between them. Name "
+            "another run first.",
+            found[0].run_id,
+            _several([run.run_id for run in strangers]),
+        )
     return RunComparison(tuple(found), skipped, options.top_k)
+
+
+def _several(run_ids: Sequence[str], most: int = 5) -> str:
+    more = len(run_ids) - most
+    told = f"run{'s' if len(run_ids) > 1 else ''} {', '.join(run_ids[:most])}"
+    return f"{told} and {more:,} more" if more > 0 else told
 
 
 def _reasons(skipped: Mapping[str, str], most: int = 5) -> str:

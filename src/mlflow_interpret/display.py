@@ -116,11 +116,17 @@ class ExplanationDisplay:
 
         Raises:
             OptionError: ``top_k`` is not a positive integer.
-            ExplanationNotFoundError: The model has no classes and no several targets.
+            ExplanationNotFoundError: The model has no classes and no several targets, or two
+                classes whose importances are the same.
         """
         from mlflow_interpret.reporting import figures
 
         figure = figures.per_class(self._record, _positive(top_k), ax)
+        if figure is None and self._record.is_mirrored:
+            raise ExplanationNotFoundError(
+                "The two classes have the same importances: what speaks for one speaks against the "
+                "other. Use plot_importances()."
+            )
         if figure is None:
             raise ExplanationNotFoundError(
                 "The explanation has no importances by class: its model has a single output. "

@@ -124,6 +124,17 @@ class Explanation:
         """What each block of values belongs to: a class or a target; None for a single output."""
         return self.targets if self.classes is None else self.classes
 
+    @property
+    def is_mirrored(self) -> bool:
+        """Whether there are two classes of equal importances: what speaks for one is against one.
+
+        Pictures by class then show everything twice.
+        """
+        values = self.per_class_values
+        if values is None or self.classes is None or len(values) != 2:
+            return False
+        return bool(np.allclose(values[0], values[1], rtol=1e-6, atol=0, equal_nan=True))
+
     def standard_errors(self) -> FloatArray | None:
         """``(F,)`` standard errors of the global values as means over the explained rows.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from explanations import explanation, hostile
@@ -81,6 +82,31 @@ def test_every_row_is_a_point_of_the_distribution(open_report):
     painted = "canvas => [...canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data].some(Boolean)"
     page.wait_for_function("document.querySelectorAll('canvas.strip')[2].width !== 300")
     assert all(canvas.evaluate(painted) for canvas in page.locator("canvas.strip").all())
+
+
+@pytest.mark.parametrize(("low", "high"), [(-0.55, 0.4), (-0.9, 0.1), (0.0, 7.4), (-14.9, 14.9)])
+def test_contributions_have_an_axis_of_three_ticks_or_more(open_report, low, high):
+    values = np.linspace(low, high, 40)[:, None]
+    one = replace(explanation(1), local_values=values, global_values=np.abs(values).mean(axis=0))
+    labels = open_report(one).locator(".plot text[text-anchor=end]").all_text_contents()
+    ticks = [float(label.replace("\u2212", "-")) for label in labels]
+    assert 3 <= len(ticks) <= 8
+    steps = np.diff(ticks)
+    assert steps == pytest.approx(np.full(len(steps), steps[0]))
+    assert ticks[0] - low < steps[0] + 1e-9
+    assert high - ticks[-1] < steps[0] + 1e-9
+
+
+def test_two_classes_of_equal_importances_are_not_shown_twice(open_report):
+    single = explanation(3)
+    values = single.local_values
+    mirrored = replace(
+        explanation(3, n_classes=2), local_values=np.stack([-values, values]),
+        per_class_values=np.stack([single.global_values] * 2),
+    )  # fmt: skip
+    page = open_report(mirrored)
+    assert page.locator(".plot").count() == 1
+    assert "Importance by class" not in page.locator("tr.detail").inner_text()
 
 
 def test_hostile_names_stay_text(open_report):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -163,6 +164,20 @@ def test_without_values_of_rows_or_classes_there_is_no_such_figure():
     assert per_class(local()) is None
 
 
+def test_two_classes_of_equal_importances_are_not_shown_twice():
+    values = local(3).local_values
+    mirrored = replace(
+        local(3, n_classes=2),
+        local_values=np.stack([-values, values]),
+        per_class_values=np.abs(np.stack([values, values])).mean(axis=1),
+    )
+    assert mirrored.is_mirrored
+    assert per_class(mirrored) is None
+    assert per_class(local(3, n_classes=2)) is not None
+    targets = replace(mirrored, classes=None, targets=("kg", "m"))
+    assert per_class(targets) is not None
+
+
 def test_bars_by_class_are_stacked():
     explained = local(3, n_classes=4)
     axes, labels, widths = drawn(per_class(explained))
@@ -252,7 +267,7 @@ def test_nothing_is_cut_off(draw, n_features, n_classes, names):
 )
 def test_any_values_can_be_drawn(values):
     assert png(importances(explanation("ab", values))).startswith(b"\x89PNG")
-    explained = local(2, 3, 2)
+    explained = local(2, 3, 3)
     strange = np.asarray(explained.local_values).copy()
     strange[:, 0] = values
     object.__setattr__(explained, "local_values", strange)
@@ -293,7 +308,7 @@ from mlflow_interpret.records import Explanation
 from mlflow_interpret.reporting.figures import beeswarm, importances, per_class
 values = np.random.default_rng(0).normal(size=(2, 9, 1))
 explanation = Explanation("m", "classification", None, ("a",), np.ones(1), (0, 1),
-                          per_class_values=np.ones((2, 1)), local_values=values)
+                          per_class_values=np.array([[1.0], [2.0]]), local_values=values)
 for draw in (beeswarm, importances, per_class):
     draw(explanation).savefig(sys.argv[1])
 assert "matplotlib.pyplot" not in sys.modules

@@ -122,10 +122,10 @@ def per_class(
     target's sum.
 
     Returns:
-        The figure, or None where there are no classes.
+        The figure, or None where there are no classes, or two whose importances are the same.
     """
     values = explanation.per_class_values
-    if values is None or explanation.blocks is None:
+    if values is None or explanation.blocks is None or explanation.is_mirrored:
         return None
     shares = explanation.classes is None
     if shares:

@@ -178,7 +178,7 @@ function fill(feature) {
   const plot = make("div");
   plot.append(...scatter(feature.index));
   grid.append(plot);
-  if (pageData.blocks.length > 1) grid.append(byClass(feature.index));
+  if (pageData.blocks.length > 1 && !pageData.mirrored) grid.append(byClass(feature.index));
   else grid.classList.add("single");
   cell.append(grid);
   feature.detail.replaceChildren(cell);
@@ -228,7 +228,7 @@ function scatter(index) {
   const x = (place) => box.left + edge + place * (box.right - box.left - 2 * edge);
   const label = `${toward} against the values of ${name}: from ${write(Math.min(...given))} to ${write(Math.max(...given))}`;
   const svg = make("svg", { class: "plot", width, viewBox: `0 0 ${width} ${categories > 4 ? 240 : 228}`, role: "img", "aria-label": label });
-  for (const tick of ticks(low, high)) {
+  for (const tick of ticks(low, high, 3)) {
     svg.append(make("line", { class: "axis", x1: box.left, x2: box.right, y1: y(tick), y2: y(tick) }));
     svg.append(make("text", { x: box.left - 6, y: y(tick) + 4, "text-anchor": "end" }, write(tick, 2)));
   }
@@ -263,14 +263,19 @@ function why(index) {
   return "There are no contributions of single rows to this class.";
 }
 
-function ticks(low, high) {
+// Round numbers, about five of them and at least so many.
+function ticks(low, high, least = 1) {
   const span = high - low;
   if (!(span > 0)) return [0];
   const rough = span / 4;
   const power = 10 ** Math.floor(Math.log10(rough));
-  const step = power * [1, 2, 5, 10].find((factor) => factor * power >= rough);
-  const found = [];
-  for (let i = Math.ceil(low / step); i * step <= high; i += 1) found.push(i * step);
+  const steps = [10, 5, 2, 1, 0.5, 0.2].map((factor) => factor * power);
+  let found = [];
+  for (const step of steps.slice(steps.filter((one) => one >= rough).length - 1)) {
+    found = [];
+    for (let i = Math.ceil(low / step); i * step <= high; i += 1) found.push(i * step);
+    if (found.length >= least) break;
+  }
   return found;
 }
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 import mlflow
 import pytest
 from mlflow import MlflowClient
@@ -64,6 +66,7 @@ def test_the_shift_is_in_metrics_and_in_the_status_record(fit, rows):
 
 
 def test_the_latest_is_the_run_before_and_the_first_has_none(fit, caplog):
+    caplog.set_level(logging.INFO, "mlflow_interpret")
     mlflow_interpret.autolog(baseline="latest")
     first = fit()
     assert shifted(first) == {}
@@ -72,6 +75,9 @@ def test_the_latest_is_the_run_before_and_the_first_has_none(fit, caplog):
     assert status(second)["baseline"]["run_id"] == first.info.run_id
     assert status(third)["baseline"]["run_id"] == second.info.run_id
     assert not [record for record in caplog.records if record.levelname == "WARNING"]
+    told = [record.message for record in caplog.records if "Explained" in record.message]
+    assert ["Spearman 1.00 to run" in message for message in told] == [False, True, True]
+    assert f"to run {second.info.run_id[:8]}. Run {third.info.run_id}" in told[2]
 
 
 def test_a_model_of_the_registry_and_another_kind_of_model(fit):

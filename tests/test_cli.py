@@ -66,9 +66,21 @@ class TestShow:
             assert part in head
         rows = lines_of(result)
         assert [row[1] for row in rows] == ["bmi", "bad", "age", "zero"]
-        assert rows[0][:3] == ["1", "bmi", "4"]
+        assert rows[0][:3] == ["1", "bmi", "4.000"]
         bars = [line.count("█") for line in result.output.splitlines()[1:]]
         assert bars[0] == 2 * bars[1] > bars[2] > bars[3] == 0
+
+    def test_intervals_and_thousands_are_shown(self, store):
+        known = explanation(
+            global_values=np.array([1.0, 12345.678, 2.0, 0.0]),
+            global_errors=np.array([0.5, 1000.0, 0.1, 0.0]),
+            details={"rows": {"explained": 2000, "available": 44200, "source": "rows"}},
+        )
+        result = call("show", logged(known, store))
+        assert "2,000 of 44,200 rows" in result.output
+        rows = lines_of(result)
+        assert rows[0][1:5] == ["bmi", "12,346", "±", "1,960"]
+        assert "±" not in rows[-1]
 
     def test_columns_are_aligned_and_lines_short(self, store):
         result = call("show", logged(explanation(), store))
@@ -283,3 +295,11 @@ class TestCompare:
         assert result.output.startswith("Error: ")
         assert message in result.output
         assert "Traceback" not in result.output
+
+
+def test_a_push_of_a_run_that_does_not_exist_says_so_first(store):
+    result = call("push", "nope")
+    assert result.exit_code == 1
+    assert "Run 'nope' does not exist" in result.output
+    run_id = logged(explanation(), store)
+    assert f"Run {run_id} is no Azure ML run" in call("push", run_id).output

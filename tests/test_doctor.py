@@ -167,7 +167,7 @@ def test_what_waits_in_the_spool_is_counted(store):
     spool.keep(made(), spool.Entry(store, None, None, 3, figures=False))
     (found,) = findings(store, "spool")
     assert found.state == "note"
-    assert found.text.startswith("1 explanations wait")
+    assert found.text.startswith("1 explanation waits in")
     assert found.remedy == "mlflow-interpret flush"
 
 

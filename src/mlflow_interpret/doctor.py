@@ -250,7 +250,8 @@ def _is_installed(module: str) -> bool:
 def _spool() -> Iterator[Finding]:
     kept = spool.folders()
     if kept:
-        text = f"{len(kept)} explanations wait in {spool.directory()}"
+        waiting = "1 explanation waits" if len(kept) == 1 else f"{len(kept):,} explanations wait"
+        text = f"{waiting} in {spool.directory()}"
         yield _found("note", text, "mlflow-interpret flush")
     else:
         yield _found("ok", f"nothing waits in {spool.directory()}")

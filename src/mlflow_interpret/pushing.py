@@ -32,6 +32,8 @@ def push(run_id: str, tracking_uri: str, options: Options) -> list[str]:
             its rows go there.
     """
     if not targets.wanted(options.azureml, tracking_uri):
+        tracking.check_reachable(tracking_uri)
+        tracking.records(run_id, tracking_uri)  # says so where there is no such run
         raise AzureMLError(
             f"Run {run_id} is no Azure ML run: say which workspace it is to go to, with "
             "azureml=... or, on the command line, --to WORKSPACE."

@@ -43,29 +43,34 @@ def show(
 ) -> None:
     """Rank the features of the explanation in run RUN_ID.
 
-    Prints how the model was explained, then each feature with its importance: the mean absolute
-    contribution to the model's output.
+    Prints how the model was explained, then each feature with its importance, the mean absolute
+    contribution to the model's output, and how far its 95 % interval reaches, where that is known.
     """
     from mlflow_interpret import loading
     from mlflow_interpret.errors import MlflowInterpretError
+    from mlflow_interpret.reporting.pages import number
 
     uri = store_named(tracking_uri)
     try:
         explanation = loading.load(run_id, uri, engineered=engineered, workspace=workspace)
         ranked = explanation.ranked() if label is None else _ranked_for(explanation, label)
+        reaches = _reaches(explanation) if label is None else {}
     except MlflowInterpretError as error:
         raise click.ClickException(str(error)) from error
     click.echo(_headline(explanation, run_id))
     shown = ranked[:top]
     block = "█" if draws() else "#"
     widest = max(len(shorten(name)) for name, _ in shown)
+    widest_reach = max(len(reaches.get(name, "")) for name, _ in shown)
     finite = [value for _, value in shown if math.isfinite(value)]
     largest = max(finite, default=0.0) or 1.0
     for position, (name, value) in enumerate(shown, start=1):
         bar = block * round(_BAR_WIDTH * value / largest) if math.isfinite(value) else ""
-        click.echo(f"{position:>4}  {shorten(name):<{widest}}  {value:>10.4g}  {bar}")
+        reach = f"{reaches.get(name, ''):<{widest_reach}}  " if widest_reach else ""
+        told = f"{shorten(name):<{widest}}  {number(value, 4):>10}  {reach}{bar}"
+        click.echo(f"{position:>4}  {told}".rstrip())
     if len(ranked) > top:
-        click.echo(f"      ... and {len(ranked) - top} more; --top {len(ranked)} shows all")
+        click.echo(f"      ... and {len(ranked) - top:,} more; --top {len(ranked)} shows all")
 
 
 def _ranked_for(explanation: Any, label: str) -> list[tuple[str, float]]:
@@ -80,12 +85,25 @@ def _ranked_for(explanation: Any, label: str) -> list[tuple[str, float]]:
     return [(explanation.features[i], float(values[i])) for i in rank(values)]
 
 
+def _reaches(explanation: Any) -> dict[str, str]:
+    """How far the 95 % interval of each importance reaches, where it is known."""
+    from mlflow_interpret.reporting.figures import INTERVAL
+    from mlflow_interpret.reporting.pages import number
+
+    errors = explanation.standard_errors()
+    if errors is None:
+        return {}
+    sign = "±" if draws() else "+-"
+    pairs = zip(explanation.features, errors, strict=True)
+    return {name: f"{sign} {number(INTERVAL * error, 2)}" for name, error in pairs if error > 0}
+
+
 def _headline(explanation: Any, run_id: str) -> str:
     details = explanation.details
     rows = details.get("rows", {})
     parts = [f"Run {run_id}: {explanation.model_class}, {explanation.method}"]
     if rows:
-        parts.append(f"{rows['explained']} of {rows['available']} rows ({rows['source']})")
+        parts.append(f"{rows['explained']:,} of {rows['available']:,} rows ({rows['source']})")
     if details.get("output_scale"):
         parts.append(f"scale: {details['output_scale']}")
     return ", ".join(parts)

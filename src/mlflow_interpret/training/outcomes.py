@@ -148,8 +148,17 @@ def _summary(fit: Fit, explanation: Explanation, logged: Any) -> str:
     return (
         f"Explained {name} ({explanation.method}, {details['output_scale']}, "
         f"{rows['explained']:,} of {rows['available']:,} {rows['source'].replace('_', ' ')}, "
-        f"{details['seconds']:.1f} s): {top}. Run {logged.run_id}, artifacts in {logged.folder}/"
+        f"{details['seconds']:.1f} s): {top}. "
+        f"{_moved(logged.status.get('baseline'))}Run {logged.run_id}, artifacts in {logged.folder}/"
     )
+
+
+def _moved(baseline: Any) -> str:
+    if not baseline:
+        return ""
+    spearman = baseline["spearman"]
+    told = "No Spearman correlation" if spearman is None else f"Spearman {spearman:.2f}"
+    return f"{told} to run {baseline['run_id'][:8]}. "
 
 
 def _short(name: str, limit: int = 40) -> str:

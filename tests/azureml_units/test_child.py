@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mlflow_interpret.azureml import preparing
+from mlflow_interpret.azureml import child, preparing
 from mlflow_interpret.azureml.redaction import redact
 from mlflow_interpret.records import Explanation
 
@@ -164,3 +164,14 @@ def test_no_row_goes_with_0_points_and_all_go_without_a_cap():
     assert preparing.capped(record, None, 0) is record
     assert preparing.capped(record, 5, 0).local_values.shape == (2, 5, 2)
     assert preparing.capped(record.without_rows(), 3, 0).local_values is None
+
+
+def test_an_error_that_cannot_be_printed_is_told_by_its_message():
+    class ServiceException(Exception):  # noqa: N818 - the name it has in the SDK
+        message = "A run has at most 50 tags"
+
+        def __str__(self):
+            return "".join(None)
+
+    assert child.said_by(ServiceException()) == "ServiceException: A run has at most 50 tags"
+    assert child.said_by(ValueError("plain")) == "ValueError: plain"

@@ -130,11 +130,19 @@ def carry_out(request: dict[str, Any]) -> dict[str, Any]:
     except AzureMLError as error:
         answer = {"ok": False, "reason": redact(str(error), target.token)}
     except BaseException as error:
-        reason = f"{type(error).__name__}: {error}"
-        answer = {"ok": False, "reason": redact(reason, target.token)}
+        answer = {"ok": False, "reason": redact(said_by(error), target.token)}
     with suppress(AzureMLError):  # a run that goes on for ever is no reason to upload again
         targets.complete(target, max(_TO_ANSWER, request["until"] - time.time()) / 2)
     return answer
+
+
+def said_by(error: BaseException) -> str:
+    """The kind and the text of an error."""
+    try:
+        text = str(error)
+    except Exception:  # the SDK's own, of an answer without details
+        text = str(getattr(error, "message", "it has no text"))
+    return f"{type(error).__name__}: {text}"
 
 
 def main() -> None:

@@ -21,7 +21,7 @@ TAG = "mlflow_interpret"
 State = Literal["complete", "pending", "skipped", "failed"]
 
 TAGGED_EXPLANATIONS = 5  # later ones of a run have no tags of their own: Azure ML allows 50 tags
-AZURE_TAGS = 50  # of a run
+AZURE_TAGS = 49  # of a run: 50, of which one is for the tag that each upload sets
 _MOST = 10_000  # explanations of a run; the number comes from the store
 
 

@@ -129,6 +129,33 @@ def test_raw_and_engineered_views_are_both_there(store, tmp_path):
         assert kinds == [("False", "True"), ("True", "False")]
 
 
+BACKGROUND = """
+import mlflow_interpret
+from sklearn.datasets import load_iris
+from sklearn.tree import DecisionTreeClassifier
+mlflow_interpret.autolog(background=True)
+for depth in (1, 2):
+    DecisionTreeClassifier(max_depth=depth).fit(*load_iris(return_X_y=True, as_frame=True))
+print("trained")
+"""  # ends at once: both are explained and uploaded at the exit
+
+
+def test_what_is_explained_in_the_background_is_in_the_jobs_run(store, tmp_path):
+    with AzureMLDouble(blobs="memory") as double:
+        run_id = double.create_run("iris")
+        output = run_job(double, run_id, BACKGROUND, tmp_path, store)
+        assert "trained" in output
+        assert "WARNING mlflow_interpret" not in output
+        assert [asset["runid"] for asset in double.assets] == [run_id] * 2
+        assert double.runs[run_id]["tags"] == {"model_explanation": "True"}
+        uploaded = {asset["properties"]["explanation_id"] for asset in double.assets}
+        assert double.unknown_requests == []
+    runs = mlflow.search_runs(output_format="list", experiment_names=["test"])
+    records = [tracking.status_of(run.info.run_id, store) for run in runs]
+    assert {record["explanation_id"] for record in records} == uploaded
+    assert {record["status"] for record in records} == {"complete"}
+
+
 FAULTS = {
     "forbidden": ({"method": "POST", "pattern": "/assets$", "status": 403}, 60, "answered 403"),
     "expired": ({"method": "GET", "pattern": "/runs/", "status": 401}, 60, "log in again"),

@@ -145,10 +145,11 @@ def _summary(fit: Fit, explanation: Explanation, logged: Any) -> str:
     rows, last = details["rows"], details["model"]["estimator"]
     name = fit.model if fit.model == last else f"{fit.model} with {last}"
     top = ", ".join(f"{_short(name)} {value:.3g}" for name, value in explanation.ranked()[:3])
+    spent = ", the time budget was spent" if details.get("partial") else ""
     return (
         f"Explained {name} ({explanation.method}, {details['output_scale']}, "
         f"{rows['explained']:,} of {rows['available']:,} {rows['source'].replace('_', ' ')}, "
-        f"{details['seconds']:.1f} s): {top}. "
+        f"{details['seconds']:.1f} s{spent}): {top}. "
         f"{_moved(logged.status.get('baseline'))}Run {logged.run_id}, artifacts in {logged.folder}/"
     )
 

@@ -1,0 +1,32 @@
+"""What is said of a fit's explanation."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from mlflow_interpret.records import Explanation
+from mlflow_interpret.training import outcomes
+
+DETAILS = {
+    "rows": {"explained": 129, "available": 4420, "source": "training_rows"},
+    "model": {"estimator": "Ridge"},
+    "output_scale": "prediction",
+    "seconds": 4.63,
+}
+
+
+@pytest.mark.parametrize("partial", [False, True])
+def test_the_line_says_whether_the_time_was_spent(partial):
+    explanation = Explanation(
+        "shap_linear", "regression", None, ("a", "b"), np.array([1.0, 2.0]), details=DETAILS
+    )
+    explanation = replace(explanation, details={**DETAILS, "partial": partial})
+    logged = SimpleNamespace(run_id="run", folder="mlflow_interpret", status={})
+    line = outcomes._summary(SimpleNamespace(model="Ridge"), explanation, logged)
+    assert "129 of 4,420 training rows, 4.6 s" in line
+    assert "b 2, a 1" in line
+    assert ("the time budget was spent" in line) is partial

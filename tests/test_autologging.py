@@ -30,6 +30,7 @@ from sklearn.tree import DecisionTreeClassifier
 
 import mlflow_interpret
 from mlflow_interpret import ExplanationNotFoundError, autologging, tracking
+from mlflow_interpret.autologging import default_budget
 from mlflow_interpret.config import Options
 from mlflow_interpret.training.hooks import FitEvent
 
@@ -893,7 +894,8 @@ def test_the_models_own_threads_that_fit_do_not_wait_for_ever(store, monkeypatch
 
 
 @pytest.mark.parametrize(("seconds", "budget"), [(0.1, 5.0), (200.0, 20.0), (10_000.0, 60.0)])
-def test_the_time_budget_is_one_that_training_hardly_feels(seconds, budget):
+def test_the_time_budget_is_one_that_training_hardly_feels(seconds, budget, monkeypatch):
+    monkeypatch.setattr(autologging, "default_budget", default_budget)
     event = FitEvent(None, None, None, seconds=seconds)
     assert autologging._plan(Options(time_budget="auto"), event).time_budget == budget
     assert autologging._plan(Options(time_budget=7.0), event).time_budget == 7.0

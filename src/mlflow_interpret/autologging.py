@@ -252,10 +252,15 @@ def _queued(options: Options, event: FitEvent, fit: Fit) -> bool:
     return True
 
 
+def default_budget(fit_seconds: float) -> float | None:
+    """Seconds of explaining that a training of ``fit_seconds`` hardly feels."""
+    return min(max(_SHARE_OF_FIT * fit_seconds, _SHORTEST_BUDGET), _LONGEST_BUDGET)
+
+
 def _plan(options: Options, event: FitEvent, report: Report | None = None) -> Plan:
     seconds = options.time_budget
     if isinstance(seconds, str):
-        seconds = min(max(_SHARE_OF_FIT * event.seconds, _SHORTEST_BUDGET), _LONGEST_BUDGET)
+        seconds = default_budget(event.seconds)
     return Plan(
         max_rows=options.max_rows,
         random_state=options.random_state,

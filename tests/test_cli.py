@@ -263,12 +263,12 @@ class TestCompare:
         assert "... and 1 more features" in result.output
         assert "<h1>2 runs compared</h1>" in page.read_text("utf-8")
 
-    def test_without_runs_the_newest_of_the_experiment_are_compared(self, store):
+    def test_without_runs_those_of_the_experiment_are_compared_from_the_oldest_on(self, store):
         first, second = logged(explanation(), store), logged(explanation(), store)
         for arguments in ([], ["--experiment", "test"], ["--tracking-uri", store]):
             result = call("compare", *arguments)
             assert result.exit_code == 0, result.output
-            assert result.output.index(second) < result.output.index(first)
+            assert result.output.index(first) < result.output.index(second)
 
     def test_what_is_skipped_is_said_once(self, store):
         ids = [logged(explanation(), store) for _ in range(2)]

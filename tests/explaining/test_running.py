@@ -214,11 +214,16 @@ def test_the_record_says_how_many_rows_were_needed():
     assert [one["feature"] for one in details["intervals"]["of"]] == ["a", "b", "c", "d"]
 
 
-def test_importances_of_all_rows_have_no_error_but_that_of_sampling():
+def test_intervals_of_all_rows_have_no_width_but_that_of_sampling():
     X, y = load_breast_cancer(return_X_y=True, as_frame=True)
     X, y = X.iloc[:60, :4], y[:60]
     with quiet():
         exact = explain(TrainingContext(LinearRegression().fit(X, y), X, y))
         sampled = explain(TrainingContext(SVR().fit(X, y), X, y))
-    assert exact.standard_errors().max() == 0
-    assert 0 < sampled.standard_errors().max() < 0.05 * sampled.global_values.max()
+
+    def widths(found):
+        return [one["high"] - one["low"] for one in found.details["intervals"]["of"]]
+
+    assert max(widths(exact)) == 0
+    assert 0 < max(widths(sampled)) < 0.2 * sampled.global_values.max()
+    assert exact.standard_errors().min() > 0  # which are about other rows, too

@@ -20,6 +20,7 @@ from pathlib import Path
 
 PARTS = ("engines", "training", "comparing")
 RESULTS = Path(__file__).with_name("RESULTS.md")
+BY_HAND = "## Against the goals"
 _PACKAGES = (
     "mlflow-interpret", "interpret-community", "shap", "shapiq", "scikit-learn", "numpy", "pandas",
     "mlflow", "joblib",
@@ -44,7 +45,8 @@ def main() -> int:
     if chosen.only:
         print(text)
     else:
-        RESULTS.write_text(headed(text, failed, quick=chosen.quick), encoding="utf-8")
+        written = headed(text, failed, quick=chosen.quick) + judgement()
+        RESULTS.write_text(written, encoding="utf-8")
         print(f"Written to {RESULTS}")
     return 1 if failed else 0
 
@@ -84,6 +86,13 @@ def headed(text: str, failed: list[str], *, quick: bool) -> str:
     ]
     lines += [f"The part `{part}` failed and is missing.\n" for part in failed]
     return "\n".join(lines) + "\n" + text.rstrip() + "\n"
+
+
+def judgement() -> str:
+    """What people wrote below the last results, which is to be read again after new ones."""
+    known_results = RESULTS.read_text(encoding="utf-8") if RESULTS.is_file() else ""
+    _, mark, text = known_results.partition(BY_HAND)
+    return f"\n{mark}{text}"
 
 
 def known(package: str) -> bool:

@@ -118,16 +118,16 @@ CASES = {
 }
 
 
-def _named(name: str, explanation: Explanation) -> Explanation:
-    """With an id of its own that is the same in every process."""
+def named(name: str, explanation: Explanation) -> Explanation:
+    """With an id of its own that is the same in every process: workers share what one uploaded."""
     engineered = explanation.engineered
     if engineered is not None:
-        engineered = _named(f"{name}, engineered", engineered)
+        engineered = named(f"{name}, engineered", engineered)
     own = str(uuid.uuid5(uuid.NAMESPACE_OID, name))
     return replace(explanation, id=own, engineered=engineered)
 
 
-CASES = {name: _named(name, explanation) for name, explanation in CASES.items()}
+CASES = {name: named(name, explanation) for name, explanation in CASES.items()}
 
 
 def _texts(values):

@@ -25,7 +25,7 @@ import pytest
 from azureml_double import AzureMLDouble
 from azureml_double.workspace import API_URL
 from conftest import enter
-from explanation_cases import CASES, MISSING, check_equal, made, regression
+from explanation_cases import CASES, MISSING, check_equal, made, named, regression
 from mlflow_interpret import storage
 from mlflow_interpret.azureml import reader
 from mlflow_interpret.azureml.workspaces import Workspace
@@ -123,6 +123,7 @@ DISTORTED = {
     "series": made(rows=3, true_labels=np.array(["no", "yes", "no"])),
     "frame": made(rows=3, true_labels=np.array(["no", "yes", "no"])),
 }  # fmt: skip
+DISTORTED = {name: named(f"distorted {name}", record) for name, record in DISTORTED.items()}
 
 
 @dataclass

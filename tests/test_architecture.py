@@ -109,6 +109,7 @@ def test_every_outside_package_has_its_owners(module):
         ("reporting/pages.py", {"jinja2", "markupsafe"}),
         ("comparing/__init__.py", {"pandas"}),
         ("comparing/figures.py", {"matplotlib", "numpy", "pandas"}),
+        ("comparing/order.py", {"numpy", "pandas"}),
         ("comparing/page.py", {"numpy", "pandas"}),
         ("comparing/shifts.py", {"pandas"}),
         ("comparing/text.py", {"pandas"}),

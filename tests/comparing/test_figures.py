@@ -9,7 +9,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
-from mlflow_interpret.comparing import RunComparison, figures
+from mlflow_interpret.comparing import RunComparison
 from mlflow_interpret.errors import OptionError
 
 from .runs import run
@@ -70,6 +70,50 @@ def test_any_number_of_runs_and_features(kind, n_runs, n_features):
 
 
 @pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("names", [("a", "b"), ("w" * 40, "w" * 40), ["n" * 40] * 3, ["n"] * 12])
+@pytest.mark.parametrize("feature", ["x", "W" * 40])
+def test_nothing_is_cut_and_names_of_runs_do_not_overlap(kind, names, feature):
+    features = [f"{i}{feature}" for i in range(20)]
+    drawn = [
+        run(f"{i:032d}", np.exp(np.arange(20.0)), None, features, run_name=name)
+        for i, name in enumerate(names)
+    ]
+    figure = compared(*drawn).plot(kind)
+    figure.canvas.draw()
+    axes = figure.axes[0]
+    heads = axes.get_xticklabels()
+    shown = [*heads, *axes.get_yticklabels(), *axes.texts, *figure.texts]
+    width, height = figure.bbox.size
+    for text in shown:
+        box = text.get_window_extent()
+        assert (box.x0 >= -1, box.y0 >= -1) == (True, True), text
+        assert (box.x1 <= width + 1, box.y1 <= height + 1) == (True, True), text
+    level = [head.get_window_extent() for head in heads if head.get_rotation() == 0]
+    assert len(level) in {0, len(names)}
+    assert not any(a.overlaps(b) for a, b in pairwise(level))
+
+
+def test_the_scale_of_a_heat_map_stands_below_it():
+    figure = compared(*runs(3, 4, names=list("abcd"))).plot("heatmap")
+    figure.canvas.draw()
+    axes = figure.axes[0]
+    (scale,) = axes.child_axes
+    cells, bar = axes.get_window_extent(), scale.get_window_extent()
+    assert bar.x0 == pytest.approx(cells.x0, abs=1)
+    assert bar.x1 <= cells.x1 + 1
+    assert bar.y1 < cells.y0
+    ticks = [tick.get_window_extent() for tick in scale.get_xticklabels()]
+    assert not any(a.overlaps(b) for a, b in pairwise(ticks))
+
+
+def test_a_small_share_is_not_told_as_none():
+    figure = compared(run("A", [1, 0.001, 0]), run("B", [1, 0.001, 0])).plot("heatmap")
+    assert [text.get_text() for text in figure.axes[0].texts][::2] == [
+        "1 · 100 %", "2 · < 1 %", "3 · 0 %",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_hostile_names(kind):
     figure = compared(*runs(2, len(HOSTILE), HOSTILE)).plot(kind)
     figure.canvas.draw()
@@ -96,11 +140,6 @@ def test_the_slope_chart_shows_ranks_among_all_features_of_the_run():
     lines = {tuple(line.get_ydata()) for line in figure.axes[0].lines}
     assert lines == {(1, 3), (2, 1), (3, 2)}
     assert texts(figure) == ["b", "a", "d"]
-
-
-def test_runs_of_one_name_are_told_apart():
-    twins = [run("1234567890", [1], run_name="twin"), run("abcdefghij", [1], run_name="twin")]
-    assert figures.labels_of(twins) == ["twin 12345678", "twin abcdefgh"]
 
 
 @pytest.mark.parametrize(

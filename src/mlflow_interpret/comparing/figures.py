@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from mlflow_interpret.records import FloatArray, Importances, shares
+from mlflow_interpret.comparing.order import labels_of, order_in_runs, top_shares
+from mlflow_interpret.records import FloatArray, Importances
 from mlflow_interpret.reporting.pages import shown
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-MOST_RUNS = 20
-"""Runs that one figure shows."""
-
-_NAME = 32  # characters of a feature's or a run's name
+_NAME = 32  # characters of a feature's name
 # The palette of Okabe and Ito without its yellow, which is hardly seen on white.
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000", "#56B4E9", "#E69F00")
-_COLOURED = 2 * len(_COLOURS)  # lines; the second half is dashed
+_PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000", "#56B4E9", "#E69F00")
 _STEADY = "#B3AAB0"
+_DARK = 0.47  # of cividis: below, white is read better than black
+_TITLE = 5.6  # inches
+_LEVEL = 16  # characters of a run's name that has room above its column
 
 
 def slope_chart(runs: Sequence[Importances], top_k: int) -> Figure:
@@ -40,24 +38,19 @@ def slope_chart(runs: Sequence[Importances], top_k: int) -> Figure:
     Returns:
         A figure that belongs to no window and no global state of matplotlib.
     """
-    drawn, table = _top(runs, top_k)
+    figure, axes, table = _frame(runs, top_k, "Ranks of the most important features", 1.1, sides=2)
     order = order_in_runs(runs, top_k)
     places = order.places
     columns, lines = places.shape
-    figure, axes = _figure(3.4 + max(1.1 * columns, 3), 1.6 + 0.36 * max(lines, 3))
     for line, kind in enumerate(order.colours):
         colour, style = _look(kind)
         y = places[:, line]
         axes.plot(range(columns), y, color=colour, linestyle=style, linewidth=1.8, zorder=2)
         for x in np.flatnonzero(np.isfinite(y)):
             _rank_mark(axes, int(x), y[x], int(order.ranks[x, line]), colour)
-    names = [shown(name, _NAME) for name in table.index]
-    _name_sides(axes, places, names)
-    axes.set_xticks(range(columns), labels_of(drawn), parse_math=False)
-    _tilt(axes, columns)
-    axes.set_xlim(-0.35, columns - 0.65)
+    _name_sides(axes, places, [shown(name, _NAME) for name in table.index])
+    axes.set_xlim(0, max(columns - 1, 1))
     axes.set_ylim(lines + 0.6, 0.4)
-    _title(figure, "Ranks of the most important features", table, runs, drawn)
     return figure
 
 
@@ -73,121 +66,94 @@ def heat_map(runs: Sequence[Importances], top_k: int) -> Figure:
     """
     from matplotlib.colors import PowerNorm
 
-    drawn, table = _top(runs, top_k)
-    values = table.to_numpy(dtype=float)
-    ranks = pd.DataFrame([_ranks(run) for run in drawn], dtype=float).reindex(columns=table.index)
-    lines, columns = values.shape
-    figure, axes = _figure(4.4 + 0.76 * max(columns, 3), 1.8 + 0.32 * max(lines, 3))
+    figure, axes, table = _frame(runs, top_k, "Rank and share of each feature", 0.78, sides=1)
+    values, ranks = table.to_numpy(dtype=float), order_in_runs(runs, top_k).ranks.T
     top = float(np.nanmax(values, initial=0)) or 1.0
     norm = PowerNorm(0.5, vmin=0, vmax=top)  # one feature that dominates leaves the others visible
     image = axes.imshow(values, cmap="cividis", norm=norm, aspect="auto")
-    for line in range(lines):
-        for x in range(columns):
-            known = np.isfinite(values[line, x])
-            dark = known and norm(values[line, x]) < 0.55
-            share = f"{100 * values[line, x]:.0f} %"
-            text = f"{ranks.iloc[x, line]:.0f} · {share}" if known else "-"
-            colour = "white" if dark else "black"
-            axes.text(x, line, text, color=colour, fontsize=7.5, ha="center", va="center")
+    for line, x in np.ndindex(*values.shape):
+        share, known = values[line, x], np.isfinite(values[line, x])
+        text = f"{ranks[line, x]:.0f} · {_percent(share)}" if known else "-"
+        colour = "white" if known and norm(share) < _DARK else "black"
+        axes.text(x, line, text, color=colour, fontsize=7.5, ha="center", va="center")
     names = [shown(name, _NAME) for name in table.index]
-    axes.set_yticks(range(lines), labels=names, fontsize=9, parse_math=False)
-    axes.set_xticks(range(columns), labels_of(drawn), parse_math=False)
-    _tilt(axes, columns)
-    axes.spines[:].set_visible(False)
-    axes.tick_params(length=0)
-    bar = figure.colorbar(image, ax=axes, format=lambda share, _: f"{100 * share:.3g} %", pad=0.02)
-    bar.set_label("share of the run's total", fontsize=9)
-    bar.outline.set_visible(False)
-    _title(figure, "Rank and share of each feature", table, runs, drawn)
+    axes.set_yticks(range(len(names)), labels=names, fontsize=9, parse_math=False)
+    _colour_bar(figure, axes, image, values.shape)
+    figure.draw_without_rendering()  # the layout finds room for tilted names in its second go
     return figure
 
 
-@dataclass(frozen=True, eq=False)
-class Order:
-    """The drawn features' order in each run.
-
-    Attributes:
-        features: The ``F`` drawn features.
-        places: ``(N, F)`` places of the features in each run, NaN where a run lacks one.
-        ranks: ``(N, F)`` their ranks among all features of the run.
-        colours: What each line looks like: ``c0`` to ``c6``, with ``dashed`` behind for a second
-            round, for those that move most; an empty text for the others.
-    """
-
-    features: tuple[str, ...]
-    places: FloatArray
-    ranks: FloatArray
-    colours: tuple[str, ...]
-
-
-def order_in_runs(runs: Sequence[Importances], top_k: int) -> Order:
-    """The order of the ``top_k`` features with the largest mean share in the drawn runs."""
-    drawn, table = _top(runs, top_k)
-    ranks = pd.DataFrame([_ranks(run) for run in drawn], dtype=float).reindex(columns=table.index)
-    places = ranks.rank(axis=1, method="first").to_numpy()
-    moved = _spread(places)
-    looks = [f"c{i % len(_COLOURS)}{' dashed' * (i // len(_COLOURS))}" for i in range(_COLOURED)]
-    most = np.argsort(-moved, kind="stable")[:_COLOURED].tolist()
-    colours = {line: look for line, look in zip(most, looks, strict=False) if moved[line] > 0}
-    return Order(
-        tuple(table.index),
-        places,
-        ranks.to_numpy(),
-        tuple(colours.get(line, "") for line in range(len(table))),
-    )
+def _percent(share: float) -> str:
+    return "< 1 %" if 0 < share < 0.005 else f"{100 * share:.0f} %"
 
 
 def _look(kind: str) -> tuple[str, str]:
     if not kind:
         return _STEADY, "-"
-    return _COLOURS[int(kind[1])], "--" if kind.endswith("dashed") else "-"
+    return _PALETTE[int(kind[1])], "--" if kind.endswith("dashed") else "-"
 
 
-def labels_of(runs: Sequence[Importances]) -> list[str]:
-    """What the runs are called, in full where it fits, with part of the id where names repeat."""
-    names = [shown(run.run_name or run.run_id, _NAME) for run in runs]
-    repeated = {name for name, count in Counter(names).items() if count > 1}
-    return [
-        f"{name[: _NAME - 9]} {run.run_id[:8]}" if name in repeated else name
-        for name, run in zip(names, runs, strict=True)
-    ]
+def _frame(
+    runs: Sequence[Importances], top_k: int, title: str, step: float, sides: int
+) -> tuple[Figure, Axes, pd.DataFrame]:
+    """A figure with a column for each drawn run and room for the features, and their shares.
 
-
-def by_share(runs: Sequence[Importances]) -> pd.DataFrame:
-    """``(F, N)`` shares, the features with the largest mean first; NaN where a run lacks one."""
-    columns = [pd.Series(shares(run.values), index=list(run.features)) for run in runs]
-    table = pd.concat(columns, axis=1)
-    table.columns = range(len(runs))
-    order = table.fillna(0).mean(axis=1).sort_values(ascending=False, kind="stable").index
-    return table.loc[order]
-
-
-def _top(runs: Sequence[Importances], top_k: int) -> tuple[Sequence[Importances], pd.DataFrame]:
-    drawn = runs[:MOST_RUNS]
-    return drawn, by_share(drawn).iloc[:top_k]
-
-
-def _ranks(run: Importances) -> dict[str, float]:
-    from mlflow_interpret.comparing.tables import ranks
-
-    return dict(zip(run.features, ranks(run.values).tolist(), strict=True))
-
-
-def _spread(places: FloatArray) -> FloatArray:
-    """How many places each line moves at most."""
-    low, high = (np.where(np.isnan(places), fill, places) for fill in (np.inf, -np.inf))
-    spread: FloatArray = np.maximum(high.max(axis=0) - low.min(axis=0), 0)
-    return spread
-
-
-def _figure(width: float, height: float) -> tuple[Figure, Axes]:
+    Args:
+        runs: The runs.
+        top_k: So many features are drawn.
+        title: What the figure shows.
+        step: Inches from run to run.
+        sides: On so many sides stand the names of the features.
+    """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(width, height), dpi=120, layout="constrained")
+    drawn, table = top_shares(runs, top_k)
+    lines, columns = table.shape
+    names = labels_of(drawn)
+    tilted = columns > 2 or max(map(len, names)) > _LEVEL
+    beside = _width([shown(name, _NAME) for name in table.index])
+    beyond = max(beside * (sides - 1), _width(names[-1:]) if tilted else 0)
+    width = 0.8 + beside + beyond + step * max(columns, 3)
+    size = (max(width, _TITLE), 1.9 + 0.34 * max(lines, 3))
+    figure = Figure(figsize=size, dpi=120, layout="constrained")
     FigureCanvasAgg(figure)
     axes: Any = figure.add_subplot()
-    return figure, axes
+    axes.spines[:].set_visible(False)
+    axes.tick_params(length=0)
+    _name_columns(axes, names, tilted=tilted)
+    _title(figure, title, table, runs, drawn)
+    return figure, axes, table
+
+
+def _width(names: list[str]) -> float:
+    """Inches of the longest name."""
+    from matplotlib.font_manager import FontProperties
+    from matplotlib.textpath import TextToPath
+
+    measure, font = TextToPath().get_text_width_height_descent, FontProperties(size=9)
+    return max((measure(name, font, ismath=False)[0] / 72 for name in names), default=0.0)
+
+
+def _name_columns(axes: Axes, names: list[str], *, tilted: bool) -> None:
+    axes.xaxis.tick_top()
+    axes.set_xticks(range(len(names)), names, parse_math=False)
+    tilt = {"rotation": 30, "ha": "left"} if tilted else {}
+    for label in axes.get_xticklabels():
+        label.set(fontsize=9, rotation_mode="anchor", **tilt)
+
+
+def _colour_bar(figure: Figure, axes: Axes, image: Any, cells: tuple[int, ...]) -> None:
+    """Below the map, where the tilted names leave no gap between both."""
+    lines, columns = cells
+    place = axes.inset_axes((0.0, -0.55 / lines, min(1.0, 5 / columns), 0.3 / lines))
+    bar = figure.colorbar(
+        image, cax=place, orientation="horizontal", format=lambda share, _: f"{100 * share:.3g} %"
+    )
+    place.locator_params(nbins=4)
+    bar.ax.tick_params(labelsize=8)
+    bar.set_label("share of the run's total", fontsize=8)
+    bar.outline.set_visible(False)
 
 
 def _rank_mark(axes: Axes, x: int, y: float, rank: int, colour: str) -> None:
@@ -197,21 +163,13 @@ def _rank_mark(axes: Axes, x: int, y: float, rank: int, colour: str) -> None:
 
 def _name_sides(axes: Axes, places: FloatArray, names: list[str]) -> None:
     """Each name beside its line: on the left by the first run's order, on the right by the last."""
-    axes.spines[:].set_visible(False)
-    axes.tick_params(length=0)
     right: Any = axes.secondary_yaxis("right")
     right.spines[:].set_visible(False)
     right.tick_params(length=0)
     for side, column in ((axes, places[0]), (right, places[-1])):
         here = np.flatnonzero(np.isfinite(column))
         side.set_yticks(column[here], labels=[names[i] for i in here], fontsize=9, parse_math=False)
-
-
-def _tilt(axes: Axes, columns: int) -> None:
-    axes.xaxis.tick_top()
-    tilt = {"rotation": 30, "ha": "left"} if columns > 2 else {}
-    for label in axes.get_xticklabels():
-        label.set(fontsize=9, rotation_mode="anchor", **tilt)
+        side.tick_params(axis="y", pad=12)  # the marks stand on the edge
 
 
 def _title(

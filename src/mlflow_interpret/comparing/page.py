@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from mlflow_interpret.comparing.figures import MOST_RUNS, by_share, labels_of, order_in_runs
+from mlflow_interpret.comparing.order import MOST_RUNS, by_share, labels_of, order_in_runs
 from mlflow_interpret.records import Importances
 from mlflow_interpret.reporting.pages import number, render, shown
 

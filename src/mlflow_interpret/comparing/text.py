@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from mlflow_interpret.comparing.figures import by_share, labels_of
+from mlflow_interpret.comparing.order import by_share, labels_of
 from mlflow_interpret.reporting.pages import shown
 
 if TYPE_CHECKING:

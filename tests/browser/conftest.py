@@ -87,6 +87,20 @@ def open_page(chromium: Any) -> Iterator[Any]:
         assert watched.errors == []
 
 
+@pytest.fixture
+def open_text(open_page: Any, tmp_path: Path) -> Any:
+    """Write a page to a file and open it, as `open_page` does."""
+
+    def open_one(text: str, **options: Any) -> Watched:
+        path = tmp_path / "page.html"
+        path.write_text(text, encoding="utf-8")
+        watched: Watched = open_page(**options)
+        watched.page.goto(path.as_uri())
+        return watched
+
+    return open_one
+
+
 def _refuse(watched: Watched, request: Any) -> None:
     if request.failure == "csp":  # the page's policy has kept it from being sent
         watched.refused.append(request.url)

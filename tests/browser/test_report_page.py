@@ -8,24 +8,12 @@ import numpy as np
 import pytest
 
 from explanations import explanation, hostile
-from mlflow_interpret import ExplanationDisplay
 from mlflow_interpret.reporting import pages, report
-
-WIDTHS = (360, 520, 700, 1100)
 
 
 @pytest.fixture
-def open_report(open_page, tmp_path):
-    """Open an explanation's report from a file."""
-
-    def open_one(explained, **options):
-        path = tmp_path / "report.html"
-        path.write_text(report.page(explained), encoding="utf-8")
-        page = open_page(**options).page
-        page.goto(path.as_uri())
-        return page
-
-    return open_one
+def open_report(open_text):
+    return lambda explained, **options: open_text(report.page(explained), **options).page
 
 
 def names(page):
@@ -122,26 +110,6 @@ def test_hostile_names_stay_text(open_report):
     assert page.locator(".plot text").filter(has_text="<script>").count() > 0
 
 
-def test_nothing_else_would_run_even_if_it_got_in(open_page, tmp_path):
-    """The policy is a second wall: an injected script, handler, style or request is refused."""
-    planted = (
-        "<script>window.hacked = 1</script><p id='x' style='display:none' onclick='hacked = 1'>x</p>"
-        "<img src='http://192.0.2.1/x.png' onerror='window.hacked = 1'>"
-    )
-    path = tmp_path / "report.html"
-    path.write_text(
-        report.page(explanation()).replace("<main>", f"<main>{planted}"), encoding="utf-8"
-    )
-    watched = open_page()
-    watched.page.goto(path.as_uri())
-    watched.page.locator("#x").click()
-    assert watched.page.evaluate("window.hacked") is None
-    assert sum("Content Security Policy" in error for error in watched.errors) >= 3
-    assert watched.refused == ["http://192.0.2.1/x.png"]
-    watched.errors.clear()  # they are what was wanted
-    watched.requests.remove(*watched.refused)
-
-
 def test_without_scripts_everything_can_be_read(open_report):
     explained = explanation(40, 30, 3)
     page = open_report(explained, java_script_enabled=False)
@@ -151,24 +119,12 @@ def test_without_scripts_everything_can_be_read(open_report):
     assert page.get_by_role("heading", name="How it was made").is_visible()
 
 
-@pytest.mark.parametrize("width", WIDTHS)
-def test_narrow_pages_need_no_scrolling_sideways(open_report, width):
+@pytest.mark.parametrize("width", [360, 520, 700, 1100])
+def test_what_a_feature_shows_is_as_wide_as_the_table(open_report, width):
     page = open_report(hostile(), width=width)
-    widths = page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
-    assert widths[0] <= widths[1]
     detail = page.locator("tr.detail td").bounding_box()
     table = page.locator("#table").bounding_box()
     assert detail["width"] == pytest.approx(table["width"], abs=2)
-
-
-def test_light_and_dark(open_report):
-    background = "getComputedStyle(document.body).backgroundColor"
-    page = open_report(explanation(), color_scheme="dark")
-    dark = page.evaluate(background)
-    page.locator("#theme").click()
-    light = page.evaluate(background)
-    assert light != dark
-    assert open_report(explanation(), color_scheme="light").evaluate(background) == light
 
 
 def test_large_explanations_and_bare_ones_open_without_complaint(open_report):
@@ -178,12 +134,3 @@ def test_large_explanations_and_bare_ones_open_without_complaint(open_report):
     bare.locator("#table tbody th button").first.click()
     assert "No contributions of single rows were kept" in bare.locator("tr.detail").inner_text()
     assert bare.locator("canvas").count() == 0
-
-
-def test_a_notebook_s_frame_shows_the_report(open_page):
-    page = open_page().page
-    page.set_content(ExplanationDisplay.from_explanation(explanation())._repr_html_())
-    frame = page.frame_locator("iframe")
-    frame.locator("#theme").click()
-    assert frame.locator("#table tbody th button").count() == 6
-    assert page.frames[1].evaluate("origin") == "null"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from explanations import HOSTILE
 from mlflow_interpret.records import Importances
 
 
@@ -25,3 +26,16 @@ def run(name, values, errors=None, features=None, **changes):
         "row_digests": dict.fromkeys(features, "same"),
     }
     return Importances(**{**facts, **changes})
+
+
+def hostile_runs(n_runs):
+    """Runs whose features, names and facts try to become markup."""
+    generator = np.random.default_rng(0)
+    names = [name for name in HOSTILE if "\ud800" not in name]
+    rows = {"explained": 5, "available": 9, "source": HOSTILE[0]}
+    return tuple(
+        run(f"{i:032d}", generator.exponential(size=len(names)), np.full(len(names), 0.01), names,
+            run_name=names[i % len(names)], method=names[-i % len(names)], model_class=names[0],
+            scale=HOSTILE[2], rows=rows)
+        for i in range(n_runs)
+    )  # fmt: skip

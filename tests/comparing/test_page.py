@@ -94,7 +94,7 @@ def test_names_have_the_room_that_there_is():
     page = RunComparison(runs([long, "b"], 2, run_name="a run with a name of its own")).to_html()
     (slope,) = re.findall(r'<svg class="slope".*?</svg>', page, flags=re.DOTALL)
     assert slope.count(f">{long}</text>") == 2
-    assert slope.count("> a run with a name of") == 2
+    assert slope.count('">a run with a name of i') == 2
 
 
 def test_ids_are_short_and_notes_stand_below_the_name():

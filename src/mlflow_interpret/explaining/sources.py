@@ -98,8 +98,12 @@ class _Parquet:
         return list(self._dataset.schema.names)
 
     def head(self, columns: list[str], n: int) -> pd.DataFrame:
-        frame: pd.DataFrame = self._dataset.head(n, columns=columns).to_pandas()
-        return frame
+        # The dataset's own head() reads ahead, up to the whole of it.
+        schema = self._dataset.schema
+        pieces = (
+            piece for fragment in self._fragments for piece in _pieces(fragment, schema, columns)
+        )
+        return _first(pieces, columns, n)
 
     def sizes(self) -> list[int]:
         # count_rows() counts the whole file for each of its row groups.
@@ -148,8 +152,10 @@ class _Dask:
         return list(self._frame.columns)
 
     def head(self, columns: list[str], n: int) -> pd.DataFrame:
-        frame: pd.DataFrame = self._frame[columns].head(n, npartitions=-1)
-        return frame
+        # One partition after the other, as the first is mostly enough.
+        parts = self._frame[columns].partitions
+        heads = (parts[i].head(n, compute=True) for i in range(self._frame.npartitions))
+        return _first(heads, columns, n)
 
     def sizes(self) -> list[int]:
         import dask
@@ -179,6 +185,17 @@ class _Dask:
             ]
         (answer,) = dask.compute(answers[0])
         return answer  # type: ignore[no-any-return]
+
+
+def _first(pieces: Iterable[pd.DataFrame], columns: list[str], n: int) -> pd.DataFrame:
+    """The first rows of all pieces, of which no more are taken than it needs."""
+    found: list[pd.DataFrame] = []
+    for piece in pieces:
+        found.append(piece[:n])
+        n -= len(found[-1])
+        if not n:
+            break
+    return pd.concat(found, ignore_index=True) if found else pd.DataFrame(columns=columns)
 
 
 def _work_on(work: Work[Answer], number: int, part: pd.DataFrame) -> Answer:

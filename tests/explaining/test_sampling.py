@@ -134,6 +134,29 @@ def test_what_adds_up_by_column_is_exact_where_each_background_row_is_used():
     )
 
 
+def test_what_is_linear_is_exact_with_a_few_of_many_background_rows():
+    X = StandardScaler().fit_transform(load_breast_cancer(return_X_y=True)[0])[:, :6]
+    X = X * 10.0 ** np.arange(-150, 150, 50)  # whatever the units
+    weights = np.array([1.0, -2.0, 0.5, 0.0, 3.0, 1.0]) / X.std(axis=0)
+    found = sampling.shapley(lambda rows: (rows @ weights)[:, None], X[:10], X, 30, 0)
+    expected = (X[:10] - X.mean(axis=0)) * weights
+    np.testing.assert_allclose(found.values[0], expected, atol=1e-6)
+    assert found.errors.max() < 1e-6
+
+
+def test_gaps_in_the_background_are_no_cells_to_learn_from():
+    X = StandardScaler().fit_transform(load_wine(return_X_y=True)[0])[:, :4]
+    X[::3, 1] = np.nan
+    weights = np.array([1.0, 2.0, 3.0, 4.0])
+    found = sampling.shapley(
+        lambda rows: (np.nan_to_num(rows, nan=5.0) @ weights)[:, None], X[:6], X, 60, 0
+    )
+    filled = np.nan_to_num(X, nan=5.0)
+    assert_sums(found)
+    exact_of_rest = ((filled[:6] - filled.mean(axis=0)) * weights)[:, [0, 2, 3]]
+    np.testing.assert_allclose(found.values[0][:, [0, 2, 3]], exact_of_rest, atol=0.3)
+
+
 def test_the_model_gets_few_large_calls_of_bounded_size(network, monkeypatch):
     output, X = network
     sizes = []
@@ -181,10 +204,11 @@ def test_columns_that_go_together_do_not_make_the_errors_too_small():
     base = draw.normal(size=(400, 2))
     X = np.column_stack([base[:, 0], base[:, 0] + 0.05 * draw.normal(size=400), base[:, 1]])
     weights = np.array([5.0, -5.0, 1.0])
-    exact = weights * (X[:20] - X.mean(axis=0))
+    # Squares: what is linear is exact.
+    exact = weights * (X[:20] ** 2 - (X**2).mean(axis=0))
     deviations = []
     for seed in range(20):
-        found = sampling.shapley(column(lambda X: X @ weights), X[:20], X, 40, seed)
+        found = sampling.shapley(column(lambda X: X**2 @ weights), X[:20], X, 40, seed)
         deviations.append((found.values[0] - exact) / found.errors[0])
     assert 0.6 < np.sqrt(np.mean(np.square(deviations))) < 1.2
 

@@ -125,6 +125,11 @@ class Explanation:
         return self.targets if self.classes is None else self.classes
 
     @property
+    def block_word(self) -> str:
+        """What a block of values belongs to, in a word."""
+        return "target" if self.classes is None else "class"
+
+    @property
     def is_mirrored(self) -> bool:
         """Whether there are two classes of equal importances: what speaks for one is against one.
 

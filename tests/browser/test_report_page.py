@@ -78,6 +78,7 @@ def test_contributions_have_an_axis_of_three_ticks_or_more(open_report, low, hig
     one = replace(explanation(1), local_values=values, global_values=np.abs(values).mean(axis=0))
     labels = open_report(one).locator(".plot text[text-anchor=end]").all_text_contents()
     ticks = [float(label.replace("\u2212", "-")) for label in labels]
+    assert len({len(label.partition(".")[2]) for label in labels}) == 1  # as many decimals
     assert 3 <= len(ticks) <= 8
     steps = np.diff(ticks)
     assert steps == pytest.approx(np.full(len(steps), steps[0]))

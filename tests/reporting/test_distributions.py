@@ -124,6 +124,14 @@ def test_which_contributions_stand_for_all_classes():
     assert contributions(two.without_rows(), None) is None
 
 
+def test_a_class_whose_name_is_no_word_says_that_it_is_a_class():
+    named = replace(explanation(4), classes=("Adelie", 1, "2.5", True))
+    told = [distributions.block_name(named, position) for position in range(4)]
+    assert told == ["Adelie", "class 1", "class 2.5", "class True"]
+    targets = replace(named, classes=None, targets=("0", "kg", "m", "s"))
+    assert distributions.block_name(targets, 0) == "target 0"
+
+
 def test_errors_by_class_are_those_of_means_over_rows():
     found = explanation(3)
     sizes = np.abs(found.local_values[1])

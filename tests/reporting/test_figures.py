@@ -75,11 +75,11 @@ def cut(figure):
 
 
 def test_bars_fall_from_top_to_bottom_beside_their_names():
-    axes, labels, widths = drawn(importances(explanation("abc", [1.0, 3.0, 2.0])))
+    axes, labels, widths = drawn(importances(explanation("abc", [1.0, 2571.8, 2.0])))
     assert labels == ["b", "c", "a"]
-    assert widths == [3.0, 2.0, 1.0]
+    assert widths == [2571.8, 2.0, 1.0]
     assert axes.yaxis_inverted()
-    assert [text.get_text() for text in axes.texts] == ["3", "2", "1"]
+    assert [text.get_text() for text in axes.texts] == ["2,572", "2.00", "1.00"]
 
 
 def test_error_bars_reach_1_96_standard_errors_and_not_below_0():
@@ -186,6 +186,8 @@ def test_bars_by_class_are_stacked():
     starts = [bar.get_x() for bar in axes.patches]
     assert starts[3:6] == pytest.approx(explained.per_class_values[0])
     assert [text.get_text() for text in axes.get_legend().get_texts()] == ["c0", "c1", "c2", "c3"]
+    axes.figure.canvas.draw()
+    assert axes.get_legend().get_window_extent().x0 >= axes.get_window_extent().x1 - 1
 
 
 @pytest.mark.parametrize(("n_classes", "columns"), [(8, 8), (30, 30), (31, 30), (100, 30)])

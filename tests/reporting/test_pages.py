@@ -118,7 +118,7 @@ def test_shown_names_are_one_line_of_bounded_length():
 @pytest.mark.parametrize(
     ("value", "text"),
     [
-        (None, ""), (True, "true"), (1234567, "1,234,567"), (0.0, "0.00"), (0.123456, "0.123"),
+        (None, ""), (True, "true"), (1234567, "1,234,567"), (0.0, "0"), (0.123456, "0.123"),
         (12.3456, "12.3"), (1234.5, "1,234"), (1.5e-7, "1.50e-7"), (2.5e12, "2.50e12"),
         (-0.5, "-0.500"), (float("nan"), "not finite"), (float("-inf"), "not finite"),
     ],

@@ -120,6 +120,22 @@ def test_a_breach_of_additivity_is_seen_at_once():
     assert "time budget ended" not in Table(report.page(explanation())).text
 
 
+@pytest.mark.parametrize(
+    ("stopped", "told"),
+    [
+        ("all rows", "yes, all that there are"), ("settled", "was settled"),
+        ("max_rows", "may not be settled"), ("time_budget", "no, the time budget was spent"),
+    ],
+)  # fmt: skip
+def test_whether_there_were_enough_rows_is_told_in_words(stopped, told):
+    details = {**DETAILS, "stopped": stopped, "settled": stopped == "settled", "time_budget": 5.0}
+    text = Table(report.page(replace(explanation(), details=details))).text
+    assert "Enough rows" in text
+    assert told in text
+    assert "Time budget 5 s" in text
+    assert "Stopped" not in text
+
+
 def test_a_baseline_is_shown_where_there_is_one():
     details = {
         **DETAILS,

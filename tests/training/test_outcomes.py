@@ -22,11 +22,11 @@ DETAILS = {
 @pytest.mark.parametrize("partial", [False, True])
 def test_the_line_says_whether_the_time_was_spent(partial):
     explanation = Explanation(
-        "shap_linear", "regression", None, ("a", "b"), np.array([1.0, 2.0]), details=DETAILS
+        "shap_linear", "regression", None, ("a", "b"), np.array([1.0, 2571.8]), details=DETAILS
     )
     explanation = replace(explanation, details={**DETAILS, "partial": partial})
     logged = SimpleNamespace(run_id="run", folder="mlflow_interpret", status={})
     line = outcomes._summary(SimpleNamespace(model="Ridge"), explanation, logged)
     assert "129 of 4,420 training rows, 4.6 s" in line
-    assert "b 2, a 1" in line
+    assert "b 2,572, a 1.00" in line
     assert ("the time budget was spent" in line) is partial

@@ -40,6 +40,13 @@ class Scale:
     categories: tuple[str, ...] = ()
 
 
+def block_name(explanation: Explanation, position: int) -> str:
+    """The name of a class or target; one that is no word, as 1 or True, says what it is of."""
+    name = str((explanation.blocks or ())[position])
+    is_word = any(character.isalpha() for character in name) and name not in {"True", "False"}
+    return name if is_word else f"{explanation.block_word} {name}"
+
+
 def scale(column: pd.Series) -> Scale:
     """Place a column's values between 0 and 1: numbers and times by size, others by category."""
     if isinstance(column.dtype, pd.SparseDtype):

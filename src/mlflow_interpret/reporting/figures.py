@@ -14,6 +14,7 @@ import numpy as np
 
 from mlflow_interpret.records import Explanation, FloatArray, rank
 from mlflow_interpret.reporting import distributions
+from mlflow_interpret.reporting.pages import number
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -59,7 +60,7 @@ def importances(explanation: Explanation, top_k: int = _ROWS, ax: Axes | None = 
             elinewidth=1.2, capsize=2.5,
         )  # fmt: skip
     for position, end, value in zip(positions, ends, values, strict=True):
-        axes.annotate(f"{value:.3g}", (end, position), (4, 0), textcoords="offset points",
+        axes.annotate(number(float(value)), (end, position), (4, 0), textcoords="offset points",
                       va="center", fontsize=8)  # fmt: skip
     _name_rows(axes, [explanation.features[i] for i in order])
     axes.margins(x=0.12)
@@ -137,13 +138,13 @@ def per_class(
     unit = "share of the target's importances (%)" if shares else (
         f"mean |contribution|{_unit(explanation)}"
     )  # fmt: skip
-    figure, (axes,) = _axes(ax, len(order), width=7.2)
+    kind = explanation.block_word
+    figure, (axes,) = _axes(ax, len(order), width=8.0)
     if len(labels) <= len(_STACK):
-        _stack(axes, values[:, order], labels, unit)
+        _stack(axes, values[:, order], labels, unit, kind)
     else:
         _heat_map(figure, axes, *_most(values, labels, order), unit)
     _name_rows(axes, [explanation.features[i] for i in order])
-    kind = "target" if shares else "class"
     _title(figure, axes, ax, f"Importance by {kind}", explanation, len(order))
     return figure
 
@@ -223,7 +224,7 @@ def _to(explanation: Explanation, block: int | None, panels: int) -> str:
     if blocks is None or block is None:
         return ""
     line = _LINE if panels == 1 else 24
-    name = short_name(str(blocks[block]), line)
+    name = short_name(distributions.block_name(explanation, block), line)
     return f" to\n{name}" if len(name) > line // 2 else f" to {name}"
 
 
@@ -286,13 +287,16 @@ def _colour_bar(figure: Figure, all_axes: list[Axes], *, grey: bool) -> None:
     bar.outline.set_visible(False)
 
 
-def _stack(axes: Axes, values: FloatArray, labels: list[str], unit: str) -> None:
+def _stack(axes: Axes, values: FloatArray, labels: list[str], unit: str, kind: str) -> None:
     left = np.zeros(values.shape[1])
     for row, label, colour in zip(values, labels, _STACK, strict=False):
         sizes = np.nan_to_num(row, posinf=0.0)
         axes.barh(np.arange(len(row)), sizes, left=left, color=colour, label=label, height=0.72)
         left = left + sizes
-    legend = axes.legend(loc="lower right", fontsize=8, frameon=False)
+    legend = axes.legend(
+        title=kind, loc="upper left", bbox_to_anchor=(1.0, 1.0), fontsize=8, title_fontsize=8,
+        alignment="left", frameon=False,
+    )  # fmt: skip
     for text in legend.get_texts():
         text.set_parse_math(False)
     _name_axis(axes, f"{unit}, stacked")

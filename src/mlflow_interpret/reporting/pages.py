@@ -91,9 +91,11 @@ def number(value: Any, digits: int = 3) -> str:
     value = float(value)
     if not math.isfinite(value):
         return "not finite"
-    if value != 0 and not 1e-4 <= abs(value) < 1e6:
+    if value == 0:
+        return "0"
+    if not 1e-4 <= abs(value) < 1e6:
         return f"{value:.{digits - 1}e}".replace("e-0", "e-").replace("e+0", "e").replace("e+", "e")
-    decimals = digits - 1 - (math.floor(math.log10(abs(value))) if value else 0)
+    decimals = digits - 1 - math.floor(math.log10(abs(value)))
     return f"{value:,.{max(decimals, 0)}f}"
 
 

@@ -18,8 +18,15 @@ _CLASSES = 10  # whose expected values are listed
 _PLACED = frozenset({
     "model", "engine", "output_scale", "additivity_error", "additivity_breach", "sampling_error",
     "rows", "background_rows", "features", "random_state", "notes", "versions", "seconds",
-    "baseline", "raw_explanation_id", "intervals", "partial",
+    "baseline", "raw_explanation_id", "intervals", "partial", "stopped", "settled", "time_budget",
 })  # fmt: skip
+
+_ENDS = {
+    "all rows": "yes, all that there are",
+    "settled": "yes, the ranking of the leading features was settled",
+    "max_rows": "max_rows were explained; the ranking may not be settled",
+    "time_budget": "no, the time budget was spent",
+}
 
 
 def page(explanation: Explanation, made: Mapping[str, Any] | None = None) -> str:
@@ -43,7 +50,7 @@ def page(explanation: Explanation, made: Mapping[str, Any] | None = None) -> str
             (number, pages.shown((explanation.blocks or ())[position], 80))
             for number, position in enumerate(shown.blocks, start=1)
         ],
-        "block_word": "target" if explanation.classes is None else "class",
+        "block_word": explanation.block_word,
         "baseline": report_baseline.section(explanation),
         "facts": _facts(explanation, made or {}),
         "notes": [str(note) for note in details.get("notes") or ()],
@@ -80,7 +87,7 @@ def _lead(explanation: Explanation) -> str:
     what = f"Importance is the mean absolute contribution of a feature to the model's output{unit}"
     if explanation.blocks is None:
         return f"{what}, over the explained rows."
-    kind = "targets" if explanation.classes is None else "classes"
+    kind = {"target": "targets", "class": "classes"}[explanation.block_word]
     return f"{what}, over the explained rows and all {len(explanation.blocks)} {kind}."
 
 
@@ -154,6 +161,7 @@ def _facts(explanation: Explanation, made: Mapping[str, Any]) -> list[tuple[str,
     rows = details.get("rows") or {}
     sampling = details.get("sampling_error")
     error = details.get("additivity_error")
+    budget = details.get("time_budget")
     facts = [
         ("Run", made.get("run_id")),
         ("Created", made.get("created")),
@@ -165,12 +173,14 @@ def _facts(explanation: Explanation, made: Mapping[str, Any]) -> list[tuple[str,
         ("Scale", details.get("output_scale")),
         ("Expected output", _expected(explanation)),
         ("Rows", _rows_fact(rows)),
+        ("Enough rows", _ENDS.get(str(details.get("stopped")))),
         ("Background rows", details.get("background_rows")),
         ("Seed", details.get("random_state")),
         ("Additivity error", None if error is None else pages.number(float(error), 2)),
         ("Sampling error", None if sampling is None else f"{_percent(float(sampling))} of a row's "
          "largest contribution, typically"),
         ("Duration", None if details.get("seconds") is None else f"{details['seconds']} s"),
+        ("Time budget", None if budget is None else f"{budget:g} s"),
         ("Explanation", explanation.id),
         ("Sums up to", details.get("raw_explanation_id")),
     ]  # fmt: skip

@@ -97,7 +97,7 @@ def _importances(explanation: Explanation, shown: Shown) -> list[dict[str, Any]]
     several = explanation.local_values is not None and explanation.local_values.ndim == 3
     toward = ""
     if several and len(blocks) == 2:
-        toward = f"contribution to {pages.shown(blocks[1], 60)}"
+        toward = f"contribution to {_told(explanation, 1, 60)}"
     elif several and len(blocks) > 2:
         toward = "mean size of the contributions to all classes"
     listed = shown.listed
@@ -107,8 +107,13 @@ def _importances(explanation: Explanation, shown: Shown) -> list[dict[str, Any]]
         name = pages.shown(blocks[position], 80)
         error = None if class_errors is None else class_errors[position]
         values = by_class[position]  # type: ignore[index]
-        found.append(_block(name, values, error, listed, f"contribution to {name}"))
+        toward = f"contribution to {_told(explanation, position, 80)}"
+        found.append(_block(name, values, error, listed, toward))
     return found
+
+
+def _told(explanation: Explanation, position: int, limit: int) -> str:
+    return pages.shown(distributions.block_name(explanation, position), limit)
 
 
 def _block(

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from mlflow_interpret.config import Options
 from mlflow_interpret.messages import warn
 from mlflow_interpret.records import Explanation
+from mlflow_interpret.reporting.pages import number
 from mlflow_interpret.training.runs import Place, run_beside, run_to_log
 
 if TYPE_CHECKING:
@@ -144,7 +145,7 @@ def _summary(fit: Fit, explanation: Explanation, logged: Any) -> str:
     details = explanation.details
     rows, last = details["rows"], details["model"]["estimator"]
     name = fit.model if fit.model == last else f"{fit.model} with {last}"
-    top = ", ".join(f"{_short(name)} {value:.3g}" for name, value in explanation.ranked()[:3])
+    top = ", ".join(f"{_short(name)} {number(value)}" for name, value in explanation.ranked()[:3])
     spent = ", the time budget was spent" if details.get("partial") else ""
     return (
         f"Explained {name} ({explanation.method}, {details['output_scale']}, "

@@ -24,10 +24,11 @@ function bytes(text) {
 function write(value, digits = 3) {
   if (value === null) return "not finite";
   if (value < 0) return `−${write(-value, digits)}`;
-  if (value !== 0 && (Math.abs(value) < 1e-4 || Math.abs(value) >= 1e6)) {
+  if (value === 0) return "0";
+  if (Math.abs(value) < 1e-4 || Math.abs(value) >= 1e6) {
     return value.toExponential(digits - 1).replace("e+", "e");
   }
-  const decimals = digits - 1 - (value ? Math.floor(Math.log10(Math.abs(value))) : 0);
+  const decimals = digits - 1 - Math.floor(Math.log10(Math.abs(value)));
   return value.toLocaleString("en-US", {
     minimumFractionDigits: Math.max(decimals, 0), maximumFractionDigits: Math.max(decimals, 0),
   });
@@ -228,9 +229,9 @@ function scatter(index) {
   const x = (place) => box.left + edge + place * (box.right - box.left - 2 * edge);
   const label = `${toward} against the values of ${name}: from ${write(Math.min(...given))} to ${write(Math.max(...given))}`;
   const svg = make("svg", { class: "plot", width, viewBox: `0 0 ${width} ${categories > 4 ? 240 : 228}`, role: "img", "aria-label": label });
-  for (const tick of ticks(low, high, 3)) {
+  for (const [tick, told] of named(ticks(low, high, 3))) {
     svg.append(make("line", { class: "axis", x1: box.left, x2: box.right, y1: y(tick), y2: y(tick) }));
-    svg.append(make("text", { x: box.left - 6, y: y(tick) + 4, "text-anchor": "end" }, write(tick, 2)));
+    svg.append(make("text", { x: box.left - 6, y: y(tick) + 4, "text-anchor": "end" }, told));
   }
   svg.append(make("line", { class: "zero", x1: box.left, x2: box.right, y1: y(0), y2: y(0) }));
   const spread = categories ? edge : values ? 0 : box.right - box.left - 2 * edge;
@@ -279,6 +280,18 @@ function ticks(low, high, least = 1) {
   return found;
 }
 
+// Ticks with as many decimals as their steps have.
+function named(found) {
+  const step = found.length > 1 ? found[1] - found[0] : Math.abs(found[0] ?? 0);
+  const decimals = step > 0 ? Math.max(-Math.floor(Math.log10(step) + 1e-9), 0) : 0;
+  const plain = decimals <= 4 && found.every((tick) => Math.abs(tick) < 1e6);
+  const format = { minimumFractionDigits: decimals, maximumFractionDigits: decimals };
+  return found.map((tick) => {
+    const told = plain ? Math.abs(tick).toLocaleString("en-US", format) : write(Math.abs(tick), 2);
+    return [tick, tick < 0 ? `−${told}` : told];
+  });
+}
+
 function valueLabels(values, width) {
   if (values.kind === "category") {
     const last = Math.max(values.categories.length - 1, 1);
@@ -290,7 +303,7 @@ function valueLabels(values, width) {
   const [low, high] = values.ends;
   if (low === high) return [[0.5, text(low), "middle"]];
   if (typeof low !== "number") return [[0, low, "start"], [1, high, "end"]];
-  return ticks(low, high).map((tick) => [(tick - low) / (high - low), write(tick), "middle"]);
+  return named(ticks(low, high)).map(([tick, told]) => [(tick - low) / (high - low), told, "middle"]);
 }
 
 // The mean contribution: of each category, or of twelfths of the rows ordered by value.

@@ -37,6 +37,12 @@ def rows_of(load, n_rows, columns, *, scaled=True):
     return X, y.iloc[picked].reset_index(drop=True)
 
 
+def with_gaps(X):
+    """The table with a fifth of its cells missing."""
+    gaps = np.random.default_rng(0).random(X.shape) < 0.2
+    return X.mask(gaps) if isinstance(X, pd.DataFrame) else np.where(gaps, np.nan, X)
+
+
 def assert_agrees(found, output, rows, background=None, *, tolerance=1e-6):
     """The values are the exact ones; ``found`` may have explained some of the rows only.
 

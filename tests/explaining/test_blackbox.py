@@ -2,30 +2,20 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
-from sklearn.compose import make_column_transformer
-from sklearn.datasets import load_diabetes, load_iris
-from sklearn.ensemble import (
-    HistGradientBoostingRegressor,
-    VotingClassifier,
-)
-from sklearn.linear_model import (
-    LogisticRegression,
-)
-from sklearn.naive_bayes import GaussianNB
-from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import OneHotEncoder
-from sklearn.svm import SVC, SVR
-from sklearn.tree import DecisionTreeClassifier
+from sklearn.datasets import load_diabetes
+from sklearn.svm import SVR
 
 from mlflow_interpret.errors import CannotExplainError
 from mlflow_interpret.explaining import blackbox
 from mlflow_interpret.explaining.budget import Budget
 from mlflow_interpret.explaining.running import run
 
-from .agreement import assert_agrees, explain, rows_of
+from .agreement import explain, rows_of
+from .any_model import AnyModel
 
 
 def sampled(predictor, rows, background, plan):
@@ -33,106 +23,10 @@ def sampled(predictor, rows, background, plan):
     return run(engine, rows, plan, Budget(None), len(rows))
 
 
-class TestSampled:
-    """Against exact values, within the standard errors that the engine states."""
-
-    @pytest.mark.parametrize(
-        "model", [SVR(), KNeighborsRegressor(3)], ids=lambda model: type(model).__name__
-    )
-    def test_regression_is_exact(self, model, diabetes):
-        rows, y = diabetes
-        found = explain(model.fit(rows, y), rows, max_rows=4)
-        assert found.method == "shap_permutation"
-        assert found.scale == "prediction"
-        assert_agrees(found, model.predict, rows)
-
-    @pytest.mark.parametrize("load", ["iris", "cancer"])
-    @pytest.mark.parametrize(
-        "model", [KNeighborsClassifier(5), GaussianNB()], ids=lambda model: type(model).__name__
-    )
-    def test_probabilities_are_exact(self, model, load, request):
-        rows, y = request.getfixturevalue(load)
-        found = explain(model.fit(rows, y), rows, max_rows=3)
-        assert found.method == "shap_permutation"
-        assert found.scale == "probability"
-        assert_agrees(found, model.predict_proba, rows)
-
-    def test_evaluation_rows_that_are_not_the_background_are_exact(self, diabetes):
-        rows, y = diabetes
-        model = SVR().fit(rows, y)
-        others = rows.iloc[::-1].reset_index(drop=True) + 0.5
-        found = explain(model, others, rows, max_rows=3)
-        assert_agrees(found, model.predict, others, rows)
-
-    def test_whole_numbers_to_explain_do_not_round_the_background(self):
-        rows, y = rows_of(load_iris, 30, [0, 1, 2], scaled=False)
-        model = KNeighborsRegressor(4).fit(rows, y)
-        whole = rows.round().astype(int)
-        found = explain(model, whole, rows, max_rows=3)
-        assert_agrees(found, model.predict, whole, rows)
-
-    def test_a_pipeline_of_strings_gaps_and_booleans_is_exact(self, shop):
-        rows, y = shop
-        model = make_pipeline(
-            make_column_transformer(
-                (OneHotEncoder(handle_unknown="ignore"), ["colour", "used"]),
-                remainder="passthrough",
-            ),
-            HistGradientBoostingRegressor(max_iter=20, min_samples_leaf=2),
-        ).fit(rows, y)
-        found = explain(model, rows, max_rows=4, by=sampled)
-        assert found.method == "shap_permutation"
-        assert_agrees(found, model.predict, rows)
-        assert (np.abs(found.local_values).max(axis=0) > 0).all()
-
-    def test_a_pipeline_with_classes_of_strings_is_exact(self, shop):
-        rows, _ = shop
-        rows = rows[["colour", "size", "used"]]
-        y = np.where(rows["colour"] == "red", "warm", np.where(rows["size"] > 1, "big", "other"))
-        model = make_pipeline(OneHotEncoder(), LogisticRegression()).fit(rows, y)
-        found = explain(model, rows, max_rows=3, by=sampled)
-        assert_agrees(found, model.predict_proba, rows)
-
-    @pytest.mark.parametrize("n_classes", [2, 3])
-    @pytest.mark.parametrize("strings", [False, True], ids=["numbers", "strings"])
-    def test_an_svc_without_probabilities_is_exact(self, n_classes, strings, iris):
-        rows, y = iris
-        rows, y = rows[y < n_classes].reset_index(drop=True), y[y < n_classes]
-        labels = y.map({0: "setosa", 1: "versicolor", 2: "virginica"}) if strings else y
-        model = SVC().fit(rows, labels)
-
-        def scores(table):
-            found = model.decision_function(table)
-            return np.column_stack([-found, found]) if found.ndim == 1 else found
-
-        found = explain(model, rows, max_rows=3)
-        assert found.scale == "decision function"
-        assert_agrees(found, scores, rows)
-
-    def test_a_model_of_labels_only_is_exact_on_its_votes(self, iris):
-        rows, y = iris
-        labels = y.map({0: "a", 1: "b", 2: "c"})
-        members = [("nb", GaussianNB()), ("tree", DecisionTreeClassifier(max_depth=2))]
-        model = VotingClassifier(members, voting="hard").fit(rows, labels)
-        found = explain(model, rows, max_rows=3)
-        assert found.scale == "predicted label"
-        assert any("no scores" in note for note in found.notes)
-        votes = lambda table: model.predict(table)[:, None] == model.classes_[None, :]  # noqa: E731
-        assert_agrees(found, votes, rows)
-
-    def test_soft_voting_is_exact_on_its_probabilities(self, iris):
-        rows, y = iris
-        members = [("nb", GaussianNB()), ("tree", DecisionTreeClassifier(max_depth=2))]
-        model = VotingClassifier(members, voting="soft").fit(rows, y)
-        found = explain(model, rows, max_rows=3)
-        assert found.scale == "probability"
-        assert_agrees(found, model.predict_proba, rows)
-
-    def test_one_feature_gets_the_whole_difference(self, diabetes):
-        rows, y = diabetes
-        model = SVR().fit(rows[["bmi"]], y)
-        found = explain(model, rows[["bmi"]], max_rows=4)
-        assert_agrees(found, model.predict, rows[["bmi"]])
+class TestSampled(AnyModel):
+    method = "shap_permutation"
+    explain = staticmethod(explain)
+    of_the_whole = staticmethod(partial(explain, by=sampled))
 
     def test_notes_say_why_and_how(self, diabetes):
         rows, y = diabetes
@@ -164,12 +58,3 @@ class TestSampled:
         rows, y = diabetes
         with pytest.raises(CannotExplainError, match=r"Nan predicts NaN or infinity"):
             explain(Nan().fit(rows, y), rows, max_rows=2)
-
-    def test_a_model_that_cannot_predict_its_own_rows_says_so(self, diabetes):
-        class Broken(SVR):
-            def predict(self, X):
-                raise RuntimeError("out of order")
-
-        rows, y = diabetes
-        with pytest.raises(CannotExplainError, match=r"Broken cannot predict .*: out of order"):
-            explain(Broken().fit(rows, y), rows, max_rows=2)

@@ -61,7 +61,7 @@ from mlflow_interpret.explaining.lineage import UnknownLineageError
 from mlflow_interpret.quiet import quiet
 from mlflow_interpret.records import Plan, TrainingContext
 
-from .test_lineage import (
+from .seen import (
     FULL,
     HOLES,
     IRIS,
@@ -71,7 +71,7 @@ from .test_lineage import (
     dense,
     observed,
     polars,
-    rows_of,
+    table_of,
     trace,
 )
 
@@ -284,7 +284,7 @@ def pipeline_of(front, last, X, y):
 
 def seen_in(model, X):
     """The one raw column that each engineered column was seen to change with, None for none."""
-    seen = observed(model[:-1].transform, rows_of(X, 120), tries=2)
+    seen = observed(model[:-1].transform, table_of(X, 120), tries=2)
     assert all(len(one) <= 1 for one in seen)
     return [min(one, default=None) for one in seen]
 
@@ -414,10 +414,10 @@ def test_what_mixes_columns_is_never_taken_apart(kind):
     try:
         found = trace(front, IRIS, y)
     except UnknownLineageError:
-        seen = observed(front.transform, rows_of(IRIS))
+        seen = observed(front.transform, table_of(IRIS))
     else:
         assert not found.is_separable
-        seen = observed(front.transform, rows_of(IRIS))
+        seen = observed(front.transform, table_of(IRIS))
         assert all(real <= claimed for real, claimed in zip(seen, found.sources))
     model = pipeline_of(MIXED[kind], LinearRegression(), IRIS, y)
     result = explained(model, IRIS, max_rows=3)

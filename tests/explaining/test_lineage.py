@@ -7,13 +7,9 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
-from packaging.version import parse as parse_version
-from palmerpenguins import load_penguins
 from scipy import sparse
-from sklearn import __version__ as sklearn_release
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.compose import ColumnTransformer, make_column_selector, make_column_transformer
-from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris, load_wine
 from sklearn.decomposition import PCA, TruncatedSVD
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.experimental import enable_iterative_imputer  # noqa: F401
@@ -44,75 +40,36 @@ from sklearn.preprocessing import (
 from mlflow_interpret.explaining.lineage import Lineage, UnknownLineageError, lineage, verify
 from mlflow_interpret.explaining.tables import feature_names, table
 
-penguins = load_penguins()
-PENGUINS = penguins.drop(columns=["species", "year"])
-SPECIES = penguins["species"].to_numpy()
-ISLAND, LENGTH, DEPTH, FLIPPER, MASS, SEX = range(6)
-TEXT, NUMBERS = ["island", "sex"], list(PENGUINS.columns[1:5])
-IRIS, KINDS = load_iris(return_X_y=True, as_frame=True)
-WINE, CULTIVARS = load_wine(return_X_y=True, as_frame=True)
-DIABETES, PROGRESS = load_diabetes(return_X_y=True, as_frame=True)
-CANCER, MALIGNANT = load_breast_cancer(return_X_y=True, as_frame=True)
-HOLES = DIABETES.mask(np.random.default_rng(0).random(DIABETES.shape) < 0.2)
-
-
-sklearn_version = parse_version(sklearn_release)
-
-
-def polars():
-    """The package, where the installed scikit-learn takes its tables."""
-    if sklearn_version < parse_version("1.8"):
-        pytest.skip("scikit-learn before 1.8 does not take tables of polars 2")
-    return pytest.importorskip("polars")
+from .seen import (
+    ALL_PENGUINS,
+    CANCER,
+    CULTIVARS,
+    DEPTH,
+    DIABETES,
+    FLIPPER,
+    FULL,
+    HOLES,
+    IRIS,
+    ISLAND,
+    KINDS,
+    LENGTH,
+    MASS,
+    NUMBERS,
+    PENGUINS,
+    SEX,
+    SPECIES,
+    TEXT,
+    WINE,
+    observed,
+    polars,
+    table_of,
+    trace,
+)
 
 
 def label_of(value):
     """A test's name, the same in every process: without the addresses of functions."""
     return re.sub(r" at 0x\w+", "", repr(value))
-
-
-def rows_of(X, n=80):
-    picked = np.random.default_rng(1).permutation(X.shape[0])[:n]
-    some = X.iloc[picked] if isinstance(X, pd.DataFrame) else X[picked.tolist()]
-    return table(some, feature_names(X, None), X)
-
-
-def trace(transformer, X, y=None, n=80):
-    transformer.fit(X, y)
-    return lineage(transformer, rows_of(X, n))
-
-
-def dense(output):
-    if sparse.issparse(output):
-        return output.toarray()
-    array = np.asarray(output)
-    return array[:, None] if array.ndim == 1 else array
-
-
-def differs(before, after):
-    """``(n_columns,)``: by more than the rounding of sums over another memory layout."""
-    try:
-        one, other = before.astype(float), after.astype(float)
-    except (TypeError, ValueError):
-        one, other = (pd.DataFrame(cells).astype(str).to_numpy() for cells in (before, after))
-        return (one != other).any(axis=0)
-    return ~np.isclose(one, other, rtol=1e-9, atol=1e-12, equal_nan=True).all(axis=0)
-
-
-def observed(transform, rows, tries=4):
-    """For each engineered column the raw columns that it changes with, one at a time."""
-    before = dense(transform(rows.original))
-    found = [set() for _ in range(before.shape[1])]
-    generator = np.random.default_rng(7)
-    for j in range(rows.frame.shape[1]):
-        for _ in range(tries):
-            frame = rows.frame.reset_index(drop=True)
-            order = generator.permutation(len(frame))
-            frame.isetitem(j, frame.iloc[order, j].reset_index(drop=True))
-            changed = differs(before, dense(transform(rows.restore(frame))))
-            for k in np.flatnonzero(changed):
-                found[k].add(j)
-    return found
 
 
 def check(transformer, X, y=None, n=80):
@@ -122,7 +79,7 @@ def check(transformer, X, y=None, n=80):
     assert found.is_separable
     assert found.mixed == ()
     assert len(set(found.names)) == len(found.names) == len(found.sources)
-    seen = observed(transformer.transform, rows_of(X, n))
+    seen = observed(transformer.transform, table_of(X, n))
     assert len(seen) == len(found.sources)
     for name, claimed, real in zip(found.names, found.sources, seen):
         assert real <= claimed, name
@@ -210,9 +167,6 @@ def test_several_columns_of_each(transformer, widths):
     found = check(transformer, IRIS, KINDS)
     assert only(found) == [i for i, width in enumerate(widths) for _ in range(width)]
     assert named(transformer, IRIS, KINDS)
-
-
-FULL = PENGUINS.dropna().reset_index(drop=True)
 
 
 @pytest.mark.parametrize(
@@ -310,7 +264,7 @@ class TestPolynomials:
         assert not found.is_separable
         assert len(found.mixed) == 6
         assert found.mixed[0] == "sepal length (cm) sepal width (cm)"
-        seen = observed(PolynomialFeatures(2).fit(IRIS).transform, rows_of(IRIS))
+        seen = observed(PolynomialFeatures(2).fit(IRIS).transform, table_of(IRIS))
         assert [set(one) for one in found.sources] == seen
 
     def test_one_column_is_separable(self):
@@ -326,7 +280,7 @@ class TestPolynomials:
 
     def test_selected_powers_are_separable(self):
         keep = make_pipeline(PolynomialFeatures((2, 2)), SelectKBest(k=2)).fit(IRIS, KINDS)
-        found = lineage(keep, rows_of(IRIS))
+        found = lineage(keep, table_of(IRIS))
         kept = keep[-1].get_support(indices=True)
         assert [set(one) for one in found.sources] == [
             set(np.flatnonzero(keep[0].powers_[k])) for k in kept
@@ -353,7 +307,7 @@ def test_mixed_columns(transformer):
     assert not found.is_separable
     assert found.mixed
     assert len(set(found.names)) == len(found.names)
-    seen = observed(transformer.transform, rows_of(IRIS))
+    seen = observed(transformer.transform, table_of(IRIS))
     assert all(real <= claimed for real, claimed in zip(seen, found.sources))
 
 
@@ -453,7 +407,7 @@ class TestPipelines:
         assert only(found) == [0, 1, 2, 3]
 
     def test_no_step_at_all(self):
-        found = lineage([], rows_of(PENGUINS))
+        found = lineage([], table_of(PENGUINS))
         assert found == Lineage(tuple(PENGUINS.columns), tuple(frozenset({i}) for i in range(6)))
 
     def test_steps_compose(self):
@@ -466,7 +420,7 @@ class TestPipelines:
             MaxAbsScaler(),
             LogisticRegression(),
         ).fit(PENGUINS, SPECIES)
-        rows = rows_of(PENGUINS)
+        rows = table_of(PENGUINS)
         found = lineage(model.steps[:-1], rows)
         assert found == lineage(model[:-1], rows) == lineage([("all", model[:-1])], rows)
         first = lineage(model.steps[:1], rows)
@@ -587,7 +541,7 @@ class TestContainersAndNames:
 
     def test_where_nothing_gives_names_the_raw_ones_are_used(self):
         transformer = make_pipeline(StandardScaler(), FunctionTransformer(log)).fit(IRIS.to_numpy())
-        assert lineage(transformer, rows_of(IRIS.to_numpy())).names == ("x0", "x1", "x2", "x3")
+        assert lineage(transformer, table_of(IRIS.to_numpy())).names == ("x0", "x1", "x2", "x3")
 
         class Nameless(TransformerMixin, BaseEstimator):
             def fit(self, X, y=None):
@@ -596,7 +550,7 @@ class TestContainersAndNames:
             def transform(self, X):
                 return np.column_stack([X, X])
 
-        found = lineage(Nameless(), rows_of(IRIS.to_numpy()[:, :1]))
+        found = lineage(Nameless(), table_of(IRIS.to_numpy()[:, :1]))
         assert found.names == ("x0_0", "x0_1")
 
 
@@ -663,7 +617,7 @@ class TestWhatIsNotKnown:
         if make is FunctionTransformer:
             transformer.__dict__["n_features_in_"] = 13
         with pytest.raises(UnknownLineageError, match=reason):
-            lineage(transformer, rows_of(WINE))
+            lineage(transformer, table_of(WINE))
 
     def test_a_class_derived_from_a_known_one_is_not_known(self):
         with pytest.raises(UnknownLineageError, match="depends on raw columns"):
@@ -701,7 +655,7 @@ class TestVerify:
     @pytest.mark.parametrize("n", [2, 3, 4, 5, 13, 30])
     def test_every_wrong_pair_is_found(self, n):
         X = CANCER.iloc[:, :n]
-        rows = rows_of(X)
+        rows = table_of(X)
         names = tuple(X.columns)
         right = tuple(frozenset({i}) for i in range(n))
         verify(np.asarray, rows, Lineage(names, right))
@@ -719,24 +673,24 @@ class TestVerify:
 
         found = trace(StandardScaler(), WINE)
         with pytest.raises(UnknownLineageError, match="'alcohol' depends on raw columns"):
-            verify(leaky, rows_of(WINE), found)
+            verify(leaky, table_of(WINE), found)
 
     def test_a_constant_that_is_none_is_found(self):
         with pytest.raises(UnknownLineageError, match="depends on raw columns"):
-            verify(np.asarray, rows_of(IRIS.iloc[:, :1]), Lineage(("a",), (frozenset(),)))
+            verify(np.asarray, table_of(IRIS.iloc[:, :1]), Lineage(("a",), (frozenset(),)))
 
     def test_another_number_of_columns_is_found(self):
         with pytest.raises(UnknownLineageError, match="has 4 columns where 1 were expected"):
-            verify(np.asarray, rows_of(IRIS), Lineage(("a",), (frozenset(),)))
+            verify(np.asarray, table_of(IRIS), Lineage(("a",), (frozenset(),)))
 
     def test_a_number_of_columns_that_changes_is_found(self):
-        sorted_rows = penguins[["species"]].iloc[::10]
+        sorted_rows = ALL_PENGUINS[["species"]].iloc[::10]
         rows = table(sorted_rows, ["species"], sorted_rows)
         with pytest.raises(UnknownLineageError, match="changes with the rows"):
             verify(pd.get_dummies, rows, Lineage(("a", "b", "c"), (frozenset({0}),) * 3))
 
     def test_the_rows_stay_as_they_are(self):
-        rows = rows_of(WINE)
+        rows = table_of(WINE)
         before = rows.frame.copy()
         lineage(StandardScaler(copy=False).fit(WINE.copy()), rows)
         pd.testing.assert_frame_equal(rows.frame, before)
@@ -748,7 +702,9 @@ class TestSkrub:
         return pytest.importorskip("skrub")
 
     def test_a_table_vectorizer_tells_its_lineage(self, skrub):
-        X = penguins.assign(day=pd.date_range("2024-01-01", periods=len(penguins), freq="13h"))
+        X = ALL_PENGUINS.assign(
+            day=pd.date_range("2024-01-01", periods=len(ALL_PENGUINS), freq="13h")
+        )
         X["note"] = [f"note {i} {s}" for i, s in enumerate(X["island"])]
         vectorizer = skrub.TableVectorizer(
             cardinality_threshold=5, high_cardinality=skrub.MinHashEncoder(n_components=4)

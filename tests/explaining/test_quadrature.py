@@ -24,15 +24,11 @@ from mlflow_interpret.explaining.models import predictor
 from mlflow_interpret.explaining.trees import trees_of
 
 from . import path_dependent
-from .agreement import explain, rows_of
+from .agreement import explain, rows_of, with_gaps
 
 pytest.importorskip("shapiq", reason="shapiq needs Python 3.12")
 
 SMALL = {"n_estimators": 5, "random_state": 0}
-
-
-def with_gaps(X):
-    return X.mask(np.random.default_rng(0).random(X.shape) < 0.2)
 
 
 def ready(model, rows):

@@ -31,6 +31,8 @@ from mlflow_interpret.errors import CannotExplainError
 from mlflow_interpret.explaining.models import predictor
 from mlflow_interpret.explaining.trees import trees_of
 
+from .agreement import with_gaps
+
 SMALL = {"n_estimators": 6, "random_state": 0}
 REGRESSORS = (
     DecisionTreeRegressor(random_state=0),
@@ -56,10 +58,6 @@ FORESTS = (
     ExtraTreesClassifier(**SMALL),
 )
 by_name = partial(pytest.mark.parametrize, ids=lambda model: type(model).__name__)
-
-
-def with_gaps(X):
-    return np.where(np.random.default_rng(0).random(X.shape) < 0.2, np.nan, X)
 
 
 def reached(trees, rows):

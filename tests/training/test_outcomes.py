@@ -8,8 +8,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from mlflow_interpret.config import Options
 from mlflow_interpret.records import Explanation
 from mlflow_interpret.training import outcomes
+from mlflow_interpret.training.runs import Place
 
 DETAILS = {
     "rows": {"explained": 129, "available": 4420, "source": "training_rows"},
@@ -30,3 +32,14 @@ def test_the_line_says_whether_the_time_was_spent(partial):
     assert "129 of 4,420 training rows, 4.6 s" in line
     assert "b 2,572, a 1.00" in line
     assert ("the time budget was spent" in line) is partial
+
+
+def test_what_is_kept_is_logged_later_with_the_options_of_the_fit():
+    chosen = Options(
+        comment="a comment", top_k=7, log_figures=False, baseline="latest", log_report=False,
+        visualization_points=99,
+    )  # fmt: skip
+    fit = outcomes.Fit("Ridge", Place("sqlite:///x", "run", started=0.0))
+    entry = outcomes.entry_of(chosen, fit, "run")
+    assert (entry.tracking_uri, entry.run_id) == ("sqlite:///x", "run")
+    assert outcomes.options_of(entry) == chosen

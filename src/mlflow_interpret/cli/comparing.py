@@ -8,7 +8,15 @@ from pathlib import Path
 
 import click
 
-from mlflow_interpret.cli.terminal import draws, store_named, store_option
+from mlflow_interpret.cli.terminal import (
+    draws,
+    engineered_option,
+    label_option,
+    plain_errors,
+    store_named,
+    store_option,
+    top_option,
+)
 
 
 @click.command()
@@ -25,15 +33,9 @@ from mlflow_interpret.cli.terminal import draws, store_named, store_option
     type=click.IntRange(2, 50_000),
     help="Find at most so many runs.",
 )
-@click.option(
-    "--top",
-    default=10,
-    show_default=True,
-    type=click.IntRange(min=1),
-    help="Show at most so many features.",
-)
-@click.option("--class", "label", metavar="CLASS", help="Compare for one class, or target.")
-@click.option("--engineered", is_flag=True, help="Compare pipelines by engineered column.")
+@top_option(10)
+@label_option
+@engineered_option
 @click.option(
     "--html",
     type=click.Path(dir_okay=False, writable=True, path_type=Path),
@@ -62,10 +64,9 @@ def compare(
 
     from mlflow_interpret import api
     from mlflow_interpret.comparing.text import text
-    from mlflow_interpret.errors import MlflowInterpretError
 
     mlflow.set_tracking_uri(store_named(tracking_uri))
-    try:
+    with plain_errors():
         comparison = api.compare_runs(
             runs or None,
             experiment_names=experiments or None,
@@ -77,8 +78,6 @@ def compare(
             engineered=engineered,
             silent=not sys.stderr.isatty(),  # the text says what was skipped
         )
-    except MlflowInterpretError as error:
-        raise click.ClickException(str(error)) from error
     arrows = ("▲", "▼") if draws() else ("+", "-")
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 10_000
     click.echo(text(comparison, width=width, arrows=arrows))

@@ -91,7 +91,7 @@ def _log_kept(folder: Path, entry: Any, uri: str, experiment: str | None) -> str
     import mlflow
 
     from mlflow_interpret import api, delivery, spool, tracking
-    from mlflow_interpret.config import Options
+    from mlflow_interpret.training.outcomes import options_of
     from mlflow_interpret.training.runs import run_to_log
 
     tracking.check_reachable(uri)
@@ -102,15 +102,7 @@ def _log_kept(folder: Path, entry: Any, uri: str, experiment: str | None) -> str
         with run_to_log(None) as run_id:
             entry = replace(entry, run_id=run_id)
         spool.update(folder, entry)  # another try goes to the same run
-    options = Options(
-        comment=entry.comment,
-        top_k=entry.top_k,
-        log_figures=entry.figures,
-        baseline=entry.baseline,
-        log_report=entry.report,
-        visualization_points=entry.visualization_points,
-    )
-    delivery.deliver(spool.load(folder), str(entry.run_id), uri, options)
+    delivery.deliver(spool.load(folder), str(entry.run_id), uri, options_of(entry))
     spool.drop(folder)
     api.flush()
     return str(entry.run_id)

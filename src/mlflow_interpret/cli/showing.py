@@ -7,26 +7,25 @@ from typing import Any
 
 import click
 
-from mlflow_interpret.cli.terminal import draws, shorten, store_named, store_option
+from mlflow_interpret.cli.terminal import (
+    draws,
+    engineered_option,
+    label_option,
+    plain_errors,
+    shorten,
+    store_named,
+    store_option,
+    top_option,
+)
 
 _BAR_WIDTH = 30
 
 
 @click.command()
 @click.argument("run_id")
-@click.option(
-    "--top",
-    default=20,
-    show_default=True,
-    type=click.IntRange(min=1),
-    help="Show at most so many features.",
-)
-@click.option(
-    "--class", "label", metavar="CLASS", help="Rank for one class, or target, instead of over all."
-)
-@click.option(
-    "--engineered", is_flag=True, help="Rank a pipeline's engineered columns instead of the raw."
-)
+@top_option(20)
+@label_option
+@engineered_option
 @click.option(
     "--workspace",
     metavar="WORKSPACE",
@@ -47,16 +46,13 @@ def show(
     contribution to the model's output, and how far its 95 % interval reaches, where that is known.
     """
     from mlflow_interpret import loading
-    from mlflow_interpret.errors import MlflowInterpretError
     from mlflow_interpret.reporting.pages import number
 
     uri = store_named(tracking_uri)
-    try:
+    with plain_errors():
         explanation = loading.load(run_id, uri, engineered=engineered, workspace=workspace)
         ranked = explanation.ranked() if label is None else _ranked_for(explanation, label)
         reaches = _reaches(explanation) if label is None else {}
-    except MlflowInterpretError as error:
-        raise click.ClickException(str(error)) from error
     click.echo(_headline(explanation, run_id))
     shown = ranked[:top]
     block = "█" if draws() else "#"

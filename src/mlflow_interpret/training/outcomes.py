@@ -105,12 +105,24 @@ def entry_of(options: Options, fit: Fit, run_id: str | None) -> spool.Entry:
     return spool.Entry(
         tracking.without_credentials(fit.place.tracking_uri),
         run_id,
-        options.comment,
-        options.top_k,
-        options.log_figures,
-        options.baseline,
-        options.log_report,
-        options.visualization_points,
+        comment=options.comment,
+        top_k=options.top_k,
+        figures=options.log_figures,
+        baseline=options.baseline,
+        report=options.log_report,
+        visualization_points=options.visualization_points,
+    )
+
+
+def options_of(entry: spool.Entry) -> Options:
+    """The options that `entry_of` has taken the entry from, as far as logging needs them."""
+    return Options(
+        comment=entry.comment,
+        top_k=entry.top_k,
+        log_figures=entry.figures,
+        baseline=entry.baseline,
+        log_report=entry.report,
+        visualization_points=entry.visualization_points,
     )
 
 

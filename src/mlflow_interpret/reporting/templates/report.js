@@ -303,7 +303,7 @@ function valueLabels(values, width) {
   const [low, high] = values.ends;
   if (low === high) return [[0.5, text(low), "middle"]];
   if (typeof low !== "number") return [[0, low, "start"], [1, high, "end"]];
-  return named(ticks(low, high)).map(([tick, told]) => [(tick - low) / (high - low), told, "middle"]);
+  return named(ticks(low, high, 3)).map(([tick, told]) => [(tick - low) / (high - low), told, "middle"]);
 }
 
 // The mean contribution: of each category, or of twelfths of the rows ordered by value.

@@ -6,14 +6,17 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.datasets import load_breast_cancer, load_diabetes
+from sklearn.ensemble import RandomForestRegressor
 from sklearn.linear_model import LinearRegression
 from sklearn.svm import SVR
 
 from mlflow_interpret.errors import CannotExplainError
 from mlflow_interpret.explaining import explain, running
-from mlflow_interpret.explaining.budget import Budget, TooSlowError
+from mlflow_interpret.explaining.budget import Budget, OutOfTimeError, TooSlowError
 from mlflow_interpret.explaining.prepared import Block
+from mlflow_interpret.explaining.quadrature import Quadrature
 from mlflow_interpret.explaining.tables import feature_names, table
+from mlflow_interpret.explaining.tabular import Fast
 from mlflow_interpret.quiet import quiet
 from mlflow_interpret.records import Plan, TrainingContext
 
@@ -118,6 +121,89 @@ def test_a_budget_that_is_not_spent_changes_nothing(clock):
     limited = run(Sums(ceiling=2_000, clock=clock, seconds=1e-6), CLEAR, budget=5.0)
     assert np.array_equal(free.rows, limited.rows)
     assert not limited.partial
+
+
+class TestRival:
+    """Another engine takes over where one is too slow for the budget, and only there."""
+
+    def asked(self, clock, seconds, rival, budget=10.0):
+        rows = []
+
+        def other(n_rows):
+            rows.append(n_rows)
+            return rival
+
+        engine = Sums(clock=clock, seconds=seconds)
+        return run(engine, CLEAR, budget=budget, exact=True, rival=other), rows
+
+    def test_it_takes_over_from_a_slow_engine_and_a_note_says_so(self, clock):
+        rival = Sums(clock=clock, seconds=0.01)
+        rival.method = "shap_others"
+        found, rows = self.asked(clock, 1.0, rival)
+        assert rows == [9]
+        assert found.method == "shap_others"
+        assert len(found.rows) >= 100
+        assert np.array_equal(found.local_values, CLEAR[found.rows])
+        (note,) = [note for note in found.notes if "could have explained 9 rows" in note]
+        assert "shap_others explains more" in note
+
+    def test_it_is_not_asked_by_a_quick_engine_or_without_a_budget(self, clock):
+        for seconds, budget in ((0.1, 10.0), (1.0, None)):
+            found, rows = self.asked(clock, seconds, Sums(), budget)
+            assert found.method == "shap_sums"
+            assert rows == []
+
+    def test_without_one_the_slow_engine_goes_on(self, clock):
+        found, _ = self.asked(clock, 1.0, None)
+        assert 5 <= len(found.rows) <= 9
+        assert found.stopped == "time_budget"
+        assert not any("could have" in note for note in found.notes)
+
+    @pytest.mark.parametrize("error", [OutOfTimeError(), CannotExplainError("cannot")])
+    def test_when_it_fails_the_slow_engine_goes_on(self, clock, error):
+        class Broken(Sums):
+            def explain(self, rows, scale=None):
+                raise error
+
+        found, rows = self.asked(clock, 1.0, Broken())
+        assert rows == [9]
+        assert 5 <= len(found.rows) <= 9
+        assert found.method == "shap_sums"
+        assert not any("could have" in note for note in found.notes)
+
+    @pytest.mark.parametrize("predicts_quickly", [True, False])
+    def test_a_forest_that_is_slow_to_explain_is_sampled_where_it_predicts_quickly(
+        self, clock, monkeypatch, predicts_quickly
+    ):
+        cost = 1e-5 if predicts_quickly else 0.5
+
+        class Forest(RandomForestRegressor):
+            def predict(self, X):
+                clock.now += cost * len(X)
+                return super().predict(X)
+
+        X, y = load_diabetes(return_X_y=True, as_frame=True)
+        model = Forest(5, max_depth=3, random_state=0).fit(X, y)
+        for engine in (Quadrature, Fast):
+            explain_rows = engine.explain
+
+            def slow(self, rows, scale=None, explain_rows=explain_rows):
+                clock.now += 2.0 * len(rows)
+                return explain_rows(self, rows, scale)
+
+            monkeypatch.setattr(engine, "explain", slow)
+        with quiet():
+            found = explain(TrainingContext(model, X, y), Plan(time_budget=20.0))
+            whole = explain(TrainingContext(model, X, y), Plan(time_budget=None, max_rows=300))
+        assert whole.method == "shap_tree"
+        assert (found.method == "shap_permutation") is predicts_quickly
+        if predicts_quickly:
+            assert found.details["rows"]["explained"] > 50
+            assert found.details["output_scale"] == whole.details["output_scale"]
+            leading = np.argsort(-whole.global_values)[:2]
+            np.testing.assert_allclose(
+                found.global_values[leading], whole.global_values[leading], rtol=0.3
+            )
 
 
 def test_values_that_do_not_add_up_are_refused_where_they_have_to():

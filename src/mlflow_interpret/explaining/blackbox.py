@@ -112,6 +112,8 @@ class Sampled:
         _, self._n_permutations = _effort(width, plan.max_rows, allowed)
         self.shortened = self._n_permutations < wanted or len(self._background) < len(ground)
         self._named_scale = self._name_scale()
+        evaluated = evaluations(width, self._n_permutations) + _PREDICTIONS
+        self._seconds_per_row = evaluated * self._meter.seconds_per_row
 
     def _name_scale(self) -> str:
         some = self._background.subset(np.arange(min(len(self._background), _FEW)))
@@ -123,6 +125,14 @@ class Sampled:
     def engine(self) -> str:
         """As `Prepared` has it, like all that follows."""
         return f"mlflow-interpret, {self._n_permutations} pairs of permutations a row"
+
+    @property
+    def affordable_rows(self) -> int:
+        """How many rows can be explained in the time that is left; 0 without a limit."""
+        if not self._meter.is_limited:
+            return 0
+        left = self._meter.left / max(self._seconds_per_row, 1e-9)
+        return int(min(max(left, 0.0), self.ceiling))
 
     @property
     def background_rows(self) -> int:  # noqa: D102

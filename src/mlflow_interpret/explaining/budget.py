@@ -105,6 +105,11 @@ class Metered:
         return self._budget.seconds is not None
 
     @property
+    def left(self) -> float:
+        """Seconds that are left of the budget."""
+        return self._budget.left
+
+    @property
     def seconds_per_row(self) -> float:
         """What a row costs in a large call, by the largest call so far."""
         return self._seconds / max(self._largest, 1)

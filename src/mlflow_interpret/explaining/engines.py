@@ -9,7 +9,7 @@ from functools import partial
 import numpy as np
 
 from mlflow_interpret.errors import CannotExplainError, one_line
-from mlflow_interpret.explaining.blackbox import Sampled
+from mlflow_interpret.explaining.blackbox import KEPT, Sampled
 from mlflow_interpret.explaining.boosters import NativeContributions, is_booster
 from mlflow_interpret.explaining.budget import Budget, TooSlowError
 from mlflow_interpret.explaining.contributions import Contributions, Engineered
@@ -27,6 +27,8 @@ _logger = logging.getLogger(__name__)
 
 _ENGINEERED_CELLS = 20_000_000  # a vectorizer may make thousands of columns of one
 _FEWEST_ROWS = 20
+_MANY_MORE = 3
+"""So many times the rows of an exact engine make up for what sampling adds to their error."""
 
 
 def contributions(
@@ -56,7 +58,8 @@ def contributions(
         return run(Kernel(predictor, background, plan, budget), rows, plan, budget, n_available)
     try:
         engine = prepare(predictor, rows, background, plan)
-        return run(engine, rows, plan, budget, n_available, exact=True)
+        rival = partial(_more_rows, predictor, background, plan, budget)
+        return run(engine, rows, plan, budget, n_available, exact=True, rival=rival)
     except TooSlowError:
         raise
     except CannotExplainError as error:
@@ -85,6 +88,19 @@ def prepare(predictor: Predictor, rows: Table, background: Table, plan: Plan) ->
     if hasattr(predictor.model, "steps"):
         return _taken_apart(predictor, rows, background, plan)
     return _known(predictor, background, plan)
+
+
+def _more_rows(
+    predictor: Predictor, background: Table, plan: Plan, budget: Budget, n_rows: int
+) -> Prepared | None:
+    """The sampler, where it explains many more rows than ``n_rows`` in the time that is left."""
+    if plan.engine != "auto" or budget.seconds is None or budget.left < KEPT * budget.seconds:
+        return None
+    try:
+        sampled = Sampled(predictor, background, plan, budget)
+    except CannotExplainError:
+        return None
+    return sampled if sampled.affordable_rows >= _MANY_MORE * n_rows else None
 
 
 def _black_box(

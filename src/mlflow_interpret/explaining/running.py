@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -18,12 +19,16 @@ from mlflow_interpret.explaining.tables import Table, sample
 from mlflow_interpret.records import Plan
 
 Stop = Literal["all rows", "settled", "max_rows", "time_budget"]
+Rival = Callable[[int], Prepared | None]
+"""Gives an engine that explains many more than so many rows in the time that is left, if any."""
 
 FIRST = 100
 """Rows after which it is first asked whether the ranking is settled; then at twice as many."""
 RAISED = 10
 """So many times its ceiling an engine explains at most, if the ranking is open and time is left."""
 _PROBE = 5
+_FEW = 20
+"""Where not even so many rows can be explained in time, another engine is thought of."""
 _BLOCK_SECONDS = 1.0
 _STRETCH = 0.8
 """Of a row's time has to be left for a second one, which makes error bars."""
@@ -39,6 +44,7 @@ def run(
     n_available: int,
     *,
     exact: bool = False,
+    rival: Rival | None = None,
 ) -> Contributions:
     """Explain as many of ``rows`` as are needed, as the plan and the budget allow.
 
@@ -53,12 +59,14 @@ def run(
         budget: The time that is left.
         n_available: How many rows there are.
         exact: The values have to add up to an output of the model.
+        rival: Asked where ``engine`` can explain a few rows only within the budget.
 
     Raises:
         CannotExplainError: The engine cannot explain them, not as exactly, or none in time.
     """
-    state = _Run(engine, rows, plan, budget, n_available, exact)
+    state = _Run(engine, rows, plan, budget, n_available, exact, rival)
     stopped = state.go()
+    engine, exact = state.engine, state.exact
     picked = state.order[: state.n_done]
     found = reordered(joined(state.blocks), np.argsort(picked))
     if exact and not _adds_up(found):
@@ -90,11 +98,16 @@ class _Run:
     budget: Budget
     n_available: int
     exact: bool
+    rival: Rival | None
+    outrun: str = ""
     blocks: list[Block] = field(default_factory=list)
     n_done: int = 0
     seconds_per_row: float = 0.0
 
     def __post_init__(self) -> None:
+        self._begin()
+
+    def _begin(self) -> None:
         chosen = self.engine.ceiling if self.plan.max_rows is None else self.plan.max_rows
         self.limit = min(len(self.rows), chosen)
         # More than the default only where somebody said how long it may take.
@@ -106,6 +119,7 @@ class _Run:
     def go(self) -> Stop:
         try:
             self._probe()
+            self._reconsider()
             while self.n_done < self.farthest:
                 if self._is_enough():
                     return "settled"
@@ -119,6 +133,8 @@ class _Run:
 
     def notes(self, stopped: Stop) -> tuple[str, ...]:
         notes = []
+        if self.outrun:
+            notes.append(self.outrun)
         if stopped == "time_budget":
             notes.append(
                 f"The time budget of {self.budget.seconds:.3g} s was spent after {self.n_done} of "
@@ -150,6 +166,26 @@ class _Run:
         scale = self.blocks[-1].scale
         if len(self.blocks) > 1 and self.blocks[0].scale != scale:
             self.blocks[0] = self.engine.explain(self._rows(0, 1), scale)
+
+    def _reconsider(self) -> None:
+        """Go over to the rival where this engine is too slow for the budget."""
+        n_rows = self.n_done + self._fitting(self.limit)
+        if self.rival is None or n_rows >= min(_FEW, self.limit):
+            return
+        other = self.rival(n_rows)
+        if other is None:
+            return
+        before = dict(vars(self))
+        self.outrun = (
+            f"Within the time budget {self.engine.method} could have explained {n_rows} rows; "
+            f"{other.method} explains more of them, less exactly."
+        )
+        self.engine, self.exact, self.blocks, self.n_done = other, False, [], 0
+        self._begin()
+        try:
+            self._probe()
+        except (CannotExplainError, OutOfTimeError):
+            vars(self).update(before)
 
     def is_settled(self) -> bool:
         """Whether the ranking is settled; a few rows cannot tell, unless they are all."""

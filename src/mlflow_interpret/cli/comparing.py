@@ -21,11 +21,23 @@ from mlflow_interpret.cli.terminal import (
 
 @click.command()
 @click.argument("runs", nargs=-1, metavar="RUN...")
-@click.option("--experiment", "experiments", multiple=True, metavar="NAME", help="Search here.")
 @click.option(
-    "--filter", "filter_string", default="", metavar="FILTER", help="As of mlflow.search_runs."
+    "--experiment",
+    "experiments",
+    multiple=True,
+    metavar="NAME",
+    help="Search in it; several are allowed.",
 )
-@click.option("--order-by", multiple=True, metavar="COLUMN", help="As of mlflow.search_runs.")
+@click.option(
+    "--filter",
+    "filter_string",
+    default="",
+    metavar="FILTER",
+    help="Which runs, as of mlflow.search_runs.",
+)
+@click.option(
+    "--order-by", multiple=True, metavar="COLUMN", help="In which order, as of mlflow.search_runs."
+)
 @click.option(
     "--max-results",
     default=20,

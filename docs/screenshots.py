@@ -53,9 +53,13 @@ def train() -> list[str]:
     return runs
 
 
-def photograph(browser: Any, url: str, experiment: str, run: str) -> None:
-    """The report in the artifact viewer, light and dark, and the charts of both runs."""
+def photograph(browser: Any, url: str, experiment: str, runs: list[str]) -> None:
+    """The report in the artifact viewer, light and dark, and both runs in charts and on a page."""
     import mlflow
+
+    import mlflow_interpret
+
+    run = runs[-1]
 
     report = f"{url}/#/experiments/{experiment}/runs/{run}/artifacts/mlflow_interpret/report.html"
     charts = f"{url}/#/experiments/{experiment}/runs?compareRunsMode=CHART"
@@ -68,7 +72,9 @@ def photograph(browser: Any, url: str, experiment: str, run: str) -> None:
     _close_assistant(page)
     _save(page, "report.png")
     text = mlflow.artifacts.load_text(f"runs:/{run}/mlflow_interpret/report.html")
-    _save_page(browser, text, "report-dark.png")
+    _save_page(browser, text, "report-dark.png", "dark")
+    compared = mlflow_interpret.compare_runs(runs).to_html()
+    _save_page(browser, compared, "compare-page.png", "light")
     page.goto(charts)
     page.get_by_text(re.compile(r"importance\s*\(\d+\)")).wait_for()
     page.wait_for_timeout(4000)  # the charts come one after the other
@@ -96,9 +102,9 @@ def _is_close(button: Any, panel: Any) -> bool:
     return bool(one and other and one["x"] > other["x"] and abs(one["y"] - other["y"]) < 25)
 
 
-def _save_page(browser: Any, html: str, name: str) -> None:
-    """The report by itself, as a notebook shows it."""
-    page = browser.new_page(viewport={"width": 1000, "height": 760}, color_scheme="dark")
+def _save_page(browser: Any, html: str, name: str, scheme: str) -> None:
+    """A page by itself, as a notebook shows it."""
+    page = browser.new_page(viewport={"width": 1000, "height": 860}, color_scheme=scheme)
     page.set_content(html)
     page.wait_for_timeout(1500)
     _save(page, name)
@@ -126,11 +132,11 @@ def main() -> None:
         with mlflow_server(folder / "mlflow.db", folder) as url, sync_playwright() as playwright:
             mlflow.set_tracking_uri(url)
             experiment = mlflow.set_experiment("diamonds").experiment_id
-            run = train()[-1]
+            runs = train()
             browser = playwright.chromium.launch(
                 executable_path=shutil.which("chromium"), args=ARGUMENTS
             )
-            photograph(browser, url, experiment, run)
+            photograph(browser, url, experiment, runs)
             browser.close()
 
 

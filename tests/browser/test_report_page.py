@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -96,6 +97,24 @@ def test_two_classes_of_equal_importances_are_not_shown_twice(open_report):
     page = open_report(mirrored)
     assert page.locator(".plot").count() == 1
     assert "Importance by class" not in page.locator("tr.detail").inner_text()
+
+
+def test_rows_of_equal_values_are_one_point_of_the_line_of_means(open_report):
+    explained = explanation(1, 120)
+    rows = explained.evaluation_rows.round()  # some seven values, of which 0 is the most frequent
+    page = open_report(replace(explained, evaluation_rows=rows))
+    path = page.locator(".plot .mean").get_attribute("d")
+    across = [float(point.split()[0]) for point in path[1:].split("L")]
+    assert 3 <= len(across) <= rows["f0"].nunique()
+    assert all(a < b for a, b in pairwise(across))
+
+
+def test_targets_are_not_called_classes(open_report):
+    targets = replace(explanation(3, n_classes=3), classes=None, targets=("kg", "m", "0"))
+    page = open_report(targets)
+    assert "Importance by target" in page.locator("tr.detail").inner_text()
+    page.locator("#block").select_option(label="0")
+    assert "Contribution to target 0" in page.locator("tr.detail").inner_text()
 
 
 def test_hostile_names_stay_text(open_report):

@@ -6,6 +6,7 @@ import io
 import subprocess
 import sys
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -188,6 +189,26 @@ def test_bars_by_class_are_stacked():
     assert [text.get_text() for text in axes.get_legend().get_texts()] == ["c0", "c1", "c2", "c3"]
     axes.figure.canvas.draw()
     assert axes.get_legend().get_window_extent().x0 >= axes.get_window_extent().x1 - 1
+
+
+def test_short_names_of_classes_stand_upright_below_a_heat_map():
+    digits = replace(local(2, n_classes=10), classes=tuple(range(10)))
+    axes = per_class(digits).axes[0]
+    assert axes.get_xlabel() == "class"
+    assert {label.get_rotation() for label in axes.get_xticklabels()} == {0}
+    words = per_class(replace(digits, classes=tuple(f"class {i}" for i in range(10)))).axes[0]
+    assert {label.get_rotation() for label in words.get_xticklabels()} == {90}
+
+
+@pytest.mark.parametrize("size", [0.01, 1.0, 1e5])
+def test_ticks_of_several_swarms_do_not_overlap(size):
+    explained = local(3, n_classes=4)
+    figure = beeswarm(replace(explained, local_values=size * explained.local_values))
+    figure.canvas.draw()
+    for axes in figure.axes[:3]:
+        boxes = [label.get_window_extent() for label in axes.get_xticklabels()]
+        assert len(boxes) >= 3
+        assert not any(a.overlaps(b) for a, b in pairwise(boxes))
 
 
 @pytest.mark.parametrize(("n_classes", "columns"), [(8, 8), (30, 30), (31, 30), (100, 30)])

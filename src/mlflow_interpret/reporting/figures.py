@@ -29,6 +29,7 @@ _POINTS = 20_000  # in a beeswarm
 _POINT_ROWS = 1000
 _PANELS = 3  # classes in a beeswarm
 _CELLS = 30  # classes in a heat map
+_UPRIGHT = 3  # characters of a class's name that have room below a cell
 _BLUE, _GREY, _VERMILION = "#0072B2", "#B3AAB0", "#D55E00"
 _STACK = (_BLUE, "#E69F00", "#009E73", "#CC79A7", "#56B4E9", _VERMILION, "#F0E442")
 
@@ -103,6 +104,8 @@ def beeswarm(
         if values is not None:
             _draw_swarms(axes, values[np.ix_(chosen, order)], colours)
         _style(axes)
+        if len(blocks) > 1:
+            axes.locator_params(axis="x", nbins=5)
         unit = _unit(explanation) if len(blocks) == 1 else ""
         _name_axis(axes, f"contribution{_to(explanation, one, len(blocks))}{unit}")
     _name_rows(all_axes[0], [explanation.features[i] for i in order])
@@ -143,7 +146,7 @@ def per_class(
     if len(labels) <= len(_STACK):
         _stack(axes, values[:, order], labels, unit, kind)
     else:
-        _heat_map(figure, axes, *_most(values, labels, order), unit)
+        _heat_map(figure, axes, *_most(values, labels, order), unit, kind)
     _name_rows(axes, [explanation.features[i] for i in order])
     _title(figure, axes, ax, f"Importance by {kind}", explanation, len(order))
     return figure
@@ -313,13 +316,17 @@ def _most(values: FloatArray, labels: list[str], order: Any) -> tuple[FloatArray
     return shown[:, order], [*(labels[i] for i in kept), f"mean of {len(others)} others"]
 
 
-def _heat_map(figure: Figure, axes: Axes, values: FloatArray, labels: list[str], unit: str) -> None:
+def _heat_map(
+    figure: Figure, axes: Axes, values: FloatArray, labels: list[str], unit: str, kind: str
+) -> None:
     drawn = axes.imshow(
         np.where(np.isfinite(values.T), values.T, np.nan), aspect="auto", cmap="cividis"
     )
     names = [_on_one_line(label) for label in labels]
-    axes.set_xticks(range(len(labels)), labels=names, rotation=90, fontsize=8,
+    turn = 0 if max(map(len, names)) <= _UPRIGHT else 90
+    axes.set_xticks(range(len(labels)), labels=names, rotation=turn, fontsize=8,
                     parse_math=False)  # fmt: skip
+    _name_axis(axes, kind)
     bar = figure.colorbar(drawn, ax=axes, aspect=40, pad=0.01)
     bar.set_label(unit, fontsize=8)
     bar.ax.tick_params(labelsize=8)

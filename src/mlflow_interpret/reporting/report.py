@@ -87,8 +87,12 @@ def _lead(explanation: Explanation) -> str:
     what = f"Importance is the mean absolute contribution of a feature to the model's output{unit}"
     if explanation.blocks is None:
         return f"{what}, over the explained rows."
-    kind = {"target": "targets", "class": "classes"}[explanation.block_word]
-    return f"{what}, over the explained rows and all {len(explanation.blocks)} {kind}."
+    count = len(explanation.blocks)
+    return f"{what}, over the explained rows and all {count} {_blocks(explanation)}."
+
+
+def _blocks(explanation: Explanation) -> str:
+    return {"target": "targets", "class": "classes"}[explanation.block_word]
 
 
 def _tiles(explanation: Explanation) -> list[tuple[str, str, str]]:
@@ -102,8 +106,7 @@ def _tiles(explanation: Explanation) -> list[tuple[str, str, str]]:
         tiles.append(("Rows explained", pages.number(rows.get("explained")), remark))
     tiles.append(("Features", pages.number(len(explanation.features)), _columns(explanation)))
     if explanation.blocks is not None:
-        kind = "Targets" if explanation.classes is None else "Classes"
-        tiles.append((kind, pages.number(len(explanation.blocks)), ""))
+        tiles.append((_blocks(explanation).capitalize(), pages.number(len(explanation.blocks)), ""))
     if details.get("output_scale"):
         tiles.append(("Scale", str(details["output_scale"]), ""))
     error = details.get("additivity_error")
@@ -248,8 +251,8 @@ def _what_is_shown(explanation: Explanation, shown: report_data.Shown) -> list[s
             )
         notes.append("Points are rounded to 1/255 of their range.")
     if explanation.blocks is not None and len(shown.blocks) < len(explanation.blocks):
-        notes.append(f"{len(shown.blocks)} of {len(explanation.blocks)} classes, those with the "
-                     "largest importances, can be chosen.")  # fmt: skip
+        of = f"{len(shown.blocks)} of {len(explanation.blocks)} {_blocks(explanation)}"
+        notes.append(f"{of}, those with the largest importances, can be chosen.")
     if any(len(name) > pages.NAME_LENGTH for name in explanation.features):
         notes.append("Long names are shortened.")
     notes.append("explanation.json beside this page has all numbers.")

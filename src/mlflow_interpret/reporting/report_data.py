@@ -70,6 +70,7 @@ def data(explanation: Explanation, shown: Shown) -> dict[str, Any]:
     return {
         "unit": str(explanation.details.get("output_scale") or ""),
         "blocks": _importances(explanation, shown),
+        "block_word": explanation.block_word,
         "mirrored": explanation.is_mirrored,
         "points": _points(explanation, shown) if shown.n_distributions else None,
     }

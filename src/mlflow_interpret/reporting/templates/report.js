@@ -196,7 +196,7 @@ function byClass(index) {
     .map(({ name, values, errors }) => ({ name, value: values[index], error: errors && errors[index] }))
     .sort((a, b) => compare(b.value, a.value));
   const shown = blocks.slice(0, 12);
-  box.append(make("h3", {}, "Importance by " + (shown.length < blocks.length ? "class, the 12 largest" : "class")));
+  box.append(make("h3", {}, `Importance by ${pageData.block_word}${shown.length < blocks.length ? ", the 12 largest" : ""}`));
   const list = make("div", { class: "classes" });
   const longest = Math.max(...shown.map(({ value }) => value ?? 0)) || 1;
   for (const { name, value } of shown) {
@@ -261,7 +261,7 @@ function scatter(index) {
 function why(index) {
   if (!points) return "No contributions of single rows were kept, so there is no distribution to show.";
   if (!known(index)) return "Distributions are on this page for the most important features only.";
-  return "There are no contributions of single rows to this class.";
+  return `There are no contributions of single rows to this ${pageData.block_word}.`;
 }
 
 // Round numbers, about five of them and at least so many.
@@ -306,7 +306,8 @@ function valueLabels(values, width) {
   return named(ticks(low, high, 3)).map(([tick, told]) => [(tick - low) / (high - low), told, "middle"]);
 }
 
-// The mean contribution: of each category, or of twelfths of the rows ordered by value.
+// The mean contribution: of each category, or of twelfths of the rows ordered by value, at least
+// five, where rows of equal values stay together.
 function means(across, given, values, x, y) {
   const rows = across.map((place, i) => [place, given[i]]).filter(([place]) => place !== null);
   const mean = (list, at) => list.reduce((sum, row) => sum + row[at], 0) / list.length;
@@ -318,8 +319,10 @@ function means(across, given, values, x, y) {
   rows.sort((a, b) => a[0] - b[0]);
   const size = Math.max(Math.ceil(rows.length / 12), 5);
   let path = "";
-  for (let start = 0; start < rows.length; start += size) {
-    const list = rows.slice(start, start + size);
+  for (let start = 0, end = 0; start < rows.length; start = end) {
+    end = start + size;
+    while (end < rows.length && rows[end][0] === rows[end - 1][0]) end += 1;
+    const list = rows.slice(start, end);
     path += `${path ? "L" : "M"}${x(mean(list, 0)).toFixed(1)} ${y(mean(list, 1)).toFixed(1)}`;
   }
   return path;
@@ -327,7 +330,7 @@ function means(across, given, values, x, y) {
 
 function remarks(values, across, given) {
   const said = [`${given.length.toLocaleString("en-US")} rows`];
-  if (values) said.push(values.kind === "category" ? "marks: mean of a category" : "line: mean of a twelfth of the rows");
+  if (values) said.push(values.kind === "category" ? "marks: mean of a category" : "line: means over rows of like values");
   if (values?.missing) said.push(`${values.missing.toLocaleString("en-US")} without a value, grey at the left`);
   if (values?.beyond) said.push(`${values.beyond.toLocaleString("en-US")} values beyond the axis are drawn at its ends`);
   return `${said.join("; ")}.`;

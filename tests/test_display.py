@@ -31,8 +31,8 @@ def test_what_explain_returns_can_be_drawn(iris):
         text.get_text() for text in display.plot_importances(top_k=2).axes[0].get_yticklabels()
     ]
     assert names == iris.get_ranked_global_names()[:2]
-    assert "contribution to 2" in display.plot_beeswarm(label=2).axes[0].get_xlabel()
-    assert "contribution to 2" in display.plot_beeswarm(label="2").axes[0].get_xlabel()
+    assert "contribution to class 2" in display.plot_beeswarm(label=2).axes[0].get_xlabel()
+    assert "contribution to class 2" in display.plot_beeswarm(label="2").axes[0].get_xlabel()
     assert "by class" in display.plot_per_class().get_suptitle()
     assert "DecisionTreeClassifier" in repr(display)
 

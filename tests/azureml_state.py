@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
 from azureml_double import AzureMLDouble
 from mlflow_interpret.azureml import assets
 
@@ -29,3 +34,23 @@ def state(double: AzureMLDouble, run_id: str) -> dict:
 
 def ids(double: AzureMLDouble, run_id: str) -> list[str]:
     return [a["properties"]["explanation_id"] for a in double.assets if a["runid"] == run_id]
+
+
+def blocks(
+    double: AzureMLDouble, run_id: str, name: str, explanation_id: str | None = None
+) -> list:
+    """What a run's files of a name hold: one file, or blocks of it one after the other."""
+    folder = assets.folder_of(explanation_id) if explanation_id else "explanation/[^/]+"
+    file = re.compile(rf"{folder}/{name}(/\d+)?\.interpret\.json")
+    paths = [path for path in double.artifacts(run_id) if file.fullmatch(path)]
+    assert paths, f"no {name} among {double.artifacts(run_id)}"
+    return [item for path in paths for item in json.loads(double.read_artifact(run_id, path))]
+
+
+def assert_no_secret(double: AzureMLDouble, *texts: str, folders: Iterable[Path] = ()) -> None:
+    """No token, signature or password that was handed out is in a text or a file."""
+    files = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
+    contents = [text.encode() for text in texts] + [path.read_bytes() for path in files]
+    assert double.secrets
+    for secret in double.secrets:
+        assert not any(secret.encode() in content for content in contents)

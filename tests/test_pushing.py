@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
+import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import mlflow
 import numpy as np
@@ -19,6 +22,7 @@ from azureml_double import AzureMLDouble
 from azureml_state import ids, state
 from mlflow_interpret import tracking
 from mlflow_interpret.azureml import assets
+from mlflow_interpret.azureml.calls import Calls
 from mlflow_interpret.cli import main
 from mlflow_interpret.errors import AzureMLError, ExplanationNotFoundError, RunNotFoundError
 from mlflow_interpret.records import Explanation
@@ -203,6 +207,35 @@ def test_an_upload_by_another_process_meanwhile_makes_no_second_asset(
     found = mlflow_interpret.push(logged)
     assert found == pushed[1:]
     assert len(ids(double, run_id)) == 2  # the two views
+
+
+@pytest.mark.parametrize("both", [False, True])
+def test_two_pushes_at_once_settle_on_one_asset(double, job, logged, monkeypatch, both):
+    """Both have looked twice and found nothing; one is first, or both make theirs together."""
+    run_id = job()
+    ask, together = Calls.ask, threading.Barrier(2, timeout=30)
+    inner, begun = [], len(double.requests)
+
+    def meanwhile(self, what, method, url, **options):
+        if what == "Registering the explanation" and both:
+            with contextlib.suppress(threading.BrokenBarrierError):
+                together.wait(5)
+        elif what == "Registering the explanation" and not inner:
+            inner.append(None)
+            inner.extend(mlflow_interpret.push(logged))
+        return ask(self, what, method, url, **options)
+
+    monkeypatch.setattr(Calls, "ask", meanwhile)
+    if both:
+        with ThreadPoolExecutor(2) as pool:
+            pushes = [pool.submit(mlflow_interpret.push, logged) for _ in range(2)]
+            found = [push.result() for push in pushes]
+        assert found[0] == found[1]
+    else:
+        assert mlflow_interpret.push(logged) == inner[1:]
+    views = [names["is_raw"] for names, _, _ in state(double, run_id)["assets"]]
+    assert sorted(views) == ["False", "True"]
+    assert any(request.method == "DELETE" for request in double.requests[begun:])
 
 
 def test_all_explanations_of_a_run_are_pushed_and_skipped_fits_passed_over(

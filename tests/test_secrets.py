@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 
 import mlflow
 import pytest
 
 from azureml_double import AzureMLDouble
 from mlflow_interpret import tracking
+from programs import logging_to, run_python
 from test_privacy import database, in_folder
 
 KEY = "cGxhbnRlZC1hY2NvdW50LWtleQ=="
@@ -52,29 +51,21 @@ def test_nothing_is_said_or_kept(store, tmp_path, where):
         else:
             environment = double.laptop_environment(tmp_path / "home")
             environment["WORKSPACE"] = double.workspace_coordinates.scope
-        environment |= {"MLFLOW_TRACKING_URI": store, "MLFLOW_EXPERIMENT_NAME": "test", **PLANTED}
+        environment = logging_to(store, environment) | PLANTED
         environment["MLFLOW_INTERPRET_SPOOL"] = str(tmp_path / "spool")
         # The first fit's upload is refused, the second's arrives.
         if where == "job":
             double.fail("PUT", "/explanation/", status=403, times=1)
         else:
             double.fail("POST", "/assets$", status=401, times=1)
-        done = subprocess.run(
-            [sys.executable, "-c", PROGRAM],
-            cwd=tmp_path,
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=500,
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
+        output = run_python(PROGRAM, environment, tmp_path / "work")
         assert double.assets
         secrets = secrets_of(double)
         sent = json.dumps([dict(request.headers) for request in double.requests])
         assert any(secret in sent for secret in secrets)  # the search finds what is there
         places = in_folder(tmp_path / "artifacts")
         places["database"] = database(tmp_path / "mlflow.db")
-        places["output"] = done.stdout + done.stderr
+        places["output"] = output
         for run_id, run in double.runs.items():
             places[f"run {run_id}"] = json.dumps(run)
         places["assets"] = json.dumps(double.assets)

@@ -111,6 +111,8 @@ def note_upload(logged: tracking.Logged, result: Result) -> tracking.Logged:
         "explanation_id": result.explanation_id,
         "reason": result.reason,
     }
+    if result.ok:
+        azureml["tagged"] = result.tagged
     known = logged.status.get("azureml") or {}
     if logged.status.get("status") == state and azureml.items() <= known.items():
         return logged

@@ -68,13 +68,13 @@ def _push_one(
     if points is None:
         points = (logged.status.get("azureml") or {}).get("visualization_points")
     target: targets.Target | None = None
-    found, reason = None, None
+    written, reason = None, None
     try:
         target = within(seconds, find)
         service = writer.service_of(target)
         left = max(0.1, started + seconds - time.monotonic())
         ready = preparing.capped(explanation, points, seed)
-        found = writer.write(ready, service, logged.status.get("comment"), left, seed, points)
+        written = writer.write(ready, service, logged.status.get("comment"), left, seed, points)
         with suppress(AzureMLError):  # a run that goes on for ever is no reason to push again
             targets.complete(target, _TO_COMPLETE)
     except AzureMLError as error:
@@ -86,13 +86,13 @@ def _push_one(
     if reason is not None:
         reason = redact(reason, None if target is None else target.token)
     took = round(time.monotonic() - started, 3)
-    result = uploads.Result(found is not None, reason, took, found)
-    if found is None:
+    if written is None:
         with suppress(Exception):  # the reason itself is what matters
-            note_upload(logged, result)
+            note_upload(logged, uploads.Result(False, reason, took))
         raise AzureMLError(
             f"The explanation of run {logged.run_id} did not get to Azure ML: {reason}. Call push "
             "again when that is mended: it goes on where this ended."
         )
-    note_upload(logged, result)
+    found = written.explanation_id
+    note_upload(logged, uploads.Result(True, None, took, found, written.tagged))
     return found

@@ -31,6 +31,7 @@ class Assets:
             Route("POST", _BASE, self._create),
             Route("GET", _BASE, self._list),
             Route("GET", f"{_BASE}/(?P<asset>[^/]+)", self._get),
+            Route("DELETE", f"{_BASE}/(?P<asset>[^/]+)", self._delete),
         ]
 
     def _create(self, request: Request, groups: Mapping[str, str]) -> Response:
@@ -60,6 +61,13 @@ class Assets:
             if asset["id"] == groups["asset"]:
                 return Response.of_json(asset)
         raise AssetError(404, "NotFound", f"Asset {groups['asset']} was not found.")
+
+    def _delete(self, request: Request, groups: Mapping[str, str]) -> Response:
+        with self._lock:
+            kept = [asset for asset in self.assets if asset["id"] != groups["asset"]]
+            found, self.assets[:] = len(kept) < len(self.assets), kept
+        # The SDK takes 200 and 204 for done.
+        return Response(200 if found else 204)
 
     def _list(self, request: Request, groups: Mapping[str, str]) -> Response:
         query = request.query

@@ -268,7 +268,7 @@ def test_the_limit_of_azure_ml_counts_the_users_tags(store, run_id, monkeypatch)
         "2",
         "complete",
     )
-    assert numbering.numbers(mlflow.get_run(run_id)) == [1, 2]
+    assert numbering.numbers(MlflowClient(), mlflow.get_run(run_id)) == [1, 2]
 
 
 def test_the_store_is_asked_as_often_for_many_features_as_for_few(store, monkeypatch):

@@ -8,7 +8,7 @@ any time.
 Standard input holds one JSON object with ``target``, ``folder``, ``comment``, ``random_state``,
 ``points``, how many explained rows are uploaded, ``until``, the time by which it has to be done,
 and ``seconds``, after which the process ends itself. The last line of standard output is one JSON
-object with ``ok`` and ``explanation_id`` or ``reason``.
+object with ``ok`` and ``explanation_id`` with ``tagged``, or ``reason``.
 """
 
 from __future__ import annotations
@@ -19,13 +19,14 @@ import sys
 import threading
 import time
 from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from mlflow_interpret import interpret, storage
-from mlflow_interpret.azureml import preparing, targets, writer
+from mlflow_interpret.azureml import preparing, runs, targets, writer
 from mlflow_interpret.azureml.redaction import redact
 from mlflow_interpret.azureml.targets import Target
 from mlflow_interpret.errors import AzureMLError
@@ -119,14 +120,16 @@ def carry_out(request: dict[str, Any]) -> dict[str, Any]:
         )
         explanation = preparing.capped(explanation, points, random_state)
         client = explanation_client()
-        if client is not None:
-            upload(client, explanation, find_run(target), comment, random_state, points)
-            found = explanation.id
+        run = None if client is None else find_run(target)
+        # The client fails at the tag where there is no room for it, between two views.
+        if run is not None and runs.has_room(run.get_tags()):
+            upload(client, explanation, run, comment, random_state, points)
+            written = writer.Written(explanation.id, tagged=True)
         else:
             left = max(_TO_ANSWER, request["until"] - time.time() - _TO_ANSWER)
             service = writer.service_of(target)
-            found = writer.write(explanation, service, comment, left, random_state, points)
-        answer = {"ok": True, "explanation_id": found}
+            written = writer.write(explanation, service, comment, left, random_state, points)
+        answer = {"ok": True, **asdict(written)}
     except AzureMLError as error:
         answer = {"ok": False, "reason": redact(str(error), target.token)}
     except BaseException as error:

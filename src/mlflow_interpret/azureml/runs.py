@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import uuid
+from collections.abc import Mapping
 from contextlib import closing
 from datetime import datetime, timezone
 from typing import Any
@@ -13,10 +14,14 @@ from mlflow_interpret.azureml.calls import Calls, RefusedError
 from mlflow_interpret.azureml.workspaces import SECONDS, Workspace
 from mlflow_interpret.errors import AzureMLError
 
+EXPLAINED = "model_explanation"
+"""The tag of runs that have explanations, as ExplanationClient names it."""
+
 TAG = "mlflow_interpret.mlflow_run_id"
 STORE_TAG = "mlflow_interpret.mlflow_store"
 _NOT_FOUND = 404
 _ENDED = {"Completed", "Failed", "Canceled"}
+_MOST_TAGS = 50  # of a run
 _MOST = 255  # characters of an experiment's name, and of a run's id
 
 
@@ -35,6 +40,11 @@ def run_id_for(mlflow_run_id: str) -> str:
     if re.fullmatch(rf"[0-9A-Za-z][0-9A-Za-z_-]{{0,{_MOST}}}", mlflow_run_id):
         return mlflow_run_id
     return uuid.uuid5(uuid.NAMESPACE_OID, mlflow_run_id).hex
+
+
+def has_room(tags: Mapping[str, str]) -> bool:
+    """Whether a run with these tags can be marked as one that has explanations."""
+    return EXPLAINED in tags or len(tags) < _MOST_TAGS
 
 
 def find_or_make(

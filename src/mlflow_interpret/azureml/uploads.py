@@ -40,12 +40,14 @@ class Result:
         reason: Why it did not, in one line without secrets.
         seconds: How long it took.
         explanation_id: Under which id Azure ML has the explanation, where it arrived.
+        tagged: Whether the Azure ML run has the tag of runs with explanations, where it arrived.
     """
 
     ok: bool
     reason: str | None
     seconds: float
     explanation_id: str | None = None
+    tagged: bool = True
 
 
 @dataclass(frozen=True)
@@ -179,7 +181,8 @@ def _upload(explanation: Explanation, find: Callable[[float], Target], wishes: W
     if reason is not None:
         reason = redact(str(reason), None if target is None else target.token)
     seconds = round(time.monotonic() - started, 3)
-    return Result(bool(answer["ok"]), reason, seconds, answer.get("explanation_id"))
+    found, tagged = answer.get("explanation_id"), answer.get("tagged", True)
+    return Result(bool(answer["ok"]), reason, seconds, found, tagged)
 
 
 def _cut_off(seconds: float) -> str:

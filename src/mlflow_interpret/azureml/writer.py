@@ -2,15 +2,17 @@
 
 Six calls over HTTP make the same asset. The order is the client's: files on disk, names reserved,
 blobs, the asset, the run's tag. So whatever an upload was cut off by, there is an asset only where
-all files are there, and who looks for it first makes no second one.
+all files are there, and who looks for it first makes no second one. Two that upload the same
+explanation at once look again when theirs is made: the earlier asset stays.
 """
 
 from __future__ import annotations
 
 import tempfile
 import uuid
-from collections.abc import Sequence
-from contextlib import closing
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, suppress
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,7 @@ from mlflow_interpret.azureml import assets, blobs
 from mlflow_interpret.azureml.calls import Calls, RefusedError
 from mlflow_interpret.azureml.redaction import redact
 from mlflow_interpret.azureml.renewal import fresh_token
+from mlflow_interpret.azureml.runs import EXPLAINED, has_room
 from mlflow_interpret.azureml.services import Service, of_job
 from mlflow_interpret.azureml.targets import Target
 from mlflow_interpret.azureml.workspaces import asset_service
@@ -29,6 +32,21 @@ from mlflow_interpret.records import Explanation
 _ASSET_TYPE = "azureml.explanation"
 _CONFLICT = 409
 _NAMES = 50  # ids that are tried where the names of an earlier one are taken
+
+
+@dataclass(frozen=True)
+class Written:
+    """What Azure ML has after an upload.
+
+    Attributes:
+        explanation_id: The id under which it has the explanation: its own, unless an upload of it
+            was cut off.
+        tagged: Whether the run has the tag of runs with explanations; it may hold so many tags
+            that there is no room for it.
+    """
+
+    explanation_id: str
+    tagged: bool
 
 
 def service_of(target: Target) -> Service:
@@ -63,7 +81,7 @@ def write(
     deadline: float,
     random_state: int = 0,
     points: int | None = None,
-) -> str:
+) -> Written:
     """Upload an explanation and, before it, its engineered view.
 
     An explanation that is there already, whoever uploaded it, stays as it is and is there once.
@@ -76,9 +94,6 @@ def write(
         random_state: Seeds the sample of rows for studio.
         points: How many rows studio shows at most. Default: 5,000.
 
-    Returns:
-        The id under which Azure ML has the explanation: its own, unless an upload was cut off.
-
     Raises:
         AzureMLError: It did not arrive; the message says why in one line, without secrets.
     """
@@ -89,8 +104,7 @@ def write(
         for view in (explanation.engineered, explanation):
             if view is not None:
                 found = writer.write(view, comment, random_state, points)
-        writer.tag()
-    return found
+        return Written(found, writer.tag())
 
 
 class _Writer:
@@ -139,7 +153,11 @@ class _Writer:
             for file, link in links.items():
                 blobs.put(self._calls, f"Writing {file}", link, folder / file)
         # Somebody else may have been at it meanwhile, as this process's other half.
-        return self._registered(ids) or self._create(asset, named)
+        found = self._registered(ids)
+        if found is None:
+            self._create(asset, named)
+            found = self._settled(ids) or named
+        return found
 
     def _reserve(self, asset: assets.Asset, explanation_id: str) -> dict[str, str] | None:
         """A link to write each file, None where a name is taken."""
@@ -164,7 +182,7 @@ class _Writer:
             raise AzureMLError(f"{what} failed: the service gave no link for some of them")
         return {file: str(links[path]["contentUri"]) for file, path in paths.items()}
 
-    def _create(self, asset: assets.Asset, explanation_id: str) -> str:
+    def _create(self, asset: assets.Asset, explanation_id: str) -> None:
         properties = dict(asset.properties)
         if self._experiment_id is None:
             properties["experiment_name"] = self._service.experiment
@@ -185,10 +203,28 @@ class _Writer:
             body=body,
             arrived=lambda: self._registered([explanation_id]) is not None,
         )
-        return explanation_id
 
     def _registered(self, ids: Sequence[str]) -> str | None:
         """Which of the ids the run has an explanation of, if any."""
+        return next((_explanation_id(asset) for asset in self._assets(ids)), None)
+
+    def _settled(self, ids: Sequence[str]) -> str | None:
+        """The id of the one asset that stays, of those that were made at once.
+
+        The order is the same for everybody who looks: the earliest asset stays, and whoever made it
+        may have looked before there was another one.
+        """
+        made = sorted(
+            self._assets(ids), key=lambda asset: (asset.get("createdTime") or "", asset["id"])
+        )
+        for asset in made[1:]:
+            url = f"{self._assets_url}/{quote(asset['id'])}"
+            with suppress(RefusedError):  # it is gone already, or it may not be: both are whole
+                self._calls.ask("Removing what was registered twice", "DELETE", url)
+        return next(map(_explanation_id, made), None)
+
+    def _assets(self, ids: Sequence[str]) -> Iterator[dict[str, Any]]:
+        """The run's assets of explanations with these ids."""
         query: dict[str, str] = {"runId": self._service.run_id, "type": _ASSET_TYPE}
         query["properties"] = ""  # its place may be left empty, but not left out
         while True:
@@ -196,18 +232,28 @@ class _Writer:
                 "Looking for the explanation", "GET", self._assets_url, query=query
             )
             for asset in page["value"]:
-                found = (asset.get("properties") or {}).get("explanation_id")
-                if found in ids:
-                    return str(found)
+                if _explanation_id(asset) in ids:
+                    yield asset
             following = dict(parse_qsl(urlsplit(page.get("nextLink") or "").query))
             if "$skipToken" not in following:
-                return None
+                return
             query["$skipToken"] = following["$skipToken"]
 
-    def tag(self) -> None:
-        """Mark the run as one that has an explanation."""
-        body = {"runId": self._service.run_id, "tags": {"model_explanation": "True"}}
-        self._calls.ask("Tagging the run", "PATCH", self._run_url, body=body)
+    def tag(self) -> bool:
+        """Mark the run as one that has an explanation, if it has room for one more tag."""
+        body = {"runId": self._service.run_id, "tags": {EXPLAINED: "True"}}
+        try:
+            self._calls.ask("Tagging the run", "PATCH", self._run_url, body=body)
+        except RefusedError:
+            run = self._calls.ask("Looking at the run's tags", "GET", self._run_url)
+            if has_room(run.get("tags") or {}):
+                raise
+            return False
+        return True
+
+
+def _explanation_id(asset: Mapping[str, Any]) -> str:
+    return str((asset.get("properties") or {}).get("explanation_id"))
 
 
 def _nth_id(explanation_id: str, attempt: int) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
+from mlflow import MlflowClient
 from mlflow.entities import Run
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 from mlflow.utils.file_utils import local_file_uri_to_path
@@ -18,7 +19,7 @@ from mlflow_interpret import storage
 from mlflow_interpret.errors import ExplanationNotFoundError
 from mlflow_interpret.progress import Report
 from mlflow_interpret.records import Importances
-from mlflow_interpret.tracking.numbering import TAG, explanations_of, folder_of, tag_name
+from mlflow_interpret.tracking.numbering import TAG, count_of, folder_of, tag_name
 
 Named = tuple[Run, str]
 """A run and what it is called in a comparison."""
@@ -89,7 +90,7 @@ def side_by_side(
 def _read(
     run: Run, name: str, tracking_uri: str, label: str | None, engineered: bool
 ) -> Importances:
-    count = explanations_of(run)
+    count = count_of(MlflowClient(tracking_uri), run)
     tags: Mapping[str, str] = run.data.tags
     if count == 0:
         reason = tags.get(f"{TAG}.reason")

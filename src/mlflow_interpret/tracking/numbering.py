@@ -87,13 +87,22 @@ def explanations_of(run: Run) -> int:
     return min(int(count), _MOST) if count.isdecimal() else 0
 
 
-def numbers(run: Run) -> list[int]:
+def count_of(client: MlflowClient, run: Run) -> int:
+    """How many explanations a run holds, also where it had no room for the tag that says it."""
+    count = explanations_of(run)
+    if count == 0 and len(run.data.tags) >= AZURE_TAGS:
+        while count < _MOST and files_in(client, run.info.run_id, folder_of(count + 1)):
+            count += 1
+    return count
+
+
+def numbers(client: MlflowClient, run: Run) -> list[int]:
     """The numbers of a run's explanations, without what a log that was cut off has left."""
     known = set(run.data.tags)
     full = len(known) >= AZURE_TAGS  # then an explanation may have no tags of its own
     return [
         number
-        for number in range(1, explanations_of(run) + 1)
+        for number in range(1, count_of(client, run) + 1)
         if number > TAGGED_EXPLANATIONS or full or tag_name(number, "status") in known
     ]
 

@@ -22,7 +22,7 @@ from mlflow_interpret.records import Explanation
 from mlflow_interpret.tracking.numbering import (
     TAG,
     Logged,
-    explanations_of,
+    count_of,
     files_in,
     folder_of,
     get_run,
@@ -46,7 +46,7 @@ def explanations(run_id: str, tracking_uri: str) -> Iterator[tuple[Logged, Expla
     client = MlflowClient(tracking_uri)
     run = get_run(client, run_id)
     found = 0
-    for number in numbers(run):
+    for number in numbers(client, run):
         explanation = _load_number(client, run, number)
         if explanation is not None:
             found += 1
@@ -58,8 +58,9 @@ def explanations(run_id: str, tracking_uri: str) -> Iterator[tuple[Logged, Expla
 
 def records(run_id: str, tracking_uri: str) -> list[dict[str, Any]]:
     """The status records of a run, oldest first."""
-    run = get_run(MlflowClient(tracking_uri), run_id)
-    return [status_of(run_id, tracking_uri, number) for number in numbers(run)]
+    client = MlflowClient(tracking_uri)
+    run = get_run(client, run_id)
+    return [status_of(run_id, tracking_uri, number) for number in numbers(client, run)]
 
 
 def runs_with_explanations(experiment: str, tracking_uri: str) -> list[str]:
@@ -80,7 +81,7 @@ def runs_with_explanations(experiment: str, tracking_uri: str) -> list[str]:
         page = client.search_runs(
             [found.experiment_id], order_by=["attributes.start_time ASC"], page_token=token
         )
-        ids.extend(run.info.run_id for run in page if explanations_of(run))
+        ids.extend(run.info.run_id for run in page if count_of(client, run))
         token = page.token
         if not token:
             return ids
@@ -106,7 +107,7 @@ def load(
     check_reachable(tracking_uri)
     client = MlflowClient(tracking_uri)
     run = get_run(client, run_id)
-    count = explanations_of(run)
+    count = count_of(client, run)
     if count == 0:
         raise ExplanationNotFoundError(_why_none(run))
     unfit: ExplanationNotFoundError | None = None
@@ -174,7 +175,7 @@ def status_of(run_id: str, tracking_uri: str, number: int | None = None) -> dict
     """The status record of a run's latest explanation, or of its ``number``-th."""
     client = MlflowClient(tracking_uri)
     run = get_run(client, run_id)
-    number = number or max(explanations_of(run), 1)
+    number = number or max(count_of(client, run), 1)
     latest = latest_status(files_in(client, run_id, folder_of(number)))
     if not latest:
         return {}

@@ -29,6 +29,7 @@ from mlflow_interpret.tracking.numbering import (
     TAGGED_EXPLANATIONS,
     Logged,
     State,
+    count_of,
     explanations_of,
     files_in,
     folder_of,
@@ -88,6 +89,10 @@ def log(
         status = _status(explanation, metrics, state, comment, run_id)
         if azureml is not None:
             status["azureml"] = dict(azureml)
+        if on_azure:
+            tags = _tags(number, explanations_of(run), state, explanation)
+            fitting = _fitting(tags, run, tracking_uri)
+            status["tags"] = {"left_out": [tag.key for tag in tags if tag not in fitting]}
         folder = Path(name)
         not_drawn = artifacts.write(
             explanation, folder, figures=figures, report=report, made=status, drawn=drawn
@@ -102,7 +107,8 @@ def log(
             run_id,
             metrics=[Metric(key, value, now, 0) for key, value in metrics.values.items()],
             # On Azure ML a tag holds 1,000 characters, and no such table is shown.
-            tags=_fitting(tags, now_held) if on_azure else tags + _table_tag(now_held, number),
+            tags=_fitting(tags, now_held, tracking_uri)
+            + ([] if on_azure else _table_tag(now_held, number)),
         )
         if f"{TAG}.reason" in run.data.tags:  # of a fit before that had nothing to explain
             client.delete_tag(run_id, f"{TAG}.reason")
@@ -125,7 +131,8 @@ def log_skipped(run_id: str, tracking_uri: str, reason: str, details: Mapping[st
         path = Path(name) / STATUS
         storage.write_json(path, status)
         client.log_artifact(run_id, str(path), folder_of(number))
-        client.log_batch(run_id, tags=_tags(number, explanations_of(run), "skipped"))
+        tags = _tags(number, explanations_of(run), "skipped")
+        client.log_batch(run_id, tags=_fitting(tags, run, tracking_uri))
     return Logged(tracking_uri, run_id, number, status)
 
 
@@ -136,9 +143,10 @@ def note_skipped(run_id: str, tracking_uri: str, reason: str) -> None:
     """
     check_reachable(tracking_uri)
     client = MlflowClient(tracking_uri)
-    if explanations_of(get_run(client, run_id)) == 0:
+    run = get_run(client, run_id)
+    if count_of(client, run) == 0:
         tags = [RunTag(f"{TAG}.status", "skipped"), RunTag(f"{TAG}.reason", reason)]
-        client.log_batch(run_id, tags=tags)
+        client.log_batch(run_id, tags=_fitting(tags, run, tracking_uri))
 
 
 def update_status(
@@ -151,9 +159,10 @@ def update_status(
     """
     client = MlflowClient(logged.tracking_uri)
     status = {**logged.status, **changes, "status": state, "reason": reason, "updated": _now()}
-    if logged.number <= TAGGED_EXPLANATIONS:
+    tag, untagged = tag_name(logged.number, "status"), status.get("tags") or {}
+    if logged.number <= TAGGED_EXPLANATIONS and tag not in untagged.get("left_out", []):
         try:
-            client.set_tag(logged.run_id, tag_name(logged.number, "status"), state)
+            client.set_tag(logged.run_id, tag, state)
         except MlflowException:  # a run of Azure ML that had no room for it: the record has it
             _logger.debug("The run's status could not be tagged", exc_info=True)
     latest = latest_status(files_in(client, logged.run_id, logged.folder))
@@ -202,8 +211,10 @@ def _tags(
     return [RunTag(key, value) for key, value in tags.items()]
 
 
-def _fitting(tags: list[RunTag], run: Run) -> list[RunTag]:
-    """The tags that an Azure ML run has room for, the most important first."""
+def _fitting(tags: list[RunTag], run: Run, tracking_uri: str) -> list[RunTag]:
+    """The tags that a run has room for, the most important first: only Azure ML has a limit."""
+    if not tracking_uri.startswith("azureml://"):
+        return tags
     room, fitting = max(0, AZURE_TAGS - len(run.data.tags)), []
     for tag in tags:
         new = tag.key not in run.data.tags

@@ -1,0 +1,61 @@
+"""Programs that run in a Python of their own, as users' scripts do, and what they print."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import textwrap
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+SECONDS = 500  # far more than any takes
+_HIDE = """
+import sys
+sys.modules["azureml.core"] = sys.modules["azureml.interpret"] = None
+"""
+
+
+def run_python(
+    program: str | Path,
+    environment: Mapping[str, str],
+    folder: Path,
+    arguments: Sequence[str] = (),
+) -> str:
+    """Run a program, or a file, that has to succeed; returns all that it printed."""
+    named = [str(program)] if isinstance(program, Path) else ["-c", textwrap.dedent(program)]
+    folder.mkdir(exist_ok=True)
+    done = subprocess.run(
+        [sys.executable, *named, *arguments],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def told(output: str, name: str) -> str:
+    """What a program printed behind a name, on one line."""
+    (line,) = [line for line in output.splitlines() if line.startswith(f"{name} ")]
+    return line.removeprefix(f"{name} ")
+
+
+def warnings_in(output: str) -> list[str]:
+    """The warnings of this package."""
+    return [line for line in output.splitlines() if "WARNING mlflow_interpret" in line]
+
+
+def logging_to(store: str, environment: Mapping[str, str]) -> dict[str, str]:
+    """An environment whose MLflow runs go to the experiment of the fixture ``store``."""
+    return {**environment, "MLFLOW_TRACKING_URI": store, "MLFLOW_EXPERIMENT_NAME": "test"}
+
+
+def without_sdk(environment: Mapping[str, str], folder: Path) -> dict[str, str]:
+    """An environment in which ExplanationClient cannot be imported, also not by child processes."""
+    folder.mkdir(exist_ok=True)
+    (folder / "sitecustomize.py").write_text(_HIDE)
+    path = os.pathsep.join(filter(None, [str(folder), environment.get("PYTHONPATH")]))
+    return {**environment, "PYTHONPATH": path}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import socket
 
@@ -14,7 +13,6 @@ from sklearn.tree import DecisionTreeClassifier
 import mlflow_interpret
 from azureml_double import AzureMLDouble
 from mlflow_interpret import tracking
-from mlflow_interpret.azureml import child, uploads
 
 X, y = load_iris(return_X_y=True, as_frame=True)
 SECONDS = 1.5  # that an upload may take
@@ -28,16 +26,12 @@ def double():
 
 
 @pytest.fixture
-def run_id(double, store, tmp_path, monkeypatch):
-    """This process is a job of the double's; the child is this process, too, which is quick."""
+def run_id(_uploads_here, double, store, tmp_path, monkeypatch):
+    """This process is a job of the double's."""
     run_id = double.create_run()
     for name, value in double.job_environment(run_id, tmp_path / "home").items():
         if name.startswith("AZUREML_") or "PROXY" in name.upper() or name == "REQUESTS_CA_BUNDLE":
             monkeypatch.setenv(name, value)
-    monkeypatch.setattr(child, "explanation_client", lambda: None)
-    monkeypatch.setattr(
-        uploads, "_run_child", lambda request, *_: child.carry_out(json.loads(request))
-    )
     yield run_id
     double.heal()
 

@@ -61,7 +61,7 @@ from sklearn.tree import DecisionTreeClassifier
 
 mlflow.sklearn.autolog()
 mlflow_interpret.autolog(
-    comment="wide", top_k=30, visualization_points=20, upload_timeout=250, random_state=3
+    comment="wide", top_k=30, visualization_points=20, upload_timeout=250, log_figures=False
 )
 mlflow.set_experiment("wide")
 X, y = make_classification(100, 500, n_informative=40, n_classes=10, random_state=0)
@@ -225,11 +225,19 @@ narrow = mlflow_interpret.compare_runs(
 )
 assert [found.run_id for found in narrow.importances] == [run_id, second.info.run_id]
 
+from mlflow_interpret import tracking
+uri = mlflow.get_tracking_uri()
+first = tracking.status_of(run_id, uri)
+assert (first["azureml"]["state"], first["comment"]) == ("uploaded", "tracked")
+assert tracking.load(run_id, None, uri, "tracked").id == explanation.id  # by its comment, in MLflow
+
 (full,) = more
 there = mlflow_interpret.load_explanation(full)
 assert there.id == ExplanationClient.from_run(Run.get(workspace, full)).list_model_explanations()[0]["id"]
 assert [found.run_id for found in mlflow_interpret.compare_runs([run_id, full]).importances] == [run_id, full]
-assert mlflow_interpret.push(full) == [there.id]
+assert tracking.load(full, None, uri).id == there.id
+assert mlflow_interpret.push(full) == mlflow_interpret.push(full) == [there.id]
+assert len(client.list_model_explanations()) == 1
 """
 
 

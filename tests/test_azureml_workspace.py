@@ -8,10 +8,15 @@ import os
 
 import mlflow
 import pytest
+from click.testing import CliRunner
+from sklearn.datasets import load_iris
+from sklearn.tree import DecisionTreeClassifier
 
 import mlflow_interpret
 from azureml_double import AzureMLDouble
-from mlflow_interpret import tracking
+from mlflow_interpret import spool, tracking
+from mlflow_interpret.cli import main
+from mlflow_interpret.errors import TrackingUnavailableError
 from programs import logging_to, run_python, told, warnings_in
 
 pytest.importorskip("azure.identity", reason="needs: pip install 'mlflow-interpret[azure]'")
@@ -82,6 +87,30 @@ def test_each_run_has_one_run_in_the_workspace_and_without_a_login_the_training_
     assert "wrong-Secret-8" not in output
     assert tracking.status_of(refused, store)["status"] == "failed"
     assert len(mlflow_interpret.load_explanation(refused).features) == 4
+
+
+@pytest.mark.usefixtures("_uploads_here")
+def test_what_was_kept_on_this_machine_goes_to_its_workspace(laptop, store, tmp_path, monkeypatch):
+    monkeypatch.setenv("MLFLOW_INTERPRET_SPOOL", str(tmp_path / "spool"))
+    scope = laptop.workspace_coordinates.scope
+
+    def away(_):
+        raise TrackingUnavailableError("away")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(tracking, "check_reachable", away)
+        mlflow_interpret.autolog(azureml=scope, log_figures=False, log_report=False)
+        DecisionTreeClassifier(max_depth=2).fit(*load_iris(return_X_y=True, as_frame=True))
+        mlflow_interpret.autolog(disable=True)
+    (kept,) = spool.folders()
+    entry = (kept / "entry.json").read_text("utf-8")
+    assert json.loads(entry)["azureml"] == scope
+    assert not any(secret in entry for secret in laptop.secrets)
+    done = CliRunner().invoke(main, ["flush"])
+    assert done.exit_code == 0, done.output
+    (run,) = mlflow.search_runs(output_format="list", experiment_names=["test"])
+    assert [asset["runid"] for asset in laptop.assets] == [run.info.run_id]
+    assert tracking.status_of(run.info.run_id, store)["azureml"]["state"] == "uploaded"
 
 
 def _has_sdk() -> bool:

@@ -74,6 +74,16 @@ def test_an_upload_starts_after_the_run_holds_the_explanation(record, store, in_
     }
 
 
+def test_a_tag_that_the_run_has_no_room_for_is_no_failure(
+    record, store, in_azure, monkeypatch, caplog
+):
+    ends_with(monkeypatch, uploads.Result(True, None, 1.5, "asset", tagged=False))
+    status = tracking.status_of(deliver(record, store), store)
+    assert (status["status"], status["azureml"]["state"]) == ("complete", "uploaded")
+    assert status["azureml"]["tagged"] is False
+    assert [r for r in caplog.records if r.levelno >= logging.WARNING] == []
+
+
 def test_a_failed_upload_is_a_status_and_one_warning(record, store, in_azure, monkeypatch, caplog):
     ends_with(monkeypatch, uploads.Result(False, "refused", 1.5))
     run_id = deliver(record, store)
@@ -84,6 +94,15 @@ def test_a_failed_upload_is_a_status_and_one_warning(record, store, in_azure, mo
     assert "refused" in warning
     assert f"mlflow-interpret push {run_id}" in warning
     assert tracking.load(run_id, None, store).id == record.id
+
+
+def test_the_remedy_names_the_workspace(record, store, monkeypatch, caplog):
+    ends_with(monkeypatch, uploads.Result(False, "refused", 1.5))
+    scope = (
+        "/subscriptions/s/resourceGroups/g/providers/Microsoft.MachineLearningServices/workspaces/w"
+    )
+    run_id = deliver(record, store, azureml=scope)
+    assert f"mlflow-interpret push {run_id} --to {scope}" in caplog.text
 
 
 def test_silent_is_silent(record, store, in_azure, monkeypatch, caplog):

@@ -22,7 +22,6 @@ import mlflow_interpret
 from azureml_double import AzureMLDouble
 from conftest import enter
 from mlflow_interpret import tracking
-from mlflow_interpret.azureml import child, uploads
 from programs import logging_to, run_python
 
 # Each row has a number and a text of its own, and so have labels, which the tree learns by heart.
@@ -127,6 +126,7 @@ def test_without_data_nothing_of_a_row_leaves_the_process(store, tmp_path):
     assert not any("_viz" in path or "local" in path for path in azure)
 
 
+@pytest.mark.usefixtures("_uploads_here")
 def test_the_search_finds_what_is_logged_by_default(store, tmp_path, monkeypatch):
     """In this very process, which is quicker: here it is the search that is tested."""
 
@@ -134,10 +134,6 @@ def test_the_search_finds_what_is_logged_by_default(store, tmp_path, monkeypatch
         enter(monkeypatch, environment)
         exec(code, {})
 
-    monkeypatch.setattr(child, "explanation_client", lambda: None)
-    monkeypatch.setattr(
-        uploads, "_run_child", lambda request, *_: child.carry_out(json.loads(request))
-    )
     azure, kept, _ = received(tmp_path, store, program(log_data=True), run_here)
     found = {value for values in planted_in(azure).values() for value in values}
     assert found == set(PLANTED)
@@ -179,6 +175,40 @@ def test_an_error_that_quotes_a_row_is_not_logged_without_data(
     reason = tracking.status_of(run.info.run_id, store)["reason"]
     assert ("its text may hold" in reason or reason == "MemoryError") is not log_data
     assert bool(planted_in(kept)) is log_data
+
+
+class Unpicklable(RegressorMixin, BaseEstimator):
+    """A model that cannot be sent to other processes, which a note tells in its words."""
+
+    def fit(self, X, y):
+        self.kept_ = X.iloc[:3].to_numpy().tolist()
+        return self
+
+    def predict(self, X):
+        return np.asarray(X["number"], dtype=float)
+
+    def __getstate__(self):
+        raise TypeError(f"cannot pickle {self.kept_}")
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_a_note_that_quotes_a_row_is_not_logged_without_data(store, tmp_path, again):
+    """The explanation was made, and perhaps logged, before somebody said that no row may be."""
+    X = pd.DataFrame({"number": NUMBERS, "text": TEXTS})
+    explanation = mlflow_interpret.explain(Unpicklable().fit(X, LABELS), X, n_jobs=2)
+    places = []
+    for log_data in (True, False):
+        run_id = mlflow_interpret.log_explanation(explanation, log_data=log_data)
+        places.append(in_folder(tmp_path / "artifacts" / run_id))
+        if again:
+            explanation = mlflow_interpret.load_explanation(run_id)
+    statuses = [
+        next(text for name, text in place.items() if name.endswith("status.json"))
+        for place in places
+    ]
+    assert "cannot pickle [[7131.0625" in statuses[0]
+    assert planted_in(places[1]) == {}
+    assert "cannot be sent to other processes: (its text may hold" in statuses[1]
 
 
 @pytest.mark.parametrize("log_data", [False, True])

@@ -59,6 +59,14 @@ def test_an_entry_for_a_run_still_to_be_made(folder):
     assert back.run_id is None
 
 
+def test_an_entry_of_before_there_was_a_place_in_azure_ml():
+    path = spool.keep(explanation(), entry())
+    content = json.loads((path / "entry.json").read_text("utf-8"))
+    del content["azureml"]
+    (path / "entry.json").write_text(json.dumps(content))
+    assert spool.entry_of(path) == entry()
+
+
 def test_the_oldest_comes_first():
     paths = [spool.keep(explanation(i), entry(str(i))) for i in range(4)]
     for age, path in enumerate([paths[2], paths[0], paths[3], paths[1]]):

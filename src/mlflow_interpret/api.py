@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from mlflow_interpret import interpret, loading, tracking
 from mlflow_interpret.config import Comparison, Options, check_views, check_workspace
-from mlflow_interpret.errors import ExplanationNotFoundError, OptionError
+from mlflow_interpret.errors import ExplanationNotFoundError, OptionError, quoting
 from mlflow_interpret.messages import show_messages
 from mlflow_interpret.quiet import quiet
 from mlflow_interpret.records import Plan, TrainingContext
@@ -96,9 +96,9 @@ def explain(
         features=features,
         classes=classes,
     )
-    with quiet(), hooks.unrecorded():
+    with quiet(), hooks.unrecorded(), quoting(allowed=True) as quoted:
         plan = Plan(max_rows, random_state, engine, n_jobs, time_budget)
-        record = compute(context, plan)
+        record = compute(context, plan).quoting(quoted)
         return interpret.to_interpret(interpret.view(record, engineered=engineered))
 
 

@@ -208,10 +208,10 @@ def _explain_and_log(options: Options, event: FitEvent, fit: Fit) -> None:
         # Errors of models and packages quote cells; what they say would be logged.
         with (
             hooks.unrecorded(),
-            quoting(options.log_data),
+            quoting(options.log_data) as quoted,
             progress("Explaining", unit="rows", silent=options.silent) as report,
         ):
-            explanation = explain(context, _plan(options, event, report))
+            explanation = explain(context, _plan(options, event, report)).quoting(quoted)
     except KeyboardInterrupt:
         outcomes.skip(options, fit, "interrupted by the user (Ctrl-C)")
     except CannotExplainError as error:

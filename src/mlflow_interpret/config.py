@@ -92,6 +92,13 @@ class Options:
         _check_estimators(self.estimators)
 
     @property
+    def azureml_place(self) -> str | bool:
+        """``azureml`` as text, for files and commands: nothing in it opens anything."""
+        from mlflow_interpret.azureml.looks import place_of
+
+        return place_of(self.azureml)
+
+    @property
     def partitioned(self) -> bool:
         """Whether ``evaluation_examples`` are a Parquet dataset, its path, or a Dask DataFrame.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shlex
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -93,14 +94,20 @@ def _finish(logged: tracking.Logged, options: Options, result: Result) -> None:
         warn(
             options,
             f"The upload to Azure ML failed for run {logged.run_id}; the explanation is in the "
-            f"MLflow run. Reason: {result.reason}. Finish it later with: mlflow-interpret push "
-            f"{logged.run_id}",
+            f"MLflow run. Reason: {result.reason}. Finish it later with: "
+            f"{_push_command(logged, options)}",
         )
     try:
         note_upload(logged, result)
     except Exception:
         warn(options, f"The status of run {logged.run_id} could not be updated.")
         _logger.debug("Updating the status failed", exc_info=True)
+
+
+def _push_command(logged: tracking.Logged, options: Options) -> str:
+    place = options.azureml_place
+    to = "" if place == "auto" else f" --to {shlex.quote(str(place))}"
+    return f"mlflow-interpret push {logged.run_id}{to}"
 
 
 def note_upload(logged: tracking.Logged, result: Result) -> tracking.Logged:

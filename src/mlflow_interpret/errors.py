@@ -7,7 +7,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
+LEFT_OUT = "(its text may hold values of rows, so it is left out)"
+
 _quotes = ContextVar("mlflow_interpret_quotes", default=True)
+_quoted: ContextVar[list[str] | None] = ContextVar("mlflow_interpret_quoted", default=None)
 _LOGIN = re.compile(r"(?<=://)[^\s/]+@")  # of a server, in its address
 
 
@@ -16,10 +19,15 @@ def one_line(error: BaseException | None, limit: int = 300) -> str:
 
     Within `quoting(False)` it is the kind of the error only, unless it is one of ours.
     """
-    if not _quotes.get() and not isinstance(error, MlflowInterpretError | None):
-        return f"{type(error).__name__} (its text may hold values of rows, so it is left out)"
+    ours = isinstance(error, MlflowInterpretError | None)
+    if not ours and not _quotes.get():
+        return f"{type(error).__name__} {LEFT_OUT}"
     text = _LOGIN.sub("", " ".join(str(error).split())) or type(error).__name__
-    return text if len(text) <= limit else f"{text[: limit - 3]}..."
+    text = text if len(text) <= limit else f"{text[: limit - 3]}..."
+    quoted = _quoted.get()
+    if not ours and quoted is not None:
+        quoted.append(text)
+    return text
 
 
 def told(value: object, limit: int = 80) -> str:
@@ -44,13 +52,18 @@ def told(value: object, limit: int = 80) -> str:
 
 
 @contextmanager
-def quoting(allowed: bool) -> Iterator[None]:
-    """Whether the texts of other packages' errors, which may quote rows, become part of ours."""
-    token = _quotes.set(allowed)
+def quoting(allowed: bool) -> Iterator[list[str]]:
+    """Whether the texts of other packages' errors, which may quote rows, become part of ours.
+
+    Gives the list of those that did.
+    """
+    quoted: list[str] = []
+    tokens = _quotes.set(allowed), _quoted.set(quoted)
     try:
-        yield
+        yield quoted
     finally:
-        _quotes.reset(token)
+        _quotes.reset(tokens[0])
+        _quoted.reset(tokens[1])
 
 
 class MlflowInterpretError(Exception):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -12,8 +12,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from mlflow_interpret.errors import LEFT_OUT
+
 FloatArray = npt.NDArray[np.floating[Any]]
 Task = Literal["classification", "regression"]
+
+_TELLING = 20  # characters by which the text of an error is known again
 
 
 @dataclass(frozen=True, eq=False)
@@ -168,10 +172,20 @@ class Explanation:
         names = comparable_names(self.features)
         return {name: _digest(rows.iloc[:, i]) for i, name in enumerate(names)}
 
+    def quoting(self, texts: Iterable[str]) -> Explanation:
+        """The same, which knows the texts of other packages' errors that its details quote."""
+        quoted = [text for text in texts if _without([text], self.details) != self.details]
+        if not quoted:
+            return self
+        engineered = None if self.engineered is None else self.engineered.quoting(quoted)
+        return replace(self, details={**self.details, "quoted": quoted}, engineered=engineered)
+
     def without_rows(self) -> Explanation:
         """The aggregates only: nothing in it belongs to a single row of data."""
-        # The bounds of bins are cells of some rows.
-        details = {name: value for name, value in self.details.items() if name != "histograms"}
+        # The bounds of bins are cells of some rows, and errors quote cells.
+        private = {"histograms", "quoted"}
+        details = {name: value for name, value in self.details.items() if name not in private}
+        details = _without(self.details.get("quoted") or (), details)
         return replace(
             self,
             details=details,
@@ -188,6 +202,19 @@ class Explanation:
         """The features with their importances, most important first."""
         order = rank(self.global_values)
         return [(self.features[i], float(self.global_values[i])) for i in order]
+
+
+def _without(texts: Sequence[str], value: Any) -> Any:
+    """Details whose texts end where one of some texts begins, which may be cut off there."""
+    if isinstance(value, str):
+        for text in texts:
+            before, found, _ = value.partition(text[:_TELLING])
+            value = f"{before}{LEFT_OUT}" if found else value
+    elif isinstance(value, Mapping):
+        return {name: _without(texts, each) for name, each in value.items()}
+    elif isinstance(value, (list, tuple)):
+        return type(value)(_without(texts, each) for each in value)
+    return value
 
 
 def _digest(column: pd.Series) -> str:

@@ -31,6 +31,7 @@ class Entry:
         figures: Draw the figures.
         report: Write the report.
         visualization_points: How many explained rows go to Azure ML, None for the default.
+        azureml: Where in Azure ML it goes, as text, without credentials.
     """
 
     tracking_uri: str
@@ -41,6 +42,7 @@ class Entry:
     baseline: str | None = None
     report: bool = True
     visualization_points: int | None = None
+    azureml: str | bool = "auto"
 
 
 def directory() -> Path:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import time
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from mlflow_interpret import storage
 from mlflow_interpret.azureml import child, preparing
 from mlflow_interpret.azureml.redaction import redact
 from mlflow_interpret.records import Explanation
@@ -175,3 +178,31 @@ def test_an_error_that_cannot_be_printed_is_told_by_its_message():
 
     assert child.said_by(ServiceException()) == "ServiceException: A run has at most 50 tags"
     assert child.said_by(ValueError("plain")) == "ValueError: plain"
+
+
+@pytest.mark.parametrize(
+    ("tags", "by_client"), [(49, True), (50, False), (50, True)], ids=["room", "full", "tagged"]
+)
+def test_a_run_without_room_for_the_clients_tag_is_written_by_ourselves(
+    tmp_path, monkeypatch, tags, by_client
+):
+    """The client fails at its tag, although the asset is there."""
+    held = dict.fromkeys(map(str, range(tags)), "x")
+    if by_client and tags == 50:
+        held["model_explanation"] = held.pop("0")
+    uploaded = []
+    monkeypatch.setattr(child, "explanation_client", lambda: "the client")
+    monkeypatch.setattr(child, "find_run", lambda _: SimpleNamespace(get_tags=lambda: held))
+    monkeypatch.setattr(child, "upload", lambda client, *_: uploaded.append(client))
+    monkeypatch.setattr(child.writer, "service_of", lambda target: target)
+    monkeypatch.setattr(
+        child.writer, "write", lambda record, *_: child.writer.Written(record.id, tagged=False)
+    )
+    record = explanation(("no", "yes"))
+    storage.write(record, tmp_path)
+    answer = child.carry_out({
+        "target": {"kind": "job", "run_id": "r"}, "folder": str(tmp_path), "comment": None,
+        "random_state": 0, "points": None, "until": time.time() + 60,
+    })  # fmt: skip
+    assert answer == {"ok": True, "explanation_id": record.id, "tagged": by_client}
+    assert uploaded == ["the client"] * by_client

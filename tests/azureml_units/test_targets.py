@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from pathlib import Path
 from types import SimpleNamespace
 
 import mlflow
@@ -11,7 +12,8 @@ from sklearn.tree import DecisionTreeRegressor
 
 import mlflow_interpret
 from mlflow_interpret import spool
-from mlflow_interpret.azureml import targets
+from mlflow_interpret.azureml import looks, targets
+from mlflow_interpret.config import Options
 from mlflow_interpret.errors import TrackingUnavailableError
 
 JOB = dict.fromkeys(targets._JOB_VARIABLES, "x")
@@ -90,6 +92,53 @@ def test_a_workspace_without_a_token_is_one_clear_error():
     with pytest.raises(targets.AzureMLError, match="log in") as error:
         targets.resolve(run_of(workspace_with(refuse)), "", "x")
     assert "secret-value" not in str(error.value)
+
+
+SCOPE = (
+    "/subscriptions/s-1/resourceGroups/group"
+    "/providers/Microsoft.MachineLearningServices/workspaces/space"
+)
+
+
+@pytest.mark.parametrize(
+    ("option", "place"),
+    [
+        ("auto", "auto"),
+        (False, False),
+        (SCOPE, SCOPE),
+        (WORKSPACE, WORKSPACE),
+        (WORKSPACE.replace("://", "://me:t0ken@"), WORKSPACE),
+        (workspace_with("t0ken"), SCOPE),
+        (run_of(workspace_with("t0ken")), f"{SCOPE}/experiments/exp/runs/run-1"),
+        (
+            SimpleNamespace(
+                subscription_id="s-1",
+                resource_group_name="group",
+                workspace_name="space",
+                workspaces=None,
+                _credential="t0ken",
+            ),
+            SCOPE,
+        ),
+        ("config.json", str(Path("config.json"))),
+    ],
+)
+def test_a_place_is_text_that_names_the_same_and_opens_nothing(option, place):
+    found = Options(azureml=option).azureml_place
+    if option == "config.json":
+        assert Path(found).is_absolute()
+        found = Path(found).name
+    assert found == place
+    assert Options(azureml=found).azureml_place in (found, str(Path(str(found)).absolute()))
+
+
+@needs_identity
+def test_a_run_is_found_by_its_address(laptop, store):
+    run_id = laptop.create_run("another experiment")
+    address = looks.address_of_run(laptop.workspace_coordinates.scope, "another experiment", run_id)
+    target = targets.resolve(address, store, "mlflow-run")
+    assert (target.run_id, target.experiment, target.made) == (run_id, "another experiment", False)
+    assert "mlflow-run" not in laptop.runs
 
 
 def test_an_address_without_a_workspace_is_refused():

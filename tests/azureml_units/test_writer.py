@@ -303,3 +303,39 @@ def test_a_workspace_target_is_used_as_it_is():
     assert "t0ken" not in repr(made)
     with pytest.raises(AzureMLError, match="not fully known"):
         writer.service_of(replace(target, endpoint=None))
+
+
+def test_a_run_without_room_for_the_tag_has_the_explanation(double, run_id, service):
+    double.runs[run_id]["tags"].update({f"mine {i}": "x" for i in range(50)})
+    record = explanation()
+    assert writer.write(record, service, None, SECONDS) == writer.Written(record.id, tagged=False)
+    assert [asset["runid"] for asset in double.assets] == [run_id]
+    del double.runs[run_id]["tags"]["mine 0"]
+    assert writer.write(record, service, None, SECONDS) == writer.Written(record.id, tagged=True)
+    assert len(double.assets) == 1
+
+
+def test_a_tag_that_is_refused_for_another_reason_is_an_error(double, service):
+    double.fail("PATCH", "/runs/", status=403)
+    with pytest.raises(AzureMLError, match="Tagging the run failed.*403"):
+        writer.write(explanation(), service, None, SECONDS)
+
+
+@pytest.mark.parametrize("refusal", [{}, {"status": 403}])
+def test_of_two_assets_made_at_once_the_first_stays(double, run_id, service, monkeypatch, refusal):
+    """Neither has seen the other one's before its own was made."""
+    if refusal:  # as where the identity may not delete
+        double.fail("DELETE", "/assets/", **refusal)
+    record, create, second = explanation(), writer._Writer._create, []
+
+    def late(self, asset, explanation_id):
+        if not second:
+            second.append(None)
+            second.append(writer.write(record, service, None, SECONDS).explanation_id)
+        create(self, asset, explanation_id)
+
+    monkeypatch.setattr(writer._Writer, "_create", late)
+    found = writer.write(record, service, None, SECONDS).explanation_id
+    assert found == second[1] != record.id
+    ids = [asset["properties"]["explanation_id"] for asset in double.assets]
+    assert ids == ([found, record.id] if refusal else [found])

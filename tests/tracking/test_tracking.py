@@ -16,7 +16,9 @@ from mlflow.exceptions import MlflowException
 from logged_explanations import explanation, log
 from mlflow_interpret import tracking
 from mlflow_interpret.errors import ExplanationNotFoundError, RunNotFoundError
+from mlflow_interpret.progress import nothing
 from mlflow_interpret.tracking import numbering, writing
+from mlflow_interpret.tracking.importances import load_importances
 
 
 @pytest.fixture
@@ -61,8 +63,8 @@ def test_the_number_of_requests_is_the_same_for_any_number_of_features(
             )[1],
         )
     log(explanation(n_features), run_id, store, figures=True)
-    # The second is that of the look whether the folder is empty, the third counts what is new.
-    assert calls == ["get_run", "get_run", "log_artifacts", "get_run", "log_batch"]
+    # The second counts what is new.
+    assert calls == ["get_run", "log_artifacts", "get_run", "log_batch"]
 
 
 def test_explanations_of_a_run_are_numbered(store, run_id):
@@ -244,7 +246,7 @@ def test_a_store_that_keeps_what_it_has_gets_as_many_records_as_it_takes(
     original = MlflowClient.log_artifact
 
     def write_once(self, run_id, local_path, artifact_path=None):
-        held = [file.path for file in self.list_artifacts(run_id, artifact_path)]
+        held = numbering.files_in(self, self.get_run(run_id), artifact_path)
         if f"{artifact_path}/{Path(local_path).name}" in held:
             raise MlflowException("Resource Conflict: it already exists")
         return original(self, run_id, local_path, artifact_path)
@@ -269,6 +271,34 @@ def test_the_limit_of_azure_ml_counts_the_users_tags(store, run_id, monkeypatch)
         "complete",
     )
     assert numbering.numbers(MlflowClient(), mlflow.get_run(run_id)) == [1, 2]
+
+
+def test_a_run_without_room_for_a_tag_keeps_its_explanations(store, run_id, monkeypatch):
+    with mlflow.start_run(run_id=run_id):
+        held = mlflow.get_run(run_id).data.tags
+        mlflow.set_tags({f"mine {i}": i for i in range(50 - len(held))})
+    monkeypatch.setattr(writing, "MlflowClient", lambda uri: MlflowClient(store))
+    monkeypatch.setattr(writing, "check_reachable", lambda _: None)
+    records = [explanation(), explanation(4)]
+    first, _ = (log(each, run_id, "azureml://somewhere", state="pending") for each in records)
+    assert set(first.status["tags"]["left_out"]) >= {
+        "mlflow_interpret.explanations",
+        "mlflow_interpret.status",
+    }
+    with monkeypatch.context() as patch:
+        patch.setattr(MlflowClient, "set_tag", lambda *_: pytest.fail("it would be refused"))
+        tracking.update_status(first, "complete", None, {})
+    tracking.log_skipped(run_id, "azureml://somewhere", "no prediction", {})
+    tracking.note_skipped(run_id, "azureml://somewhere", "no prediction")
+    assert len(mlflow.get_run(run_id).data.tags) == 50
+    found = [record.id for _, record in tracking.explanations(run_id, store)]
+    assert found == [record.id for record in records]
+    assert tracking.load(run_id, None, store).id == records[1].id
+    assert tracking.status_of(run_id, store, 1)["status"] == "complete"
+    assert tracking.runs_with_explanations("test", store) == [run_id]
+    named = [(mlflow.get_run(run_id), "full")]
+    (importances,), reasons = load_importances(named, store, nothing)
+    assert (len(importances.values), reasons) == (4, {})
 
 
 def test_the_store_is_asked_as_often_for_many_features_as_for_few(store, monkeypatch):

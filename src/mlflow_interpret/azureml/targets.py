@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from mlflow_interpret.azureml import credentials, renewal, runs, workspaces
-from mlflow_interpret.azureml.looks import is_workspace, named_in
+from mlflow_interpret.azureml.looks import (
+    address_of_run,
+    is_path,
+    is_workspace,
+    named_in,
+    run_named_in,
+)
 from mlflow_interpret.azureml.workspaces import Workspace, open_workspace
 from mlflow_interpret.errors import AzureMLError
 
@@ -25,7 +30,6 @@ _JOB_VARIABLES = (
     "AZUREML_ARM_PROJECT_NAME",
 )
 _LINK_TAG = "mlflow_interpret.azureml_run"
-_LINK = re.compile(r"(?P<scope>/subscriptions/.+)/experiments/(?P<experiment>.+)/runs/(?P<run>.+)")
 
 
 @dataclass(frozen=True)
@@ -82,7 +86,8 @@ def resolve(option: Any, tracking_uri: str, run_id: str) -> Target:
     Args:
         option: ``"auto"``, an ``azureml.core.Run``, or what `workspaces.open_workspace` takes: then
             the run is looked up in that workspace or made there, in the experiment of the same
-            name, and both runs get tags that name the other one.
+            name, and both runs get tags that name the other one; unless it names a run, as
+            `looks.place_of` does.
         tracking_uri: MLflow's tracking URI.
         run_id: The MLflow run's id.
 
@@ -90,7 +95,11 @@ def resolve(option: Any, tracking_uri: str, run_id: str) -> Target:
         AzureMLError: There is none, or the credentials are missing.
     """
     if is_workspace(option):
-        return _in_workspace(open_workspace(option), tracking_uri, run_id)
+        workspace = open_workspace(option)
+        run = run_named_in(option) if isinstance(option, str) and not is_path(option) else None
+        if run is not None:
+            return _target(workspace, *run)
+        return _in_workspace(workspace, tracking_uri, run_id)
     if option != "auto":
         return _from_run(option)
     if is_job():
@@ -156,15 +165,15 @@ def _in_workspace(workspace: Workspace, tracking_uri: str, run_id: str) -> Targe
     client = MlflowClient(tracking_uri)
     run = client.get_run(run_id)
     noted = run.data.tags.get(_LINK_TAG, "")
-    link = _LINK.fullmatch(noted)
-    if link is not None and link["scope"] == workspace.scope:
-        experiment, azureml_run = link["experiment"], link["run"]
+    link = run_named_in(noted)
+    if link is not None and noted == address_of_run(workspace.scope, *link):
+        experiment, azureml_run = link
     else:
         name = client.get_experiment(run.info.experiment_id).name
         experiment, azureml_run = runs.experiment_name(name), runs.run_id_for(run_id)
     tags = {runs.TAG: run_id, runs.STORE_TAG: without_credentials(tracking_uri)}
     made = runs.find_or_make(workspace, experiment, azureml_run, tags)
-    value = f"{workspace.scope}/experiments/{experiment}/runs/{azureml_run}"
+    value = address_of_run(workspace.scope, experiment, azureml_run)
     if made and value != noted:
         client.set_tag(run_id, _LINK_TAG, value)
     return _target(workspace, experiment, azureml_run, made=made)

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from mlflow import MlflowClient
 from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
+from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
 from mlflow_interpret.errors import RunNotFoundError
 from mlflow_interpret.tracking.stores import without_credentials
@@ -91,7 +92,7 @@ def count_of(client: MlflowClient, run: Run) -> int:
     """How many explanations a run holds, also where it had no room for the tag that says it."""
     count = explanations_of(run)
     if count == 0 and len(run.data.tags) >= AZURE_TAGS:
-        while count < _MOST and files_in(client, run.info.run_id, folder_of(count + 1)):
+        while count < _MOST and files_in(client, run, folder_of(count + 1)):
             count += 1
     return count
 
@@ -114,15 +115,19 @@ def free_number(client: MlflowClient, run: Run) -> int:
     stores do not overwrite it.
     """
     number = explanations_of(run) + 1
-    while number < _MOST and files_in(client, run.info.run_id, folder_of(number)):
+    while number < _MOST and files_in(client, run, folder_of(number)):
         number += 1
     return number
 
 
-def files_in(client: MlflowClient, run_id: str, folder: str) -> list[str]:
-    """The paths of the files in an artifact folder; none where there is no such folder."""
+def files_in(client: MlflowClient, run: Run, folder: str) -> list[str]:
+    """The paths of the files in an artifact folder; none where there is no such folder.
+
+    The run's own store is asked: MLflow's client asks for logged models, too, which Azure ML lacks.
+    """
     try:
-        return [file.path for file in client.list_artifacts(run_id, folder)]
+        repository = get_artifact_repository(run.info.artifact_uri, client.tracking_uri)
+        return [file.path for file in repository.list_artifacts(folder)]
     except MlflowException:  # what some stores say of a folder that is not there
         return []
 

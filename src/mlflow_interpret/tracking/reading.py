@@ -176,7 +176,7 @@ def status_of(run_id: str, tracking_uri: str, number: int | None = None) -> dict
     client = MlflowClient(tracking_uri)
     run = get_run(client, run_id)
     number = number or max(count_of(client, run), 1)
-    latest = latest_status(files_in(client, run_id, folder_of(number)))
+    latest = latest_status(files_in(client, run, folder_of(number)))
     if not latest:
         return {}
     with _download(client, run, f"{folder_of(number)}/{status_name(latest)}") as path:

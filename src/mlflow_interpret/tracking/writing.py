@@ -165,7 +165,8 @@ def update_status(
             client.set_tag(logged.run_id, tag, state)
         except MlflowException:  # a run of Azure ML that had no room for it: the record has it
             _logger.debug("The run's status could not be tagged", exc_info=True)
-    latest = latest_status(files_in(client, logged.run_id, logged.folder))
+    run = get_run(client, logged.run_id)
+    latest = latest_status(files_in(client, run, logged.folder))
     with tempfile.TemporaryDirectory(prefix="mlflow-interpret-") as name:
         path = Path(name) / status_name(max(latest, 1))
         storage.write_json(path, status)

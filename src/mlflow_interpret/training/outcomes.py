@@ -111,6 +111,7 @@ def entry_of(options: Options, fit: Fit, run_id: str | None) -> spool.Entry:
         baseline=options.baseline,
         report=options.log_report,
         visualization_points=options.visualization_points,
+        azureml=options.azureml_place,
     )
 
 
@@ -123,6 +124,7 @@ def options_of(entry: spool.Entry) -> Options:
         baseline=entry.baseline,
         log_report=entry.report,
         visualization_points=entry.visualization_points,
+        azureml=entry.azureml,
     )
 
 

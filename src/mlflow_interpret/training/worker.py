@@ -33,8 +33,8 @@ def explained(request: dict[str, Any]) -> dict[str, Any]:
     try:
         with suppress(OSError):
             os.chdir(request["cwd"])
-        with quoting(request["log_data"]):
-            _explain(request)
+        with quoting(request["log_data"]) as quoted:
+            _explain(request, quoted)
     except CannotExplainError as error:
         return {"ok": False, "reason": str(error), "traceback": traceback.format_exc()}
     except Exception as error:
@@ -45,14 +45,14 @@ def explained(request: dict[str, Any]) -> dict[str, Any]:
     return {"ok": True}
 
 
-def _explain(request: dict[str, Any]) -> None:
+def _explain(request: dict[str, Any], quoted: list[str]) -> None:
     from mlflow_interpret.explaining import explain_subject
     from mlflow_interpret.quiet import quiet
 
     with quiet():
         with Path(request["snapshot"]).open("rb") as file:
             subject, plan = pickle.load(file)  # noqa: S301 - the training process wrote it
-        explanation = explain_subject(subject, plan)
+        explanation = explain_subject(subject, plan).quoting(quoted)
         if not request["log_data"]:
             explanation = explanation.without_rows()
         for name in ("record", "drawn"):

@@ -27,8 +27,7 @@ from mlflow_interpret.records import FloatArray
 
 _Integers = npt.NDArray[np.intp]
 
-_FEW = 8  # fewer samples tell no covariances
-_MANY = 20  # fewer samples tell no slopes by cells, which gain less
+_FEW = 10  # fewer samples tell no slopes
 _ROUNDING = 1e-9
 _CELLS = 2_000_000
 """Cells of the rows that the model gets in one call, at most."""
@@ -286,7 +285,7 @@ def _estimated(
     """
     n = samples.shape[1]
     doubt: FloatArray = np.ones(1)
-    if n >= _MANY:
+    if n >= _FEW:
         slopes, doubt = _slopes(samples, steps[..., None])
         samples = samples - slopes[:, None] * steps[..., None]
         totals = samples.sum(axis=2)
@@ -298,6 +297,9 @@ def _estimated(
     if n >= _FEW:
         totals = totals[:, :, None, :]
         slopes, more = _slopes(samples, totals)
+        # Slopes do not reach far beyond what was sampled.
+        within = missing[:, None, :] ** 2 <= totals.var(axis=1)
+        slopes = np.where(within, slopes, 0.0)
         shares = np.where(slopes.any(axis=1, keepdims=True), slopes, shares)
         left -= slopes[:, None] * (totals - totals.mean(axis=1, keepdims=True))
         doubt = doubt * more

@@ -26,6 +26,8 @@ BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 # What MLflow's own pages complain of, whatever they show: the server knows no log-in.
 MLFLOWS_OWN = ("/ajax-api/2.0/mlflow/users/current",)
+# What their charts make the browser say when a machine is slow: sizes are told a frame later.
+LATE = "ResizeObserver loop completed with undelivered notifications."
 
 
 def _skip(message: str) -> None:
@@ -108,7 +110,8 @@ def _refuse(watched: Watched, request: Any) -> None:
 
 def _hear(watched: Watched, message: Any) -> None:
     where = message.location.get("url", "")
-    if message.type == "error" and not where.endswith(MLFLOWS_OWN):
+    late = LATE in message.text and where.startswith("http://127.0.0.1:")
+    if message.type == "error" and not late and not where.endswith(MLFLOWS_OWN):
         watched.errors.append(f"{message.text} ({where})")
 
 

@@ -4,29 +4,25 @@ Both sides find the runs by one search and read their importances from a real `m
 with ``--local`` from files; ours also ranks, correlates and tests them. The peer loads one artifact
 after the other with `mlflow.artifacts.load_dict`. Prints the seconds of both and their ratio::
 
-    python benchmarks/comparing.py
-    python benchmarks/comparing.py --runs 100 --local
+    python -m benchmarks.comparing
+    python -m benchmarks.comparing --runs 100 --local
 """
 
 from __future__ import annotations
 
 import argparse
 import os
-import socket
-import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import mlflow
 import numpy as np
 import pandas as pd
-import requests
 from mlflow.entities import RunTag
+from tests.mlflow_server import mlflow_server
 
 import mlflow_interpret
 from mlflow_interpret import storage
@@ -34,7 +30,6 @@ from mlflow_interpret.records import Explanation
 
 FEATURES = 30
 ROUNDS = 2  # the better of which counts, for both sides
-PATIENCE = 300.0  # seconds until the server has made its database and answers
 
 
 def main() -> None:
@@ -53,7 +48,7 @@ def main() -> None:
         if options.local:
             measure(store, options.runs)
             return
-        with served(store, folder / "artifacts") as server:
+        with mlflow_server(folder / "mlflow.db", folder) as server:
             measure(server, options.runs)
 
 
@@ -86,36 +81,6 @@ def fill(store: str, place: str, artifacts: Path, runs: int) -> None:
         folder.mkdir(parents=True)
         storage.write(explanation, folder)
         client.log_batch(run.run_id, tags=[RunTag("mlflow_interpret.explanations", "1")])
-
-
-@contextmanager
-def served(store: str, artifacts: Path) -> Iterator[str]:
-    """An `mlflow server` for the store."""
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        port = taken.getsockname()[1]
-    address = f"http://127.0.0.1:{port}"
-    command = [sys.executable, "-m", "mlflow", "server", "--port", str(port), "--workers", "1"]
-    command += ["--backend-store-uri", store, "--artifacts-destination", artifacts.as_uri()]
-    # Its workers for jobs have nothing to do here, and take the cores while they start.
-    environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-    server = subprocess.Popen(  # noqa: S603 - a command of our own
-        command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    try:
-        began = time.monotonic()
-        while True:
-            try:
-                requests.get(f"{address}/health", timeout=5)
-                break
-            except requests.ConnectionError:
-                if server.poll() is not None or time.monotonic() - began > PATIENCE:
-                    raise
-                time.sleep(0.5)
-        yield address
-    finally:
-        server.terminate()
-        server.wait()
 
 
 def measure(uri: str, runs: int) -> None:

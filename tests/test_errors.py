@@ -26,6 +26,8 @@ def test_texts_of_others_are_left_out_where_they_may_quote_rows():
         assert one_line(ValueError("cell 5")).startswith("ValueError (its text may hold")
         assert one_line(CannotExplainError("of ours")) == "of ours"
         assert "cell" not in one_line(KeyError("cell"))
-        with quoting(True):
+        with quoting(True) as quoted:
             assert one_line(ValueError("cell 5")) == "cell 5"
+            assert one_line(CannotExplainError("of ours")) == "of ours"
+    assert quoted == ["cell 5"]
     assert one_line(ValueError("cell 5")) == "cell 5"

@@ -57,6 +57,25 @@ def test_details_are_not_shared():
     assert other.details == {}
 
 
+def test_what_quotes_a_row_goes_with_the_rows():
+    """Also where a longer text was cut off in the middle of the quoted one."""
+    text = "could not convert string to float: 'planted-cell' and more"
+    notes = ["Of ours.", f"Not exact, because {text}.", f"Because it failed: {text[:45]}..."]
+    details = {"notes": notes, "engine": {"why": text}, "rows": 3}
+    one = explanation(details=details, engineered=explanation(details={"notes": [text]}))
+    assert one.quoting(["something else"]) is one
+    known = one.quoting([text, "something else"])
+    assert (known.details["notes"], known.details["quoted"]) == (notes, [text])
+    left = known.without_rows()
+    why = "(its text may hold values of rows, so it is left out)"
+    assert left.details == {
+        "notes": ["Of ours.", f"Not exact, because {why}", f"Because it failed: {why}"],
+        "engine": {"why": why},
+        "rows": 3,
+    }
+    assert left.engineered.details == {"notes": [why]}
+
+
 @quick
 @given(st.lists(st.floats(0, 1e9), min_size=1, max_size=30))
 def test_ranked_falls_and_holds_every_feature_once(values):

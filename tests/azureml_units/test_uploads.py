@@ -122,7 +122,7 @@ def test_an_explanation_that_cannot_be_written_is_a_failed_upload(monkeypatch):
 
 
 def test_flush_gives_up_when_told_to(child):
-    child("import time; time.sleep(5)")
+    child("import time; time.sleep(1)")
     uploads.start(RECORD, lambda: TARGET, uploads.Wishes(None, 0, None, 30.0), lambda result: None)
     assert mlflow_interpret.flush(timeout=0.01) is False
     assert mlflow_interpret.flush() is True

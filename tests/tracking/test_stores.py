@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 
 import pytest
@@ -20,9 +21,14 @@ def test_credentials_are_taken_out_of_addresses():
     assert clean("databricks") == "databricks"
 
 
-def test_a_server_that_is_not_there_is_noticed_before_mlflow_retries(monkeypatch):
-    for name in stores._PROXY_VARIABLES:
-        monkeypatch.delenv(name, raising=False)
+@pytest.fixture(autouse=True)
+def _no_proxy(monkeypatch):
+    for name in list(os.environ):
+        if name.upper().endswith("_PROXY"):
+            monkeypatch.delenv(name)
+
+
+def test_a_server_that_is_not_there_is_noticed_before_mlflow_retries():
     with pytest.raises(TrackingUnavailableError, match="http://127.0.0.1:9") as error:
         stores.check_reachable("http://me:hunter2@127.0.0.1:9")
     assert "hunter2" not in str(error.value)
@@ -32,11 +38,21 @@ def test_a_server_that_is_not_there_is_noticed_before_mlflow_retries(monkeypatch
 
 def test_a_server_that_accepts_and_never_answers_is_noticed(monkeypatch):
     monkeypatch.setattr(stores, "_PROBE_SECONDS", 0.2)
-    for name in stores._PROXY_VARIABLES:
-        monkeypatch.delenv(name, raising=False)
     silent = socket.create_server(("127.0.0.1", 0))
     with silent, pytest.raises(TrackingUnavailableError):
         stores.check_reachable(f"http://127.0.0.1:{silent.getsockname()[1]}")
+
+
+def test_a_server_behind_a_proxy_is_not_asked_and_one_beside_it_is(monkeypatch):
+    """The proxy that is set may be for other hosts."""
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
+    with pytest.raises(TrackingUnavailableError):
+        stores.check_reachable("http://127.0.0.1:9")
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    stores.check_reachable("http://127.0.0.1:9")
+    monkeypatch.setenv("NO_PROXY", "localhost,127.0.0.1")
+    with pytest.raises(TrackingUnavailableError):
+        stores.check_reachable("http://127.0.0.1:9")
 
 
 def test_a_database_that_cannot_be_written_is_noticed(tmp_path):

@@ -7,7 +7,7 @@ import ssl
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
-from urllib.request import url2pathname
+from urllib.request import getproxies, proxy_bypass, url2pathname
 
 import mlflow
 from mlflow import MlflowClient
@@ -15,15 +15,6 @@ from mlflow import MlflowClient
 from mlflow_interpret.errors import AzureMLError, TrackingUnavailableError
 
 _PROBE_SECONDS = 10.0
-
-_PROXY_VARIABLES = (
-    "HTTP_PROXY",
-    "http_proxy",
-    "HTTPS_PROXY",
-    "https_proxy",
-    "ALL_PROXY",
-    "all_proxy",
-)
 
 
 def check_reachable(tracking_uri: str) -> None:
@@ -43,13 +34,19 @@ def check_reachable(tracking_uri: str) -> None:
         _check_writable(Path(url2pathname(parts.path.removeprefix("/"))))
     if parts.scheme not in {"http", "https"} or parts.hostname is None:
         return
-    if any(os.environ.get(name) for name in _PROXY_VARIABLES):
+    if _behind_a_proxy(parts.scheme, parts.hostname):
         return  # the server may be reachable through the proxy only
     try:
         _ask(parts)
     except (OSError, HTTPException) as error:
         uri = without_credentials(tracking_uri)
         raise TrackingUnavailableError(f"No MLflow server answers at {uri}.") from error
+
+
+def _behind_a_proxy(scheme: str, host: str) -> bool:
+    """Whether a proxy is set that is not for other hosts only."""
+    proxies = getproxies()
+    return bool(proxies.get(scheme) or proxies.get("all")) and not proxy_bypass(host)
 
 
 def ask_for_an_experiment(tracking_uri: str) -> None:

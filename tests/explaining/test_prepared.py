@@ -108,7 +108,7 @@ def test_an_engine_that_was_sent_elsewhere_says_the_same(kind):
         sent = cloudpickle.loads(cloudpickle.dumps(engine))
         some = rows.subset(np.array([4, 9]))
         assert_equal(sent.explain(some), engine.explain(some))
-    for name in ("method", "engine", "ceiling", "background_rows", "notes"):
+    for name in ("method", "engine", "ceiling", "whole", "background_rows", "notes"):
         assert getattr(sent, name) == getattr(engine, name)
 
 

@@ -233,11 +233,11 @@ class TestTreeValues:
 def test_the_ceiling_falls_with_the_size_of_the_trees():
     X, y = load_diabetes(return_X_y=True)
     small = ready(RandomForestRegressor(2, max_depth=2).fit(X, y), X)
-    assert small.ceiling == quadrature.TREE_ROWS
+    assert small.ceiling == small.whole == quadrature.TREE_ROWS
     large = ready(RandomForestRegressor(300, random_state=0).fit(X, y), X)
-    assert 20 < large.ceiling < quadrature.TREE_ROWS
+    assert 20 < large.whole < large.ceiling < quadrature.TREE_ROWS
     large._trees.n_steps = 10**12
-    assert large.ceiling == 20
+    assert large.ceiling == large.whole == 20
 
 
 def test_what_shapiq_cannot_do_is_left_to_others(monkeypatch):

@@ -32,7 +32,8 @@ class Sums:
     method, engine, background_rows, notes = "shap_sums", "sums", None, ("A sum.",)
     spreads = shortened = False
 
-    def __init__(self, ceiling=1_000, clock=None, seconds=0.0, wrong=None):
+    def __init__(self, ceiling=1_000, clock=None, seconds=0.0, wrong=None, whole=None):
+        self.whole = ceiling if whole is None else whole
         self.ceiling, self.clock, self.seconds, self.wrong = ceiling, clock, seconds, wrong
         self.sizes = []
 
@@ -85,6 +86,16 @@ def test_all_rows_are_explained_where_they_are_no_more_than_the_ceiling(plan):
     found = run(Sums(ceiling=300), CLEAR[:300], plan)
     assert (found.stopped, found.settled) == ("all rows", True)
     assert np.array_equal(found.rows, np.arange(300))
+
+
+def test_a_set_that_takes_long_is_explained_whole_only_where_the_ranking_needs_it_or_it_is_asked_for():
+    engine = Sums(ceiling=400, whole=150)
+    assert len(run(engine, CLEAR[:150]).rows) == 150
+    settled = run(engine, CLEAR[:300])
+    assert (settled.stopped, len(settled.rows)) == ("settled", 100)
+    open_ = run(engine, CLOSE[:180])
+    assert (open_.stopped, len(open_.rows)) == ("all rows", 180)
+    assert len(run(engine, CLEAR[:300], Plan(max_rows=300)).rows) == 300
 
 
 def test_a_sample_of_a_larger_set_is_not_taken_for_all_of_it():

@@ -106,6 +106,7 @@ class Sampled:
         width = background.frame.shape[1]
         allowed = min(_EVALUATIONS, _EVALUATED_CELLS // width)
         self.ceiling, wanted = _effort(width, plan.max_rows, allowed)
+        self.whole = self.ceiling
         if self._meter.is_limited:
             fewest = _FEWEST_WIDE_ROWS * (2 * evaluations(width, 1) + _PREDICTIONS)
             allowed = min(allowed, self._meter.affordable(predictor.name, fewest))

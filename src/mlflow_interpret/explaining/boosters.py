@@ -98,7 +98,7 @@ class NativeContributions:
     """A booster's own contributions, ready for a model for which `is_booster` holds."""
 
     method = "shap_tree"
-    ceiling = 1_000
+    ceiling = whole = 1_000
     background_rows = None
     spreads = False  # it uses all cores itself
     shortened = False

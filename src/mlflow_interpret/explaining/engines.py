@@ -190,6 +190,10 @@ class _Pipeline:
         return min(self.last.ceiling, self.limit)
 
     @property
+    def whole(self) -> int:
+        return min(self.last.whole, self.limit)
+
+    @property
     def background_rows(self) -> int | None:
         return self.last.background_rows
 
@@ -228,6 +232,10 @@ class _Stacked:
     @property
     def ceiling(self) -> int:
         return self.each[0].ceiling
+
+    @property
+    def whole(self) -> int:
+        return self.each[0].whole
 
     @property
     def background_rows(self) -> int | None:

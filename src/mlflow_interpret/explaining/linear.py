@@ -33,7 +33,7 @@ class Linear:
 
     method = "shap_linear"
     engine = "mlflow-interpret, linear in closed form"
-    ceiling = LINEAR_ROWS
+    ceiling = whole = LINEAR_ROWS
     notes: tuple[str, ...] = ()
     spreads = shortened = False  # a product of matrices, which uses all cores
 

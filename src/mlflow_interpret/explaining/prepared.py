@@ -54,6 +54,8 @@ class Prepared(Protocol):
         method: The method in interpret-community's style, such as ``shap_tree``.
         engine: The code that computes the values.
         ceiling: How many rows are worth explaining by default, at most.
+        whole: A set of at most so many rows is explained whole, as it takes a second or so; of a
+            larger one only as many rows as settle the ranking.
         background_rows: How many background rows the method uses, None for none.
         notes: What is approximated, in sentences.
         spreads: A block keeps one core busy, so that blocks at once are faster.
@@ -68,6 +70,8 @@ class Prepared(Protocol):
 
     @property
     def ceiling(self) -> int: ...  # noqa: D102
+    @property
+    def whole(self) -> int: ...  # noqa: D102
 
     @property
     def background_rows(self) -> int | None: ...  # noqa: D102

@@ -26,6 +26,7 @@ TREE_ROWS = 2_000
 _FEWEST_ROWS = 20
 _STEPS = 125_000_000
 """Nodes that an explanation visits by default, at most; a core does some 25 million a second."""
+_WHOLE_STEPS = 25_000_000
 _POINTS = 12
 """Points of the quadrature, at most. Half as many as a path has features are exact; with 10 the
 error was that of rounding on paths of 229 features."""
@@ -58,7 +59,14 @@ class Quadrature:
     @property
     def ceiling(self) -> int:
         """As `Prepared` has it, like all that follows."""
-        return int(np.clip(_STEPS // max(self._trees.n_steps, 1), _FEWEST_ROWS, TREE_ROWS))
+        return self._rows(_STEPS)
+
+    @property
+    def whole(self) -> int:  # noqa: D102
+        return self._rows(_WHOLE_STEPS)
+
+    def _rows(self, steps: int) -> int:
+        return int(np.clip(steps // max(self._trees.n_steps, 1), _FEWEST_ROWS, TREE_ROWS))
 
     @property
     def notes(self) -> tuple[str, ...]:  # noqa: D102

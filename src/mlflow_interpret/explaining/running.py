@@ -49,8 +49,9 @@ def run(
     """Explain as many of ``rows`` as are needed, as the plan and the budget allow.
 
     A part of all rows is explained in batches until the ranking of the leading features is settled,
-    the plan's ``max_rows`` or the engine's ceiling is reached, or the budget is spent. Where the
-    ceiling is as many rows as there are, all are explained.
+    the plan's ``max_rows`` or the engine's ceiling is reached, or the budget is spent. Sets that
+    ``max_rows`` asks for as a whole, or that the engine explains in a second or so, are explained
+    whole.
 
     Args:
         engine: It explains them.
@@ -110,6 +111,8 @@ class _Run:
     def _begin(self) -> None:
         chosen = self.engine.ceiling if self.plan.max_rows is None else self.plan.max_rows
         self.limit = min(len(self.rows), chosen)
+        whole = self.engine.whole if self.plan.max_rows is None else self.plan.max_rows
+        self.complete = self.limit == self.n_available <= whole
         # More than the default only where somebody said how long it may take.
         raised = self.plan.max_rows is None and self.budget.seconds is not None
         self.farthest = min(len(self.rows), RAISED * self.limit) if raised else self.limit
@@ -196,11 +199,10 @@ class _Run:
         return is_settled(by_row(found.local_values), self.n_available, within)
 
     def _is_enough(self) -> bool:
-        complete = self.limit == self.n_available
-        return not complete and self.is_settled()
+        return not self.complete and self.is_settled()
 
     def _next_stop(self) -> int:
-        if self.limit == self.n_available:
+        if self.complete:
             return self.limit
         stop = FIRST
         while stop <= self.n_done:

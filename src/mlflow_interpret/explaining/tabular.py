@@ -40,6 +40,7 @@ _FEWEST_ROWS = 2
 _TREE_STEPS = 5_000_000_000
 """Work that a tree explanation may cost by default, in leaves x depth x features of a path: tree
 SHAP's own measure, of which a core does some 10^9 a second."""
+_WHOLE_STEPS = 1_000_000_000
 _ALL_COALITIONS = 13  # with more features shap samples less than a fifth of them, and selects
 
 
@@ -79,6 +80,10 @@ class Fast:
     @property
     def ceiling(self) -> int:  # noqa: D102
         return LINEAR_ROWS if self._linear else tree_rows(self._predictor.model)
+
+    @property
+    def whole(self) -> int:  # noqa: D102
+        return LINEAR_ROWS if self._linear else tree_rows(self._predictor.model, _WHOLE_STEPS)
 
     @property
     def background_rows(self) -> int | None:  # noqa: D102
@@ -133,7 +138,7 @@ class Kernel:
 
     method = "shap_kernel"
     engine = "TabularExplainer, KernelExplainer"
-    ceiling = KERNEL_ROWS
+    ceiling = whole = KERNEL_ROWS
 
     spreads = True
 
@@ -254,8 +259,8 @@ def _by_block(predictor: Predictor, raw: Any) -> tuple[FloatArray, FloatArray]:
     return local, expected
 
 
-def tree_rows(model: Any) -> int:
-    """How many rows of a tree ensemble are explained in seconds, by its leaves and depth."""
+def tree_rows(model: Any, most: int = _TREE_STEPS) -> int:
+    """How many rows of a tree ensemble cost ``most`` steps, by its leaves and depth."""
     trees = getattr(model, "estimators_", [model])
     inner = [getattr(tree, "tree_", None) for tree in np.ravel(np.asarray(trees, dtype=object))]
     steps = sum(
@@ -265,7 +270,7 @@ def tree_rows(model: Any) -> int:
     )
     if not steps:
         return TREE_ROWS
-    return int(np.clip(_TREE_STEPS // steps, KERNEL_ROWS, TREE_ROWS))
+    return int(np.clip(most // steps, KERNEL_ROWS, TREE_ROWS))
 
 
 @contextmanager

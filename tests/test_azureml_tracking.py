@@ -225,11 +225,13 @@ narrow = mlflow_interpret.compare_runs(
 )
 assert [found.run_id for found in narrow.importances] == [run_id, second.info.run_id]
 
-from mlflow_interpret import tracking
+from mlflow_interpret import pushing, tracking
 uri = mlflow.get_tracking_uri()
 first = tracking.status_of(run_id, uri)
 assert (first["azureml"]["state"], first["comment"]) == ("uploaded", "tracked")
 assert tracking.load(run_id, None, uri, "tracked").id == explanation.id  # by its comment, in MLflow
+
+assert pushing.pending("cancer", uri) == [second.info.run_id]  # which was not to be uploaded
 
 (full,) = more
 there = mlflow_interpret.load_explanation(full)

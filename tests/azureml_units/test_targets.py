@@ -229,6 +229,7 @@ def test_mlflow_s_plug_in_is_not_asked_where_it_would_open_a_browser(
         monkeypatch.delenv(name)
     monkeypatch.setenv("PATH", "")
     monkeypatch.setenv("AZURE_POD_IDENTITY_AUTHORITY_HOST", "http://127.0.0.1:9")
+    monkeypatch.setattr("azure.core.pipeline.policies.RetryPolicy.sleep", lambda *_, **__: None)
     mlflow.set_tracking_uri(laptop.workspace_coordinates.tracking_uri)
     try:
         mlflow_interpret.autolog()

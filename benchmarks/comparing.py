@@ -2,7 +2,7 @@
 
 Both sides find the runs by one search and read their importances from a real `mlflow server`, or
 with ``--local`` from files; ours also ranks, correlates and tests them. The peer loads one artifact
-after the other with `mlflow.artifacts.load_dict`. Prints the seconds of both and their ratio::
+after the other with `mlflow.artifacts.load_dict`. Prints Markdown::
 
     python -m benchmarks.comparing
     python -m benchmarks.comparing --runs 100 --local
@@ -44,7 +44,7 @@ def main() -> None:
         store = f"sqlite:///{folder / 'mlflow.db'}"
         place = (folder / "artifacts").as_uri() if options.local else "mlflow-artifacts:/1"
         fill(store, place, folder / "artifacts", options.runs)
-        print(f"{options.runs:,} runs of {FEATURES} features are made")
+        print(f"## Comparing {options.runs:,} runs of {FEATURES} features\n")
         if options.local:
             measure(store, options.runs)
             return
@@ -99,8 +99,10 @@ def measure(uri: str, runs: int) -> None:
     if len(both) != runs * FEATURES or (both["importance"] != both["importance_peer"]).any():
         raise SystemExit("The two sides read different importances.")
     where = "files" if uri.startswith("sqlite") else "mlflow server"
-    print(f"compare_runs, {where}: {own_seconds:.1f} s; one artifact after the other: ", end="")
-    print(f"{peer_seconds:.1f} s; {peer_seconds / own_seconds:.1f} times as fast")
+    print("| from | compare_runs | one artifact after the other | ratio |")
+    print("|---|---|---|---|")
+    print(f"| {where} | {own_seconds:.1f} s | {peer_seconds:.1f} s | ", end="")
+    print(f"{peer_seconds / own_seconds:.1f} |")
 
 
 def timed(work: Callable[[], Any]) -> tuple[float, Any]:

@@ -161,13 +161,14 @@ def explain_large(n: int) -> None:
         train = pd.DataFrame(generator.normal(size=(1_000, 10)), columns=names)
         model = LogisticRegression().fit(train, train["x0"] + train["x1"] > 0)
         mlflow_interpret.explain(model, train, train[:10])  # imports
-        before = _most_memory()
+        before = most_memory()
         started = time.perf_counter()
         mlflow_interpret.explain(model, train, path)
-        print(time.perf_counter() - started, _most_memory(), before)
+        print(time.perf_counter() - started, most_memory(), before)
 
 
-def _most_memory() -> int:
+def most_memory() -> int:
+    """Megabytes that this process has held at most."""
     size = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return round(size / (1e6 if sys.platform == "darwin" else 1e3))
 

@@ -28,7 +28,7 @@ OWNERS = {
     "jinja2": {"reporting/pages.py"},
     "joblib": {"explaining/"},
     "markupsafe": {"reporting/pages.py"},
-    "matplotlib": {"comparing/figures.py", "reporting/figures.py"},
+    "matplotlib": {"comparing/figures.py", "reporting/figures.py", "reporting/pictures.py"},
     "mlflow": {
         "tracking/", "training/patches.py", "training/runs.py", "api.py", "azureml/targets.py",
         "cli/comparing.py", "cli/flushing.py",
@@ -117,6 +117,7 @@ def test_every_outside_package_has_its_owners(module):
         ("progress.py", {"tqdm"}),
         ("reporting/distributions.py", {"numpy", "pandas"}),
         ("reporting/figures.py", {"matplotlib", "numpy"}),
+        ("reporting/pictures.py", {"matplotlib"}),
         ("reporting/report.py", {"numpy"}),
         ("reporting/report_baseline.py", {"numpy"}),
         ("reporting/report_data.py", {"numpy"}),

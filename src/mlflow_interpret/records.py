@@ -134,6 +134,11 @@ class Explanation:
         return "target" if self.classes is None else "class"
 
     @property
+    def block_words(self) -> str:
+        """`block_word` for several."""
+        return "targets" if self.classes is None else "classes"
+
+    @property
     def is_mirrored(self) -> bool:
         """Whether there are two classes of equal importances: what speaks for one is against one.
 

@@ -272,17 +272,48 @@ LONG = [
 ]
 
 
+@pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("draw", [importances, beeswarm, per_class])
 @pytest.mark.parametrize(
     ("n_features", "n_classes", "names"),
-    [(1, 2, None), (500, 2, None), (30, 30, LONG), (30, 3, LONG)],
-    ids=["1 feature", "500 features", "30 classes", "long names"],
+    [(1, 2, None), (500, 2, None), (30, 30, LONG), (30, 3, LONG), (3, 30, LONG)],
+    ids=["1 feature", "500 features", "30 classes", "long names", "3 features of 30 classes"],
 )
 def test_nothing_is_cut_off(draw, n_features, n_classes, names):
-    explained = local(n_features, 20, n_classes, names)
+    explained = local(n_features, 20, n_classes, names and names[:n_features])
     if names:
         object.__setattr__(explained, "classes", tuple(names[:n_classes]))
     assert cut(draw(explained)) == []
+
+
+def colour_bar(figure):
+    figure.canvas.draw()
+    (bar,) = [axes for axes in figure.axes if axes.get_label() == "<colorbar>"]
+    return bar
+
+
+@pytest.mark.parametrize("n_features", [2, 7, 20])
+def test_a_row_of_a_heat_map_is_as_high_as_its_name_whatever_stands_below(n_features):
+    long = replace(local(n_features, n_classes=30), classes=tuple(LONG))
+    figure = per_class(long)
+    bar = colour_bar(figure)
+    inches = figure.axes[0].get_window_extent().height / figure.dpi
+    assert inches / n_features > 0.2
+    assert 0.08 < bar.get_window_extent().width / figure.dpi < 0.3
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_a_swarm_says_what_is_grey(n_classes):
+    rows = pd.DataFrame({"f0": ["a", "b", "c"] * 4, "f1": range(12)})
+    grey = beeswarm(local(2, 12, n_classes, rows=rows))
+    assert colour_bar(grey).get_ylabel() == "feature value\ngrey: category\nor missing"
+    assert cut(grey) == []
+    assert colour_bar(beeswarm(local(2, 12, n_classes))).get_ylabel() == "feature value"
+
+
+def test_a_swarm_calls_targets_targets():
+    figure = beeswarm(local(n_classes=5, targets=tuple("abcde")))
+    assert "3 of 5 targets" in figure.get_suptitle()
 
 
 @pytest.mark.parametrize(

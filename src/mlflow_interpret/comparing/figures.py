@@ -105,8 +105,7 @@ def _frame(
         step: Inches from run to run.
         sides: On so many sides stand the names of the features.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
+    from mlflow_interpret.reporting.pictures import Picture
 
     drawn, table = top_shares(runs, top_k)
     lines, columns = table.shape
@@ -115,9 +114,7 @@ def _frame(
     beside = _width([shown(name, _NAME) for name in table.index])
     beyond = max(beside * (sides - 1), _width(names[-1:]) if tilted else 0)
     width = 0.8 + beside + beyond + step * max(columns, 3)
-    size = (max(width, _TITLE), 1.9 + 0.34 * max(lines, 3))
-    figure = Figure(figsize=size, dpi=120, layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = Picture(max(width, _TITLE), 1.9 + 0.34 * max(lines, 3))
     axes: Any = figure.add_subplot()
     axes.spines[:].set_visible(False)
     axes.tick_params(length=0)

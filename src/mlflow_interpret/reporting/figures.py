@@ -18,18 +18,21 @@ from mlflow_interpret.reporting.pages import number
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.colorbar import Colorbar
     from matplotlib.figure import Figure
 
 INTERVAL = 1.96
 """Standard errors to each side of a mean that make an interval of 95 %."""
 
 _ROWS = 20  # features in a figure
+_ROW_HEIGHT = 0.34  # inches: a row is as high as a name of two lines
 _LINE = 40  # characters of a name on one line
 _POINTS = 20_000  # in a beeswarm
 _POINT_ROWS = 1000
 _PANELS = 3  # classes in a beeswarm
 _CELLS = 30  # classes in a heat map
 _UPRIGHT = 3  # characters of a class's name that have room below a cell
+_LETTER = 0.06  # inches of a tilted name's character
 _BLUE, _GREY, _VERMILION = "#0072B2", "#B3AAB0", "#D55E00"
 _STACK = (_BLUE, "#E69F00", "#009E73", "#CC79A7", "#56B4E9", _VERMILION, "#F0E442")
 
@@ -57,7 +60,7 @@ def importances(explanation: Explanation, top_k: int = _ROWS, ax: Axes | None = 
         below = np.minimum(reach, np.abs(ends))  # a mean of sizes is not negative
         ends = ends + reach
         axes.errorbar(
-            values.tolist(), positions, xerr=[below, reach], fmt="none", ecolor="#222222",
+            values.tolist(), positions, xerr=np.stack([below, reach]), fmt="none", ecolor="#222222",
             elinewidth=1.2, capsize=2.5,
         )  # fmt: skip
     for position, end, value in zip(positions, ends, values, strict=True):
@@ -111,9 +114,9 @@ def beeswarm(
     _name_rows(all_axes[0], [explanation.features[i] for i in order])
     extra = f", {len(chosen):,} of them shown" if len(chosen) < total else ""
     if len(blocks) > 1 and len(blocks) < len(explanation.blocks or ()):
-        extra += f", {len(blocks)} of {len(explanation.blocks or ())} classes"
+        extra += f", {len(blocks)} of {len(explanation.blocks or ())} {explanation.block_words}"
     _title(figure, all_axes[0], ax, "Contributions by row", explanation, len(order), extra)
-    _colour_bar(figure, all_axes, grey=bool(np.isnan(colours).any()) and len(order) >= 10)
+    _name_colours(figure, all_axes, len(order), grey=bool(np.isnan(colours).any()))
     return figure
 
 
@@ -142,11 +145,15 @@ def per_class(
         f"mean |contribution|{_unit(explanation)}"
     )  # fmt: skip
     kind = explanation.block_word
-    figure, (axes,) = _axes(ax, len(order), width=8.0)
     if len(labels) <= len(_STACK):
+        figure, (axes,) = _axes(ax, len(order))
         _stack(axes, values[:, order], labels, unit, kind)
     else:
-        _heat_map(figure, axes, *_most(values, labels, order), unit, kind)
+        cells, labels = _most(values, [_on_one_line(label) for label in labels], order)
+        longest = max(map(len, labels))
+        below = _LETTER * longest if longest > _UPRIGHT else 0.0
+        figure, (axes,) = _axes(ax, len(order), below=below)
+        _heat_map(figure, axes, cells, labels, unit, kind)
     _name_rows(axes, [explanation.features[i] for i in order])
     _title(figure, axes, ax, f"Importance by {kind}", explanation, len(order))
     return figure
@@ -168,18 +175,17 @@ def _on_one_line(label: str, limit: int = 40) -> str:
 
 
 def _axes(
-    given: Axes | None, rows: int, panels: int = 1, width: float = 0.0
+    given: Axes | None, rows: int, panels: int = 1, below: float = 0.0
 ) -> tuple[Figure, list[Axes]]:
+    """Axes with room for so many rows and, below them, for inches of names."""
     if given is not None:
         figure: Any = given.figure
         return figure, [given]
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
+    from mlflow_interpret.reporting.pictures import Picture
 
-    height = 1.3 + 0.34 * max(rows, 2)  # inches: a row is as high as a name of two lines
-    width = width or 8.0 + 2.2 * (panels - 1)
-    figure = Figure(figsize=(width, height), dpi=120, layout="constrained")
-    FigureCanvasAgg(figure)
+    height = 1.3 + _ROW_HEIGHT * max(rows, 2) + below
+    width = 8.0 + 2.2 * (panels - 1)
+    figure = Picture(width, height)
     return figure, list(figure.subplots(1, panels, sharey=True, squeeze=False)[0])
 
 
@@ -277,17 +283,21 @@ def _gradient() -> Any:
     return LinearSegmentedColormap.from_list("values", [_BLUE, _GREY, _VERMILION])
 
 
-def _colour_bar(figure: Figure, all_axes: list[Axes], *, grey: bool) -> None:
+def _name_colours(figure: Figure, all_axes: list[Axes], rows: int, *, grey: bool) -> None:
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import Normalize
 
-    bar = figure.colorbar(
-        ScalarMappable(Normalize(0, 1), _gradient()), ax=all_axes, aspect=40, pad=0.01
-    )
+    bar = _colour_bar(figure, ScalarMappable(Normalize(0, 1), _gradient()), all_axes, rows)
     bar.set_ticks([0, 1], labels=["low", "high"], fontsize=8)
-    note = " (grey: category or missing)" if grey else ""
+    note = "\ngrey: category\nor missing" if grey else ""
     bar.set_label(f"feature value{note}", fontsize=8, labelpad=-8)
     bar.outline.set_visible(False)
+
+
+def _colour_bar(figure: Figure, drawn: Any, all_axes: list[Axes], rows: int) -> Colorbar:
+    """A bar of the same width in each figure, however tall that is."""
+    aspect = _ROW_HEIGHT * max(rows, 2) / 0.13
+    return figure.colorbar(drawn, ax=all_axes, aspect=aspect, pad=0.01)
 
 
 def _stack(axes: Axes, values: FloatArray, labels: list[str], unit: str, kind: str) -> None:
@@ -322,11 +332,10 @@ def _heat_map(
     drawn = axes.imshow(
         np.where(np.isfinite(values.T), values.T, np.nan), aspect="auto", cmap="cividis"
     )
-    names = [_on_one_line(label) for label in labels]
-    turn = 0 if max(map(len, names)) <= _UPRIGHT else 90
-    axes.set_xticks(range(len(labels)), labels=names, rotation=turn, fontsize=8,
+    turn = 0 if max(map(len, labels)) <= _UPRIGHT else 90
+    axes.set_xticks(range(len(labels)), labels=labels, rotation=turn, fontsize=8,
                     parse_math=False)  # fmt: skip
     _name_axis(axes, kind)
-    bar = figure.colorbar(drawn, ax=axes, aspect=40, pad=0.01)
-    bar.set_label(unit, fontsize=8)
+    bar = _colour_bar(figure, drawn, [axes], values.shape[1])
+    bar.set_label(textwrap.fill(unit, 24), fontsize=8)
     bar.ax.tick_params(labelsize=8)

@@ -88,11 +88,7 @@ def _lead(explanation: Explanation) -> str:
     if explanation.blocks is None:
         return f"{what}, over the explained rows."
     count = len(explanation.blocks)
-    return f"{what}, over the explained rows and all {count} {_blocks(explanation)}."
-
-
-def _blocks(explanation: Explanation) -> str:
-    return {"target": "targets", "class": "classes"}[explanation.block_word]
+    return f"{what}, over the explained rows and all {count} {explanation.block_words}."
 
 
 def _tiles(explanation: Explanation) -> list[tuple[str, str, str]]:
@@ -106,7 +102,9 @@ def _tiles(explanation: Explanation) -> list[tuple[str, str, str]]:
         tiles.append(("Rows explained", pages.number(rows.get("explained")), remark))
     tiles.append(("Features", pages.number(len(explanation.features)), _columns(explanation)))
     if explanation.blocks is not None:
-        tiles.append((_blocks(explanation).capitalize(), pages.number(len(explanation.blocks)), ""))
+        tiles.append(
+            (explanation.block_words.capitalize(), pages.number(len(explanation.blocks)), "")
+        )
     if details.get("output_scale"):
         tiles.append(("Scale", str(details["output_scale"]), ""))
     error = details.get("additivity_error")
@@ -251,7 +249,7 @@ def _what_is_shown(explanation: Explanation, shown: report_data.Shown) -> list[s
             )
         notes.append("Points are rounded to 1/255 of their range.")
     if explanation.blocks is not None and len(shown.blocks) < len(explanation.blocks):
-        of = f"{len(shown.blocks)} of {len(explanation.blocks)} {_blocks(explanation)}"
+        of = f"{len(shown.blocks)} of {len(explanation.blocks)} {explanation.block_words}"
         notes.append(f"{of}, those with the largest importances, can be chosen.")
     if any(len(name) > pages.NAME_LENGTH for name in explanation.features):
         notes.append("Long names are shortened.")

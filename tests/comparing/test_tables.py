@@ -63,7 +63,7 @@ def test_agreement_is_scipy_s(values, data):
         kendall = stats.kendalltau(values, others).statistic
     assert row.spearman == pytest.approx(spearman, nan_ok=True, abs=1e-9)
     assert row.kendall == pytest.approx(kendall, nan_ok=True, abs=1e-9)
-    assert 0 <= row.top_k_overlap <= 1
+    assert 0 <= row.top_k_overlap <= 1 or (row.k == 0 and not any(values + others))
     assert row.shared_features == len(values)
 
 
@@ -98,90 +98,11 @@ def test_many_runs_are_compared_with_the_first_alone(monkeypatch):
     pd.testing.assert_frame_equal(with_first, pairs[pairs["run_a"] == "0"].reset_index(drop=True))
 
 
-def test_a_difference_counts_beyond_the_error_bars():
-    reference = run("A", [10, 5, 1], [0.1, 0.1, 0.1])
-    table = tables.differences(reference, [run("B", [10.1, 8, 1], [0.1, 0.1, 0.1])])
-    table = table.set_index("feature")
-    assert table["differs"].to_dict() == {"a": False, "b": True, "c": False}
-    assert table.loc["b", "difference"] == 3
-    assert table.loc["b", "standard_error"] == pytest.approx(np.hypot(0.1, 0.1))
-    assert table.loc["b", "low"] < 3 < table.loc["b", "high"]
-    assert (table["compared"] == "importance").all()
-
-
-def test_chance_alone_is_seldom_taken_for_a_difference():
-    """Means of two samples of the same rows' values: of 200 features hardly one may differ."""
-    generator = np.random.default_rng(0)
-
-    def sampled(name):
-        values = generator.exponential(size=(100, 200))
-        return run(name, values.mean(0), values.std(0, ddof=1) / 10, [f"f{i}" for i in range(200)])
-
-    table = tables.differences(sampled("A"), [sampled("B")])
-    assert (table["p_value"] < 0.05).sum() > 2  # as one in twenty is, without the adjustment
-    assert table["differs"].sum() <= 1
-
-
-def test_features_that_do_nothing_in_both_runs_do_not_differ():
-    table = tables.differences(run("A", [1, 0], [0.1, 0]), [run("B", [1, 0], [0.1, 0])])
-    assert table["differs"].tolist() == [False, False]
-    table = tables.differences(run("A", [1, 0], [0.1, 0]), [run("B", [1, 1], [0.1, 0])])
-    assert table["differs"].tolist() == [False, True]
-
-
-def test_without_standard_errors_nothing_is_said_of_chance():
-    table = tables.differences(run("A", [1, 2], [0.1, 0.1]), [run("B", [2, 1])])
-    assert table["differs"].isna().all()
-    assert table["difference"].tolist() == [1, -1]
-    assert table["rank_change"].tolist() == [1, -1]
-    assert "no standard errors" in tables.marks(run("A", [1, 2]), run("B", [2, 1]))
-
-
-def test_standard_errors_that_are_all_zero_are_none():
-    unknown, known = run("A", [1, 2], [0, 0]), run("B", [2, 1], [0.1, 0.1])
-    assert tables.marks(known, unknown) == ("no standard errors",)
-    table = tables.differences(known, [unknown])
-    assert table["differs"].isna().all()
-    assert table["p_value"].isna().all()
-
-
 def test_a_run_that_shares_no_feature_has_one_clear_mark():
     reference = run("A", [1, 2], [0.1, 0.1])
     other = run("B", [1, 2], [0.1, 0.1], "xy", scale="log-odds", method="shap_linear")
     mark = "shares no feature with run A; name another run first"
     assert tables.marks(reference, other) == (mark,)
-
-
-def test_on_another_scale_shares_are_compared():
-    reference = run("A", [30, 10], [1, 1])
-    other = run("B", [0.3, 0.1, 9], [0.01, 0.01, 0.1], scale="log-odds")
-    table = tables.differences(reference, [other])
-    assert table["compared"].tolist() == ["share", "share"]
-    for column in ("reference", "value"):
-        assert table[column].tolist() == pytest.approx([0.75, 0.25])
-    assert table["differs"].tolist() == [False, False]
-    assert "other scale: log-odds" in tables.marks(reference, other)
-
-
-def test_ranks_move_among_the_shared_features_only():
-    table = tables.differences(run("A", [3, 2, 1]), [run("B", [9, 1, 3, 2], None, "xabc")])
-    moves = table.set_index("feature")["rank_change"]
-    assert moves.to_dict() == {"a": -2, "b": 1, "c": 1}
-
-
-def test_what_is_not_finite_in_one_run_has_no_rank_in_the_other():
-    table = tables.differences(run("A", [np.nan, 2, 1]), [run("B", [9, 3, 2])]).set_index("feature")
-    assert table["rank_change"].isna().tolist() == [True, False, False]
-    assert table["rank"].dropna().tolist() == [1, 2]
-    assert "1 of 3 importances are not finite" in tables.marks(
-        run("B", [1, 2]), run("A", [np.nan, 2, 1])
-    )
-
-
-def test_nothing_shared_is_an_empty_table_of_the_same_columns():
-    empty = tables.differences(run("A", [1]), [run("B", [1], features="x")])
-    assert len(empty) == 0
-    assert list(empty) == list(tables.differences(run("A", [1]), [run("B", [1])]))
 
 
 @pytest.mark.parametrize(
@@ -212,3 +133,19 @@ def test_the_overview_says_what_was_explained_and_how():
     assert table["features"].tolist() == [2, 1]
     assert table["marks"][0] == ""
     assert "other features" in table["marks"][1]
+
+
+def test_what_is_0_is_on_top_of_nothing():
+    """Sparse models share none of the features that matter, whatever else is 0 in both."""
+    first, other, wide, none = np.zeros((4, 26))
+    first[:3], other[20:23], wide[1:] = 5, 5, np.arange(25, 0, -1)
+    runs = [
+        run(name, values) for name, values in zip("ABCD", (first, other, wide, none), strict=True)
+    ]
+    table = tables.agreement(runs, 10).set_index(["run_a", "run_b"])[["k", "top_k_overlap"]]
+    assert table.loc[("A", "B")].tolist() == [3, 0]
+    assert table.loc[("A", "C")].tolist() == [3, pytest.approx(2 / 3)]
+    assert table.loc[("A", "D")].tolist() == [1, 0]
+    (row,) = tables.agreement([runs[3], run("E", none)], 10).itertuples()
+    assert row.k == 0
+    assert np.isnan(row.top_k_overlap)

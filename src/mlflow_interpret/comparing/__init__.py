@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal, overload
 
 import pandas as pd
 
-from mlflow_interpret.comparing import tables
+from mlflow_interpret.comparing import chance, tables
 from mlflow_interpret.errors import OptionError
 from mlflow_interpret.records import Importances
 
@@ -60,8 +60,9 @@ class RunComparison:
 
         ``run_a``, ``run_b``, ``spearman``, ``kendall`` (tau-b), ``top_k_overlap``, ``k`` and
         ``shared_features``. The overlap is the share of the ``k`` most important features that both
-        runs have in common; ``k`` is ``top_k``, but at most half of the shared features. Of more
-        than 100 runs, each is compared with the first only.
+        runs have in common; ``k`` is ``top_k``, but at most half of the shared features, and at
+        most as many as are not 0 in the run with fewer of them. Of more than 100 runs, each is
+        compared with the first only.
         """
         return tables.agreement(self.importances, self.top_k)
 
@@ -71,13 +72,13 @@ class RunComparison:
 
         ``compared`` is ``importance`` where both runs have the same scale, else ``share``, of the
         shared features' total. ``difference`` has a ``standard_error`` and a 95 % interval from
-        ``low`` to ``high``; ``p_value`` is that of a z test, ``p_adjusted`` that for the number of
-        tests (Benjamini and Hochberg), and ``differs`` says whether it is below 0.05: the
-        difference is beyond the error bars. ``rank_change`` counts the ranks that a feature has
+        ``low`` to ``high``; ``p_value`` is that of Welch's t test, ``p_adjusted`` that for the
+        number of tests (Benjamini and Hochberg), and ``differs`` says whether it is below 0.05:
+        the difference is beyond the error bars. ``rank_change`` counts the ranks that a feature has
         risen among the shared ones. The errors know of the explained rows only, not of what
         another seed or sample of training rows would have changed.
         """
-        return tables.differences(self.importances[0], self.importances[1:])
+        return chance.differences(self.importances[0], self.importances[1:])
 
     def plot(self, kind: Literal["slope", "heatmap"] = "slope", top_k: int | None = None) -> Figure:
         """Draw the most important features of the first 20 runs.

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from mlflow_interpret.comparing import tables
+from mlflow_interpret.comparing import chance, tables
 from mlflow_interpret.records import Importances
 
 TOP_K = 10
@@ -32,7 +32,7 @@ def shift(current: Importances, baseline: Importances) -> dict[str, Any]:
         run: tables.tidy([run]).set_index("feature").drop(columns="run_id")
         for run in (baseline, current)
     }
-    moves = tables.differences(baseline, [current])
+    moves = chance.differences(baseline, [current])
     moves = moves[(moves["rank"] <= pair["k"]) | (moves["rank_reference"] <= pair["k"])]
     if math.isnan(pair["spearman"]):  # importances that are all equal have no ranking
         moves = moves.iloc[:0]

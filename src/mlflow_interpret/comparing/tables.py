@@ -15,13 +15,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from mlflow_interpret.records import FloatArray, Importances, finite, shares, total
+from mlflow_interpret.records import FloatArray, Importances, finite, shares
 
 MOST_PAIRED = 100
 """Runs that are all compared with each other; of more, each with the first."""
-
-LEVEL = 0.05
-"""A difference counts where its adjusted p-value is below."""
 
 
 def tidy(runs: Sequence[Importances]) -> pd.DataFrame:
@@ -33,7 +30,7 @@ def tidy(runs: Sequence[Importances]) -> pd.DataFrame:
         "importance": np.concatenate([run.values for run in runs]),
         "share": np.concatenate([shares(run.values) for run in runs]),
         "rank": np.concatenate([ranks(run.values) for run in runs]),
-        "standard_error": np.concatenate([_errors(run) for run in runs]),
+        "standard_error": np.concatenate([errors_of(run) for run in runs]),
     }
     table = pd.DataFrame(parts)
     table["rank"] = table["rank"].astype("Int64")
@@ -74,7 +71,7 @@ def marks(reference: Importances, run: Importances) -> tuple[str, ...]:
         found.append(f"{unknown} of {len(run.values)} importances are not finite")
     if unknown < len(run.values) and not np.any(run.values[np.isfinite(run.values)]):
         found.append("all importances are 0")
-    if not _has_errors(run):
+    if not haserrors_of(run):
         found.append("no standard errors")
     return tuple(found)
 
@@ -116,7 +113,8 @@ def agreement(runs: Sequence[Importances], top_k: int) -> pd.DataFrame:
 
     Spearman's and Kendall's rank correlations (tau-b, which knows ties) are pandas'. The overlap
     is the share of the ``k`` most important features that two runs have in common, where ``k`` is
-    ``top_k``, but at most half of the shared features: of all of them, any two runs have all.
+    ``top_k``, but at most half of the shared features, as of all of them any two runs have all,
+    and at most as many as matter in the run with fewer that do.
 
     Args:
         runs: The runs; of more than `MOST_PAIRED`, each is compared with the first only.
@@ -162,99 +160,17 @@ def _by_feature(runs: Sequence[Importances]) -> pd.DataFrame:
 
 
 def top_overlap(a: FloatArray, b: FloatArray, top_k: int) -> tuple[int, float]:
-    """``k`` and the share of the ``k`` largest of ``(F,)`` values that both have in common."""
-    k = min(top_k, math.ceil(len(a) / 2))
+    """``k`` and the share of the ``k`` largest of ``(F,)`` values that both have in common.
+
+    What is 0 is on top of nothing: where few features matter, ``k`` is the number of those in the
+    run that has fewer of them; with a run that has none, the others have nothing in common.
+    """
+    fewer, more = sorted(int(np.count_nonzero(values)) for values in (a, b))
+    k = min(top_k, math.ceil(len(a) / 2), max(fewer, min(more, 1)))
     if k == 0:
         return 0, math.nan
     tops = [set(np.argsort(-values, kind="stable")[:k].tolist()) for values in (a, b)]
-    return k, len(tops[0] & tops[1]) / k
-
-
-def differences(reference: Importances, others: Sequence[Importances]) -> pd.DataFrame:
-    """How each shared feature differs from the reference, and whether beyond the error bars.
-
-    Importances are compared where both runs have the same scale, else shares of the total of the
-    shared features. The standard errors are those of means over the explained rows, the two runs
-    taken as independent, and a total as known; a difference of normal means has the standard error
-    ``sqrt(e1**2 + e2**2)`` and the 95 % interval of 1.96 of them. The p-values of a two-sided z
-    test are adjusted for the number of tests by Benjamini and Hochberg's procedure
-    (`scipy.stats.false_discovery_control`): of the differences that count, about one in twenty
-    is expected to be chance. The errors know of the explained rows only: that another seed or
-    another sample of training rows would have given another model, they do not know.
-
-    Returns:
-        ``feature``, ``run_id``, ``compared`` (``importance`` or ``share``), ``reference`` and
-        ``value``, ``difference`` (value - reference), ``standard_error``, ``low``, ``high``,
-        ``p_value``, ``p_adjusted``, ``differs`` (missing where there are no standard errors), and
-        among the shared features ``rank_reference``, ``rank`` and ``rank_change`` (positive: up).
-    """
-    parts = [_difference(reference, run) for run in others]
-    columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-    difference, error = columns["difference"], columns["standard_error"]
-    p = _p_values(difference, error)
-    adjusted = _adjusted(p)
-    ranked = {name: columns.pop(name) for name in ("rank_reference", "rank")}
-    ranked["rank_change"] = ranked["rank_reference"] - ranked["rank"]
-    table = pd.DataFrame(
-        {
-            **columns,
-            "low": difference - 1.96 * error,
-            "high": difference + 1.96 * error,
-            "p_value": p,
-            "p_adjusted": adjusted,
-            "differs": pd.array(adjusted < LEVEL, dtype="boolean"),
-            **{name: pd.array(values, dtype="Int64") for name, values in ranked.items()},
-        }
-    )
-    table["differs"] = table["differs"].mask(np.isnan(adjusted))
-    return table
-
-
-def _difference(reference: Importances, run: Importances) -> dict[str, npt.NDArray[Any]]:
-    places = {name: i for i, name in enumerate(run.features)}
-    shared = [name for name in reference.features if name in places]
-    mine = np.flatnonzero([name in places for name in reference.features])
-    its = np.asarray([places[name] for name in shared], dtype=int)
-    a, b = finite(reference.values[mine]), finite(run.values[its])
-    a_error, b_error = _errors(reference)[mine], _errors(run)[its]
-    both = np.isfinite(a) & np.isfinite(b)
-    compared = "importance"
-    if reference.scale != run.scale:
-        compared = "share"
-        a, b = np.where(both, a, np.nan), np.where(both, b, np.nan)
-        a_error, b_error = a_error / total(a), b_error / total(b)
-        a, b = shares(a), shares(b)
-    return {
-        "feature": np.asarray(shared, dtype=object),
-        "run_id": np.full(len(shared), run.run_id, dtype=object),
-        "compared": np.full(len(shared), compared, dtype=object),
-        "reference": a,
-        "value": b,
-        "difference": b - a,
-        "standard_error": np.hypot(a_error, b_error),
-        "rank_reference": ranks(np.where(both, a, np.nan)),
-        "rank": ranks(np.where(both, b, np.nan)),
-    }
-
-
-def _p_values(difference: FloatArray, error: FloatArray) -> FloatArray:
-    from scipy.stats import norm
-
-    with np.errstate(divide="ignore", invalid="ignore"):
-        z = np.abs(difference) / error
-    z[(difference == 0) & (error == 0)] = 0.0  # two features that do nothing do not differ
-    p: FloatArray = 2 * norm.sf(z)
-    return p
-
-
-def _adjusted(p: FloatArray) -> FloatArray:
-    from scipy.stats import false_discovery_control
-
-    adjusted = np.full(len(p), np.nan)
-    known = np.isfinite(p)
-    if known.any():
-        adjusted[known] = false_discovery_control(p[known])
-    return adjusted
+    return k, len(tops[0] & tops[1]) / k if fewer else 0.0
 
 
 def ranks(values: FloatArray) -> FloatArray:
@@ -266,11 +182,12 @@ def ranks(values: FloatArray) -> FloatArray:
     return found
 
 
-def _errors(run: Importances) -> FloatArray:
+def errors_of(run: Importances) -> FloatArray:
+    """``(F,)`` standard errors, NaN where they are not known."""
     errors = run.errors
-    return np.full(len(run.values), np.nan) if errors is None or not _has_errors(run) else errors
+    return np.full(len(run.values), np.nan) if errors is None or not haserrors_of(run) else errors
 
 
-def _has_errors(run: Importances) -> bool:
+def haserrors_of(run: Importances) -> bool:
     """Errors that are all 0 say nothing of importances that are not."""
     return run.errors is not None and bool(np.any(run.errors) or not np.any(run.values))

@@ -10,6 +10,21 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 SECONDS = 500  # far more than any takes
+FILES = 16  # of an upload of `FAILING`
+FAILING = """
+import sys, time, mlflow_interpret
+from sklearn.datasets import load_iris
+from sklearn.tree import DecisionTreeClassifier
+seconds = 200.0
+for fault in sys.argv[1:]:
+    mlflow_interpret.autolog(upload_timeout=seconds, comment=fault)
+    started = time.monotonic()
+    DecisionTreeClassifier().fit(*load_iris(return_X_y=True, as_frame=True))
+    assert mlflow_interpret.flush()
+    seconds = 1.5 * (time.monotonic() - started)  # far enough into the next upload
+print("trained")
+"""
+"""A job that uploads once for each fault that it is told of."""
 _HIDE = """
 import sys
 sys.modules["azureml.core"] = sys.modules["azureml.interpret"] = None

@@ -16,7 +16,7 @@ from azureml_double import AzureMLDouble
 from azureml_double.conftest import require_azurite
 from azureml_state import assert_no_secret, blocks
 from mlflow_interpret import storage, tracking
-from programs import logging_to, run_python, told, warnings_in
+from programs import FAILING, FILES, logging_to, run_python, told, warnings_in
 
 if os.environ.get("CI_REQUIRE_AZURE") != "1":
     pytest.importorskip("azureml.interpret", reason="needs: pip install 'mlflow-interpret[azure]'")
@@ -155,22 +155,6 @@ def test_integer_labels_views_and_several_targets_arrive_as_such(store, tmp_path
     assert mlflow_interpret.load_explanation(run_of["targets"]).classes == ["price", "depth"]
 
 
-FAILING = """
-import time, mlflow_interpret
-from sklearn.datasets import load_iris
-from sklearn.tree import DecisionTreeClassifier
-seconds = 200.0
-for fault in ("forbidden", "hanging"):
-    mlflow_interpret.autolog(upload_timeout=seconds, comment=fault)
-    started = time.monotonic()
-    DecisionTreeClassifier().fit(*load_iris(return_X_y=True, as_frame=True))
-    assert mlflow_interpret.flush()
-    seconds = 1.5 * (time.monotonic() - started)  # far enough into the second upload
-print("trained")
-"""
-FILES = 16  # of an upload
-
-
 def test_a_failed_upload_is_one_warning_and_keeps_the_explanation(store, tmp_path):
     """The first is refused at its end; the second hangs, and the SDK's threads with it."""
     with AzureMLDouble(blobs="memory") as double:
@@ -178,7 +162,7 @@ def test_a_failed_upload_is_one_warning_and_keeps_the_explanation(store, tmp_pat
         double.fail("POST", "/assets$", status=403)
         hanging = double.fail("PUT", "/explanation/", hang=300.0, skip=FILES)
         job = logging_to(store, double.job_environment(run_id, tmp_path / "home"))
-        output = run_python(FAILING, job, tmp_path / "job")
+        output = run_python(FAILING, job, tmp_path / "job", ["forbidden", "hanging"])
         assert (hanging.passed, hanging.hits > 0) == (FILES, True)
         assert double.assets == []
         assert_no_secret(double, output, folders=[tmp_path / "artifacts"])

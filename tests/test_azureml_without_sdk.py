@@ -18,7 +18,7 @@ from azureml_double.conftest import require_azurite
 from azureml_state import assert_no_secret, blocks
 from conftest import enter
 from mlflow_interpret import cli, tracking
-from programs import logging_to, run_python, warnings_in, without_sdk
+from programs import FAILING, FILES, logging_to, run_python, warnings_in, without_sdk
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "azureml_job.py"
 
@@ -29,10 +29,12 @@ def job_of(double: AzureMLDouble, run_id: str, store: str, folder: Path) -> dict
     return without_sdk(logging_to(store, environment), folder / "hidden")
 
 
-def run_job(double, run_id: str, program: str | Path, tmp_path: Path, store: str) -> str:
+def run_job(
+    double, run_id: str, program: str | Path, tmp_path: Path, store: str, arguments=()
+) -> str:
     """Run a program or a file as the job of a run; returns all that it printed."""
     folder = tmp_path / "job"
-    output = run_python(program, job_of(double, run_id, store, tmp_path), folder)
+    output = run_python(program, job_of(double, run_id, store, tmp_path), folder, arguments)
     assert list(folder.iterdir()) == []
     return output
 
@@ -102,22 +104,6 @@ def test_what_is_explained_in_the_background_is_in_the_jobs_run(store, tmp_path)
     assert {record["status"] for record in records} == {"complete"}
 
 
-FAILING = """
-import time, mlflow_interpret
-from sklearn.datasets import load_iris
-from sklearn.tree import DecisionTreeClassifier
-seconds = 200.0
-for fault in ("forbidden", "expired", "hanging"):
-    mlflow_interpret.autolog(upload_timeout=seconds, comment=fault)
-    started = time.monotonic()
-    DecisionTreeClassifier().fit(*load_iris(return_X_y=True, as_frame=True))
-    assert mlflow_interpret.flush()
-    seconds = 1.5 * (time.monotonic() - started)  # far enough into the next upload
-print("trained")
-"""
-FILES = 16  # of an upload
-
-
 def test_a_failed_upload_is_one_warning_and_keeps_the_explanation(store, tmp_path):
     """The first is refused at its end, the second at its beginning, the third hangs at its files."""
     with AzureMLDouble(blobs="memory") as double:
@@ -125,7 +111,8 @@ def test_a_failed_upload_is_one_warning_and_keeps_the_explanation(store, tmp_pat
         double.fail("POST", "/assets$", status=403)
         expired = double.fail("GET", "/runs/", status=401, skip=1, times=2)  # and no new token
         hanging = double.fail("PUT", "/explanation/", hang=120.0, skip=FILES)
-        output = run_job(double, run_id, FAILING, tmp_path, store)
+        faults = ["forbidden", "expired", "hanging"]
+        output = run_job(double, run_id, FAILING, tmp_path, store, faults)
         assert expired.hits == 2
         assert (hanging.passed, hanging.hits > 0) == (FILES, True)
         assert double.assets == []

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
-CLIENT_TIMEOUT = 240
+from programs import run_python
+
 _DIRECTORY = Path(__file__).parent
 
 
@@ -17,16 +16,8 @@ def run_client(
 ) -> dict[str, Any]:
     """Run one of the client scripts, and return what it found."""
     result = directory / f"{name}.json"
-    done = subprocess.run(
-        [sys.executable, str(_DIRECTORY / f"{name}.py"), str(result), *arguments],
-        env=environment,
-        cwd=directory,
-        capture_output=True,
-        text=True,
-        timeout=CLIENT_TIMEOUT,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    program = _DIRECTORY / f"{name}.py"
+    output = run_python(program, environment, directory, [str(result), *arguments])
     found: dict[str, Any] = json.loads(result.read_text())
-    found["output"] = done.stdout + done.stderr
+    found["output"] = output
     return found

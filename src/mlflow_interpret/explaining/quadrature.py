@@ -26,7 +26,7 @@ TREE_ROWS = 2_000
 _FEWEST_ROWS = 20
 _STEPS = 125_000_000
 """Nodes that an explanation visits by default, at most; a core does some 25 million a second."""
-_WHOLE_STEPS = 25_000_000
+_WHOLE_STEPS = _STEPS // 5
 _POINTS = 12
 """Points of the quadrature, at most. Half as many as a path has features are exact; with 10 the
 error was that of rounding on paths of 229 features."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -65,8 +65,7 @@ def run(
     Raises:
         CannotExplainError: The engine cannot explain them, not as exactly, or none in time.
     """
-    state = _Run(engine, rows, plan, budget, n_available, exact, rival)
-    stopped = state.go()
+    state, stopped = _went(_Run(engine, rows, plan, budget, n_available, exact), rival)
     engine, exact = state.engine, state.exact
     picked = state.order[: state.n_done]
     found = reordered(joined(state.blocks), np.argsort(picked))
@@ -99,16 +98,12 @@ class _Run:
     budget: Budget
     n_available: int
     exact: bool
-    rival: Rival | None
     outrun: str = ""
-    blocks: list[Block] = field(default_factory=list)
-    n_done: int = 0
-    seconds_per_row: float = 0.0
+    blocks: list[Block] = field(init=False, default_factory=list)
+    n_done: int = field(init=False, default=0)
+    seconds_per_row: float = field(init=False, default=0.0)
 
     def __post_init__(self) -> None:
-        self._begin()
-
-    def _begin(self) -> None:
         chosen = self.engine.ceiling if self.plan.max_rows is None else self.plan.max_rows
         self.limit = min(len(self.rows), chosen)
         whole = self.engine.whole if self.plan.max_rows is None else self.plan.max_rows
@@ -120,18 +115,12 @@ class _Run:
         self.workers = Workers(self.engine, self.plan.n_jobs)
 
     def go(self) -> Stop:
-        try:
-            self._probe()
-            self._reconsider()
-            while self.n_done < self.farthest:
-                if self._is_enough():
-                    return "settled"
-                if not self._explain_up_to(self._next_stop()):
-                    return "time_budget"
-        except OutOfTimeError:
-            if not self.blocks:
-                raise self._too_slow() from None
-            return "time_budget"
+        """Explain the rows after those of `probe`."""
+        while self.n_done < self.farthest:
+            if self._is_enough():
+                return "settled"
+            if not self._explain_up_to(self._next_stop()):
+                return "time_budget"
         return "all rows" if self.n_done == self.n_available else "max_rows"
 
     def notes(self, stopped: Stop) -> tuple[str, ...]:
@@ -147,7 +136,7 @@ class _Run:
             notes.append(f"Explained in this process, because {self.workers.failure}.")
         return tuple(notes)
 
-    def _probe(self) -> None:
+    def probe(self) -> None:
         """The first rows, which tell the scale and the cost of the others."""
         sizes = (_PROBE,) if self.budget.seconds is None else (1, _PROBE - 1)
         for size in sizes:
@@ -170,25 +159,22 @@ class _Run:
         if len(self.blocks) > 1 and self.blocks[0].scale != scale:
             self.blocks[0] = self.engine.explain(self._rows(0, 1), scale)
 
-    def _reconsider(self) -> None:
-        """Go over to the rival where this engine is too slow for the budget."""
+    def rivalled(self, rival: Rival) -> _Run:
+        """This run, or a probed one of the rival where this engine is too slow for the budget."""
         n_rows = self.n_done + self._fitting(self.limit)
-        if self.rival is None or n_rows >= min(_FEW, self.limit):
-            return
-        other = self.rival(n_rows)
+        other = rival(n_rows) if n_rows < min(_FEW, self.limit) else None
         if other is None:
-            return
-        before = dict(vars(self))
-        self.outrun = (
+            return self
+        outrun = (
             f"Within the time budget {self.engine.method} could have explained {n_rows} rows; "
             f"{other.method} explains more of them, less exactly."
         )
-        self.engine, self.exact, self.blocks, self.n_done = other, False, [], 0
-        self._begin()
+        run = replace(self, engine=other, exact=False, outrun=outrun)
         try:
-            self._probe()
+            run.probe()
         except (CannotExplainError, OutOfTimeError):
-            vars(self).update(before)
+            return self
+        return run
 
     def is_settled(self) -> bool:
         """Whether the ranking is settled; a few rows cannot tell, unless they are all."""
@@ -255,8 +241,18 @@ class _Run:
         if self.plan.progress is not None:
             self.plan.progress(n_done, max(self.limit, n_done))
 
-    def _too_slow(self) -> CannotExplainError:
-        return self.budget.too_short("the model", self.seconds_per_row)
+
+def _went(state: _Run, rival: Rival | None) -> tuple[_Run, Stop]:
+    """The run that has explained the rows, and why it stopped."""
+    try:
+        state.probe()
+        if rival is not None:
+            state = state.rivalled(rival)
+        return state, state.go()
+    except OutOfTimeError:
+        if not state.blocks:
+            raise state.budget.too_short("the model", state.seconds_per_row) from None
+        return state, "time_budget"
 
 
 def _order(n: int, limit: int, seed: int) -> Indices:

@@ -154,7 +154,7 @@ class _Dask:
     def head(self, columns: list[str], n: int) -> pd.DataFrame:
         # One partition after the other, as the first is mostly enough.
         parts = self._frame[columns].partitions
-        heads = (parts[i].head(n, compute=True) for i in range(self._frame.npartitions))
+        heads = (parts[i].head(n) for i in range(self._frame.npartitions))
         return _first(heads, columns, n)
 
     def sizes(self) -> list[int]:

@@ -40,7 +40,7 @@ _FEWEST_ROWS = 2
 _TREE_STEPS = 5_000_000_000
 """Work that a tree explanation may cost by default, in leaves x depth x features of a path: tree
 SHAP's own measure, of which a core does some 10^9 a second."""
-_WHOLE_STEPS = 1_000_000_000
+_WHOLE_STEPS = _TREE_STEPS // 5
 _ALL_COALITIONS = 13  # with more features shap samples less than a fifth of them, and selects
 
 

@@ -31,7 +31,7 @@ OWNERS = {
     "matplotlib": {"comparing/figures.py", "reporting/figures.py", "reporting/pictures.py"},
     "mlflow": {
         "tracking/", "training/patches.py", "training/runs.py", "api.py", "azureml/targets.py",
-        "cli/comparing.py", "cli/flushing.py",
+        "cli/comparing.py", "cli/flushing.py", "evaluator.py",
     },
     "packaging": {"versions.py"},
     "platformdirs": {"spool.py"},

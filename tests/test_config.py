@@ -66,6 +66,7 @@ REFUSED = {
     "upload_timeout": [0, -1.0, float("inf"), float("nan"), "60", None, True],
     "baseline": ["", 5, b"latest", ["latest"]],
     "comment": [5, "c" * 1001, ["a"]],
+    "model_id": ["", 3],
     "azureml": [True, "on", None, object(), "azureml://host/mlflow"],
     "log_figures": [None, 1, "yes"],
     "log_report": [None, 1, "yes"],
@@ -104,6 +105,7 @@ ALLOWED = {
     "upload_timeout": [0.1, 5, np.float32(3)],
     "baseline": [None, "latest", "models:/a@b", "0" * 32],
     "comment": [None, "", "c" * 1000],
+    "model_id": [None, "m-0123456789abcdef"],
     "azureml": [
         "auto",
         False,

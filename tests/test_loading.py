@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import mlflow
 import pytest
+from click.testing import CliRunner
 
 import mlflow_interpret
 from explanation_cases import made
-from mlflow_interpret import interpret, loading, tracking
+from mlflow_interpret import cli, interpret, loading, tracking
 from mlflow_interpret.azureml import reader, targets
-from mlflow_interpret.errors import ExplanationNotFoundError
+from mlflow_interpret.errors import ExplanationNotFoundError, RunNotFoundError
 
 
 @pytest.fixture
@@ -90,3 +91,23 @@ def test_azure_ml_is_not_asked_of_other_stores(store, monkeypatch):
         pass
     with pytest.raises(ExplanationNotFoundError):
         mlflow_interpret.load_explanation(run.info.run_id)
+
+
+def test_a_model_is_asked_by_its_name(store, logged):
+    """By version, by alias, and by the id of the logged model, whose run explains it."""
+    run_id, _, second = logged
+    client = mlflow.MlflowClient()
+    client.create_registered_model("churn")
+    version = client.create_model_version("churn", "file:///models/churn", run_id).version
+    client.set_registered_model_alias("churn", "champion", version)
+    experiment_id = mlflow.get_run(run_id).info.experiment_id
+    model = client.create_logged_model(experiment_id, source_run_id=run_id)
+    for name in ("models:/churn/1", "models:/churn@champion", f"models:/{model.model_id}"):
+        found = mlflow_interpret.load_explanation(name)
+        assert interpret.from_interpret(found).id == second.id
+    display = mlflow_interpret.ExplanationDisplay.from_run("models:/churn@champion")
+    assert run_id in display._repr_html_()
+    shown = CliRunner().invoke(cli.main, ["show", "models:/churn/1", "--tracking-uri", store])
+    assert f"Run {run_id}: " in shown.output
+    with pytest.raises(RunNotFoundError, match="'models:/churn@none' is no model version"):
+        mlflow_interpret.load_explanation("models:/churn@none")

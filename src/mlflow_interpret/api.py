@@ -112,6 +112,7 @@ def log_explanation(
     max_rows: int | None = None,
     random_state: int = 0,
     true_ys: Any = None,
+    model_id: str | None = None,
     comment: str | None = None,
     top_k: int = 20,
     baseline: str | None = None,
@@ -133,6 +134,8 @@ def log_explanation(
         max_rows: As for `explain`.
         random_state: As for `explain`.
         true_ys: True labels of the explained rows, ``(n_rows,)``.
+        model_id: The `mlflow.entities.LoggedModel` that the metrics are about, as for
+            `mlflow.log_metrics`.
         comment: Stands in the status record and beside the explanation in Azure ML studio.
         top_k: So many features become metrics, from 1 to 30.
         baseline: As for `autolog`.
@@ -155,6 +158,7 @@ def log_explanation(
 
     options = Options(
         comment=comment,
+        model_id=model_id,
         top_k=top_k,
         baseline=baseline,
         log_figures=log_figures,
@@ -200,7 +204,8 @@ def load_explanation(
     same id, by this package or with ExplanationClient.
 
     Args:
-        run_id: The run.
+        run_id: The run, or a model (``"models:/name/1"``, ``"models:/name@alias"``,
+            ``"models:/<model id>"``) for the run that it comes from.
         explanation_id: Which of the run's explanations. Default: the latest.
         comment: Only one with this comment.
         engineered: Give the view by engineered column, which a pipeline that was taken apart has
@@ -217,7 +222,7 @@ def load_explanation(
 
     Raises:
         OptionError: ``engineered`` and ``raw`` are both asked for, or ``workspace`` names none.
-        RunNotFoundError: There is no such run in the tracking store, or in the workspace.
+        RunNotFoundError: The tracking store, or the workspace, has no such run or model.
         ExplanationNotFoundError: The run holds no explanation, or not that one.
         AzureMLError: The workspace does not allow it, or does not answer.
     """

@@ -41,6 +41,7 @@ class Options:
     top_k: int = 20
     baseline: str | None = None
     comment: str | None = None
+    model_id: str | None = None
     random_state: int = 0
     azureml: Any = "auto"
     upload_timeout: float = 60.0
@@ -72,6 +73,7 @@ class Options:
         _check_integer("random_state", self.random_state, 0, _MAX_SEED)
         _check_baseline(self.baseline)
         _check_comment(self.comment)
+        _check_model(self.model_id)
         _check_azureml(self.azureml)
         _check_seconds("upload_timeout", self.upload_timeout)
         _check_integer(
@@ -279,6 +281,11 @@ def _check_budget(budget: Any) -> None:
 def _check_comment(comment: Any) -> None:
     if comment is not None and (not isinstance(comment, str) or len(comment) > _MAX_COMMENT):
         raise _error("comment", f"a string of at most {_MAX_COMMENT} characters or None", comment)
+
+
+def _check_model(model_id: Any) -> None:
+    if model_id is not None and not (_is_text(model_id) and model_id):
+        raise _error("model_id", "the id of a logged model or None", model_id)
 
 
 def _check_azureml(target: Any) -> None:

@@ -58,6 +58,7 @@ def deliver(
         report=options.log_report,
         state="pending" if upload else "complete",
         comment=options.comment,
+        model_id=options.model_id,
         azureml={"visualization_points": options.visualization_points} if upload else None,
         drawn=drawn,
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -53,17 +52,19 @@ class ExplanationDisplay:
     def from_run(
         cls, run_id: str, *, explanation_id: str | None = None, engineered: bool = False
     ) -> ExplanationDisplay:
-        """Of an explanation in an MLflow run; the arguments are those of `load_explanation`.
+        """Of an explanation in a run; the arguments are those of `load_explanation`.
 
         Raises:
-            RunNotFoundError: There is no such run in the tracking store.
+            RunNotFoundError: There is no such run, or model, in the tracking store.
             ExplanationNotFoundError: The run holds no explanation, or not that one.
+            AzureMLError: The run is Azure ML's alone, which does not allow it or does not answer.
         """
-        from mlflow_interpret import tracking
+        from mlflow_interpret import loading, tracking
 
-        view = partial(interpret.view, engineered=engineered)
         uri = tracking.current_tracking_uri()
-        return cls(tracking.load(run_id, explanation_id, uri, None, view), run_id)
+        run_id = tracking.run_id_of(run_id, uri)
+        found = loading.load(run_id, uri, explanation_id=explanation_id, engineered=engineered)
+        return cls(found, run_id)
 
     def plot_importances(self, *, top_k: int = 20, ax: Axes | None = None) -> Figure:
         """The global importances as bars with intervals of 95 %.

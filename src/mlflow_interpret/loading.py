@@ -21,6 +21,7 @@ def load(
     workspace: Any = None,
 ) -> Explanation:
     """The record of an explanation; see `mlflow_interpret.load_explanation`."""
+    run_id = tracking.run_id_of(run_id, tracking_uri)
     if workspace is None:
         try:
             view = partial(interpret.view, engineered=engineered, raw=raw)

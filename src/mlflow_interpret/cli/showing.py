@@ -40,16 +40,17 @@ def show(
     workspace: str | None,
     tracking_uri: str | None,
 ) -> None:
-    """Rank the features of the explanation in run RUN_ID.
+    """Rank the features of the explanation in run RUN_ID, or in that of a model (models:/name/1).
 
     Prints how the model was explained, then each feature with its importance, the mean absolute
     contribution to the model's output, and how far its 95 % interval reaches, where that is known.
     """
-    from mlflow_interpret import loading
+    from mlflow_interpret import loading, tracking
     from mlflow_interpret.reporting.pages import number
 
     uri = store_named(tracking_uri)
     with plain_errors():
+        run_id = tracking.run_id_of(run_id, uri)
         explanation = loading.load(run_id, uri, engineered=engineered, workspace=workspace)
         ranked = explanation.ranked() if label is None else _ranked_for(explanation, label)
         reaches = _reaches(explanation) if label is None else {}

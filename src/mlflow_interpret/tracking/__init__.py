@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from mlflow_interpret.tracking.finding import run_id_of
 from mlflow_interpret.tracking.numbering import (
     STATUS,
     TAG,
@@ -48,6 +49,7 @@ __all__ = [
     "log_skipped",
     "note_skipped",
     "records",
+    "run_id_of",
     "runs_with_explanations",
     "status_of",
     "tag_name",

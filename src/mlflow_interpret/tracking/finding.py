@@ -91,6 +91,19 @@ def named_runs(wanted: Iterable[Any], tracking_uri: str, report: Report) -> list
     return side_by_side(find, list(wanted), report)
 
 
+def run_id_of(wanted: str, tracking_uri: str) -> str:
+    """The id of the run that a ``models:/`` address comes from; any other name is one itself.
+
+    Raises:
+        RunNotFoundError: There is no such model version, or no run made it.
+    """
+    if not wanted.startswith(MODELS):
+        return wanted
+    client = MlflowClient(tracking_uri)
+    run, _ = _run_of_model(client, _model_version(client, wanted), wanted)
+    return str(run.info.run_id)
+
+
 def search(options: Comparison, tracking_uri: str) -> list[Named]:
     """Runs with an explanation, by the words of `mlflow.search_runs`, in MLflow's current store.
 

@@ -60,6 +60,7 @@ def log(
     report: bool = True,
     state: State = "complete",
     comment: str | None = None,
+    model_id: str | None = None,
     azureml: Mapping[str, Any] | None = None,
     drawn: Path | None = None,
 ) -> Logged:
@@ -74,6 +75,7 @@ def log(
         report: Write the HTML report.
         state: ``pending`` while an upload to Azure ML is still under way.
         comment: The user's comment.
+        model_id: The logged model that the metrics are about.
         azureml: How it is to be uploaded to Azure ML, for the status record, or None.
         drawn: A folder with the figures, where they are drawn already.
     """
@@ -105,7 +107,10 @@ def log(
         tags = _tags(number, explanations_of(now_held), state, explanation)
         client.log_batch(
             run_id,
-            metrics=[Metric(key, value, now, 0) for key, value in metrics.values.items()],
+            metrics=[
+                Metric(key, value, now, 0, model_id=model_id)
+                for key, value in metrics.values.items()
+            ],
             # On Azure ML a tag holds 1,000 characters, and no such table is shown.
             tags=_fitting(tags, now_held, tracking_uri)
             + ([] if on_azure else _table_tag(now_held, number)),

@@ -1,0 +1,189 @@
+"""A plug-in for `mlflow.models.evaluate`: the evaluated model is explained on the evaluated rows.
+
+MLflow imports this module for every evaluation, whoever evaluates: what is heavy waits.
+"""
+
+from __future__ import annotations
+
+import logging
+from inspect import signature
+from typing import TYPE_CHECKING, Any
+
+from mlflow.models.evaluation.base import EvaluationResult, ModelEvaluator
+
+from mlflow_interpret.config import Options
+from mlflow_interpret.errors import CannotExplainError, OptionError, one_line, quoting
+from mlflow_interpret.messages import show_messages, warn
+from mlflow_interpret.quiet import quiet
+
+if TYPE_CHECKING:
+    from mlflow.data.evaluation_dataset import EvaluationDataset
+
+_logger = logging.getLogger("mlflow_interpret")
+
+TABLE = "mlflow_interpret/global_importances"
+"""The artifact of an evaluation's result: the table of all importances."""
+
+_GIVEN = {"explanation", "run_id", "model", "model_id", "evaluation_examples", "true_ys"}
+"""Arguments that `mlflow.models.evaluate` itself gives."""
+_MLFLOWS_OWN = {
+    "average", "col_mapping", "ignore_exceptions", "label_list", "log_explainer",
+    "log_model_explainability", "max_classes_for_multiclass_roc_pr", "metric_prefix", "pos_label",
+    "sample_weights",
+}  # fmt: skip
+"""Of a configuration that MLflow hands to all evaluators alike; beside ``explainability_...``."""
+
+
+class InterpretEvaluator(ModelEvaluator):  # type: ignore[misc, unused-ignore]
+    """Explains the model that `mlflow.models.evaluate` evaluates, and logs that to its run.
+
+    MLflow knows it as ``"mlflow_interpret"``. Its configuration takes the options of
+    `mlflow_interpret.explain` and `mlflow_interpret.log_explanation`, with two other defaults: no
+    more than 60 seconds are spent (``time_budget``), and no rows of data are logged (``log_data``),
+    since MLflow asks every evaluator that is installed, unless the user names some.
+    """
+
+    @classmethod
+    def can_evaluate(
+        cls, *, model_type: str | None, evaluator_config: dict[str, Any], **_: Any
+    ) -> bool:
+        """Whether the model is a classifier or regressor, and MLflow is to explain models at all.
+
+        Args:
+            model_type: ``"classifier"``, ``"regressor"`` or another of MLflow's.
+            evaluator_config: The configuration; ``log_model_explainability=False``, which is
+                MLflow's own option, turns explaining off.
+        """
+        wanted = evaluator_config.get("log_model_explainability", True)
+        return bool(wanted) and model_type in {"classifier", "regressor"}
+
+    def evaluate(
+        self,
+        *,
+        dataset: EvaluationDataset,
+        run_id: str,
+        evaluator_config: dict[str, Any],
+        model: Any = None,
+        model_id: str | None = None,
+        **_: Any,
+    ) -> EvaluationResult:
+        """Explain the model on the rows of the dataset.
+
+        They are the background rows, too, unless ``initialization_examples`` are among the options.
+
+        Args:
+            dataset: The rows, ``(n_rows, n_features)``, and their labels.
+            run_id: The run to log to.
+            evaluator_config: The options.
+            model: A pyfunc model of scikit-learn, XGBoost, LightGBM or CatBoost.
+            model_id: The logged model that the metrics are about.
+
+        Returns:
+            The metrics ``importance/<feature>``, and the table of all importances as the artifact
+            ``mlflow_interpret/global_importances``. Of what cannot be explained nothing, and one
+            warning.
+
+        Raises:
+            OptionError: An option does not exist, or its value is not allowed.
+        """
+        explaining, logging_options = _options(evaluator_config)
+        options = Options(**logging_options, model_id=model_id)
+        show_messages()
+        with quoting(allowed=options.log_data):
+            try:
+                return _explained(model, dataset, run_id, explaining, options)
+            except OptionError:
+                raise
+            except Exception as error:
+                _logger.debug("Explaining the evaluated model failed", exc_info=True)
+                reason = one_line(error)
+                warn(options, f"The model evaluated in run {run_id} was not explained: {reason}")
+                _note(run_id, reason)
+        return _result(run_id, {}, {})
+
+
+def _options(config: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The options of `explain` and those of `log_explanation`."""
+    from mlflow_interpret import api
+
+    explaining = set(signature(api.explain).parameters) - _GIVEN - {"engineered"}
+    logged = set(signature(api.log_explanation).parameters) - _GIVEN - explaining
+    ours = {
+        name: value
+        for name, value in config.items()
+        if name not in _MLFLOWS_OWN and not name.startswith("explainability_")
+    }
+    unknown = sorted(set(ours) - explaining - logged)
+    if unknown:
+        raise OptionError(
+            "evaluator_config for mlflow_interpret may hold "
+            f"{', '.join(sorted(explaining | logged))}, got {unknown[0]!r}. Options of another "
+            "evaluator belong under its own name: evaluator_config={'mlflow_interpret': {...}}."
+        )
+    known = {"time_budget": 60.0, "log_data": False, **ours}
+    return (
+        {name: value for name, value in known.items() if name in explaining},
+        {name: value for name, value in known.items() if name in logged},
+    )
+
+
+def _explained(
+    model: Any,
+    dataset: EvaluationDataset,
+    run_id: str,
+    explaining: dict[str, Any],
+    options: Options,
+) -> EvaluationResult:
+    import mlflow
+    from mlflow.models.evaluation.artifacts import JsonEvaluationArtifact
+
+    from mlflow_interpret import api, interpret, storage, tracking
+    from mlflow_interpret.delivery import deliver
+
+    rows = dataset.features_data
+    background = explaining.pop("initialization_examples", None)
+    explanation = api.explain(
+        _fitted(model),
+        rows if background is None else background,
+        (rows, dataset.labels_data) if dataset.has_targets else rows,
+        **explaining,
+    )
+    record = interpret.from_interpret(explanation)
+    with quiet():
+        logged = deliver(record, run_id, tracking.current_tracking_uri(), options)
+    importances = explanation.get_feature_importance_dict()
+    features = logged.status["metrics"]["features"]
+    uri = f"runs:/{run_id}/{logged.folder}/{storage.GLOBAL}"
+    artifact: Any = JsonEvaluationArtifact
+    return _result(
+        run_id,
+        {metric: importances[feature] for metric, feature in features.items()},
+        {TABLE: artifact(uri, mlflow.artifacts.load_dict(uri))},
+    )
+
+
+def _result(run_id: str, metrics: dict[str, float], artifacts: dict[str, Any]) -> EvaluationResult:
+    return EvaluationResult(metrics, artifacts, run_id)  # type: ignore[no-untyped-call]
+
+
+def _fitted(model: Any) -> Any:
+    """The fitted model inside a pyfunc model."""
+    if model is None:
+        raise CannotExplainError("only predictions were given; give a model, too.")
+    try:
+        return model.get_raw_model()
+    except (AttributeError, NotImplementedError):
+        raise CannotExplainError(
+            "it is no model of scikit-learn, XGBoost, LightGBM or CatBoost in this process, but "
+            f"{type(model).__name__}. Evaluate one with env_manager='local'."
+        ) from None
+
+
+def _note(run_id: str, reason: str) -> None:
+    """Say in the run why its model was not explained."""
+    from mlflow_interpret import tracking
+
+    try:
+        tracking.note_skipped(run_id, tracking.current_tracking_uri(), reason)
+    except Exception:
+        _logger.debug("The reason could not be logged", exc_info=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 from dataclasses import replace
 
@@ -9,6 +10,8 @@ import mlflow
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import PERMISSION_DENIED
 
 from mlflow_interpret import spool, tracking
 from mlflow_interpret.cli import main
@@ -260,7 +263,7 @@ class TestCompare:
         rows = {line.split()[0]: line.split()[1:] for line in result.output.splitlines() if line}
         assert rows["bmi"] == ["1", "57%", "3", "▼2", "14%"]
         assert rows["1"][2:7] == ["Model", "shap_tree", "prediction", "20", "no"]
-        assert "... and 1 more features" in result.output
+        assert "... and 1 more feature\n" in result.output
         assert "<h1>2 runs compared</h1>" in page.read_text("utf-8")
 
     def test_without_runs_those_of_the_experiment_are_compared_from_the_oldest_on(self, store):
@@ -284,9 +287,10 @@ class TestCompare:
         ("arguments", "message"),
         [
             (["nowhere"], "does not exist"),
-            (["--experiment", "none"], "experiment_names must be"),
-            (["--filter", "x"], "filter_string"),
-            ([], "needs at least two runs"),
+            (["--experiment", "none"], "--experiment must be"),
+            (["--filter", "x"], "--filter and --order-by must be in the words of"),
+            (["a", "b", "--order-by", "metrics.auc"], "--order-by must be None where runs are"),
+            ([], "found 0 in 0 runs of the active experiment"),
         ],
     )
     def test_a_mistake_is_one_line(self, store, arguments, message):
@@ -295,6 +299,38 @@ class TestCompare:
         assert result.output.startswith("Error: ")
         assert message in result.output
         assert "Traceback" not in result.output
+
+    def test_a_page_that_cannot_be_written_is_one_line(self, store, tmp_path):
+        ids = [logged(explanation(), store) for _ in range(2)]
+        result = call("compare", *ids, "--html", str(tmp_path / "none" / "page.html"))
+        assert result.exit_code == 1
+        assert isinstance(result.exception, SystemExit)
+        (line,) = [line for line in result.output.splitlines() if line.startswith("Error: ")]
+        assert "--html must be a file that can be written, got" in line
+        assert line.endswith("page.html': No such file or directory.")
+
+    def test_what_mlflow_refuses_is_one_line(self, store, monkeypatch):
+        def refuse(*_, **__):
+            raise MlflowException("Permission \x1b[2Jdenied", error_code=PERMISSION_DENIED)
+
+        monkeypatch.setattr(mlflow.MlflowClient, "get_run", refuse)
+        result = call("compare", "a", "b")
+        assert result.exit_code == 1
+        told = "Error: MLflow says: Permission \ufffd[2Jdenied\n"
+        assert result.output == told
+
+    def test_without_runs_is_one_way_to_use_it(self):
+        assert "compare [OPTIONS] [RUN]..." in call("compare", "--help").output
+
+    def test_a_terminal_says_once_what_is_skipped(self, store, monkeypatch):
+        monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+        ids = [logged(explanation(), store) for _ in range(2)]
+        with mlflow.start_run() as run:
+            pass
+        before = logging.getLogger("mlflow_interpret").level
+        result = call("compare", *ids, run.info.run_id)
+        assert result.output.count("it holds no explanation") == 1
+        assert logging.getLogger("mlflow_interpret").level == before
 
 
 def test_a_push_of_a_run_that_does_not_exist_says_so_first(store):

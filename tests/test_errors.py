@@ -14,6 +14,7 @@ from mlflow_interpret.errors import CannotExplainError, one_line, quoting
         ("", "ValueError"),
         ("at http://me:p@ss-7@host:5000/api failed", "at http://host:5000/api failed"),
         ("at https://host/a@b", "at https://host/a@b"),
+        ("a \x1b[2Jcell\u202e \x00", "a \ufffd[2Jcell\ufffd \ufffd"),
         ("x" * 400, f"{'x' * 297}..."),
     ],
 )

@@ -265,8 +265,8 @@ def compare_runs(
             the active experiment.
         filter_string: Search for these, in the words of `mlflow.search_runs`. Runs without an
             explanation are not found.
-        order_by: The order of the search. Default: the newest are found, and compared from the
-            oldest on: the oldest of them is the reference.
+        order_by: The order of the search; ``runs`` keep theirs. Default: the newest are found, and
+            compared from the oldest on: the oldest of them is the reference.
         max_results: The search finds at most so many.
         top_k: So many features are drawn, and make the top of which `RunComparison.agreement`
             tells the overlap.
@@ -305,7 +305,10 @@ def compare_runs(
             wanted, uri, report, label=options.label, engineered=options.engineered
         )
     if len(found) < 2:
-        raise ExplanationNotFoundError(_too_few(len(asked), len(wanted), len(found), skipped))
+        place = " of the active experiment" if runs is None and experiment_names is None else ""
+        raise ExplanationNotFoundError(
+            _too_few(len(asked), len(wanted), place, len(found), skipped)
+        )
     if skipped and not silent:
         _logger.warning("Not compared: %s", _reasons(skipped))
     strangers = [run for run in found[1:] if not set(run.features) & set(found[0].features)]
@@ -326,18 +329,22 @@ def _several(run_ids: Sequence[str], most: int = 5) -> str:
 
 
 def _reasons(skipped: Mapping[str, str], most: int = 5) -> str:
-    told = [f"run {run_id}: {reason}" for run_id, reason in list(skipped.items())[:most]]
+    from mlflow_interpret.reporting.pages import shown
+
+    told = [
+        f"run {run_id}: {shown(reason, 300)}" for run_id, reason in list(skipped.items())[:most]
+    ]
     more = len(skipped) - most
     return "; ".join(told) + (f"; and {more:,} more, see .skipped" if more > 0 else "")
 
 
-def _too_few(asked: int, distinct: int, found: int, skipped: Mapping[str, str]) -> str:
+def _too_few(asked: int, distinct: int, place: str, found: int, skipped: Mapping[str, str]) -> str:
     different = " different" if asked > distinct else ""
     why = f" ({_reasons(skipped)})" if skipped else ""
     return (
         "A comparison needs at least two runs that hold an explanation, and found "
-        f"{found} in {distinct}{different} runs{why}. Name further runs, or explain models with "
-        "mlflow_interpret.autolog() before fit."
+        f"{found} in {distinct}{different} runs{place}{why}. Name further runs or other "
+        "experiment_names, or explain models with mlflow_interpret.autolog() before fit."
     )
 
 

@@ -17,12 +17,15 @@ _LOGIN = re.compile(r"(?<=://)[^\s/]+@")  # of a server, in its address
 def one_line(error: BaseException | None, limit: int = 300) -> str:
     """What an error says, on one line, without the passwords that addresses may hold.
 
+    Nor does it hold what a terminal would obey.
+
     Within `quoting(False)` it is the kind of the error only, unless it is one of ours.
     """
     ours = isinstance(error, MlflowInterpretError | None)
     if not ours and not _quotes.get():
         return f"{type(error).__name__} {LEFT_OUT}"
-    text = _LOGIN.sub("", " ".join(str(error).split())) or type(error).__name__
+    printable = "".join(c if c.isprintable() else "\ufffd" for c in " ".join(str(error).split()))
+    text = _LOGIN.sub("", printable) or type(error).__name__
     text = text if len(text) <= limit else f"{text[: limit - 3]}..."
     quoted = _quoted.get()
     if not ours and quoted is not None:

@@ -247,6 +247,7 @@ class Importances:
         rows: ``source``, ``explained`` and ``available`` of the explained rows, as far as known.
         row_digests: A digest of the explained rows' cells by feature, or None where the rows were
             not to be logged.
+        in_run: How many explanations the run holds, of which this is the latest.
     """
 
     run_id: str
@@ -260,6 +261,7 @@ class Importances:
     errors: FloatArray | None = None
     rows: Mapping[str, Any] = field(default_factory=dict)
     row_digests: Mapping[str, str] | None = None
+    in_run: int = 1
 
 
 def importances_of(explanation: Explanation) -> Importances:

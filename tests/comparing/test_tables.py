@@ -117,6 +117,7 @@ def test_a_run_that_shares_no_feature_has_one_clear_mark():
         ({"row_digests": None}, "perhaps other rows: the runs do not say which"),
         ({"row_digests": None, "rows": {"explained": 7}}, "other rows: 7 of 7"),
         ({"row_digests": None, "rows": {}}, "other rows"),
+        ({"in_run": 3}, "the latest of 3 explanations in its run"),
         ({"model_class": "Ridge"}, None),  # stands in its own column
     ],
 )

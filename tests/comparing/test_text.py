@@ -49,3 +49,14 @@ def test_control_characters_do_not_reach_the_terminal():
         skipped={"x": hostile},
     )
     assert not set(told) & set("\x1b\x07")
+
+
+def test_a_narrow_terminal_has_the_facts_of_a_run_below_its_name():
+    runs = [run(letter * 32, [3, 1, 2], method=f"method {letter}") for letter in "AB"]
+    wide, narrow = (shown(*runs, width=width) for width in (200, 72))
+    assert "RandomForestRegressor  method A  prediction" in wide
+    assert max(map(len, narrow.splitlines())) <= 72
+    lines = narrow.splitlines()
+    assert lines[3].endswith("B" * 32)
+    assert lines[4].strip().startswith("RandomForestRegressor, method B, prediction, 50 rows.")
+    assert "other method: method B" in " ".join(narrow.split())

@@ -6,6 +6,7 @@ import mlflow
 import pandas as pd
 import pytest
 from mlflow import MlflowClient
+from mlflow.entities.model_registry import ModelVersion
 
 from logged_explanations import explanation, log
 from mlflow_interpret.config import Comparison
@@ -63,18 +64,11 @@ def test_model_versions(store, explained):
     assert found(["models:/churn@champion"], store) == [(first, "models:/churn@champion")]
     assert found(["models:/churn/latest"], store) == [(second, "models:/churn/latest")]
     assert found([versions[0]], store) == [(first, "models:/churn/1")]
+    with pytest.raises(RunNotFoundError, match="'models:/churn/Production' is no model version"):
+        found(["models:/churn/Production"], store)  # a stage, which would be the newest version
     client.create_model_version("churn", "file:///elsewhere")
     with pytest.raises(RunNotFoundError, match="'models:/churn/3' was registered without a run"):
         found(["models:/churn/3"], store)
-
-
-@pytest.mark.parametrize(
-    "address",
-    ["models:/churn/1", "models:/churn@none", "models:/", "models:/a/b/c", "models:/x/latest"],
-)
-def test_what_is_no_model_version(store, address):
-    with pytest.raises(RunNotFoundError, match="is no model version in sqlite"):
-        found([address], store)
 
 
 def test_a_run_that_does_not_exist(store):
@@ -86,6 +80,27 @@ def test_a_run_that_does_not_exist(store):
 def test_what_is_no_list_of_runs(store, runs):
     with pytest.raises(OptionError, match="^runs must be a list of .*, got "):
         found(runs, store)
+
+
+def test_one_model_version_is_not_taken_for_a_list(store):
+    version = ModelVersion("churn", "3", 0)
+    with pytest.raises(
+        OptionError, match="two or more runs to compare, got one: 'models:/churn/3'"
+    ):
+        found(version, store)
+
+
+def test_a_table_without_run_ids(store):
+    with pytest.raises(OptionError, match=r"^runs must have a column run_id .* shape \(2, 1\)\.$"):
+        found(pd.DataFrame({"status": ["FINISHED", "FAILED"]}), store)
+
+
+def test_an_order_without_a_search(store, explained):
+    first, second = explained("first"), explained("second")
+    order = ["attributes.start_time DESC"]
+    with pytest.raises(OptionError, match="^order_by must be None where runs are given"):
+        found([first, second], store, order_by=order)
+    assert len(found([first], store, order_by=order, experiment_names=["test"])) == 3
 
 
 @pytest.mark.parametrize("item", [None, 3, "", b"id"])

@@ -123,6 +123,22 @@ def test_why_a_run_is_not_read(store, run_id):
     assert read(run_id, store) == "its explanation cannot be read (FileNotFoundError)"
 
 
+def test_an_older_explanation_does_not_stand_for_one_that_cannot_be_read(store, run_id):
+    older, latest = (explanation(engineered=explanation()) for _ in range(2))
+    log(older, run_id, store)
+    assert read(run_id, store).in_run == 1
+    log(latest, run_id, store)
+    assert read(run_id, store).in_run == 2
+    folder = artifacts(run_id) / "mlflow_interpret-2"
+    told = "its explanation cannot be read (JSONDecodeError)"
+    for place, options in ((folder / "engineered", {"engineered": True}), (folder, {})):
+        (place / "explanation.json").write_text("{", "utf-8")
+        assert read(run_id, store, **options) == told
+    shutil.rmtree(folder)
+    assert read(run_id, store).explanation_id == older.id
+    assert read(run_id, store, engineered=True).explanation_id == older.engineered.id
+
+
 def test_the_order_is_that_of_the_runs_and_the_progress_is_told(store):
     client, wanted = MlflowClient(store), []
     for i in range(12):

@@ -34,6 +34,18 @@ def test_the_line_says_whether_the_time_was_spent(partial):
     assert ("the time budget was spent" in line) is partial
 
 
+def test_the_names_of_features_do_not_steer_the_terminal():
+    features = ("\x1b[2Jbmi", "a\nb", "x" * 100)
+    explanation = Explanation(
+        "shap_linear", "regression", None, features, np.array([3.0, 2.0, 1.0]), details=DETAILS
+    )
+    logged = SimpleNamespace(run_id="run", folder="mlflow_interpret", status={})
+    line = outcomes._summary(SimpleNamespace(model="Ridge"), explanation, logged)
+    assert line.isprintable()
+    assert ": \ufffd[2Jbmi 3.00, a b 2.00, xxx" in line
+    assert "x" * 41 not in line
+
+
 def test_what_is_kept_is_logged_later_with_the_options_of_the_fit():
     chosen = Options(
         comment="a comment", top_k=7, log_figures=False, baseline="latest", log_report=False,

@@ -12,15 +12,22 @@ from mlflow_interpret.cli.terminal import (
     draws,
     engineered_option,
     label_option,
+    no_warnings,
     plain_errors,
     store_named,
     store_option,
     top_option,
 )
 
+_OPTIONS = {
+    "experiment_names": "--experiment",
+    "filter_string": "--filter",
+    "order_by": "--order-by",
+}
+
 
 @click.command()
-@click.argument("runs", nargs=-1, metavar="RUN...")
+@click.argument("runs", nargs=-1, metavar="[RUN]...")
 @click.option(
     "--experiment",
     "experiments",
@@ -78,7 +85,7 @@ def compare(
     from mlflow_interpret.comparing.text import text
 
     mlflow.set_tracking_uri(store_named(tracking_uri))
-    with plain_errors():
+    with plain_errors(_OPTIONS), no_warnings():
         comparison = api.compare_runs(
             runs or None,
             experiment_names=experiments or None,
@@ -88,11 +95,15 @@ def compare(
             top_k=top,
             label=label,
             engineered=engineered,
-            silent=not sys.stderr.isatty(),  # the text says what was skipped
         )
     arrows = ("▲", "▼") if draws() else ("+", "-")
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 10_000
     click.echo(text(comparison, width=width, arrows=arrows))
     if html is not None:
-        comparison.to_html(html)
+        try:
+            comparison.to_html(html)
+        except OSError as error:
+            raise click.ClickException(
+                f"--html must be a file that can be written, got {str(html)!r}: {error.strerror}."
+            ) from error
         click.echo(f"The page is in {html}")

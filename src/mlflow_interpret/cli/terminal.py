@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -35,14 +36,37 @@ def top_option(default: int) -> Callable[[Any], Any]:
 
 
 @contextmanager
-def plain_errors() -> Iterator[None]:
-    """What is wrong is told in one line, without a traceback."""
-    from mlflow_interpret.errors import MlflowInterpretError
+def plain_errors(options: Mapping[str, str] | None = None) -> Iterator[None]:
+    """What is wrong is told in one line, without a traceback.
+
+    Args:
+        options: What the command calls the arguments that an error names.
+    """
+    from mlflow.exceptions import MlflowException
+
+    from mlflow_interpret.errors import MlflowInterpretError, one_line
 
     try:
         yield
+    except MlflowException as error:
+        raise click.ClickException(f"MLflow says: {one_line(error)}") from error
     except MlflowInterpretError as error:
-        raise click.ClickException(str(error)) from error
+        told = str(error)
+        for name, option in (options or {}).items():
+            told = told.replace(name, option)
+        raise click.ClickException(told) from error
+
+
+@contextmanager
+def no_warnings() -> Iterator[None]:
+    """Our warnings are not shown: for a command that says in its output what they would say."""
+    logger = logging.getLogger("mlflow_interpret")
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
 
 
 def store_named(tracking_uri: str | None) -> str:

@@ -66,6 +66,8 @@ def marks(reference: Importances, run: Importances) -> tuple[str, ...]:
     found = []
     if run is not reference:
         found += _unlike(reference, run)
+    if run.in_run > 1:
+        found.append(f"the latest of {run.in_run} explanations in its run")
     unknown = int(np.sum(~np.isfinite(run.values)))
     if unknown:
         found.append(f"{unknown} of {len(run.values)} importances are not finite")

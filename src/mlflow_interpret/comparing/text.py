@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -15,6 +16,12 @@ if TYPE_CHECKING:
 
 _NAME = 40
 _CELL = 15
+_MOST_LISTED = 30  # runs
+_NARROWEST, _WIDE = 30, 88  # characters of wrapped lines
+_LEGEND = (
+    "Rank, ranks moved against run 1, share; * the importance (on another scale the share) differs "
+    "from that of run 1 beyond the error bars."
+)
 
 
 def text(comparison: RunComparison, *, width: int, arrows: tuple[str, str] = ("â–²", "â–¼")) -> str:
@@ -27,7 +34,7 @@ def text(comparison: RunComparison, *, width: int, arrows: tuple[str, str] = ("â
     """
     return "\n".join(
         [
-            *_runs(comparison),
+            *_runs(comparison, width),
             "",
             *_ranks(comparison, width, arrows),
             "",
@@ -37,27 +44,40 @@ def text(comparison: RunComparison, *, width: int, arrows: tuple[str, str] = ("â
     )
 
 
-def _runs(comparison: RunComparison) -> list[str]:
+def _runs(comparison: RunComparison, width: int) -> list[str]:
+    """A line for each run; where these are too long, its facts below it."""
     rows: list[tuple[str, ...]] = [("", "run", "id", "model", "method", "scale", "rows", "notes")]
-    for number, run in enumerate(comparison.runs.to_dict("records"), start=1):
+    for number, run in enumerate(comparison.runs[:_MOST_LISTED].to_dict("records"), start=1):
         explained = "" if pd.isna(run["rows"]) else f"{run['rows']:,}"
         name = labels_of([comparison.importances[number - 1]])[0]
         facts = (run["model_class"], run["method"], run["scale"])
         told = [shown(fact, _NAME) if isinstance(fact, str) else "?" for fact in facts]
-        rows.append(
-            (
-                str(number),
-                name,
-                run["run_id"],
-                *told,
-                explained,
-                shown(run["marks"], 200) if run["marks"] else "",
-            )
-        )
-    return _aligned(rows[: 1 + _MOST_LISTED]) + _more(len(rows) - 1 - _MOST_LISTED, "runs")
+        notes = shown(run["marks"], 200) if run["marks"] else ""
+        rows.append((str(number), name, run["run_id"], *told, explained, notes))
+    lines = _aligned(rows)
+    if max(map(len, lines)) > width:
+        above = _aligned([row[:3] for row in rows])
+        lines = [
+            line
+            for row, first in zip(rows, above, strict=True)
+            for line in (first, *_below(row, width))
+        ]
+    return lines + _more(len(comparison.importances) - _MOST_LISTED, "run")
 
 
-_MOST_LISTED = 30
+def _below(row: tuple[str, ...], width: int) -> list[str]:
+    number, _, _, model, method, scale, explained, notes = row
+    if not number:
+        return []
+    rows = f"{explained} rows" if explained else ""
+    told = ", ".join(filter(None, (model, method, scale, rows)))
+    return _wrapped(f"{told}. {notes}" if notes else told, width, indent=3)
+
+
+def _wrapped(text: str, width: int, indent: int = 0) -> list[str]:
+    margin = " " * indent
+    wide = max(width, _NARROWEST)
+    return textwrap.wrap(text, wide, initial_indent=margin, subsequent_indent=margin)
 
 
 def _ranks(comparison: RunComparison, width: int, arrows: tuple[str, str]) -> list[str]:
@@ -81,13 +101,9 @@ def _ranks(comparison: RunComparison, width: int, arrows: tuple[str, str]) -> li
             rank, share = ranks.get(key, pd.NA), table.loc[feature, i]
             line += _cell(rank, share, changes.get(key), differs.get(key), arrows).ljust(_CELL)
         lines.append(line.rstrip())
-    lines += _more(len(table) - len(top), "features")
-    lines += _more(len(runs) - len(columns), "runs")
-    return [
-        *lines,
-        "Rank, ranks moved against run 1, share; * the importance (on another scale the share)",
-        "differs from that of run 1 beyond the error bars.",
-    ]
+    lines += _more(len(table) - len(top), "feature")
+    lines += _more(len(runs) - len(columns), "run")
+    return [*lines, *_wrapped(_LEGEND, min(width, _WIDE))]
 
 
 def _cell(
@@ -111,7 +127,7 @@ def _agreement(comparison: RunComparison) -> list[str]:
         told = [_number(pair[name]) for name in ("spearman", "kendall")]
         common = f"{pair['top_k_overlap'] * pair['k']:.0f} of {pair['k']}" if pair["k"] else "?"
         rows.append((f"run {number}", *told, common))
-    return _aligned(rows[: 1 + _MOST_LISTED]) + _more(len(rows) - 1 - _MOST_LISTED, "runs")
+    return _aligned(rows[: 1 + _MOST_LISTED]) + _more(len(rows) - 1 - _MOST_LISTED, "run")
 
 
 def _number(value: float) -> str:
@@ -124,11 +140,11 @@ def _skipped(comparison: RunComparison) -> list[str]:
         f"Not compared: run {run_id}: {shown(reason, 300)}"
         for run_id, reason in reasons[:_MOST_LISTED]
     ]
-    return ["", *told, *_more(len(reasons) - len(told), "runs")] if reasons else []
+    return ["", *told, *_more(len(reasons) - len(told), "run")] if reasons else []
 
 
 def _more(count: int, what: str) -> list[str]:
-    return [f"... and {count:,} more {what}"] if count > 0 else []
+    return [f"... and {count:,} more {what}{'s' if count > 1 else ''}"] if count > 0 else []
 
 
 def _aligned(rows: list[tuple[str, ...]]) -> list[str]:

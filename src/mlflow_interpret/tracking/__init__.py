@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-from mlflow_interpret.tracking.finding import run_id_of
 from mlflow_interpret.tracking.numbering import (
     STATUS,
     TAG,
@@ -24,6 +23,7 @@ from mlflow_interpret.tracking.reading import (
     runs_with_explanations,
     status_of,
 )
+from mlflow_interpret.tracking.registered import run_id_of
 from mlflow_interpret.tracking.stores import (
     ask_for_an_experiment,
     check_reachable,

@@ -15,7 +15,6 @@ from mlflow_interpret.config import Comparison
 from mlflow_interpret.errors import (
     ExplanationNotFoundError,
     OptionError,
-    RunNotFoundError,
     one_line,
     told,
 )
@@ -23,9 +22,9 @@ from mlflow_interpret.progress import Report, nothing
 from mlflow_interpret.records import Importances
 from mlflow_interpret.tracking.importances import Named, load_importances, side_by_side
 from mlflow_interpret.tracking.numbering import TAG, explanations_of, get_run
+from mlflow_interpret.tracking.registered import MODELS, address_of, run_of_model, run_of_version
 from mlflow_interpret.tracking.stores import without_credentials
 
-MODELS = "models:/"
 LATEST = "latest"
 
 _CANDIDATES = 10  # runs among which the latest of the same model is looked for
@@ -37,19 +36,25 @@ def asked_for(runs: Any, options: Comparison, tracking_uri: str, report: Report)
 
     Raises:
         RunNotFoundError: A run, or a model version, does not exist.
-        OptionError: Some are no runs, or the search is not one of MLflow's.
+        OptionError: Some are no runs, or the search is not one of MLflow's, or there is an order
+            and nothing is searched.
     """
+    searches = runs is None or options.experiment_names is not None or bool(options.filter_string)
+    if options.order_by and not searches:
+        raise OptionError(
+            "order_by must be None where runs are given and nothing is searched, got "
+            f"{told(options.order_by)}. The runs are compared in their order."
+        )
     found = [] if runs is None else named_runs(_each(runs), tracking_uri, report)
-    if runs is None or options.experiment_names is not None or options.filter_string:
+    if searches:
         found += search(options, tracking_uri)
     return found
 
 
 def _each(runs: Any) -> list[Any]:
-    if isinstance(runs, (str, Run)):
-        got = runs if isinstance(runs, str) else f"run {runs.info.run_id}"
+    if isinstance(runs, (str, Run, ModelVersion)):
         raise OptionError(
-            f"runs must be a list of two or more runs to compare, got one: {told(got)}. Write "
+            f"runs must be a list of two or more runs to compare, got one: {_one(runs)}. Write "
             "compare_runs([first, second]), or leave runs out to compare the newest."
         )
     if not isinstance(runs, Iterable):
@@ -57,9 +62,21 @@ def _each(runs: Any) -> list[Any]:
             "runs must be a list of run ids, Run objects or model versions, or None, got "
             f"{told(runs)}."
         )
-    # A table as mlflow.search_runs returns it by default.
-    table: Any = runs
-    return list(table["run_id"] if hasattr(runs, "columns") and "run_id" in runs else runs)
+    if not hasattr(runs, "columns"):
+        return list(runs)
+    table: Any = runs  # as mlflow.search_runs returns it by default
+    if "run_id" not in table:
+        raise OptionError(
+            "runs must have a column run_id where it is a table, as that of mlflow.search_runs, "
+            f"got {told(runs)}."
+        )
+    return list(table["run_id"])
+
+
+def _one(run: str | Run | ModelVersion) -> str:
+    if isinstance(run, ModelVersion):
+        return told(address_of(run))
+    return told(run if isinstance(run, str) else f"run {run.info.run_id}")
 
 
 def named_runs(wanted: Iterable[Any], tracking_uri: str, report: Report) -> list[Named]:
@@ -77,9 +94,9 @@ def named_runs(wanted: Iterable[Any], tracking_uri: str, report: Report) -> list
         if isinstance(item, Run):  # a run that was still active when the user took hold of it
             item = item.info.run_id
         if isinstance(item, ModelVersion):
-            return _run_of_model(client, item, f"{MODELS}{item.name}/{item.version}")
+            return run_of_version(client, item, address_of(item)), address_of(item)
         if isinstance(item, str) and item.startswith(MODELS):
-            return _run_of_model(client, _model_version(client, item), item)
+            return run_of_model(client, item), item
         if isinstance(item, str) and item:
             run = get_run(client, item)
             return run, _name(run)
@@ -89,19 +106,6 @@ def named_runs(wanted: Iterable[Any], tracking_uri: str, report: Report) -> list
         )
 
     return side_by_side(find, list(wanted), report)
-
-
-def run_id_of(wanted: str, tracking_uri: str) -> str:
-    """The id of the run that a ``models:/`` address comes from; any other name is one itself.
-
-    Raises:
-        RunNotFoundError: There is no such model version, or no run made it.
-    """
-    if not wanted.startswith(MODELS):
-        return wanted
-    client = MlflowClient(tracking_uri)
-    run, _ = _run_of_model(client, _model_version(client, wanted), wanted)
-    return str(run.info.run_id)
 
 
 def search(options: Comparison, tracking_uri: str) -> list[Named]:
@@ -185,35 +189,6 @@ def load_baseline(
     loaded, _ = load_importances(others, tracking_uri, nothing)
     same = [importances for importances in loaded if importances.model_class == model_class]
     return next(iter(same or loaded), None)
-
-
-def _model_version(client: MlflowClient, address: str) -> Any:
-    from mlflow.store.artifact.utils.models import _parse_model_uri
-
-    try:
-        parsed: Any = _parse_model_uri(address)
-        if parsed.model_id is not None:
-            return client.get_logged_model(parsed.model_id)
-        if parsed.alias is not None:
-            return client.get_model_version_by_alias(parsed.name, parsed.alias)
-        if parsed.version is not None:
-            return client.get_model_version(parsed.name, parsed.version)
-        (newest, *_) = client.search_model_versions(
-            f"name = '{parsed.name}'", max_results=1, order_by=["version_number DESC"]
-        )
-        return newest
-    except (MlflowException, ValueError) as error:
-        raise RunNotFoundError(
-            f"{address!r} is no model version in {_shown(client.tracking_uri)}; name one as "
-            "'models:/name/1' or 'models:/name@alias'."
-        ) from error
-
-
-def _run_of_model(client: MlflowClient, model: Any, address: str) -> Named:
-    run_id = getattr(model, "source_run_id", None) or getattr(model, "run_id", None)
-    if not run_id:
-        raise RunNotFoundError(f"{address!r} was registered without a run, which would explain it.")
-    return get_run(client, run_id), address
 
 
 def _name(run: Run) -> str:

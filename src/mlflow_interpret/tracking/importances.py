@@ -6,6 +6,7 @@ import logging
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -19,7 +20,7 @@ from mlflow_interpret import storage
 from mlflow_interpret.errors import ExplanationNotFoundError
 from mlflow_interpret.progress import Report
 from mlflow_interpret.records import Importances
-from mlflow_interpret.tracking.numbering import TAG, count_of, folder_of, tag_name
+from mlflow_interpret.tracking.numbering import TAG, count_of, files_in, folder_of, tag_name
 
 Named = tuple[Run, str]
 """A run and what it is called in a comparison."""
@@ -95,25 +96,32 @@ def _read(
     if count == 0:
         reason = tags.get(f"{TAG}.reason")
         raise ExplanationNotFoundError(f"it holds no explanation{f': {reason}' if reason else ''}")
+    numbers = [
+        number
+        for number in range(count, 0, -1)
+        if tags.get(tag_name(number, "status")) != "skipped"
+    ]
+    if not numbers:
+        raise ExplanationNotFoundError("its fit was skipped; its status.json says why")
     part = f"{storage.ENGINEERED}/" if engineered else ""
-    failure: Exception | None = None
-    for number in range(count, 0, -1):
-        if tags.get(tag_name(number, "status")) == "skipped":
-            continue
+    lacking = False
+    for number in numbers:
         path = f"{folder_of(number)}/{part}{storage.EXPLANATION}"
         try:
             with tempfile.TemporaryDirectory(prefix="mlflow-interpret-") as folder:
                 file = _fetch(run, path, tracking_uri, Path(folder))
-                return storage.read_importances(file, run.info.run_id, name, label)
+                found = storage.read_importances(file, run.info.run_id, name, label)
+            return replace(found, in_run=len(numbers))
         except ExplanationNotFoundError:
             raise
         except Exception as error:  # what a store says of a file that is not there differs
-            failure = error
-    if failure is not None and engineered:
+            there = files_in(MlflowClient(tracking_uri), run, folder_of(number))
+            if f"{folder_of(number)}/{part.rstrip('/') or storage.EXPLANATION}" in there:
+                raise  # an older explanation must not stand for one that cannot be read
+            failure, lacking = error, lacking or bool(there)
+    if engineered and lacking:
         raise ExplanationNotFoundError("it has no view by engineered column") from failure
-    if failure is not None:
-        raise failure
-    raise ExplanationNotFoundError("its fit was skipped; its status.json says why")
+    raise failure
 
 
 def _fetch(run: Run, path: str, tracking_uri: str, folder: Path) -> Path:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from mlflow_interpret.config import Options
 from mlflow_interpret.messages import warn
 from mlflow_interpret.records import Explanation
-from mlflow_interpret.reporting.pages import number
+from mlflow_interpret.reporting.pages import number, shown
 from mlflow_interpret.training.runs import Place, run_beside, run_to_log
 
 if TYPE_CHECKING:
@@ -159,7 +159,9 @@ def _summary(fit: Fit, explanation: Explanation, logged: Any) -> str:
     details = explanation.details
     rows, last = details["rows"], details["model"]["estimator"]
     name = fit.model if fit.model == last else f"{fit.model} with {last}"
-    top = ", ".join(f"{_short(name)} {number(value)}" for name, value in explanation.ranked()[:3])
+    top = ", ".join(
+        f"{shown(name, 40)} {number(value)}" for name, value in explanation.ranked()[:3]
+    )
     spent = ", the time budget was spent" if details.get("partial") else ""
     return (
         f"Explained {name} ({explanation.method}, {details['output_scale']}, "
@@ -175,8 +177,3 @@ def _moved(baseline: Any) -> str:
     spearman = baseline["spearman"]
     told = "No Spearman correlation" if spearman is None else f"Spearman {spearman:.2f}"
     return f"{told} to run {baseline['run_id'][:8]}. "
-
-
-def _short(name: str, limit: int = 40) -> str:
-    line = " ".join(name.split())
-    return line if len(line) <= limit else f"{line[: limit - 1]}…"

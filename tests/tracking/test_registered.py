@@ -1,0 +1,28 @@
+"""The runs of models, by their addresses."""
+
+from __future__ import annotations
+
+import pytest
+from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
+
+from mlflow_interpret.errors import RunNotFoundError
+from mlflow_interpret.tracking.registered import run_of_model
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["models:/churn/1", "models:/churn@none", "models:/", "models:/a/b/c", "models:/x/latest"],
+)
+def test_what_is_no_model_version(store, address):
+    with pytest.raises(RunNotFoundError, match="is no model version in sqlite"):
+        run_of_model(MlflowClient(store), address)
+
+
+def test_a_registry_that_fails_is_not_said_to_lack_the_version(store, monkeypatch):
+    def fail(*_):
+        raise MlflowException("the database is away")
+
+    monkeypatch.setattr(MlflowClient, "get_model_version", fail)
+    with pytest.raises(MlflowException, match="the database is away"):
+        run_of_model(MlflowClient(store), "models:/churn/1")

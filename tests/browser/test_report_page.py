@@ -6,6 +6,7 @@ from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from explanations import explanation, hostile
@@ -42,7 +43,7 @@ def test_search_sort_and_classes(open_report):
     values = dict(zip(explained.features, explained.per_class_values[2]))
     shown = names(page)
     assert shown == sorted(shown, key=values.get, reverse=True)
-    first = page.locator("#table tbody td.value").first.inner_text()
+    first = page.locator("#table tbody tr > td:nth-child(4)").first.inner_text()
     assert first.startswith(pages.number(max(values.values())))
 
 
@@ -107,6 +108,55 @@ def test_rows_of_equal_values_are_one_point_of_the_line_of_means(open_report):
     across = [float(point.split()[0]) for point in path[1:].split("L")]
     assert 3 <= len(across) <= rows["f0"].nunique()
     assert all(a < b for a, b in pairwise(across))
+
+
+def test_whole_values_have_whole_ticks_and_years_no_comma(open_report):
+    years = pd.DataFrame({"f0": np.repeat([2007, 2008, 2009], 20)})
+    page = open_report(explanation(1, 60, rows=years))
+    told = page.locator(".plot text[text-anchor=middle]").all_text_contents()
+    assert told == ["2007", "2008", "2009", "value of the feature"]
+
+
+def test_true_and_false_are_told_as_such(open_report):
+    page = open_report(explanation(1, 40, rows=pd.DataFrame({"f0": [True, False] * 20})))
+    told = page.locator(".plot text[text-anchor=middle]").all_text_contents()
+    assert told == ["False", "True", "value of the feature"]
+
+
+def test_importances_by_class_have_intervals(open_report):
+    explained = explanation(3, 40, 4)
+    page = open_report(explained)
+    best = explained.features.index(explained.ranked()[0][0])
+    errors = np.abs(explained.local_values).std(axis=1, ddof=1)[:, best] / np.sqrt(40)
+    list_of_classes = page.locator("tr.detail .classes")
+    told = dict(zip(list_of_classes.locator("bdi").all_text_contents(),
+                    list_of_classes.locator("small").all_text_contents()))  # fmt: skip
+    assert told == {
+        name: f"± {pages.number(1.96 * error, 2)}" for name, error in zip(explained.classes, errors)
+    }
+    for bar in list_of_classes.locator("svg").all():
+        (size, line) = (one.bounding_box() for one in bar.locator("rect").all())
+        assert line["x"] < size["x"] + size["width"] < line["x"] + line["width"]
+
+
+def test_a_printed_page_is_complete(open_report):
+    page = open_report(explanation(28, 60, 3), color_scheme="dark")
+    page.locator("#theme").click()
+    page.locator("#theme").click()
+    page.locator("#block").select_option(label="c2")
+    page.emulate_media(media="print", color_scheme="light")
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    painted = "canvas => [...canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data].some(Boolean)"
+    assert all(strip.evaluate(painted) for strip in page.locator("canvas.strip").all())
+    assert page.locator("#block").is_visible()
+    assert page.locator("#theme").is_hidden()
+    assert page.locator("#search").is_hidden()
+    detail, table = (page.locator(one).bounding_box() for one in ("tr.detail td", "#table"))
+    last = page.locator("#table tbody tr:not(.detail)").last.bounding_box()
+    assert detail["width"] == pytest.approx(table["width"], abs=2)
+    assert last["width"] == pytest.approx(table["width"], abs=2)
+    ground = "getComputedStyle(document.body).backgroundColor"
+    assert page.evaluate(ground) == "rgb(255, 255, 255)"
 
 
 def test_targets_are_not_called_classes(open_report):

@@ -47,9 +47,10 @@ def test_one_far_value_does_not_press_the_others_together():
     ("column", "kind", "places"),
     [
         (pd.Series([1, 3, 2]), "number", [0, 1, 0.5]),
-        (pd.Series([True, False]), "number", [1, 0]),
+        (pd.Series([True, False]), "category", [1, 0]),
+        (pd.Series([True, None, False], dtype=object), "category", [1, np.nan, 0]),
         (pd.Series([1, None, 3], dtype="Int64"), "number", [0, np.nan, 1]),
-        (pd.Series([True, None], dtype="boolean"), "number", [0.5, np.nan]),
+        (pd.Series([True, None], dtype="boolean"), "category", [0, np.nan]),
         (pd.Series([Decimal(1), 3, 2.0], dtype=object), "number", [0, 1, 0.5]),
         (pd.Series(pd.arrays.SparseArray([0, 0, 4])), "number", [0, 0, 1]),
         (pd.Series([5, 5]), "number", [0.5, 0.5]),

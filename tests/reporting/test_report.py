@@ -83,15 +83,15 @@ def test_the_table_needs_no_script():
 def test_bars_and_their_intervals_are_drawn_to_scale():
     explained = explanation(8)
     page = report.page(explained)
-    widths = [float(width) for width in re.findall(r'class="fill"[^>]* width="([\d.]+)"', page)]
+    widths = [float(width) for width in re.findall(r'<rect width="([\d.]+)%"', page)]
     lines = [
-        tuple(map(float, ends))
-        for ends in re.findall(r'class="error" d="M([\d.]+) 8H([\d.]+)"', page)
+        (float(low), float(low) + float(span))
+        for low, span in re.findall(r'class="error" x="([\d.]+)%" width="([\d.]+)%"', page)
     ]
     values = np.array([value for _, value in explained.ranked()])
     longest = (explained.global_values + 1.96 * explained.standard_errors()).max()
     assert widths == pytest.approx(100 * values / longest, abs=0.01)
-    assert max(high for _, high in lines) == 100
+    assert max(high for _, high in lines) == pytest.approx(100, abs=0.02)
     assert all(low < width < high for width, (low, high) in zip(widths, lines))
 
 
@@ -168,8 +168,8 @@ def test_aggregates_only_hold_nothing_of_a_single_row():
 
 @pytest.mark.parametrize(
     ("shape", "kilobytes"),
-    [((100, 1000, None), 400), ((100, 1000, 2), 400), ((100, 1000, 10), 400), ((500, 1000, 30), 650),
-     ((3000, 20, 3), 900)],
+    [((100, 1000, None), 400), ((100, 1000, 2), 400), ((100, 1000, 10), 400), ((500, 1000, None), 400),
+     ((700, 235, 5), 400), ((500, 1000, 30), 450), ((3000, 20, 3), 400)],
     ids=str,
 )  # fmt: skip
 def test_a_page_is_small(shape, kilobytes):
@@ -178,6 +178,14 @@ def test_a_page_is_small(shape, kilobytes):
     explained = replace(explained, features=tuple(names), details=DETAILS)
     explained.evaluation_rows.columns = names
     assert len(report.page(explained).encode()) <= kilobytes * 1000
+
+
+def test_a_page_of_names_beyond_ascii_is_small():
+    names = [f"年齢と職業と学歴の階級を表す特徴量の番号 {i}" for i in range(100)]
+    cells = [f"階級の{i % 12}番" for i in range(1000)]
+    rows = pd.DataFrame({name: np.roll(cells, i) for i, name in enumerate(names)})
+    explained = replace(explanation(100, 1000, rows=rows), features=tuple(names))
+    assert len(report.page(explained).encode()) <= 400_000
 
 
 def test_two_pages_of_one_explanation_are_equal():

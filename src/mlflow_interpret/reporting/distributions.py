@@ -30,6 +30,7 @@ class Scale:
         high: The value at 1.
         beyond: How many values lie outside of ``low`` and ``high`` and are placed on them.
         categories: The categories from 0 to 1 at equal distances.
+        whole: All of the numbers are whole.
     """
 
     kind: Literal["number", "time", "category"]
@@ -38,6 +39,7 @@ class Scale:
     high: Any = None
     beyond: int = 0
     categories: tuple[str, ...] = ()
+    whole: bool = False
 
 
 def block_name(explanation: Explanation, position: int) -> str:
@@ -53,6 +55,8 @@ def scale(column: pd.Series) -> Scale:
         column = column.sparse.to_dense()
     if isinstance(column.dtype, pd.CategoricalDtype) and column.cat.ordered:
         return _categories(column, [str(name) for name in column.cat.categories])
+    if _is_true_or_false(column):
+        return _categories(column, ["False", "True"])
     if column.dtype.kind in "mM" or isinstance(column.dtype, pd.DatetimeTZDtype):
         return _times(column)
     values = _numbers(column)
@@ -121,6 +125,13 @@ def block_errors(explanation: Explanation) -> FloatArray | None:
     return errors
 
 
+def _is_true_or_false(column: pd.Series) -> bool:
+    if column.dtype != object:
+        return bool(column.dtype.kind == "b")
+    known = column.dropna()
+    return len(known) > 0 and all(isinstance(cell, (bool, np.bool_)) for cell in known)
+
+
 def _numbers(column: pd.Series) -> FloatArray | None:
     if column.dtype.kind in "biuf":
         try:
@@ -139,19 +150,19 @@ def _times(column: pd.Series) -> Scale:
     missing = column.isna().to_numpy()
     values = column.astype("int64").to_numpy().astype(np.float64)
     values[missing] = np.nan
-    found = _by_size(values, whole=True)
+    found = _by_size(values, all_of_it=True)
     known = column[~missing]
     if len(known) == 0:
         return found
     return Scale("time", found.places, str(known.min()), str(known.max()))
 
 
-def _by_size(values: FloatArray, *, whole: bool = False) -> Scale:
+def _by_size(values: FloatArray, *, all_of_it: bool = False) -> Scale:
     known = values[np.isfinite(values)]
     if len(known) == 0:
         return Scale("number", np.full(len(values), np.nan))
     low, high = float(known.min()), float(known.max())
-    if not whole:  # a single far value must not press all others together
+    if not all_of_it:  # a single far value must not press all others together
         first, last = np.quantile(known, [0.01, 0.99])
         room = last - first
         if room > 0:
@@ -162,7 +173,8 @@ def _by_size(values: FloatArray, *, whole: bool = False) -> Scale:
     places = np.clip((values - low) / span, 0.0, 1.0) if span > 0 else np.full(len(values), 0.5)
     places[np.isnan(values)] = np.nan
     beyond = int(np.sum((known < low) | (known > high)))
-    return Scale("number", places, low, high, beyond)
+    whole = bool(np.all(known == np.round(known)))
+    return Scale("number", places, low, high, beyond, whole=whole)
 
 
 def _categories(column: pd.Series, order: list[str] | None) -> Scale:

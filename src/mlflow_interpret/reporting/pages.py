@@ -82,6 +82,11 @@ def shown(name: Any, limit: int = NAME_LENGTH) -> str:
     return line.strip() or "(no name)"
 
 
+def escaped(name: Any) -> bytes:
+    """A name as it stands in a page, as markup in UTF-8."""
+    return html.escape(shown(name)).encode()
+
+
 def number(value: Any, digits: int = 3) -> str:
     """A number for people: significant digits, thousands set apart where it is whole."""
     if value is None or isinstance(value, bool):

@@ -133,9 +133,9 @@ def _rows(explanation: Explanation, listed: list[int]) -> list[dict[str, Any]]:
             "name": explanation.features[i],
             "value": pages.number(float(values[i])),
             "reach": "" if errors is None else pages.number(float(reach[i]), 2),
-            "width": _coordinate(values[i] / longest),
-            "low": _coordinate(low[i] / longest),
-            "high": _coordinate(high[i] / longest),
+            "width": _percent_of(values[i], longest),
+            "low": _percent_of(low[i], longest),
+            "span": _percent_of(high[i] - max(low[i], 0.0), longest),
         }
         for position, i in enumerate(listed, start=1)
     ]
@@ -146,8 +146,10 @@ def _finite_max(values: FloatArray) -> float:
     return float(known.max()) if len(known) else 0.0
 
 
-def _coordinate(share: Any) -> str:
-    percent = 100 * min(max(float(np.nan_to_num(share, nan=0.0)), 0.0), 1.0)
+def _percent_of(value: float, longest: float) -> str:
+    with np.errstate(invalid="ignore"):  # of infinite importances
+        share = float(np.nan_to_num(value / longest, nan=0.0))
+    percent = 100 * min(max(share, 0.0), 1.0)
     return f"{percent:.2f}".rstrip("0").rstrip(".")
 
 

@@ -23,7 +23,11 @@ BLOCKS = 40
 """Classes that a page can show one by one."""
 
 _IMPORTANCES = 20_000  # features times classes
-_BYTES = 80_000  # of contributions: some 220 kB of the page with the values beside them
+_BYTES = 300_000  # of the table, the importances by class and the points
+_FEWEST_BYTES = 60_000  # of the points, however much the others take
+_LINE = 220  # bytes of the table for a feature, beside its name
+_IMPORTANCE = 17  # bytes of an importance and its error
+_POINT, _COLUMN = 4 / 3, 30  # bytes of one byte in base64, and of what stands around a column
 _ROWS = 1000  # more points than that cover each other
 _ENOUGH_ROWS = 150  # a distribution can be seen
 _FEWEST_FEATURES = 20
@@ -58,9 +62,13 @@ def choose(explanation: Explanation) -> Shown:
         return Shown(listed, blocks, 0, np.arange(0))
     total, width = local.shape[-2], len(listed)
     layers = _layers(explanation, blocks)
+    names = sum(len(pages.escaped(explanation.features[i])) for i in listed)
+    table = names + width * (_LINE + (len(blocks) + 1) * _IMPORTANCE)
+    # Of each feature the page holds a column of values, and one of contributions in each layer.
+    room = max(_BYTES - table, _FEWEST_BYTES) / (layers + 1)
     wanted = min(total, _ENOUGH_ROWS)
-    n_features = min(width, max(_BYTES // (layers * wanted), _FEWEST_FEATURES))
-    n_rows = min(total, _ROWS, max(_BYTES // (layers * n_features), 1))
+    n_features = min(width, max(int(room / (_COLUMN + _POINT * wanted)), _FEWEST_FEATURES))
+    n_rows = min(total, _ROWS, max(int((room / n_features - _COLUMN) / _POINT), 1))
     rows = distributions.sample(total, n_rows, distributions.seed_of(explanation))
     return Shown(listed, blocks, n_features, rows)
 
@@ -152,6 +160,8 @@ def _values(explanation: Explanation, feature: int, rows: Any) -> dict[str, Any]
         found["categories"] = [pages.shown(name, _CATEGORY_LENGTH) for name in scale.categories]
     if scale.low is not None:
         found["ends"] = [_end(scale.low), _end(scale.high)]
+    if scale.whole:
+        found["whole"] = True
     if scale.beyond:
         found["beyond"] = scale.beyond
     if missing.any():

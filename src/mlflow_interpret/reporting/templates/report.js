@@ -61,23 +61,31 @@ function draw() {
   const longest = Math.max(...values.map((value, i) => (value === null ? 0 : value + reach(i)))) || 1;
   const ranked = features.slice().sort((a, b) => compare(values[b.index], values[a.index]));
   ranked.forEach(({ row, index }, position) => {
-    row.querySelector(".rank").textContent = position + 1;
-    const share = (value) => Math.min(Math.max((100 * value) / longest, 0), 100);
-    row.querySelector(".fill").setAttribute("width", share(values[index] ?? 0));
-    const line = row.querySelector(".error");
-    if (line) {
-      const ends = [values[index] - reach(index), values[index] + reach(index)].map(share);
-      line.setAttribute("d", `M${ends[0]} 8H${ends[1]}`);
-    }
-    const cell = row.querySelector(".value");
-    cell.textContent = write(values[index]);
-    if (errors) cell.append(" ", make("small", {}, `± ${write(reach(index), 2)}`));
+    const [place, , bar, cell] = row.cells;
+    place.textContent = position + 1;
+    bar.firstChild.replaceChildren(...drawBar(values[index], errors && reach(index), longest));
+    cell.replaceChildren(...told(values[index], errors && reach(index)));
   });
   const ordered = sorting.key === "name"
     ? features.slice().sort((a, b) => a.name.localeCompare(b.name, undefined, { numeric: true }))
     : ranked;
   if (sorting.key === "name" ? sorting.down : !sorting.down) ordered.reverse();
   arrange(ordered);
+}
+
+// A bar and the interval around its end, on an axis up to `longest`.
+function drawBar(value, reach, longest) {
+  const share = (size) => Math.min(Math.max((100 * size) / longest, 0), 100);
+  const parts = [make("rect", { width: `${share(value ?? 0)}%` })];
+  if (reach !== null) {
+    const [low, high] = [value - reach, value + reach].map(share);
+    parts.push(make("rect", { class: "error", x: `${low}%`, width: `${high - low}%` }));
+  }
+  return parts;
+}
+
+function told(value, reach) {
+  return reach === null ? [write(value)] : [write(value), " ", make("small", {}, `± ${write(reach, 2)}`)];
 }
 
 function compare(one, other) {
@@ -106,9 +114,6 @@ function arrange(ordered) {
 for (const head of document.querySelectorAll("#table thead th[data-sort]")) {
   const label = head.querySelector("span");
   const button = make("button", { type: "button" }, label.textContent);
-  if (head.classList.contains("number") && label.textContent === "#") {
-    button.setAttribute("aria-label", "Rank");
-  }
   label.replaceWith(button);
   button.addEventListener("click", () => {
     const key = head.dataset.sort;
@@ -193,16 +198,18 @@ function columns() {
 function byClass(index) {
   const box = make("div");
   const blocks = pageData.blocks.slice(1)
-    .map(({ name, values, errors }) => ({ name, value: values[index], error: errors && errors[index] }))
+    .map(({ name, values, errors }) => ({ name, value: values[index], reach: errors && INTERVAL * (errors[index] ?? 0) }))
     .sort((a, b) => compare(b.value, a.value));
   const shown = blocks.slice(0, 12);
   box.append(make("h3", {}, `Importance by ${pageData.block_word}${shown.length < blocks.length ? ", the 12 largest" : ""}`));
   const list = make("div", { class: "classes" });
-  const longest = Math.max(...shown.map(({ value }) => value ?? 0)) || 1;
-  for (const { name, value } of shown) {
-    const bar = make("svg", { class: "bar", viewBox: "0 0 100 10", preserveAspectRatio: "none", "aria-hidden": "true" });
-    bar.append(make("rect", { class: "fill", height: 10, width: Math.max((100 * (value ?? 0)) / longest, 0) }));
-    list.append(make("bdi", { title: name }, name), bar, make("span", {}, write(value)));
+  const longest = Math.max(...shown.map(({ value, reach }) => (value ?? 0) + reach)) || 1;
+  for (const { name, value, reach } of shown) {
+    const bar = make("svg", { class: "bar", "aria-hidden": "true" });
+    bar.append(...drawBar(value, reach, longest));
+    const number = make("span");
+    number.append(...told(value, reach));
+    list.append(make("bdi", { title: name }, name), bar, number);
   }
   box.append(list);
   return box;
@@ -264,13 +271,13 @@ function why(index) {
   return `There are no contributions of single rows to this ${pageData.block_word}.`;
 }
 
-// Round numbers, about five of them and at least so many.
-function ticks(low, high, least = 1) {
+// Round numbers, about five of them and at least so many; whole ones where the values are.
+function ticks(low, high, least = 1, whole = false) {
   const span = high - low;
   if (!(span > 0)) return [0];
   const rough = span / 4;
   const power = 10 ** Math.floor(Math.log10(rough));
-  const steps = [10, 5, 2, 1, 0.5, 0.2].map((factor) => factor * power);
+  const steps = [10, 5, 2, 1, 0.5, 0.2].map((factor) => factor * power).filter((one) => !whole || one > 0.99);
   let found = [];
   for (const step of steps.slice(steps.filter((one) => one >= rough).length - 1)) {
     found = [];
@@ -285,7 +292,10 @@ function named(found) {
   const step = found.length > 1 ? found[1] - found[0] : Math.abs(found[0] ?? 0);
   const decimals = step > 0 ? Math.max(-Math.floor(Math.log10(step) + 1e-9), 0) : 0;
   const plain = decimals <= 4 && found.every((tick) => Math.abs(tick) < 1e6);
-  const format = { minimumFractionDigits: decimals, maximumFractionDigits: decimals };
+  const format = {
+    minimumFractionDigits: decimals, maximumFractionDigits: decimals,
+    useGrouping: found.some((tick) => Math.abs(tick) >= 1e4), // 2007 may be a year
+  };
   return found.map((tick) => {
     const told = plain ? Math.abs(tick).toLocaleString("en-US", format) : write(Math.abs(tick), 2);
     return [tick, tick < 0 ? `−${told}` : told];
@@ -303,7 +313,7 @@ function valueLabels(values, width) {
   const [low, high] = values.ends;
   if (low === high) return [[0.5, text(low), "middle"]];
   if (typeof low !== "number") return [[0, low, "start"], [1, high, "end"]];
-  return named(ticks(low, high, 3)).map(([tick, told]) => [(tick - low) / (high - low), told, "middle"]);
+  return named(ticks(low, high, 3, values.whole)).map(([tick, told]) => [(tick - low) / (high - low), told, "middle"]);
 }
 
 // The mean contribution: of each category, or of twelfths of the rows ordered by value, at least
@@ -434,11 +444,15 @@ for (const { row, index, button } of features) {
   const cell = make("td", { class: "strips needs-script" });
   if (known(index)) cell.append(make("canvas", { class: "strip", "data-index": index, "aria-hidden": "true" }));
   cell.addEventListener("click", () => button.click());
-  row.querySelector(".bars").addEventListener("click", () => button.click());
+  row.cells[2].addEventListener("click", () => button.click());
   row.append(cell);
 }
 if (!points) document.querySelectorAll(".strips").forEach((cell) => cell.remove());
 document.addEventListener("themechange", changeTheme);
+// What was never scrolled to is printed, too.
+addEventListener("beforeprint", () => {
+  for (const { row } of features) if (!row.hidden) row.querySelectorAll("canvas").forEach(strip);
+});
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", changeTheme);
 let waiting = null;
 addEventListener("resize", () => {

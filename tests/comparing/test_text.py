@@ -52,7 +52,7 @@ def test_control_characters_do_not_reach_the_terminal():
 
 
 def test_a_narrow_terminal_has_the_facts_of_a_run_below_its_name():
-    runs = [run(letter * 32, [3, 1, 2], method=f"method {letter}") for letter in "AB"]
+    runs = [run(letter * 32, [3, 1, 2], [0.1] * 3, method=f"method {letter}") for letter in "AB"]
     wide, narrow = (shown(*runs, width=width) for width in (200, 72))
     assert "RandomForestRegressor  method A  prediction" in wide
     assert max(map(len, narrow.splitlines())) <= 72

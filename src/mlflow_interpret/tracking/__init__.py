@@ -1,7 +1,8 @@
 """Explanations in MLflow runs: written, found again, and their status kept.
 
 `stores` knows where runs are kept, `numbering` which explanation of a run is which, `writing` and
-`reading` write and read one run; `finding` and `importances` look at many runs.
+`reading` write and read one run; `registered` knows the runs of models; `finding` and `importances`
+look at many runs.
 """
 
 from __future__ import annotations

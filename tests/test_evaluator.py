@@ -69,8 +69,9 @@ def test_the_result_is_saved_and_loaded_with_the_table(store, tree, tmp_path):
     result.save(str(tmp_path / "result"))
     again = mlflow.models.EvaluationResult.load(str(tmp_path / "result"))
     assert again.metrics == result.metrics
-    features = [row[0] for row in again.artifacts[evaluator.TABLE].content["data"]]
-    assert sorted(features) == sorted(X.columns)
+    table = again.artifacts[evaluator.TABLE].content
+    assert sorted(row[0] for row in table["data"]) == sorted(X.columns)
+    assert table == mlflow.artifacts.load_dict(result.artifacts[evaluator.TABLE].uri)
 
 
 def test_rows_are_logged_only_where_the_user_says_so(store, tree):

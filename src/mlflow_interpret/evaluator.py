@@ -134,7 +134,6 @@ def _explained(
     explaining: dict[str, Any],
     options: Options,
 ) -> EvaluationResult:
-    import mlflow
     from mlflow.models.evaluation.artifacts import JsonEvaluationArtifact
 
     from mlflow_interpret import api, interpret, storage, tracking
@@ -151,14 +150,14 @@ def _explained(
     record = interpret.from_interpret(explanation)
     with quiet():
         logged = deliver(record, run_id, tracking.current_tracking_uri(), options)
-    importances = explanation.get_feature_importance_dict()
+    importances = dict(record.ranked())
     features = logged.status["metrics"]["features"]
     uri = f"runs:/{run_id}/{logged.folder}/{storage.GLOBAL}"
     artifact: Any = JsonEvaluationArtifact
     return _result(
         run_id,
         {metric: importances[feature] for metric, feature in features.items()},
-        {TABLE: artifact(uri, mlflow.artifacts.load_dict(uri))},
+        {TABLE: artifact(uri, storage.global_table(record))},
     )
 
 

@@ -46,7 +46,7 @@ _FORMAT = 1
 def write(explanation: Explanation, folder: Path) -> None:
     """Write an explanation into an existing folder."""
     write_json(folder / EXPLANATION, _summary(explanation))
-    write_json(folder / GLOBAL, _global_table(explanation))
+    write_json(folder / GLOBAL, global_table(explanation))
     if explanation.per_class_values is not None:
         write_json(folder / PER_CLASS, _per_class_table(explanation))
     if explanation.local_values is not None:
@@ -218,7 +218,8 @@ def _from_list(values: Any) -> Any:
     return None if values is None else np.asarray(values, dtype=np.float64)
 
 
-def _global_table(explanation: Explanation) -> dict[str, Any]:
+def global_table(explanation: Explanation) -> dict[str, Any]:
+    """All features, ranked, as a table in the format of `mlflow.log_table`."""
     errors = explanation.standard_errors()
     values, parts = explanation.global_values, shares(explanation.global_values)
     rows = [

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import logging
+import re
+from pathlib import Path
 
 import mlflow
 import pytest
 from mlflow import MlflowClient
 from sklearn.datasets import load_diabetes
 from sklearn.ensemble import RandomForestRegressor
-from sklearn.linear_model import Ridge
+from sklearn.linear_model import Lasso, Ridge
 
 import mlflow_interpret
 from mlflow_interpret import spool, tracking
@@ -109,6 +111,32 @@ def test_a_baseline_that_cannot_be_read_is_one_warning(fit, caplog, wanted):
     assert "Name a run or model version that holds an explanation." in warning
     assert status(run)["baseline"] is None
     assert status(run)["baseline_missing"]
+
+
+def alarm(run):
+    """The recipe of the documentation, as it stands there."""
+    text = (Path(__file__).parents[1] / "docs" / "comparing.md").read_text("utf-8")
+    (recipe,) = [
+        block for block in re.findall(r"```python\n(.*?)```", text, re.DOTALL) if "Exit" in block
+    ]
+    exec(recipe, {"mlflow": mlflow, "run_id": run.info.run_id})
+
+
+def test_a_pipeline_can_alarm_on_it(fit, rows):
+    mlflow_interpret.autolog(silent=True)
+    first = fit(Ridge())
+    mlflow_interpret.autolog(silent=True, baseline=first.info.run_id)
+    alarm(fit(Ridge()))
+    X = rows[0].assign(bmi=rows[0]["bmi"].sample(frac=1, random_state=0).to_numpy())
+    constant = fit(Lasso(1e6))
+    assert shifted(constant) == {"importance_shift/top_k_overlap": 0.0}
+    strange = fit(X=rows[0].add_prefix("another "))
+    assert shifted(strange) == {}
+    assert "shares no feature with" in status(strange)["baseline"]["marks"][-1]
+    assert "name another run" not in status(strange)["baseline"]["marks"][-1]
+    for run in (fit(X=X), constant, strange):
+        with pytest.raises(SystemExit, match="changed its mind"):
+            alarm(run)
 
 
 def test_a_second_fit_in_a_run_has_a_group_of_its_own_and_the_names_stay_few(fit, rows):

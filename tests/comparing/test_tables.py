@@ -101,8 +101,10 @@ def test_many_runs_are_compared_with_the_first_alone(monkeypatch):
 def test_a_run_that_shares_no_feature_has_one_clear_mark():
     reference = run("A", [1, 2], [0.1, 0.1])
     other = run("B", [1, 2], [0.1, 0.1], "xy", scale="log-odds", method="shap_linear")
-    mark = "shares no feature with run A; name another run first"
+    mark = "shares no feature with run A"
     assert tables.marks(reference, other) == (mark,)
+    told = tables.overview([reference, other])["marks"].tolist()
+    assert told == ["", f"{mark}; name another run first"]
 
 
 @pytest.mark.parametrize(

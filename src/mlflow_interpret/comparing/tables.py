@@ -52,9 +52,15 @@ def overview(runs: Sequence[Importances]) -> pd.DataFrame:
             "rows_source": [run.rows.get("source") for run in runs],
             "features": [len(run.features) for run in runs],
             "explanation_id": [run.explanation_id for run in runs],
-            "marks": ["; ".join(marks(runs[0], run)) for run in runs],
+            "marks": ["; ".join(_told(runs[0], run)) for run in runs],
         }
     )
+
+
+def _told(reference: Importances, run: Importances) -> tuple[str, ...]:
+    found = marks(reference, run)
+    shared = set(run.features) & set(reference.features)
+    return found if shared else (*found, "name another run first")
 
 
 def _counted(runs: Sequence[Importances], key: str) -> Any:
@@ -82,7 +88,7 @@ def _unlike(reference: Importances, run: Importances) -> list[str]:
     found = []
     here, there = set(run.features), set(reference.features)
     if not here & there:
-        return [f"shares no feature with {reference.run_name}; name another run first"]
+        return [f"shares no feature with {reference.run_name}"]
     if here != there:
         found.append(f"other features: {len(here - there)} more, {len(there - here)} missing")
     if run.scale != reference.scale:

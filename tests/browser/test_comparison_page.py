@@ -110,6 +110,19 @@ def test_what_scrolls_can_be_reached_by_the_keyboard(open_comparison):
     assert page.locator(".scroll").count() == 5
 
 
+@pytest.mark.parametrize("n_runs", [2, 12])
+def test_nothing_is_cut_off_on_paper(open_comparison, n_runs):
+    page = open_comparison(runs(n_runs, 40), width=1040)  # pixels of A4, on its side
+    page.emulate_media(media="print")
+    sections = page.locator("section").all()
+    assert len(sections) == 5
+    for section in sections:
+        assert section.evaluate("one => one.scrollWidth <= one.clientWidth")
+    assert page.locator("#search").is_hidden()
+    lengths = "area => [area.scrollHeight, area.clientHeight]"
+    assert all(len(set(area.evaluate(lengths))) == 1 for area in page.locator(".scroll").all())
+
+
 def test_without_scripts_everything_can_be_read(open_comparison):
     page = open_comparison(runs(3, 40), java_script_enabled=False)
     assert len(names(page)) == 40

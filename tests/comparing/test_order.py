@@ -22,6 +22,13 @@ def test_what_a_run_lacks_has_no_place_and_what_keeps_its_place_no_colour():
     assert order.features == ("a", "c", "b")
     np.testing.assert_array_equal(order.places, [[1, 3, 2], [1, 2, np.nan]])
     assert [bool(colour) for colour in order.colours] == [False, True, False]
+    assert order.deepest == 3
+
+
+def test_runs_that_share_nothing_are_no_deeper_than_each_of_them():
+    order = order_in_runs([run("A", [3, 2, 1]), run("B", [2, 1], features="xy")], 10)
+    assert len(order.features) == 5
+    assert order.deepest == 3
 
 
 def test_the_largest_mean_share_comes_first():

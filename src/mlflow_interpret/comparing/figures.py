@@ -41,7 +41,7 @@ def slope_chart(runs: Sequence[Importances], top_k: int) -> Figure:
     figure, axes, table = _frame(runs, top_k, "Ranks of the most important features", 1.1, sides=2)
     order = order_in_runs(runs, top_k)
     places = order.places
-    columns, lines = places.shape
+    columns = len(places)
     for line, kind in enumerate(order.colours):
         colour, style = _look(kind)
         y = places[:, line]
@@ -50,7 +50,8 @@ def slope_chart(runs: Sequence[Importances], top_k: int) -> Figure:
             _rank_mark(axes, int(x), y[x], int(order.ranks[x, line]), colour)
     _name_sides(axes, places, [shown(name, _NAME) for name in table.index])
     axes.set_xlim(0, max(columns - 1, 1))
-    axes.set_ylim(lines + 0.6, 0.4)
+    axes.set_ylim(order.deepest + 0.6, 0.4)
+    figure.set_figheight(_height(order.deepest))
     return figure
 
 
@@ -81,6 +82,11 @@ def heat_map(runs: Sequence[Importances], top_k: int) -> Figure:
     _colour_bar(figure, axes, image, values.shape)
     figure.draw_without_rendering()  # the layout finds room for tilted names in its second go
     return figure
+
+
+def _height(lines: int) -> float:
+    """Inches of a figure with room for so many features below each other."""
+    return 1.9 + 0.34 * max(lines, 3)
 
 
 def _percent(share: float) -> str:
@@ -114,7 +120,7 @@ def _frame(
     beside = _width([shown(name, _NAME) for name in table.index])
     beyond = max(beside * (sides - 1), _width(names[-1:]) if tilted else 0)
     width = 0.8 + beside + beyond + step * max(columns, 3)
-    figure = Picture(max(width, _TITLE), 1.9 + 0.34 * max(lines, 3))
+    figure = Picture(max(width, _TITLE), _height(lines))
     axes: Any = figure.add_subplot()
     axes.spines[:].set_visible(False)
     axes.tick_params(length=0)

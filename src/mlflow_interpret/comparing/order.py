@@ -38,6 +38,11 @@ class Order:
     ranks: FloatArray
     colours: tuple[str, ...]
 
+    @property
+    def deepest(self) -> int:
+        """The last place that a feature has in a run: runs may lack features of others."""
+        return int(np.nanmax(self.places, initial=0))
+
 
 def order_in_runs(runs: Sequence[Importances], top_k: int) -> Order:
     """The order of the ``top_k`` features with the largest mean share in the drawn runs."""

@@ -143,7 +143,7 @@ def _slope(comparison: RunComparison, names: list[str]) -> dict[str, Any]:
         "lines": drawn,
         "letters": (side - 24) // _LETTER,
         "width": last + side,
-        "height": _HEAD + _ROW * (lines + 1),
+        "height": _HEAD + _ROW * (order.deepest + 1),
         "top": _HEAD + 10,
         "first": side,
         "last": last,

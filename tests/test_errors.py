@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mlflow_interpret.errors import CannotExplainError, one_line, quoting
+from mlflow_interpret.errors import CannotExplainError, one_line, quoting, without_credentials
 
 
 @pytest.mark.parametrize(
@@ -20,6 +20,16 @@ from mlflow_interpret.errors import CannotExplainError, one_line, quoting
 )
 def test_an_error_is_one_line_without_passwords(text, expected):
     assert one_line(ValueError(text)) == expected
+
+
+def test_credentials_are_taken_out_of_addresses():
+    clean = without_credentials
+    assert clean("https://user:secret@host:80/path?token=secret") == "https://host:80/path"
+    assert clean("postgresql://user:secret@host/db") == "postgresql://host/db"
+    assert clean("postgresql://user:pa/s#s@host/db") == "postgresql://host/db"
+    assert clean("mysql://user:[x@host/db?ssl=secret") == "mysql://host/db"
+    assert clean("sqlite:///a@b.db") == "sqlite:///a@b.db"
+    assert clean("databricks") == "databricks"
 
 
 def test_texts_of_others_are_left_out_where_they_may_quote_rows():

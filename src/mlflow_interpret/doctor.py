@@ -23,7 +23,7 @@ from mlflow_interpret import spool, tracking, versions
 from mlflow_interpret.azureml import credentials, looks, targets, tokens, workspaces
 from mlflow_interpret.azureml.bounded import within
 from mlflow_interpret.azureml.redaction import redact
-from mlflow_interpret.errors import one_line
+from mlflow_interpret.errors import one_line, without_credentials
 
 _SECONDS = 5.0
 _LOGIN_SECONDS = 15.0  # the command line tools of Azure are slow to start
@@ -100,7 +100,7 @@ def _misfit(package: versions.Installed) -> str:
 
 
 def _store(tracking_uri: str) -> Iterator[Finding]:
-    uri = tracking.without_credentials(tracking_uri)
+    uri = without_credentials(tracking_uri)
     scheme = urlsplit(tracking_uri).scheme
     if scheme == "azureml":
         yield _found("ok", f"{uri} (see below)")

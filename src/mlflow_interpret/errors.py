@@ -33,6 +33,15 @@ def one_line(error: BaseException | None, limit: int = 300) -> str:
     return text
 
 
+def without_credentials(uri: str) -> str:
+    """A tracking or database URI without the user, password and query that it may carry."""
+    scheme, mark, rest = uri.partition("://")
+    if not mark or scheme in {"file", "sqlite"}:
+        return uri
+    # Passwords may hold any character, so all up to the last @ goes.
+    return f"{scheme}://{rest.rpartition('@')[2].partition('?')[0]}"
+
+
 def told(value: object, limit: int = 80) -> str:
     """What a user gave, for an error: short, and nothing of the rows of a table.
 

@@ -17,7 +17,7 @@ from mlflow_interpret.azureml.looks import (
     run_named_in,
 )
 from mlflow_interpret.azureml.workspaces import Workspace, open_workspace
-from mlflow_interpret.errors import AzureMLError
+from mlflow_interpret.errors import AzureMLError, without_credentials
 
 # What Run.get_context() needs; where one is missing it answers with an offline run.
 _JOB_VARIABLES = (
@@ -159,8 +159,6 @@ def workspace_of_tracking(tracking_uri: str) -> Workspace:
 def _in_workspace(workspace: Workspace, tracking_uri: str, run_id: str) -> Target:
     """The run that an earlier upload made, which its tag names, or a new one."""
     from mlflow import MlflowClient
-
-    from mlflow_interpret.tracking.stores import without_credentials
 
     client = MlflowClient(tracking_uri)
     run = client.get_run(run_id)

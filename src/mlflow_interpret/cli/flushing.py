@@ -26,12 +26,13 @@ def flush(tracking_uri: str | None, experiment: str | None, only_list: bool) -> 
     forgotten. What still fails stays.
     """
     from mlflow_interpret import spool, tracking
+    from mlflow_interpret.errors import without_credentials
     from mlflow_interpret.training import pending
 
     current = tracking.current_tracking_uri()
 
     def store(entry: Any) -> str:
-        same = tracking.without_credentials(current) == entry.tracking_uri
+        same = without_credentials(current) == entry.tracking_uri
         # MLflow's own setting may hold the password, which the entry does not.
         return tracking_uri or (current if same else str(entry.tracking_uri))
 

@@ -29,7 +29,6 @@ from mlflow_interpret.tracking.stores import (
     ask_for_an_experiment,
     check_reachable,
     current_tracking_uri,
-    without_credentials,
 )
 from mlflow_interpret.tracking.writing import log, log_skipped, note_skipped, update_status
 
@@ -55,5 +54,4 @@ __all__ = [
     "status_of",
     "tag_name",
     "update_status",
-    "without_credentials",
 ]

@@ -12,8 +12,7 @@ from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
-from mlflow_interpret.errors import RunNotFoundError
-from mlflow_interpret.tracking.stores import without_credentials
+from mlflow_interpret.errors import RunNotFoundError, without_credentials
 
 FOLDER = "mlflow_interpret"
 STATUS = "status.json"

@@ -17,7 +17,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.utils.file_utils import local_file_uri_to_path
 
 from mlflow_interpret import storage
-from mlflow_interpret.errors import ExplanationNotFoundError, RunNotFoundError
+from mlflow_interpret.errors import ExplanationNotFoundError, RunNotFoundError, without_credentials
 from mlflow_interpret.records import Explanation
 from mlflow_interpret.tracking.numbering import (
     TAG,
@@ -30,7 +30,7 @@ from mlflow_interpret.tracking.numbering import (
     numbers,
     status_name,
 )
-from mlflow_interpret.tracking.stores import check_reachable, without_credentials
+from mlflow_interpret.tracking.stores import check_reachable
 
 _logger = logging.getLogger(__name__)
 

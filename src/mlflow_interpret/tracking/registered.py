@@ -9,9 +9,8 @@ from mlflow.entities import Run
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
-from mlflow_interpret.errors import RunNotFoundError
+from mlflow_interpret.errors import RunNotFoundError, without_credentials
 from mlflow_interpret.tracking.numbering import get_run
-from mlflow_interpret.tracking.stores import without_credentials
 
 MODELS = "models:/"
 

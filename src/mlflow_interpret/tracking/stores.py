@@ -1,4 +1,4 @@
-"""Tracking stores: which one MLflow uses, whether it answers, and its name without credentials."""
+"""Tracking stores: which one MLflow uses, and whether it answers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from urllib.request import getproxies, proxy_bypass, url2pathname
 import mlflow
 from mlflow import MlflowClient
 
-from mlflow_interpret.errors import AzureMLError, TrackingUnavailableError
+from mlflow_interpret.errors import AzureMLError, TrackingUnavailableError, without_credentials
 
 _PROBE_SECONDS = 10.0
 
@@ -86,15 +86,6 @@ def _check_writable(database: Path) -> None:
     place = database if database.exists() else database.absolute().parent
     if str(database) not in {"", ".", ":memory:"} and not os.access(place, os.W_OK):
         raise TrackingUnavailableError(f"The MLflow store {database} cannot be written.")
-
-
-def without_credentials(uri: str) -> str:
-    """A tracking or database URI without the user, password and query that it may carry."""
-    scheme, mark, rest = uri.partition("://")
-    if not mark or scheme in {"file", "sqlite"}:
-        return uri
-    # Passwords may hold any character, so all up to the last @ goes.
-    return f"{scheme}://{rest.rpartition('@')[2].partition('?')[0]}"
 
 
 def current_tracking_uri() -> str:

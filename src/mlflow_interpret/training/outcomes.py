@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlflow_interpret.config import Options
+from mlflow_interpret.errors import without_credentials
 from mlflow_interpret.messages import warn
 from mlflow_interpret.records import Explanation
 from mlflow_interpret.reporting.pages import number, shown
@@ -100,10 +101,10 @@ def note(options: Options, fit: Fit, reason: str) -> None:
 
 def entry_of(options: Options, fit: Fit, run_id: str | None) -> spool.Entry:
     """What the spool has to know to log an explanation later as it would be now."""
-    from mlflow_interpret import spool, tracking
+    from mlflow_interpret import spool
 
     return spool.Entry(
-        tracking.without_credentials(fit.place.tracking_uri),
+        without_credentials(fit.place.tracking_uri),
         run_id,
         comment=options.comment,
         top_k=options.top_k,

@@ -79,7 +79,7 @@ def marks(reference: Importances, run: Importances) -> tuple[str, ...]:
         found.append(f"{unknown} of {len(run.values)} importances are not finite")
     if unknown < len(run.values) and not np.any(run.values[np.isfinite(run.values)]):
         found.append("all importances are 0")
-    if not haserrors_of(run):
+    if not has_errors(run):
         found.append("no standard errors")
     return tuple(found)
 
@@ -193,9 +193,9 @@ def ranks(values: FloatArray) -> FloatArray:
 def errors_of(run: Importances) -> FloatArray:
     """``(F,)`` standard errors, NaN where they are not known."""
     errors = run.errors
-    return np.full(len(run.values), np.nan) if errors is None or not haserrors_of(run) else errors
+    return np.full(len(run.values), np.nan) if errors is None or not has_errors(run) else errors
 
 
-def haserrors_of(run: Importances) -> bool:
+def has_errors(run: Importances) -> bool:
     """Errors that are all 0 say nothing of importances that are not."""
     return run.errors is not None and bool(np.any(run.errors) or not np.any(run.values))

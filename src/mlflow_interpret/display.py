@@ -91,8 +91,8 @@ class ExplanationDisplay:
 
         Args:
             top_k: At most so many features.
-            label: The class, or target. Default: the second of two classes; of more, up to three
-                with the largest importances beside each other.
+            label: The class, or target. Default: the second of two classes; else up to three with
+                the largest importances beside each other.
             ax: Matplotlib axes to draw into, with one class.
 
         Raises:

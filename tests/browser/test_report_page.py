@@ -162,9 +162,38 @@ def test_a_printed_page_is_complete(open_report):
 def test_targets_are_not_called_classes(open_report):
     targets = replace(explanation(3, n_classes=3), classes=None, targets=("kg", "m", "0"))
     page = open_report(targets)
-    assert "Importance by target" in page.locator("tr.detail").inner_text()
+    assert "Share of each target's importances (%)" in page.locator("tr.detail").inner_text()
+    assert "class" not in page.locator("tr.detail").inner_text()
     page.locator("#block").select_option(label="0")
     assert "Contribution to target 0" in page.locator("tr.detail").inner_text()
+
+
+def test_targets_of_different_units_are_compared_by_shares(open_report):
+    explained = explanation(3, 40, 2)
+    units = np.array([1.0, 1e6])
+    values = np.asarray(explained.per_class_values) * units[:, None]
+    targets = replace(
+        explained, classes=None, targets=("m", "um"), per_class_values=values,
+        global_values=values.mean(axis=0),
+        local_values=np.asarray(explained.local_values) * units[:, None, None],
+    )  # fmt: skip
+    page = open_report(targets)
+    best = int(np.argmax(values.mean(axis=0)))
+    told = page.locator("tr.detail .classes > span").all_text_contents()
+    share = 100 * values[:, best] / values.sum(axis=1)
+    assert sorted(float(one.split()[0]) for one in told) == pytest.approx(sorted(share), rel=1e-2)
+
+
+@pytest.mark.parametrize("width", [360, 520, 800, 1100])
+def test_numbers_of_a_plot_are_no_smaller_than_their_letters(open_report, width):
+    page = open_report(explanation(3, 40, 3), width=width)
+    plot = page.locator(".plot")
+    assert plot.bounding_box()["width"] >= float(plot.get_attribute("width")) - 1
+
+
+def test_one_row_is_no_rows(open_report):
+    page = open_report(explanation(2, 1))
+    assert "1 row;" in page.locator("tr.detail").inner_text()
 
 
 def test_hostile_names_stay_text(open_report):

@@ -314,6 +314,8 @@ def test_a_swarm_says_what_is_grey(n_classes):
 def test_a_swarm_calls_targets_targets():
     figure = beeswarm(local(n_classes=5, targets=tuple("abcde")))
     assert "3 of 5 targets" in figure.get_suptitle()
+    both = beeswarm(local(n_classes=2, targets=("kg", "m"))).axes[:2]
+    assert [axes.get_xlabel() for axes in both] == ["contribution to kg", "contribution to m"]
 
 
 @pytest.mark.parametrize(

@@ -61,6 +61,17 @@ def test_of_two_classes_the_second_stands_for_both_and_is_there_once():
     assert found["points"]["contributions"][2] == 0
 
 
+def test_two_targets_are_told_apart():
+    both = replace(explanation(n_classes=2), classes=None, targets=("kg", "m"))
+    shown, found = read(both)
+    assert found["blocks"][0]["toward"] == "mean size of the contributions to all targets"
+    means = np.abs(both.local_values).mean(axis=0)[:, shown.listed[0]]
+    assert found["points"]["contributions"][0][0][:2] == pytest.approx(
+        [means.min(), means.max()], rel=1e-3
+    )
+    assert len({json.dumps(layer) for layer in found["points"]["contributions"]}) == 3
+
+
 @pytest.mark.parametrize(
     ("shape", "n_distributions", "n_rows"),
     [((100, 1000, None), 100, 1000), ((10, 5000, None), 10, 1000), ((500, 1000, 30), 20, 47),

@@ -111,9 +111,14 @@ def contributions(explanation: Explanation, block: int | None) -> FloatArray | N
     local = explanation.local_values
     if local is None or local.ndim == 2:
         return local
-    if block is None and len(local) > 2:
+    if block is None and not one_stands_for_both(explanation):
         return np.asarray(np.abs(local).mean(axis=0))
-    return np.asarray(local[min(1, len(local) - 1) if block is None else block])
+    return np.asarray(local[1 if block is None else block])
+
+
+def one_stands_for_both(explanation: Explanation) -> bool:
+    """Whether there are two classes, so that contributions to one tell those to the other."""
+    return explanation.classes is not None and len(explanation.classes) == 2
 
 
 def block_errors(explanation: Explanation) -> FloatArray | None:

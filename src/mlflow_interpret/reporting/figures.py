@@ -86,7 +86,7 @@ def beeswarm(
     Args:
         explanation: The explanation to draw.
         top_k: At most so many features.
-        block: The position of a class (or target). Default: the second of two; of more, up to
+        block: The position of a class (or target). Default: the second of two classes; else up to
             three with the largest importances beside each other.
         ax: Axes to draw into, with one class. Default: those of a new figure.
 
@@ -243,8 +243,8 @@ def _panels(explanation: Explanation, block: int | None, ax: Axes | None) -> lis
         return [None]
     if block is not None:
         return [block]
-    if len(blocks) <= 2:
-        return [len(blocks) - 1]
+    if distributions.one_stands_for_both(explanation):
+        return [1]
     sizes = np.abs(explanation.local_values).mean(axis=(1, 2))
     largest = np.sort(rank(np.nan_to_num(sizes))[: 1 if ax is not None else _PANELS])
     return [int(position) for position in largest]

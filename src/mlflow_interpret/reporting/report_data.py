@@ -96,7 +96,7 @@ def _layers(explanation: Explanation, blocks: list[int]) -> int:
     local = explanation.local_values
     if local is None or local.ndim == 2:
         return 1
-    return len(blocks) + (1 if len(local) > 2 else 0)
+    return len(blocks) + (0 if distributions.one_stands_for_both(explanation) else 1)
 
 
 def _importances(explanation: Explanation, shown: Shown) -> list[dict[str, Any]]:
@@ -105,10 +105,10 @@ def _importances(explanation: Explanation, shown: Shown) -> list[dict[str, Any]]
     blocks = explanation.blocks or ()
     several = explanation.local_values is not None and explanation.local_values.ndim == 3
     toward = ""
-    if several and len(blocks) == 2:
+    if several and distributions.one_stands_for_both(explanation):
         toward = f"contribution to {_told(explanation, 1, 60)}"
-    elif several and len(blocks) > 2:
-        toward = "mean size of the contributions to all classes"
+    elif several:
+        toward = f"mean size of the contributions to all {explanation.block_words}"
     listed = shown.listed
     found = [_block("", explanation.global_values, errors, listed, toward or "contribution")]
     by_class, class_errors = explanation.per_class_values, distributions.block_errors(explanation)
@@ -178,7 +178,7 @@ def _contributions(explanation: Explanation, block: int | None, shown: Shown) ->
     local = explanation.local_values
     if block is not None and local is not None and local.ndim == 2:
         return None
-    if block == 1 and local is not None and len(local) == 2:
+    if block == 1 and distributions.one_stands_for_both(explanation):
         return 0  # the first layer has them
     values = distributions.contributions(explanation, block)
     if values is None:

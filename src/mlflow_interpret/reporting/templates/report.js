@@ -182,12 +182,12 @@ function fill(feature) {
   const cell = make("td", { colspan: columns() });
   const grid = make("div", { class: "detail-grid" });
   const plot = make("div");
-  plot.append(...scatter(feature.index));
   grid.append(plot);
   if (pageData.blocks.length > 1 && !pageData.mirrored) grid.append(byClass(feature.index));
   else grid.classList.add("single");
   cell.append(grid);
   feature.detail.replaceChildren(cell);
+  plot.append(...scatter(feature.index, plot.clientWidth));
 }
 
 // Narrow pages leave columns out, and a cell over more columns than there are makes new ones.
@@ -195,13 +195,19 @@ function columns() {
   return [...document.querySelectorAll("#table thead th")].filter((head) => head.offsetParent).length;
 }
 
+// Targets may have different units, so theirs are shares.
 function byClass(index) {
   const box = make("div");
+  const targets = pageData.block_word === "target";
   const blocks = pageData.blocks.slice(1)
-    .map(({ name, values, errors }) => ({ name, value: values[index], reach: errors && INTERVAL * (errors[index] ?? 0) }))
+    .map(({ name, values, errors }) => {
+      const whole = targets ? values.reduce((sum, value) => sum + (value ?? 0), 0) / 100 || 1 : 1;
+      return { name, value: values[index] && values[index] / whole, reach: errors && (INTERVAL * (errors[index] ?? 0)) / whole };
+    })
     .sort((a, b) => compare(b.value, a.value));
   const shown = blocks.slice(0, 12);
-  box.append(make("h3", {}, `Importance by ${pageData.block_word}${shown.length < blocks.length ? ", the 12 largest" : ""}`));
+  const what = targets ? "Share of each target's importances (%)" : "Importance by class";
+  box.append(make("h3", {}, `${what}${shown.length < blocks.length ? ", the 12 largest" : ""}`));
   const list = make("div", { class: "classes" });
   const longest = Math.max(...shown.map(({ value, reach }) => (value ?? 0) + reach)) || 1;
   for (const { name, value, reach } of shown) {
@@ -217,7 +223,7 @@ function byClass(index) {
 
 /* Contributions against values */
 
-function scatter(index) {
+function scatter(index, room) {
   const given = contributions(index);
   if (!given) return [make("p", { class: "muted" }, why(index))];
   const values = valuesOf(index);
@@ -228,7 +234,7 @@ function scatter(index) {
   const across = values ? placesOf(values) : given.map(() => 0.5);
   const low = Math.min(0, ...given);
   const high = Math.max(0, ...given);
-  const width = Math.min(Math.max(body.clientWidth - 28, 280), 600);
+  const width = Math.min(Math.max(room, 240), 600);
   const box = { left: 58, right: width - 12, top: 8, bottom: 190 };
   const y = (value) => box.bottom - ((value - low) / (high - low || 1)) * (box.bottom - box.top);
   const categories = values?.kind === "category" ? values.categories.length : 0;
@@ -262,7 +268,7 @@ function scatter(index) {
     });
   }
   svg.append(make("text", { x: (box.left + box.right) / 2, y: box.bottom + (categories > 4 ? 45 : 32), "text-anchor": "middle" }, values ? "value of the feature" : "the rows themselves were not kept"));
-  return [title, svg, make("p", { class: "muted small" }, remarks(values, across, given))];
+  return [title, svg, make("p", { class: "muted small" }, remarks(values, given))];
 }
 
 function why(index) {
@@ -338,11 +344,15 @@ function means(across, given, values, x, y) {
   return path;
 }
 
-function remarks(values, across, given) {
-  const said = [`${given.length.toLocaleString("en-US")} rows`];
+function count(number, one, several) {
+  return `${number.toLocaleString("en-US")} ${number === 1 ? one : several}`;
+}
+
+function remarks(values, given) {
+  const said = [count(given.length, "row", "rows")];
   if (values) said.push(values.kind === "category" ? "marks: mean of a category" : "line: means over rows of like values");
   if (values?.missing) said.push(`${values.missing.toLocaleString("en-US")} without a value, grey at the left`);
-  if (values?.beyond) said.push(`${values.beyond.toLocaleString("en-US")} values beyond the axis are drawn at its ends`);
+  if (values?.beyond) said.push(count(values.beyond, "value beyond the axis is drawn at its end", "values beyond the axis are drawn at its ends"));
   return `${said.join("; ")}.`;
 }
 

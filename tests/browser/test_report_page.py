@@ -196,6 +196,24 @@ def test_one_row_is_no_rows(open_report):
     assert "1 row;" in page.locator("tr.detail").inner_text()
 
 
+def test_the_baseline_says_which_bar_is_which_and_scrolls_by_the_keyboard(open_report):
+    found = [{"feature": f"f{i}", "rank": i + 1, "share": 0.1} for i in range(6)]
+    details = {"baseline": {"run_id": "run-6", "importances": found}}
+    page = open_report(replace(explanation(), details=details), width=360)
+    area = page.get_by_role("group", name="Against the baseline")
+    assert area.evaluate("one => one.scrollWidth > one.clientWidth")
+    area.focus()
+    assert area.evaluate("one => one === document.activeElement")
+    ground, fill = (
+        "one => getComputedStyle(one).backgroundColor",
+        "one => getComputedStyle(one).fill",
+    )
+    keys = [key.evaluate(ground) for key in area.locator("th i").all()]
+    bars = area.locator("tbody tr").first.locator("rect").all()
+    assert keys == [bar.evaluate(fill) for bar in bars]
+    assert len(set(keys)) == 2
+
+
 def test_hostile_names_stay_text(open_report):
     explained = hostile()
     page = open_report(explained)

@@ -136,6 +136,11 @@ def test_whether_there_were_enough_rows_is_told_in_words(stopped, told):
     assert "Stopped" not in text
 
 
+def test_a_page_names_files_beside_it_only_where_there_are_some():
+    assert "explanation.json" in Table(report.page(explanation(), {"run_id": "run-7"})).text
+    assert "explanation.json" not in Table(report.page(explanation(), {"run_id": None})).text
+
+
 def test_a_baseline_is_shown_where_there_is_one():
     details = {
         **DETAILS,

@@ -54,7 +54,7 @@ def page(explanation: Explanation, made: Mapping[str, Any] | None = None) -> str
         "baseline": report_baseline.section(explanation),
         "facts": _facts(explanation, made or {}),
         "notes": [str(note) for note in details.get("notes") or ()],
-        "shown_notes": _what_is_shown(explanation, shown),
+        "shown_notes": _what_is_shown(explanation, shown, in_run=bool((made or {}).get("run_id"))),
     }
     return pages.render(
         "report.html",
@@ -231,7 +231,9 @@ def _text(value: Any) -> str:
     return pages.number(value) if isinstance(value, (float, int)) else str(value)
 
 
-def _what_is_shown(explanation: Explanation, shown: report_data.Shown) -> list[str]:
+def _what_is_shown(
+    explanation: Explanation, shown: report_data.Shown, *, in_run: bool
+) -> list[str]:
     """What this page leaves out of the explanation."""
     notes = []
     if len(shown.listed) < len(explanation.features):
@@ -255,5 +257,6 @@ def _what_is_shown(explanation: Explanation, shown: report_data.Shown) -> list[s
         notes.append(f"{of}, those with the largest importances, can be chosen.")
     if any(len(name) > pages.NAME_LENGTH for name in explanation.features):
         notes.append("Long names are shortened.")
-    notes.append("explanation.json beside this page has all numbers.")
+    if in_run:
+        notes.append("explanation.json in the run has all numbers.")
     return notes

@@ -139,6 +139,18 @@ def test_importances_by_class_have_intervals(open_report):
         assert line["x"] < size["x"] + size["width"] < line["x"] + line["width"]
 
 
+@pytest.mark.parametrize("width", [360, 800, 1100])
+def test_long_names_of_classes_leave_room_for_their_bars(open_report, width):
+    names = tuple(f"a long name of a class, the {i}th of them" for i in range(14))
+    page = open_report(replace(explanation(3, 40, 14), classes=names), width=width)
+    bars = page.locator("tr.detail .classes svg").all()
+    assert len(bars) == 12
+    assert min(bar.bounding_box()["width"] for bar in bars) >= 48
+    detail = page.locator("tr.detail .classes").bounding_box()
+    cell = page.locator("tr.detail td").bounding_box()
+    assert detail["x"] + detail["width"] <= cell["x"] + cell["width"]
+
+
 def test_a_printed_page_is_complete(open_report):
     page = open_report(explanation(28, 60, 3), color_scheme="dark")
     page.locator("#theme").click()

@@ -159,6 +159,8 @@ def test_without_details_there_is_still_a_page():
     assert len(Table(page).rows) == 6
     assert "95 %" not in page
     assert "no distributions" in Table(page).text
+    assert "contributions against" not in Table(page).text
+    assert "contributions against" in Table(report.page(explanation())).text
 
 
 def test_aggregates_only_hold_nothing_of_a_single_row():

@@ -51,6 +51,7 @@ def page(explanation: Explanation, made: Mapping[str, Any] | None = None) -> str
             for number, position in enumerate(shown.blocks, start=1)
         ],
         "block_word": explanation.block_word,
+        "has_points": shown.n_distributions > 0,
         "baseline": report_baseline.section(explanation),
         "facts": _facts(explanation, made or {}),
         "notes": [str(note) for note in details.get("notes") or ()],

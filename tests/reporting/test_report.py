@@ -109,6 +109,13 @@ def test_what_was_explained_and_how_is_told():
         assert told in text, told
 
 
+def test_targets_of_different_units_are_no_silent_mean():
+    classes = explanation(n_classes=2)
+    targets = replace(classes, classes=None, targets=("kg", "m"))
+    assert "all 2 targets. Targets of larger numbers weigh more" in Table(report.page(targets)).text
+    assert "weigh more" not in Table(report.page(classes)).text
+
+
 def test_a_breach_of_additivity_is_seen_at_once():
     page = report.page(
         replace(explanation(), details={**DETAILS, "additivity_breach": "It is <off>."})

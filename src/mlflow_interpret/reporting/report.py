@@ -88,8 +88,11 @@ def _lead(explanation: Explanation) -> str:
     what = f"Importance is the mean absolute contribution of a feature to the model's output{unit}"
     if explanation.blocks is None:
         return f"{what}, over the explained rows."
-    count = len(explanation.blocks)
-    return f"{what}, over the explained rows and all {count} {explanation.block_words}."
+    all_of_them = f"all {len(explanation.blocks)} {explanation.block_words}"
+    told = f"{what}, over the explained rows and {all_of_them}."
+    if explanation.classes is None:  # their units may differ
+        told += " Targets of larger numbers weigh more: look at each by itself."
+    return told
 
 
 def _tiles(explanation: Explanation) -> list[tuple[str, str, str]]:

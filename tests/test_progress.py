@@ -28,11 +28,38 @@ print("loaded", "tqdm" in sys.modules)
 """
 
 
+# Two uploads of half a second, one after the other, which are waited for.
+UPLOADS = """
+import sys, time
+import numpy as np
+from mlflow_interpret import progress
+from mlflow_interpret.azureml import uploads
+from mlflow_interpret.azureml.targets import Target
+from mlflow_interpret.messages import show_messages, warn
+from mlflow_interpret.config import Options
+from mlflow_interpret.records import Explanation
+
+progress.DELAY = progress._PACE = 0.1
+show_messages()
+record = Explanation("shap_tree", "regression", None, ("a",), np.ones(1))
+uploads._run_child = lambda *_: (time.sleep(0.5), {"ok": True, "explanation_id": "there"})[1]
+wishes = uploads.Wishes(None, 0, None, 30.0, SILENT)
+for _ in range(2):
+    uploads.start(
+        record, lambda: Target("job", "run"), wishes, lambda _: warn(Options(silent=SILENT), "told")
+    )
+WAIT
+"""
+
+
 def run_on_terminal(delay=0.1, silent=False):
     """What a child process writes to standard error where that is a terminal, and to its output."""
+    return on_terminal(WORK.format(delay=delay, silent=silent))
+
+
+def on_terminal(code):
     pty = pytest.importorskip("pty", reason="there are no pseudo-terminals on Windows")
     ours, its = pty.openpty()
-    code = WORK.format(delay=delay, silent=silent)
     child = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=its)
     os.close(its)
     shown = b""
@@ -62,6 +89,35 @@ def test_nothing_is_shown_of_what_is_over_soon():
     shown, output = run_on_terminal(delay=2.0)
     assert shown == ""
     assert "loaded False" in output
+
+
+@pytest.mark.parametrize("wait", ["assert uploads.flush()", ""], ids=["flush", "exit"])
+def test_who_waits_for_uploads_sees_it_and_lines_beside_it_are_whole(wait):
+    shown, _ = on_terminal(UPLOADS.replace("WAIT", wait).replace("SILENT", "False"))
+    assert "Uploading to Azure ML" in shown
+    assert "1/2" in shown
+    assert shown.count("WARNING mlflow_interpret: told\r\n") == 2
+    for line in shown.split("WARNING")[:-1]:  # up to the time, which stands before it
+        assert not line.rpartition("\r")[2].rstrip().strip("0123456789/: ")
+
+
+def test_silent_uploads_are_waited_for_in_silence():
+    shown, _ = on_terminal(UPLOADS.replace("WAIT", "").replace("SILENT", "True"))
+    assert shown == ""
+
+
+def test_what_is_waited_for_is_counted(monkeypatch):
+    left = [3]
+
+    def pause(seconds):
+        assert 0 < seconds <= 10
+        left[0] -= 1
+
+    assert module.wait(lambda: left[0], pause, None, what="Waiting", unit="models") == 0
+    left[0] = 3
+    monkeypatch.setattr(module, "_PACE", 10.0)
+    assert module.wait(lambda: 3, lambda _: time.sleep(0.02), 0.01, what="", unit="") == 3
+    assert module.wait(lambda: 3, pytest.fail, 0, what="Waiting", unit="models") == 3
 
 
 def test_silent_shows_nothing():

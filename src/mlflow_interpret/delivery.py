@@ -85,6 +85,7 @@ def _start_upload(explanation: Explanation, logged: tracking.Logged, options: Op
             options.random_state,
             options.visualization_points,
             options.upload_timeout,
+            options.silent,
         ),
         partial(_finish, logged, options),
     )

@@ -7,6 +7,7 @@ import sys
 from contextlib import suppress
 
 from mlflow_interpret.config import Options
+from mlflow_interpret.progress import aside
 
 _logger = logging.getLogger("mlflow_interpret")
 
@@ -17,7 +18,8 @@ class _MessageHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         if logging.getLogger().handlers:
             return
-        with suppress(Exception):  # no standard error, or a closed one: fit must not hear of it
+        # No standard error, or a closed one: fit must not hear of it.
+        with suppress(Exception), aside():
             sys.stderr.write(f"{self.format(record)}\n")
 
 

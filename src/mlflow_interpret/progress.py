@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 import time
@@ -13,6 +14,10 @@ from typing import Any
 
 DELAY = 2.0
 """Seconds before a bar is shown: what is over sooner needs none."""
+
+_PACE = 0.5  # seconds between two looks at what is waited for
+
+_bars: list[Any] = []  # those that are shown
 
 Report = Callable[[int, "int | None"], None]
 """Says how much is done and of how much in all, or None where that is not known."""
@@ -48,6 +53,7 @@ def progress(what: str, *, unit: str = "it", silent: bool = False) -> Iterator[R
         with lock, suppress(Exception):
             if bar is None:
                 bar = _bar(what, unit, done, total)
+                _bars.append(bar)
             bar.total = total
             bar.update(max(0, done - bar.n))
 
@@ -56,7 +62,57 @@ def progress(what: str, *, unit: str = "it", silent: bool = False) -> Iterator[R
     finally:
         with lock, suppress(Exception):
             if bar is not None:
+                _bars.remove(bar)
                 bar.close()
+
+
+def wait(
+    left: Callable[[], int],
+    pause: Callable[[float], object],
+    timeout: float | None,
+    *,
+    what: str,
+    unit: str,
+    silent: bool = False,
+) -> int:
+    """Wait until nothing is left, with a bar as of `progress`.
+
+    Args:
+        left: Says how many are left.
+        pause: Waits for at most so many seconds.
+        timeout: Seconds to wait at most, None for as long as it takes.
+        what: Stands before the bar.
+        unit: What is counted.
+        silent: Show nothing.
+
+    Returns:
+        How many are left.
+    """
+    end = math.inf if timeout is None else time.monotonic() + timeout
+    most = count = left()
+    with progress(what, unit=unit, silent=silent) as report:
+        while count and (seconds := end - time.monotonic()) > 0:
+            pause(min(seconds, _PACE))
+            count = left()
+            most = max(most, count)
+            report(most - count, most)
+    return count
+
+
+@contextmanager
+def aside() -> Iterator[None]:
+    """Take the bars off the terminal while a line is written to it."""
+    bars = list(_bars)
+    with suppress(Exception):
+        for bar in bars:
+            bar.clear()
+    try:
+        yield
+    finally:
+        with suppress(Exception):
+            for bar in bars:
+                if bar in _bars:
+                    bar.refresh()
 
 
 def nothing(done: int, total: int | None) -> None:

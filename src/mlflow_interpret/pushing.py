@@ -17,6 +17,7 @@ from mlflow_interpret.azureml.redaction import redact
 from mlflow_interpret.config import Options
 from mlflow_interpret.delivery import note_upload
 from mlflow_interpret.errors import AzureMLError
+from mlflow_interpret.progress import progress
 from mlflow_interpret.records import Explanation
 
 _TO_COMPLETE = 10.0  # seconds
@@ -74,7 +75,9 @@ def _push_one(
         service = writer.service_of(target)
         left = max(0.1, started + seconds - time.monotonic())
         ready = preparing.capped(explanation, points, seed)
-        written = writer.write(ready, service, logged.status.get("comment"), left, seed, points)
+        comment = logged.status.get("comment")
+        with progress("Uploading to Azure ML", unit="files", silent=options.silent) as report:
+            written = writer.write(ready, service, comment, left, seed, points, report)
         with suppress(AzureMLError):  # a run that goes on for ever is no reason to push again
             targets.complete(target, _TO_COMPLETE)
     except AzureMLError as error:

@@ -98,7 +98,11 @@ def test_an_asset_its_files_and_a_tag_arrive(double, run_id, service):
 
 def test_the_engineered_view_goes_first(double, service):
     record = explanation(is_raw=True, engineered=explanation(is_engineered=True))
-    writer.write(record, service, None, SECONDS)
+    heard = []
+    writer.write(record, service, None, SECONDS, report=lambda *told: heard.append(told))
+    files = [len(asset["artifacts"]) for asset in double.assets]
+    totals = [files[0]] * files[0] + [sum(files)] * files[1]
+    assert heard == list(enumerate(totals))
     kinds = [(a["properties"]["is_raw"], a["properties"]["is_engineered"]) for a in double.assets]
     assert kinds == [("False", "True"), ("True", "False")]
     assert [asset["properties"]["comment"] for asset in double.assets] == [None, None]

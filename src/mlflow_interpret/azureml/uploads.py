@@ -20,13 +20,14 @@ from mlflow_interpret.azureml.bounded import Bounded
 from mlflow_interpret.azureml.redaction import redact
 from mlflow_interpret.azureml.targets import Target
 from mlflow_interpret.errors import AzureMLError
+from mlflow_interpret.progress import wait
 from mlflow_interpret.records import Explanation
 
 _logger = logging.getLogger(__name__)
 
 _GRACE = 10.0  # seconds at the exit to say how the last upload ended
 
-_running: dict[threading.Thread, float] = {}
+_running: dict[threading.Thread, Wishes] = {}
 _guard = threading.Lock()
 _ONE_CHILD = threading.Lock()  # each is a Python with the whole SDK; many fits queue up
 
@@ -59,12 +60,14 @@ class Wishes:
         random_state: Seeds the sample of rows for studio.
         points: How many explained rows go there, None for the default.
         timeout: Seconds after which an upload is cut off; they begin when it starts.
+        silent: Whoever waits for it sees no progress.
     """
 
     comment: str | None
     random_state: int
     points: int | None
     timeout: float
+    silent: bool = False
 
 
 def start(
@@ -100,7 +103,7 @@ def start(
 
     thread = threading.Thread(target=watch, name="mlflow-interpret-upload", daemon=True)
     with _guard:
-        _running[thread] = wishes.timeout
+        _running[thread] = wishes
     thread.start()
 
 
@@ -120,12 +123,24 @@ def flush(timeout: float | None = None) -> bool:
     Returns:
         Whether none is left.
     """
-    deadline = None if timeout is None else time.monotonic() + timeout
     with _guard:
-        waiting = list(_running)
-    for thread in waiting:
-        thread.join(None if deadline is None else max(0.0, deadline - time.monotonic()))
-    return not any(thread.is_alive() for thread in waiting)
+        waiting = dict(_running)
+
+    def left() -> list[threading.Thread]:
+        return [thread for thread in waiting if thread.is_alive()]
+
+    def pause(seconds: float) -> None:
+        for thread in left()[:1]:
+            thread.join(seconds)
+
+    return not wait(
+        lambda: len(left()),
+        pause,
+        timeout,
+        what="Uploading to Azure ML",
+        unit="explanations",
+        silent=all(wishes.silent for wishes in waiting.values()),
+    )
 
 
 class _Closing:
@@ -138,7 +153,7 @@ class _Closing:
 @atexit.register
 def _close() -> None:
     with _guard:
-        seconds = max(_running.values(), default=0.0)
+        seconds = max((wishes.timeout for wishes in _running.values()), default=0.0)
     if seconds:
         _Closing.end = time.monotonic() + seconds
         flush(seconds + _GRACE)

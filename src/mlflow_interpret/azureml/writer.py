@@ -27,6 +27,7 @@ from mlflow_interpret.azureml.services import Service, of_job
 from mlflow_interpret.azureml.targets import Target
 from mlflow_interpret.azureml.workspaces import asset_service
 from mlflow_interpret.errors import AzureMLError
+from mlflow_interpret.progress import Report, nothing
 from mlflow_interpret.records import Explanation
 
 _ASSET_TYPE = "azureml.explanation"
@@ -81,6 +82,7 @@ def write(
     deadline: float,
     random_state: int = 0,
     points: int | None = None,
+    report: Report = nothing,
 ) -> Written:
     """Upload an explanation and, before it, its engineered view.
 
@@ -93,6 +95,7 @@ def write(
         deadline: Seconds that all of it may take.
         random_state: Seeds the sample of rows for studio.
         points: How many rows studio shows at most. Default: 5,000.
+        report: Hears how many files are written, and how many there are so far.
 
     Raises:
         AzureMLError: It did not arrive; the message says why in one line, without secrets.
@@ -100,7 +103,7 @@ def write(
     renew = partial(fresh_token, service) if service.renewable else None
     found = explanation.id
     with closing(Calls(service.token, deadline, renew)) as calls, blobs.unlogged():
-        writer = _Writer(calls, service)
+        writer = _Writer(calls, service, report)
         for view in (explanation.engineered, explanation):
             if view is not None:
                 found = writer.write(view, comment, random_state, points)
@@ -110,8 +113,9 @@ def write(
 class _Writer:
     """Writes explanations into one run."""
 
-    def __init__(self, calls: Calls, service: Service) -> None:
+    def __init__(self, calls: Calls, service: Service, report: Report) -> None:
         self._calls = calls
+        self._report, self._written = report, 0
         self._service = service
         base = service.endpoint.rstrip("/")
         self._run_url = service.run_url
@@ -150,8 +154,11 @@ class _Writer:
                     f"{_NAMES} uploads of explanation {explanation.id} were cut off; "
                     "log it again with mlflow_interpret.log_explanation()"
                 )
+            total = self._written + len(links)
             for file, link in links.items():
+                self._report(self._written, total)
                 blobs.put(self._calls, f"Writing {file}", link, folder / file)
+                self._written += 1
         # Somebody else may have been at it meanwhile, as this process's other half.
         found = self._registered(ids)
         if found is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import click
@@ -63,8 +64,9 @@ def push(
 
 def _push_all(experiment: str, uri: str, options: Any) -> None:
     from mlflow_interpret import pushing
-    from mlflow_interpret.progress import progress
+    from mlflow_interpret.progress import aside, progress
 
+    options = replace(options, silent=True)  # one bar is enough
     waiting = pushing.pending(experiment, uri)
     if not waiting:
         click.echo(f"All explanations of experiment {experiment} are in Azure ML.")
@@ -77,10 +79,12 @@ def _push_all(experiment: str, uri: str, options: Any) -> None:
                 pushing.push(run_id, uri, options)
             except Exception as error:  # one that fails must not keep the others
                 failures, in_a_row = failures + 1, in_a_row + 1
-                click.echo(f"{run_id}  failed: {error}", err=True)
+                with aside():
+                    click.echo(f"{run_id}  failed: {error}", err=True)
             else:
                 in_a_row = 0
-                click.echo(f"{run_id}  in Azure ML")
+                with aside():
+                    click.echo(f"{run_id}  in Azure ML")
             if in_a_row == _PUSH_FAILURES:
                 left = len(waiting) - done - 1
                 raise click.ClickException(f"{in_a_row} in a row failed; {left} were not tried.")

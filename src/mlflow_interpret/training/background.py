@@ -18,6 +18,7 @@ from typing import Any
 from mlflow_interpret import processes, spool, storage
 from mlflow_interpret.config import Options
 from mlflow_interpret.errors import CannotExplainError, one_line
+from mlflow_interpret.progress import wait
 from mlflow_interpret.records import Explanation
 from mlflow_interpret.training import outcomes, pending, runs
 
@@ -87,9 +88,19 @@ class _Queue:
 
     def wait(self, timeout: float | None) -> int:
         """How many are still pending when all are done, or the time is up."""
-        with self._changed:
-            self._changed.wait_for(lambda: not self._jobs, timeout)
-            return len(self._jobs)
+
+        def pause(seconds: float) -> None:
+            with self._changed:
+                self._changed.wait_for(lambda: not self._jobs, seconds)
+
+        return wait(
+            lambda: len(self._jobs),
+            pause,
+            timeout,
+            what="Explaining in the background",
+            unit="models",
+            silent=self.silent(),
+        )
 
     def silent(self) -> bool:
         """Whether nothing is to be said of what is pending."""

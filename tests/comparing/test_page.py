@@ -93,8 +93,8 @@ def test_names_have_the_room_that_there_is():
     long = "a name of a feature that is rather long"
     page = RunComparison(runs([long, "b"], 2, run_name="a run with a name of its own")).to_html()
     (slope,) = re.findall(r'<svg class="slope".*?</svg>', page, flags=re.DOTALL)
-    assert slope.count(f">{long}</text>") == 2
-    assert slope.count('">a run with a name of i') == 2
+    assert slope.count(f">&#x2068;{long}&#x2069;</text>") == 2
+    assert slope.count('">&#x2068;a run with a name of i') == 2
 
 
 def test_ids_are_short_and_notes_stand_below_the_name():

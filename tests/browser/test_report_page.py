@@ -151,6 +151,56 @@ def test_long_names_of_classes_leave_room_for_their_bars(open_report, width):
     assert detail["x"] + detail["width"] <= cell["x"] + cell["width"]
 
 
+def every_kind_of_column(n_rows=84):
+    numbers = np.arange(n_rows)
+    return pd.DataFrame(
+        {
+            "numbers": numbers / 7,
+            "large": 10**12 * numbers,
+            "thousands": 2500 * numbers,
+            "small": 5 + 1e-9 * numbers,
+            "few": [f"{i % 3} and a long name" for i in numbers],
+            "many": [f"category {i % 40}" for i in numbers],
+            "ordered": pd.Categorical(
+                np.array(list("lms"))[numbers % 3], list("sml"), ordered=True
+            ),
+            "true or false": numbers % 2 == 0,
+            "times": pd.date_range("2020-01-01 11:00", periods=n_rows, freq="h"),
+            "durations": pd.to_timedelta(numbers, "s"),
+            "constant": 1.0,
+            "nothing": np.nan,
+            "no text": np.array([None] * n_rows, dtype=object),
+        }
+    )
+
+
+# What of a plot's texts reaches beyond it or over another.
+CROWDED = """plot => {
+  const frame = plot.getBoundingClientRect();
+  const boxes = [...plot.querySelectorAll("text")].map((text) => [text.textContent, text.getBoundingClientRect()]);
+  const cut = boxes.filter(([, box]) => box.left < frame.left - 1 || box.right > frame.right + 1 || box.bottom > frame.bottom + 1);
+  const over = boxes.filter(([, a], i) => boxes.slice(0, i).some(([, b]) =>
+    a.left < b.right - 1 && b.left < a.right - 1 && a.top < b.bottom - 2 && b.top < a.bottom - 2));
+  return [...cut, ...over].map(([text]) => text);
+}"""
+
+
+@pytest.mark.parametrize("width", [320, 700, 1100])
+def test_plots_of_every_kind_of_column_are_readable(open_report, width):
+    rows = every_kind_of_column()
+    explained = explanation(rows.shape[1], len(rows), 3, rows=rows)
+    classes = tuple(f"{'class ' * i}{'x' * 40}" for i in range(3))
+    explained = replace(explained, features=tuple(rows), classes=classes)
+    page = open_report(explained, width=width)
+    for button in page.locator("#table tbody th button").all()[1:]:
+        button.click()
+    plots = page.locator(".plot").all()
+    assert len(plots) == rows.shape[1]
+    assert [plot.evaluate(CROWDED) for plot in plots] == [[]] * len(plots)
+    widths = page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
+    assert widths[0] <= widths[1]
+
+
 def test_a_printed_page_is_complete(open_report):
     page = open_report(explanation(28, 60, 3), color_scheme="dark")
     page.locator("#theme").click()

@@ -156,7 +156,7 @@ def _values(explanation: Explanation, feature: int, rows: Any) -> dict[str, Any]
     missing = np.isnan(scale.places)
     coded = np.where(missing, _MISSING, np.round(np.nan_to_num(scale.places) * (_MISSING - 1)))
     found: dict[str, Any] = {"kind": scale.kind, "bytes": _bytes(coded)}
-    if scale.categories:
+    if scale.kind == "category":
         found["categories"] = [pages.shown(name, _CATEGORY_LENGTH) for name in scale.categories]
     if scale.low is not None:
         found["ends"] = [_end(scale.low), _end(scale.high)]

@@ -240,8 +240,11 @@ function scatter(index, room) {
   const categories = values?.kind === "category" ? values.categories.length : 0;
   const edge = categories ? (box.right - box.left) / (2 * categories) : 12;
   const x = (place) => box.left + edge + place * (box.right - box.left - 2 * edge);
+  const labels = values ? valueLabels(values, box.right - box.left - 2 * edge, categories) : [];
+  // Names of many categories, and long times, take turns on two lines.
+  const turns = categories > 4 || (values?.kind === "time" && touching(labels, box.right - box.left));
   const label = `${toward} against the values of ${name}: from ${write(Math.min(...given))} to ${write(Math.max(...given))}`;
-  const svg = make("svg", { class: "plot", width, viewBox: `0 0 ${width} ${categories > 4 ? 240 : 228}`, role: "img", "aria-label": label });
+  const svg = make("svg", { class: "plot", width, viewBox: `0 0 ${width} ${turns ? 240 : 228}`, role: "img", "aria-label": label });
   for (const [tick, told] of named(ticks(low, high, 3))) {
     svg.append(make("line", { class: "axis", x1: box.left, x2: box.right, y1: y(tick), y2: y(tick) }));
     svg.append(make("text", { x: box.left - 6, y: y(tick) + 4, "text-anchor": "end" }, told));
@@ -261,13 +264,12 @@ function scatter(index, room) {
   if (gone.length) svg.append(make("path", { class: "points gone", d: gone.join("") }));
   if (values) {
     svg.append(make("path", { class: "mean", d: means(across, given, values, x, y) }));
-    // Names of many categories take turns on two lines.
-    valueLabels(values, width).forEach(([place, text, anchor], i) => {
-      const below = box.bottom + (categories > 4 && i % 2 ? 29 : 16);
+    labels.forEach(([place, text, anchor], i) => {
+      const below = box.bottom + (turns && i % 2 ? 29 : 16);
       svg.append(make("text", { x: x(place), y: below, "text-anchor": anchor }, text));
     });
   }
-  svg.append(make("text", { x: (box.left + box.right) / 2, y: box.bottom + (categories > 4 ? 45 : 32), "text-anchor": "middle" }, values ? "value of the feature" : "the rows themselves were not kept"));
+  svg.append(make("text", { x: (box.left + box.right) / 2, y: box.bottom + (turns ? 45 : 32), "text-anchor": "middle" }, values ? "value of the feature" : "the rows themselves were not kept"));
   return [title, svg, make("p", { class: "muted small" }, remarks(values, given))];
 }
 
@@ -308,18 +310,34 @@ function named(found) {
   });
 }
 
-function valueLabels(values, width) {
+const LETTER = 6.5; // pixels of a letter of a label, more or less
+
+// Whether labels side by side leave no gap between them.
+function touching(labels, room) {
+  const starts = { start: 0, middle: 0.5, end: 1 };
+  const ends = labels.map(([place, text, anchor]) => {
+    const left = place * room - starts[anchor] * LETTER * text.length;
+    return [left, left + LETTER * text.length];
+  });
+  return ends.some(([left], i) => i > 0 && left < ends[i - 1][1] + LETTER);
+}
+
+// Places from 0 to 1 with texts and their anchors, as many as have room.
+function valueLabels(values, room, categories) {
   if (values.kind === "category") {
-    const last = Math.max(values.categories.length - 1, 1);
-    const room = Math.max(Math.floor(width / (values.categories.length > 4 ? 4 : 8) / values.categories.length), 4);
-    return values.categories.map((name, i) => [i / last, name.length > room ? `${name.slice(0, room - 1)}…` : name, "middle"]);
+    const last = Math.max(categories - 1, 1);
+    const lines = categories > 4 ? 2 : 1;
+    const letters = Math.max(Math.floor((lines * room) / LETTER / Math.max(categories - 1, 1)) - 1, 4);
+    return values.categories.map((name, i) => [i / last, name.length > letters ? `${name.slice(0, letters - 1)}…` : name, "middle"]);
   }
   if (!values.ends) return [];
   const text = (end) => (typeof end === "number" ? write(end) : end);
   const [low, high] = values.ends;
   if (low === high) return [[0.5, text(low), "middle"]];
   if (typeof low !== "number") return [[0, low, "start"], [1, high, "end"]];
-  return named(ticks(low, high, 3, values.whole)).map(([tick, told]) => [(tick - low) / (high - low), told, "middle"]);
+  let labels = named(ticks(low, high, 3, values.whole)).map(([tick, told]) => [(tick - low) / (high - low), told, "middle"]);
+  while (touching(labels, room)) labels = labels.filter((_, i) => i % 2 === 0);
+  return labels;
 }
 
 // The mean contribution: of each category, or of twelfths of the rows ordered by value, at least

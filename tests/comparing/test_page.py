@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from mlflow_interpret.comparing import RunComparison
+from mlflow_interpret.comparing import page as module
 
 from .runs import run
 
@@ -111,6 +112,15 @@ def test_many_runs_and_features_are_cut_and_the_page_says_so():
     assert "The first 200 of 300 features are shown." in page
     assert "Run gone is not compared: it holds no explanation." in page
     assert len(page) < 1_500_000
+
+
+def test_of_many_runs_only_what_is_shown_is_made(monkeypatch):
+    """Else the cells of a thousand runs of hundreds of features would take seconds."""
+    made = []
+    monkeypatch.setattr(module, "number", lambda *told: made.append(told) or "1")
+    runs = [run(str(i), np.arange(1.0, 301), features=map(str, range(300))) for i in range(30)]
+    RunComparison(tuple(runs)).to_html()
+    assert len(made) == 20 * 200
 
 
 def test_it_is_written_to_a_file_and_shown_in_notebooks(tmp_path):

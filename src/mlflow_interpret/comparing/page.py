@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -29,7 +30,7 @@ def page(comparison: RunComparison) -> str:
     drawn = runs[:MOST_RUNS]
     names = labels_of(drawn)
     table = by_share(runs)
-    cells = _cells(comparison)
+    cells = _cells(comparison, drawn, table.index[:_MOST_FEATURES])
     features = [
         {"name": name, "cells": [cells.get((run.run_id, name)) for run in drawn]}
         for name in table.index[:_MOST_FEATURES]
@@ -80,11 +81,15 @@ def _rows(run: Importances) -> str:
     return f"{explained:,}{of} {run.rows.get('source') or ''}".strip()
 
 
-def _cells(comparison: RunComparison) -> dict[tuple[str, str], dict[str, Any]]:
-    """What is shown of each feature in each run, by run id and feature."""
+def _cells(
+    comparison: RunComparison, runs: Sequence[Importances], features: pd.Index
+) -> dict[tuple[str, str], dict[str, Any]]:
+    """What is shown of some features in some runs, by run id and feature."""
     keys = ["run_id", "feature"]
     wanted = ["rank_change", "differs"]
-    table = comparison.table.merge(comparison.differences[[*keys, *wanted]], on=keys, how="left")
+    table, differences = comparison.table, comparison.differences[[*keys, *wanted]]
+    table = table[table["run_id"].isin([run.run_id for run in runs])]
+    table = table[table["feature"].isin(features)].merge(differences, on=keys, how="left")
     largest = float(np.nanmax(table["share"], initial=0)) or 1.0
     cells = {}
     for row in table.to_dict("records"):

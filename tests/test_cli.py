@@ -237,6 +237,16 @@ def test_help_explains(arguments):
     assert result.output.startswith("Usage: ")
 
 
+@pytest.mark.parametrize("command", ["show", "compare"])
+def test_letters_that_the_encoding_lacks_are_escaped(store, command):
+    one = explanation(features=("年齢", "größe", "c", "d"))
+    ids = [logged(one, store) for _ in range(1 if command == "show" else 2)]
+    result = CliRunner(charset="cp1252").invoke(main, [command, *ids])
+    assert result.exit_code == 0, result.output
+    assert r"\u5e74\u9f62" in result.output
+    assert "größe" in result.output
+
+
 def test_help_names_every_command():
     text = call("--help").output
     assert all(f"  {name}" in text for name in main.commands)

@@ -9,6 +9,7 @@ from mlflow_interpret.cli.examining import doctor
 from mlflow_interpret.cli.flushing import flush
 from mlflow_interpret.cli.pushing import push
 from mlflow_interpret.cli.showing import show
+from mlflow_interpret.cli.terminal import escape_what_cannot_be_shown
 
 _HELP = """Explanations of MLflow runs, from the terminal.
 
@@ -28,6 +29,7 @@ Examples:
 @click.version_option(package_name="mlflow-interpret")
 def main() -> None:
     """Explanations of MLflow runs, from the terminal."""
+    escape_what_cannot_be_shown()
 
 
 for _command in (show, compare, flush, doctor, push):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import sys
@@ -76,6 +77,13 @@ def store_named(tracking_uri: str | None) -> str:
     # This process is ours: MLflow's progress bars would stand between the lines of the table.
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     return tracking_uri or tracking.current_tracking_uri()
+
+
+def escape_what_cannot_be_shown() -> None:
+    """Names may have letters that the encoding lacks, as that of a pipe on Windows."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def draws() -> bool:

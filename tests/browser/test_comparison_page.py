@@ -83,6 +83,20 @@ def test_nothing_in_the_order_of_features_is_cut_or_overlaps(open_comparison, n_
         assert text["y"] >= frame["y"]
 
 
+@pytest.mark.parametrize("name", ["n" * 60, "n" * 30, "社員の年齢と職業と学歴の階級"])
+def test_wide_names_are_not_cut_off_by_the_edge(open_comparison, name):
+    shown = [
+        run(f"{i:032d}", [2.0, 1.0], None, [name, "b"], run_name=f"{name} {i}") for i in range(3)
+    ]
+    svg = open_comparison(shown).locator("svg.slope")
+    frame = svg.bounding_box()
+    for text in boxes(svg.locator("text")):
+        assert text["x"] >= frame["x"]
+        assert text["x"] + text["width"] <= frame["x"] + frame["width"]
+    heads = boxes(svg.locator("text.head"))
+    assert not any(overlap(a, b) for a, b in pairwise(heads))
+
+
 def test_names_and_heads_stay_in_sight(open_comparison):
     page = open_comparison(runs(12, 120))
     area = page.locator(".scroll", has=page.locator("#table"))

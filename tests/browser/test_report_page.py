@@ -161,6 +161,7 @@ def every_kind_of_column(n_rows=84):
             "small": 5 + 1e-9 * numbers,
             "few": [f"{i % 3} and a long name" for i in numbers],
             "many": [f"category {i % 40}" for i in numbers],
+            "wide": [f"{i % 12}番目の等級" for i in numbers],
             "ordered": pd.Categorical(
                 np.array(list("lms"))[numbers % 3], list("sml"), ordered=True
             ),

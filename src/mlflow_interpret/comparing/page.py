@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import unicodedata
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
 _MOST_FEATURES = 200
 _MOST_DIFFERENCES = 200
 # Pixels of the slope chart: all of it where there is room, its columns, the names beside them.
-_WIDTH, _COLUMNS, _SIDES, _ROW, _HEAD = 1240, (124, 240), (120, 330), 30, 40
-_LETTER = 7  # pixels
+_WIDTH, _COLUMNS, _SIDES, _ROW, _HEAD = 1240, (124, 240), (120, 360), 30, 40
+_LETTER = 8  # pixels; those of Chinese, Japanese and Korean take two
 _HEATS = 9
 
 
@@ -113,7 +114,7 @@ def _cells(
 def _slope(comparison: RunComparison, names: list[str]) -> dict[str, Any]:
     order = order_in_runs(comparison.importances, comparison.top_k)
     columns, lines = order.places.shape
-    longest = max((len(shown(name)) for name in order.features), default=0)
+    longest = max((_letters(shown(name)) for name in order.features), default=0)
     side = _within(_SIDES, 24 + _LETTER * longest)
     step = _within(_COLUMNS, (_WIDTH - 2 * side) // max(columns - 1, 1))
     last = side + step * (columns - 1)
@@ -133,6 +134,7 @@ def _slope(comparison: RunComparison, names: list[str]) -> dict[str, Any]:
         drawn.append(
             {
                 "name": order.features[line],
+                "short": _fitted(order.features[line], (side - 24) // _LETTER),
                 "colour": order.colours[line],
                 "path": path,
                 "marks": marks,
@@ -142,17 +144,27 @@ def _slope(comparison: RunComparison, names: list[str]) -> dict[str, Any]:
         )
     return {
         "columns": [
-            {"x": x(c), "name": name, "letters": step // _LETTER - 1}
+            {"x": x(c), "name": name, "short": _fitted(name, step // _LETTER - 1)}
             for c, name in enumerate(names)
         ],
         "lines": drawn,
-        "letters": (side - 24) // _LETTER,
         "width": last + side,
         "height": _HEAD + _ROW * (order.deepest + 1),
         "top": _HEAD + 10,
         "first": side,
         "last": last,
     }
+
+
+def _fitted(name: str, letters: int) -> str:
+    """The name, without its middle where it would be wider than so many letters."""
+    text = shown(name)
+    wide = _letters(text)
+    return text if wide <= letters else shown(name, letters * len(text) // wide)
+
+
+def _letters(text: str) -> int:
+    return sum(2 if unicodedata.east_asian_width(letter) in "WF" else 1 for letter in text)
 
 
 def _within(bounds: tuple[int, int], wanted: int) -> int:

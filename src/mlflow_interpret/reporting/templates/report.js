@@ -242,7 +242,7 @@ function scatter(index, room) {
   const x = (place) => box.left + edge + place * (box.right - box.left - 2 * edge);
   const labels = values ? valueLabels(values, box.right - box.left - 2 * edge, categories) : [];
   // Names of many categories, and long times, take turns on two lines.
-  const turns = categories > 4 || (values?.kind === "time" && touching(labels, box.right - box.left));
+  const turns = categories > 4 || (values?.kind === "time" && touching(labels, box.right - box.left - 2 * edge));
   const label = `${toward} against the values of ${name}: from ${write(Math.min(...given))} to ${write(Math.max(...given))}`;
   const svg = make("svg", { class: "plot", width, viewBox: `0 0 ${width} ${turns ? 240 : 228}`, role: "img", "aria-label": label });
   for (const [tick, told] of named(ticks(low, high, 3))) {
@@ -310,16 +310,27 @@ function named(found) {
   });
 }
 
-const LETTER = 6.5; // pixels of a letter of a label, more or less
+const ruler = document.createElement("canvas").getContext("2d");
+
+function pixels(text) {
+  ruler.font = `11px ${getComputedStyle(document.body).fontFamily}`;
+  return ruler.measureText(text).width;
+}
+
+function cutTo(room, text) {
+  const letters = [...text];
+  while (letters.length > 1 && pixels(letters.join("")) > room) letters.splice(-2, 2, "…");
+  return letters.join("");
+}
 
 // Whether labels side by side leave no gap between them.
 function touching(labels, room) {
   const starts = { start: 0, middle: 0.5, end: 1 };
   const ends = labels.map(([place, text, anchor]) => {
-    const left = place * room - starts[anchor] * LETTER * text.length;
-    return [left, left + LETTER * text.length];
+    const left = place * room - starts[anchor] * pixels(text);
+    return [left, left + pixels(text)];
   });
-  return ends.some(([left], i) => i > 0 && left < ends[i - 1][1] + LETTER);
+  return ends.some(([left], i) => i > 0 && left < ends[i - 1][1] + 6);
 }
 
 // Places from 0 to 1 with texts and their anchors, as many as have room.
@@ -327,8 +338,7 @@ function valueLabels(values, room, categories) {
   if (values.kind === "category") {
     const last = Math.max(categories - 1, 1);
     const lines = categories > 4 ? 2 : 1;
-    const letters = Math.max(Math.floor((lines * room) / LETTER / Math.max(categories - 1, 1)) - 1, 4);
-    return values.categories.map((name, i) => [i / last, name.length > letters ? `${name.slice(0, letters - 1)}…` : name, "middle"]);
+    return values.categories.map((name, i) => [i / last, cutTo((lines * room) / last - 6, name), "middle"]);
   }
   if (!values.ends) return [];
   const text = (end) => (typeof end === "number" ? write(end) : end);

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
-import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import mlflow
 import pytest
 
 import mlflow_interpret
+from programs import run_python
 
 ROOT = Path(__file__).parents[1]
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
@@ -19,29 +19,31 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 CODE = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
 
 
-def run(arguments: list[str], store: str, folder: Path) -> str:
+# Each part of the README by itself, but in one process: what they import takes the longest.
+ONE_BY_ONE = """
+import runpy, sys
+import mlflow, mlflow_interpret
+for path in sys.argv[1:]:
+    mlflow.set_experiment(path)
+    runpy.run_path(path, run_name="__main__")
+    mlflow_interpret.autolog(disable=True)
+"""
+
+
+def run(program: Path | str, store: str, folder: Path, arguments: Sequence[str] = ()) -> str:
     environment = {**os.environ, "MLFLOW_TRACKING_URI": store, "PYTHONUTF8": "1"}
-    done = subprocess.run(
-        [sys.executable, *arguments],
-        cwd=folder,
-        env=environment,
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-        timeout=300,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+    return run_python(program, environment, folder, arguments)
 
 
-def explained_runs():
-    runs = mlflow.search_runs(output_format="list", search_all_experiments=True)
+def explained_runs(**where):
+    where = where or {"search_all_experiments": True}
+    runs = mlflow.search_runs(output_format="list", **where)
     return [run for run in runs if run.data.tags.get("mlflow_interpret.status") == "complete"]
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=[path.stem for path in EXAMPLES])
 def test_an_example_explains_one_run(store, tmp_path, example):
-    output = run([str(example)], store, tmp_path)
+    output = run(example, store, tmp_path)
     (explained,) = explained_runs()
     explanation = mlflow_interpret.load_explanation(explained.info.run_id)
     best = explanation.get_ranked_global_names()[0]
@@ -56,13 +58,11 @@ def test_an_example_explains_one_run(store, tmp_path, example):
         assert "randomforestclassifier__max_depth" in " ".join(explained.data.params)
 
 
-def test_the_readme_has_code():
+def test_the_readmes_code_runs(store, tmp_path):
     assert len(CODE) >= 2
-
-
-@pytest.mark.parametrize("number", range(len(CODE)))
-def test_the_readmes_code_runs(store, tmp_path, number):
-    script = tmp_path / "readme.py"
-    script.write_text(CODE[number], encoding="utf-8")
-    run([str(script)], store, tmp_path)
-    assert explained_runs()
+    names = [f"readme-{number}.py" for number in range(len(CODE))]
+    for name, code in zip(names, CODE):
+        (tmp_path / name).write_text(code, encoding="utf-8")
+    run(ONE_BY_ONE, store, tmp_path, names)
+    for name in names:
+        assert explained_runs(experiment_names=[name])

@@ -15,6 +15,12 @@ from mlflow.utils.autologging_utils import AUTOLOGGING_INTEGRATIONS
 
 from azureml_double import AzureMLDouble
 
+# What these assert for several tests is told as in the tests themselves.
+pytest.register_assert_rewrite(
+    "azureml_state", "explanation_cases", "programs", "explaining.agreement",
+    "explaining.any_model", "explaining.path_dependent",
+)  # fmt: skip
+
 os.environ["MLFLOW_AUTOLOGGING_TESTING"] = "true"  # errors that MLflow or we would swallow raise
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
 

@@ -96,6 +96,7 @@ def test_who_waits_for_uploads_sees_it_and_lines_beside_it_are_whole(wait):
     shown, _ = on_terminal(UPLOADS.replace("WAIT", wait).replace("SILENT", "False"))
     assert "Uploading to Azure ML" in shown
     assert "1/2" in shown
+    assert shown.count("0/2") > 1  # the time goes on while nothing else does
     assert shown.count("WARNING mlflow_interpret: told\r\n") == 2
     for line in shown.split("WARNING")[:-1]:  # up to the time, which stands before it
         assert not line.rpartition("\r")[2].rstrip().strip("0123456789/: ")

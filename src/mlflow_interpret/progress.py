@@ -55,7 +55,10 @@ def progress(what: str, *, unit: str = "it", silent: bool = False) -> Iterator[R
                 bar = _bar(what, unit, done, total)
                 _bars.append(bar)
             bar.total = total
-            bar.update(max(0, done - bar.n))
+            if done > bar.n:
+                bar.update(done - bar.n)
+            else:
+                bar.refresh()  # the time goes on
 
     try:
         yield report

@@ -61,7 +61,7 @@ def page(explanation: Explanation, made: Mapping[str, Any] | None = None) -> str
         "report.html",
         context,
         data=report_data.data(explanation, shown),
-        scripts=("report.js",),
+        scripts=("values.js", "plots.js", "strips.js", "report.js"),
         styles=("report.css",),
     )
 

@@ -225,6 +225,7 @@ def load_explanation(
         RunNotFoundError: The tracking store, or the workspace, has no such run or model.
         ExplanationNotFoundError: The run holds no explanation, or not that one.
         AzureMLError: The workspace does not allow it, or does not answer.
+        TrackingUnavailableError: No tracking server answers.
     """
     check_views(engineered=engineered, raw=raw)
     check_workspace(workspace)
@@ -284,6 +285,7 @@ def compare_runs(
         OptionError: An argument is not allowed.
         RunNotFoundError: A run or model version does not exist.
         ExplanationNotFoundError: Fewer than two different runs hold an explanation.
+        TrackingUnavailableError: No tracking server answers.
     """
     from mlflow_interpret.comparing import RunComparison
     from mlflow_interpret.progress import progress

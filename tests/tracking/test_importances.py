@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import threading
 from pathlib import Path
 
 import mlflow
@@ -157,6 +158,20 @@ def test_the_first_error_ends_the_work():
 
     with pytest.raises(ValueError, match="a"):
         side_by_side(fail, ["a"] * 20, nothing)
+
+
+def test_who_interrupts_does_not_wait_for_requests():
+    go_on = threading.Event()
+
+    def interrupt(done, total):
+        raise KeyboardInterrupt
+
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            side_by_side(lambda item: item == 0 or go_on.wait(60), range(4), interrupt)
+        assert any(thread.name.startswith("mlflow-interpret") for thread in threading.enumerate())
+    finally:
+        go_on.set()
 
 
 def test_names_that_tables_cannot_hold_are_escaped_alike_on_both_sides(store, run_id):

@@ -78,14 +78,18 @@ def side_by_side(
 ) -> list[_Result]:
     """The results in the order of the items; the first error ends it."""
     pool = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="mlflow-interpret")
+    patient = True
     try:
         futures = [pool.submit(work, item) for item in items]
         for done, future in enumerate(as_completed(futures), start=1):
             future.result()
             report(done, len(futures))
         return [future.result() for future in futures]
+    except KeyboardInterrupt:  # MLflow's requests may go on for minutes
+        patient = False
+        raise
     finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+        pool.shutdown(wait=patient, cancel_futures=True)
 
 
 def _read(

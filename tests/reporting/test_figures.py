@@ -143,6 +143,23 @@ def test_categories_and_missing_values_are_grey():
     assert len({to_hex(colour) for colour in points.get_facecolors()}) == 1
 
 
+def test_a_feature_of_two_categories_says_which_colour_is_which():
+    """The first is drawn as low; where the pair has no room, or says nothing more, it is left out."""
+    rows = pd.DataFrame({
+        "f0": ["male"] * 7 + ["female"] * 5, "f1": [True, False] * 6, "f2": ["a" * 30, "b"] * 6,
+    })  # fmt: skip
+    explained = local(3, 12, rows=rows)
+    axes, labels, _ = drawn(beeswarm(explained))
+    assert labels == ["f0 (male to female)", "f1", "f2"]
+    (points,) = axes.collections
+    offsets, values = points.get_offsets(), explained.local_values[:, 0]
+    colour_of = {
+        x: to_hex(c) for x, c in zip(offsets[:, 0], points.get_facecolors()) if x in values
+    }
+    expected = np.where(rows["f0"] == "male", figures._BLUE.lower(), figures._VERMILION.lower())
+    assert [colour_of[x] for x in values] == expected.tolist()
+
+
 def test_a_swarm_of_many_rows_shows_a_seeded_sample_and_says_so():
     explained = local(2, 1500)
     assert "1,000 of them shown" in beeswarm(explained).get_suptitle()

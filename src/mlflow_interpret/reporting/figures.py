@@ -101,7 +101,7 @@ def beeswarm(
     total = explanation.local_values.shape[-2]
     limit = min(_POINT_ROWS, _POINTS // (len(blocks) * len(order)))
     chosen = distributions.sample(total, limit, distributions.seed_of(explanation))
-    colours = _colours(explanation, order, chosen)
+    colours, names = _colours(explanation, order, chosen)
     for axes, one in zip(all_axes, blocks, strict=True):
         values = distributions.contributions(explanation, one)
         if values is not None:
@@ -111,7 +111,7 @@ def beeswarm(
             axes.locator_params(axis="x", nbins=5)
         unit = _unit(explanation) if len(blocks) == 1 else ""
         _name_axis(axes, f"contribution{_to(explanation, one, len(blocks))}{unit}")
-    _name_rows(all_axes[0], [explanation.features[i] for i in order])
+    _name_rows(all_axes[0], names)
     extra = f", {len(chosen):,} of them shown" if len(chosen) < total else ""
     if len(blocks) > 1 and len(blocks) < len(explanation.blocks or ()):
         extra += f", {len(blocks)} of {len(explanation.blocks or ())} {explanation.block_words}"
@@ -250,17 +250,26 @@ def _panels(explanation: Explanation, block: int | None, ax: Axes | None) -> lis
     return [int(position) for position in largest]
 
 
-def _colours(explanation: Explanation, order: Any, chosen: Any) -> FloatArray:
-    """``(rows, features)`` places between 0 and 1; NaN where there is no value to show."""
+def _colours(explanation: Explanation, order: Any, chosen: Any) -> tuple[FloatArray, list[str]]:
+    """``(rows, features)`` places between 0 and 1, NaN where there is no value to show; and names.
+
+    A feature of two categories is named with them, since a colour does not say which it is.
+    """
     places = np.full((len(chosen), len(order)), np.nan)
+    names = [explanation.features[i] for i in order]
     rows = explanation.evaluation_rows
     if rows is None:
-        return places
+        return places, names
     for column, feature in enumerate(order):
         found = distributions.scale(rows.iloc[chosen, feature])
-        if found.kind != "category" or len(found.categories) == 2:
+        if found.kind != "category":
             places[:, column] = found.places
-    return places
+        elif len(found.categories) == 2:
+            places[:, column] = found.places
+            pair = " to ".join(map(short_name, found.categories))
+            if len(pair) <= _LINE // 2 and found.categories != ("False", "True"):
+                names[column] = f"{names[column]} ({pair})"
+    return places, names
 
 
 def _draw_swarms(axes: Axes, values: FloatArray, colours: FloatArray) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import logging
+import sys
 
 import mlflow
 import numpy as np
@@ -15,7 +17,7 @@ from sklearn.preprocessing import KBinsDiscretizer
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 import mlflow_interpret
-from mlflow_interpret import tracking
+from mlflow_interpret import progress, tracking
 
 X, y = load_iris(return_X_y=True, as_frame=True)
 model = DecisionTreeClassifier(max_depth=3, random_state=0).fit(X, y)
@@ -186,3 +188,21 @@ def test_rows_that_are_none_are_named():
         mlflow_interpret.explain(model, None)
     with pytest.raises(mlflow_interpret.OptionError, match="^initialization_examples .* got None"):
         mlflow_interpret.log_explanation(model=model)
+
+
+@pytest.mark.parametrize("silent", [False, True])
+def test_who_explains_by_hand_sees_the_progress(store, monkeypatch, silent):
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setattr(progress, "DELAY", 0.0)
+    mlflow_interpret.explain(model, X, silent=silent)
+    assert ("Explaining" in terminal.getvalue()) is not silent
+    terminal.truncate(0)
+    mlflow_interpret.log_explanation(
+        model=model, initialization_examples=X, silent=silent, baseline="nowhere"
+    )
+    assert ("Explaining" in terminal.getvalue()) is not silent

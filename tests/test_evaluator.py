@@ -142,3 +142,12 @@ def test_evaluations_by_others_load_nothing_heavy_of_ours():
     assert "mlflow_interpret.evaluator" in ours
     heavy = ("interpret_community", "shap", "mlflow_interpret.explaining")
     assert not [name for name in done.stdout.split() if name.startswith(heavy)]
+
+
+@pytest.mark.parametrize("silent", [False, True])
+def test_what_is_to_be_silent_is(store, tree, caplog, silent):
+    uri = logged(tree).model_uri
+    with caplog.at_level(logging.WARNING, NAME), mlflow.start_run():
+        evaluate(uri, {"silent": silent, "baseline": "nowhere"})
+    warned = [record for record in caplog.records if record.name == NAME]
+    assert len(warned) == (0 if silent else 1)

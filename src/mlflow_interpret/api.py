@@ -35,6 +35,7 @@ def explain(
     engineered: bool = False,
     n_jobs: int | None = None,
     time_budget: float | None = None,
+    silent: bool = False,
 ) -> Any:
     """Explain a fitted model as `autolog` does, without a run.
 
@@ -55,6 +56,7 @@ def explain(
             beside that by raw column.
         n_jobs: As for `autolog`.
         time_budget: Seconds that explaining may take, None for no limit; as for `autolog`.
+        silent: Show no progress.
 
     Returns:
         interpret-community's global explanation, as ``TabularExplainer.explain_global`` returns
@@ -66,6 +68,7 @@ def explain(
         ExplanationNotFoundError: There is no engineered view.
     """
     from mlflow_interpret.explaining import explain as compute
+    from mlflow_interpret.progress import progress
 
     if initialization_examples is None:
         raise OptionError(
@@ -82,6 +85,7 @@ def explain(
         random_state=random_state,
         n_jobs=n_jobs,
         time_budget=time_budget,
+        silent=silent,
     )
     if options.time_budget == "auto":
         raise OptionError(
@@ -96,8 +100,13 @@ def explain(
         features=features,
         classes=classes,
     )
-    with quiet(), hooks.unrecorded(), quoting(allowed=True) as quoted:
-        plan = Plan(max_rows, random_state, engine, n_jobs, time_budget)
+    with (
+        quiet(),
+        hooks.unrecorded(),
+        quoting(allowed=True) as quoted,
+        progress("Explaining", unit="rows", silent=silent) as report,
+    ):
+        plan = Plan(max_rows, random_state, engine, n_jobs, time_budget, report)
         record = compute(context, plan).quoting(quoted)
         return interpret.to_interpret(interpret.view(record, engineered=engineered))
 
@@ -122,6 +131,7 @@ def log_explanation(
     azureml: Any = "auto",
     upload_timeout: float = 60.0,
     visualization_points: int | None = None,
+    silent: bool = False,
 ) -> str:
     """Log an explanation: of `explain`, or of any explainer of interpret-community, or a new one.
 
@@ -145,6 +155,7 @@ def log_explanation(
         azureml: As for `autolog`.
         upload_timeout: As for `autolog`.
         visualization_points: As for `autolog`.
+        silent: Warn of nothing and show no progress.
 
     Returns:
         The id of the run.
@@ -167,6 +178,7 @@ def log_explanation(
         azureml=azureml,
         upload_timeout=upload_timeout,
         visualization_points=visualization_points,
+        silent=silent,
     )
     if (explanation is None) == (model is None):
         raise OptionError(
@@ -181,6 +193,7 @@ def log_explanation(
             evaluation_examples,
             max_rows=max_rows,
             random_state=random_state,
+            silent=silent,
         )
     record = interpret.from_interpret(explanation, true_ys)
     tracking_uri = tracking.current_tracking_uri()

@@ -107,7 +107,7 @@ def _options(config: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     from mlflow_interpret import api
 
     explaining = set(signature(api.explain).parameters) - _GIVEN - {"engineered"}
-    logged = set(signature(api.log_explanation).parameters) - _GIVEN - explaining
+    logged = set(signature(api.log_explanation).parameters) - _GIVEN - (explaining - {"silent"})
     ours = {
         name: value
         for name, value in config.items()

@@ -66,6 +66,9 @@ def photograph(browser: Any, url: str, experiment: str, runs: list[str]) -> None
     table = f"{url}/#/experiments/{experiment}/runs?compareRunsMode=ARTIFACT"
     page = browser.new_page(viewport={"width": 1440, "height": 1000})
     page.set_default_timeout(120_000)
+    page.goto(charts)
+    page.get_by_text("Model training").click()  # MLflow's menu, else that for language models
+    page.wait_for_timeout(2000)
     page.goto(report)
     frame = page.frame_locator("iframe")
     frame.locator("#table tbody th button").first.wait_for()

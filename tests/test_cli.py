@@ -245,6 +245,10 @@ def test_letters_that_the_encoding_lacks_are_escaped(store, command):
     assert result.exit_code == 0, result.output
     assert r"\u5e74\u9f62" in result.output
     assert "größe" in result.output
+    lines = CliRunner().invoke(main, [command, *ids]).output.splitlines()
+    lines = [line.rstrip("█ ").rstrip("0123456789.%") for line in lines if line.strip()]
+    wide, plain = (next(line for line in lines if name in line) for name in ("年齢", "größe"))
+    assert len(wide) == len(plain) - 2  # the letters of the first take two places each
 
 
 def test_help_names_every_command():

@@ -94,7 +94,7 @@ def test_fewer_than_two_is_an_error_that_says_what_to_do(explained, caplog):
         mlflow_interpret.compare_runs([first, second])
     assert f"found 1 in 2 runs (run {second}: it holds no explanation)" in str(error.value)
     assert "mlflow_interpret.autolog() before fit" in str(error.value)
-    with pytest.raises(ExplanationNotFoundError, match="found 1 in 1 different runs"):
+    with pytest.raises(ExplanationNotFoundError, match="found 1 in 1 different run[.]"):
         mlflow_interpret.compare_runs([first, first])
     with pytest.raises(ExplanationNotFoundError, match="found 0 in 0 runs"):
         mlflow_interpret.compare_runs([])

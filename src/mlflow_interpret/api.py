@@ -358,8 +358,9 @@ def _too_few(asked: int, distinct: int, place: str, found: int, skipped: Mapping
     why = f" ({_reasons(skipped)})" if skipped else ""
     return (
         "A comparison needs at least two runs that hold an explanation, and found "
-        f"{found} in {distinct}{different} runs{place}{why}. Name further runs or other "
-        "experiment_names, or explain models with mlflow_interpret.autolog() before fit."
+        f"{found} in {distinct}{different} run{'' if distinct == 1 else 's'}{place}{why}. Name "
+        "further runs or other experiment_names, or explain models with "
+        "mlflow_interpret.autolog() before fit."
     )
 
 

@@ -46,7 +46,7 @@ def show(
     contribution to the model's output, and how far its 95 % interval reaches, where that is known.
     """
     from mlflow_interpret import loading, tracking
-    from mlflow_interpret.reporting.pages import number
+    from mlflow_interpret.reporting.pages import number, padded, places
 
     uri = store_named(tracking_uri)
     with plain_errors():
@@ -57,14 +57,14 @@ def show(
     click.echo(_headline(explanation, run_id))
     shown = ranked[:top]
     block = "█" if draws() else "#"
-    widest = max(len(shorten(name)) for name, _ in shown)
+    widest = max(places(shorten(name)) for name, _ in shown)
     widest_reach = max(len(reaches.get(name, "")) for name, _ in shown)
     finite = [value for _, value in shown if math.isfinite(value)]
     largest = max(finite, default=0.0) or 1.0
     for position, (name, value) in enumerate(shown, start=1):
         bar = block * round(_BAR_WIDTH * value / largest) if math.isfinite(value) else ""
         reach = f"{reaches.get(name, ''):<{widest_reach}}  " if widest_reach else ""
-        told = f"{shorten(name):<{widest}}  {number(value, 4):>10}  {reach}{bar}"
+        told = f"{padded(shorten(name), widest)}  {number(value, 4):>10}  {reach}{bar}"
         click.echo(f"{position:>4}  {told}".rstrip())
     if len(ranked) > top:
         click.echo(f"      ... and {len(ranked) - top:,} more; --top {len(ranked)} shows all")

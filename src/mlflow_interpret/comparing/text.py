@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from mlflow_interpret.comparing.order import by_share, labels_of
-from mlflow_interpret.reporting.pages import shown
+from mlflow_interpret.reporting.pages import padded, places, shown
 
 if TYPE_CHECKING:
     from mlflow_interpret.comparing import RunComparison
@@ -55,7 +55,7 @@ def _runs(comparison: RunComparison, width: int) -> list[str]:
         notes = shown(run["marks"], 200) if run["marks"] else ""
         rows.append((str(number), name, run["run_id"], *told, explained, notes))
     lines = _aligned(rows)
-    if max(map(len, lines)) > width:
+    if max(map(places, lines)) > width:
         above = _aligned([row[:3] for row in rows])
         lines = [
             line
@@ -85,7 +85,7 @@ def _ranks(comparison: RunComparison, width: int, arrows: tuple[str, str]) -> li
     table = by_share(runs)
     top = table.index[: comparison.top_k]
     names = [shown(name, _NAME) for name in top]
-    left = max(len(name) for name in ("feature", *names)) + 2
+    left = max(places(name) for name in ("feature", *names)) + 2
     fitting = max(2, (width - left) // _CELL)
     columns = runs[:fitting]
     own = comparison.table.set_index(["run_id", "feature"])["rank"]
@@ -95,7 +95,7 @@ def _ranks(comparison: RunComparison, width: int, arrows: tuple[str, str]) -> li
     heads = "".join(f"run {n}".ljust(_CELL) for n in range(1, len(columns) + 1))
     lines = [f"{'feature'.ljust(left)}{heads}".rstrip()]
     for feature, name in zip(top, names, strict=True):
-        line = name.ljust(left)
+        line = padded(name, left)
         for i, run in enumerate(columns):
             key = (run.run_id, feature)
             rank, share = ranks.get(key, pd.NA), table.loc[feature, i]
@@ -148,8 +148,8 @@ def _more(count: int, what: str) -> list[str]:
 
 
 def _aligned(rows: list[tuple[str, ...]]) -> list[str]:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    widths = [max(map(places, column)) for column in zip(*rows, strict=True)]
     return [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        "  ".join(padded(cell, width) for cell, width in zip(row, widths, strict=True)).rstrip()
         for row in rows
     ]

@@ -87,6 +87,19 @@ def escaped(name: Any) -> bytes:
     return html.escape(shown(name)).encode()
 
 
+def places(text: str) -> int:
+    """How many places a text takes in a terminal: letters of East Asia take two, accents none."""
+    return sum(
+        0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1
+        for c in text
+    )
+
+
+def padded(text: str, width: int) -> str:
+    """A text with spaces behind it, up to a width in a terminal."""
+    return text + " " * max(0, width - places(text))
+
+
 def number(value: Any, digits: int = 3) -> str:
     """A number for people: significant digits, thousands set apart where it is whole."""
     if value is None or isinstance(value, bool):

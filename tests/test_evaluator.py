@@ -130,6 +130,10 @@ def test_what_cannot_be_explained_is_one_warning_and_the_rest_is_evaluated(store
     assert result.metrics["accuracy_score"] > 0.9
     (warning,) = [record.getMessage() for record in caplog.records if record.name == NAME]
     assert result.run_id in warning
+    caplog.clear()
+    evaluate(lambda rows: tree.predict(rows), {"classifier": {}, NAME: {"silent": True}},
+             evaluators=["classifier", NAME])  # fmt: skip
+    assert [record for record in caplog.records if record.name == NAME] == []
     tags = mlflow.get_run(result.run_id).data.tags
     assert tags["mlflow_interpret.status"] == "skipped"
     assert tags["mlflow_interpret.reason"] in warning

@@ -86,8 +86,7 @@ class InterpretEvaluator(ModelEvaluator):  # type: ignore[misc, unused-ignore]
         Raises:
             OptionError: An option does not exist, or its value is not allowed.
         """
-        explaining, logging_options = _options(evaluator_config)
-        options = Options(**logging_options, model_id=model_id)
+        explaining, options = _options(evaluator_config, model_id)
         show_messages()
         with quoting(allowed=options.log_data):
             try:
@@ -102,28 +101,28 @@ class InterpretEvaluator(ModelEvaluator):  # type: ignore[misc, unused-ignore]
         return _result(run_id, {}, {})
 
 
-def _options(config: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The options of `explain` and those of `log_explanation`."""
+def _options(config: dict[str, Any], model_id: str | None) -> tuple[dict[str, Any], Options]:
+    """The options for `explain`, and all."""
     from mlflow_interpret import api
 
     explaining = set(signature(api.explain).parameters) - _GIVEN - {"engineered"}
-    logged = set(signature(api.log_explanation).parameters) - _GIVEN - (explaining - {"silent"})
+    known = explaining | (set(signature(api.log_explanation).parameters) - _GIVEN)
     ours = {
         name: value
         for name, value in config.items()
         if name not in _MLFLOWS_OWN and not name.startswith("explainability_")
     }
-    unknown = sorted(set(ours) - explaining - logged)
+    unknown = sorted(set(ours) - known)
     if unknown:
         raise OptionError(
-            "evaluator_config for mlflow_interpret may hold "
-            f"{', '.join(sorted(explaining | logged))}, got {unknown[0]!r}. Options of another "
-            "evaluator belong under its own name: evaluator_config={'mlflow_interpret': {...}}."
+            f"evaluator_config for mlflow_interpret may hold {', '.join(sorted(known))}, got "
+            f"{unknown[0]!r}. Options of another evaluator belong under its own name: "
+            "evaluator_config={'mlflow_interpret': {...}}."
         )
-    known = {"time_budget": 60.0, "log_data": False, **ours}
+    chosen = {"time_budget": 60.0, "log_data": False, **ours}
     return (
-        {name: value for name, value in known.items() if name in explaining},
-        {name: value for name, value in known.items() if name in logged},
+        {name: value for name, value in chosen.items() if name in explaining},
+        Options(**chosen, model_id=model_id),
     )
 
 

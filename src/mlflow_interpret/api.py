@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from mlflow_interpret import interpret, loading, tracking
 from mlflow_interpret.config import Comparison, Options, check_views, check_workspace
-from mlflow_interpret.errors import ExplanationNotFoundError, OptionError, quoting
+from mlflow_interpret.errors import OptionError, quoting
 from mlflow_interpret.messages import show_messages
 from mlflow_interpret.quiet import quiet
 from mlflow_interpret.records import Plan, TrainingContext
@@ -300,68 +300,13 @@ def compare_runs(
         ExplanationNotFoundError: Fewer than two different runs hold an explanation.
         TrackingUnavailableError: No tracking server answers.
     """
-    from mlflow_interpret.comparing import RunComparison
-    from mlflow_interpret.progress import progress
-    from mlflow_interpret.tracking.finding import asked_for
-    from mlflow_interpret.tracking.importances import load_importances
+    from mlflow_interpret import comparisons
 
     options = Comparison(
         experiment_names, filter_string, order_by, max_results, top_k, label, engineered, silent
     )
     show_messages()
-    uri = tracking.current_tracking_uri()
-    tracking.check_reachable(uri)
-    with progress("Finding runs", unit="runs", silent=silent) as report:
-        asked = asked_for(runs, options, uri, report)
-    once = {run.info.run_id: (run, name) for run, name in reversed(asked)}
-    wanted = [once.pop(run.info.run_id) for run, _ in asked if run.info.run_id in once]
-    with progress("Reading explanations", unit="runs", silent=silent) as report:
-        found, skipped = load_importances(
-            wanted, uri, report, label=options.label, engineered=options.engineered
-        )
-    if len(found) < 2:
-        place = " of the active experiment" if runs is None and experiment_names is None else ""
-        raise ExplanationNotFoundError(
-            _too_few(len(asked), len(wanted), place, len(found), skipped)
-        )
-    if skipped and not silent:
-        _logger.warning("Not compared: %s", _reasons(skipped))
-    strangers = [run for run in found[1:] if not set(run.features) & set(found[0].features)]
-    if strangers and not silent:
-        _logger.warning(
-            "Run %s, the first, shares no feature with %s: nothing can be told between them. Name "
-            "another run first.",
-            found[0].run_id,
-            _several([run.run_id for run in strangers]),
-        )
-    return RunComparison(tuple(found), skipped, options.top_k)
-
-
-def _several(run_ids: Sequence[str], most: int = 5) -> str:
-    more = len(run_ids) - most
-    told = f"run{'s' if len(run_ids) > 1 else ''} {', '.join(run_ids[:most])}"
-    return f"{told} and {more:,} more" if more > 0 else told
-
-
-def _reasons(skipped: Mapping[str, str], most: int = 5) -> str:
-    from mlflow_interpret.reporting.pages import shown
-
-    told = [
-        f"run {run_id}: {shown(reason, 300)}" for run_id, reason in list(skipped.items())[:most]
-    ]
-    more = len(skipped) - most
-    return "; ".join(told) + (f"; and {more:,} more, see .skipped" if more > 0 else "")
-
-
-def _too_few(asked: int, distinct: int, place: str, found: int, skipped: Mapping[str, str]) -> str:
-    different = " different" if asked > distinct else ""
-    why = f" ({_reasons(skipped)})" if skipped else ""
-    return (
-        "A comparison needs at least two runs that hold an explanation, and found "
-        f"{found} in {distinct}{different} run{'' if distinct == 1 else 's'}{place}{why}. Name "
-        "further runs or other experiment_names, or explain models with "
-        "mlflow_interpret.autolog() before fit."
-    )
+    return comparisons.compare(runs, tracking.current_tracking_uri(), options)
 
 
 def push(

@@ -130,6 +130,7 @@ def _rows(explanation: Explanation, listed: list[int]) -> list[dict[str, Any]]:
     reach = np.zeros(len(values)) if errors is None else INTERVAL * errors
     with np.errstate(invalid="ignore"):  # of infinite importances
         low, high = values - reach, values + reach
+        spans = high - np.maximum(low, 0.0)
     longest = _finite_max(high) or 1.0
     return [
         {
@@ -139,7 +140,7 @@ def _rows(explanation: Explanation, listed: list[int]) -> list[dict[str, Any]]:
             "reach": "" if errors is None else pages.number(float(reach[i]), 2),
             "width": _percent_of(values[i], longest),
             "low": _percent_of(low[i], longest),
-            "span": _percent_of(high[i] - max(low[i], 0.0), longest),
+            "span": _percent_of(spans[i], longest),
         }
         for position, i in enumerate(listed, start=1)
     ]

@@ -248,6 +248,7 @@ class Importances:
         row_digests: A digest of the explained rows' cells by feature, or None where the rows were
             not to be logged.
         in_run: How many explanations the run holds, of which this is the latest.
+        blocks: The classes or targets whose mean the importances are, or None.
     """
 
     run_id: str
@@ -262,6 +263,7 @@ class Importances:
     rows: Mapping[str, Any] = field(default_factory=dict)
     row_digests: Mapping[str, str] | None = None
     in_run: int = 1
+    blocks: tuple[str, ...] | None = None
 
 
 def importances_of(explanation: Explanation) -> Importances:
@@ -278,7 +280,13 @@ def importances_of(explanation: Explanation) -> Importances:
         errors=explanation.standard_errors(),
         rows=explanation.details.get("rows") or {},
         row_digests=explanation.row_digests(),
+        blocks=block_names(explanation.blocks),
     )
+
+
+def block_names(blocks: Sequence[Any] | None) -> tuple[str, ...] | None:
+    """Classes or targets as text, as they stand in files."""
+    return None if blocks is None else tuple(map(str, blocks))
 
 
 def estimator_name(model_class: str | None, details: Mapping[str, Any]) -> str | None:

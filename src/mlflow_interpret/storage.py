@@ -25,6 +25,7 @@ from mlflow_interpret.errors import ExplanationNotFoundError
 from mlflow_interpret.records import (
     Explanation,
     Importances,
+    block_names,
     comparable_names,
     encodable,
     estimator_name,
@@ -114,8 +115,9 @@ def read_importances(
     """
     summary = _read_summary(path)
     values, errors = summary["global_values"], summary.get("standard_errors")
+    blocks = block_names(summary["classes"] or summary.get("targets"))
     if label is not None:
-        values, errors = _values_of(summary, label), None
+        values, errors, blocks = _values_of(summary, label), None, None
     details, names = summary["details"], comparable_names(summary["features"])
     digests = summary.get("row_digests")
     return Importances(
@@ -130,6 +132,7 @@ def read_importances(
         errors=_from_list(errors),
         rows=details.get("rows") or {},
         row_digests=None if digests is None else dict(zip(names, digests, strict=True)),
+        blocks=blocks,
     )
 
 
@@ -144,7 +147,7 @@ def _read_summary(path: Path) -> dict[str, Any]:
 
 
 def _values_of(summary: dict[str, Any], label: str) -> list[Any]:
-    labels = [str(known) for known in summary["classes"] or summary.get("targets") or ()]
+    labels = block_names(summary["classes"] or summary.get("targets")) or ()
     if label not in labels or summary["per_class_values"] is None:
         known = ", ".join(labels[:20]) if labels else "none"
         raise ExplanationNotFoundError(f"it has no class or target {label!r} (it has: {known})")

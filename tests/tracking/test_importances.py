@@ -49,6 +49,7 @@ def same(a, b):
     np.testing.assert_array_equal(a.errors, b.errors)
     assert a.rows == b.rows
     assert a.row_digests == b.row_digests
+    assert a.blocks == b.blocks
 
 
 def test_what_is_logged_is_read(store, run_id):

@@ -93,6 +93,9 @@ def _unlike(reference: Importances, run: Importances) -> list[str]:
         found.append(f"other features: {len(here - there)} more, {len(there - here)} missing")
     if run.scale != reference.scale:
         found.append(f"other scale: {run.scale or 'unknown'}")
+    mine, its = set(run.blocks or ()), set(reference.blocks or ())
+    if mine and its and mine != its:
+        found.append(f"other classes: {len(mine - its)} more, {len(its - mine)} missing")
     if run.method != reference.method:
         found.append(f"other method: {run.method}")
     rows = _rows_unlike(reference, run)

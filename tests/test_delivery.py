@@ -61,6 +61,7 @@ def test_an_upload_starts_after_the_run_holds_the_explanation(record, store, in_
         "timeout": 7,
         "random_state": 3,
         "points": 9,
+        "silent": False,
     }
     status = tracking.status_of(run_id, store)
     assert status["status"] == "complete"

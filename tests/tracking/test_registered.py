@@ -19,6 +19,13 @@ def test_what_is_no_model_version(store, address):
         run_of_model(MlflowClient(store), address)
 
 
+def test_the_registry_is_named_where_it_is_another_store(store):
+    client = MlflowClient(store, "http://me:hunter2@127.0.0.1:9")
+    with pytest.raises(RunNotFoundError, match=r"version in http://127\.0\.0\.1:9; name") as error:
+        run_of_model(client, "models:/")
+    assert "hunter2" not in str(error.value)
+
+
 def test_a_registry_that_fails_is_not_said_to_lack_the_version(store, monkeypatch):
     def fail(*_):
         raise MlflowException("the database is away")

@@ -19,7 +19,7 @@ def _no_proxy(monkeypatch):
 
 
 def test_a_server_that_is_not_there_is_noticed_before_mlflow_retries():
-    with pytest.raises(TrackingUnavailableError, match="http://127.0.0.1:9") as error:
+    with pytest.raises(TrackingUnavailableError, match="http://127.0.0.1:9. Start it") as error:
         stores.check_reachable("http://me:hunter2@127.0.0.1:9")
     assert "hunter2" not in str(error.value)
     stores.check_reachable("sqlite:///anything.db")

@@ -42,9 +42,10 @@ def run_of_model(client: MlflowClient, address: str) -> Run:
             raise
         found, missing = None, error
     if found is None:
+        registry = without_credentials(client._registry_uri or client.tracking_uri)
         raise RunNotFoundError(
-            f"{address!r} is no model version in {without_credentials(client.tracking_uri)}; name "
-            "one as 'models:/name/1' or 'models:/name@alias'."
+            f"{address!r} is no model version in {registry}; name one as 'models:/name/1' or "
+            "'models:/name@alias'."
         ) from missing
     return run_of_version(client, found, address)
 

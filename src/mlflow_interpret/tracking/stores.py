@@ -39,8 +39,10 @@ def check_reachable(tracking_uri: str) -> None:
     try:
         _ask(parts)
     except (OSError, HTTPException) as error:
-        uri = without_credentials(tracking_uri)
-        raise TrackingUnavailableError(f"No MLflow server answers at {uri}.") from error
+        raise TrackingUnavailableError(
+            f"No MLflow server answers at {without_credentials(tracking_uri)}. Start it, or name "
+            "another store with mlflow.set_tracking_uri() or MLFLOW_TRACKING_URI."
+        ) from error
 
 
 def _behind_a_proxy(scheme: str, host: str) -> bool:

@@ -41,6 +41,9 @@ ROWS = "evaluation_rows.parquet"
 PREDICTIONS = "predictions.parquet"
 ENGINEERED = "engineered"
 
+READ = (EXPLANATION, LOCAL, ROWS, PREDICTIONS)
+"""The files that `read` reads, of each view."""
+
 _FORMAT = 1
 
 

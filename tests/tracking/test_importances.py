@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import threading
 from pathlib import Path
 
 import mlflow
@@ -18,7 +17,7 @@ from logged_explanations import explanation, log
 from mlflow_interpret import tracking
 from mlflow_interpret.progress import nothing
 from mlflow_interpret.records import importances_of
-from mlflow_interpret.tracking.importances import load_importances, side_by_side
+from mlflow_interpret.tracking.importances import load_importances
 
 
 @pytest.fixture
@@ -151,28 +150,6 @@ def test_the_order_is_that_of_the_runs_and_the_progress_is_told(store):
     found, _ = load_importances(wanted, store, lambda *told: heard.append(told))
     assert [len(importances.features) for importances in found] == list(range(1, 13))
     assert heard == [(i, 12) for i in range(1, 13)]
-
-
-def test_the_first_error_ends_the_work():
-    def fail(item):
-        raise ValueError(item)
-
-    with pytest.raises(ValueError, match="a"):
-        side_by_side(fail, ["a"] * 20, nothing)
-
-
-def test_who_interrupts_does_not_wait_for_requests():
-    go_on = threading.Event()
-
-    def interrupt(done, total):
-        raise KeyboardInterrupt
-
-    try:
-        with pytest.raises(KeyboardInterrupt):
-            side_by_side(lambda item: item == 0 or go_on.wait(60), range(4), interrupt)
-        assert any(thread.name.startswith("mlflow-interpret") for thread in threading.enumerate())
-    finally:
-        go_on.set()
 
 
 def test_names_that_tables_cannot_hold_are_escaped_alike_on_both_sides(store, run_id):

@@ -17,7 +17,7 @@ from logged_explanations import explanation, log
 from mlflow_interpret import tracking
 from mlflow_interpret.errors import ExplanationNotFoundError, RunNotFoundError
 from mlflow_interpret.progress import nothing
-from mlflow_interpret.tracking import numbering, writing
+from mlflow_interpret.tracking import files, numbering, writing
 from mlflow_interpret.tracking.importances import load_importances
 
 
@@ -246,7 +246,7 @@ def test_a_store_that_keeps_what_it_has_gets_as_many_records_as_it_takes(
     original = MlflowClient.log_artifact
 
     def write_once(self, run_id, local_path, artifact_path=None):
-        held = numbering.files_in(self, self.get_run(run_id), artifact_path)
+        held = files.files_in(self, self.get_run(run_id), artifact_path)
         if f"{artifact_path}/{Path(local_path).name}" in held:
             raise MlflowException("Resource Conflict: it already exists")
         return original(self, run_id, local_path, artifact_path)

@@ -21,7 +21,8 @@ from mlflow_interpret.errors import (
 )
 from mlflow_interpret.progress import Report, nothing
 from mlflow_interpret.records import Importances
-from mlflow_interpret.tracking.importances import Named, load_importances, side_by_side
+from mlflow_interpret.tracking.files import side_by_side
+from mlflow_interpret.tracking.importances import Named, load_importances
 from mlflow_interpret.tracking.numbering import TAG, explanations_of, get_run
 from mlflow_interpret.tracking.registered import MODELS, address_of, run_of_model, run_of_version
 

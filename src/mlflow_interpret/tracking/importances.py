@@ -4,33 +4,24 @@ from __future__ import annotations
 
 import logging
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
-from urllib.parse import urlsplit
 
 from mlflow import MlflowClient
 from mlflow.entities import Run
-from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
-from mlflow.utils.file_utils import local_file_uri_to_path
 
 from mlflow_interpret import storage
 from mlflow_interpret.errors import ExplanationNotFoundError
 from mlflow_interpret.progress import Report
 from mlflow_interpret.records import Importances
-from mlflow_interpret.tracking.numbering import TAG, count_of, files_in, folder_of, tag_name
+from mlflow_interpret.tracking.files import fetch, files_in, side_by_side
+from mlflow_interpret.tracking.numbering import TAG, count_of, folder_of, tag_name
 
 Named = tuple[Run, str]
 """A run and what it is called in a comparison."""
 
-_AT_ONCE = 8  # requests; MLflow keeps ten connections to a server
-
 _logger = logging.getLogger(__name__)
-
-_Item = TypeVar("_Item")
-_Result = TypeVar("_Result")
 
 
 def load_importances(
@@ -73,25 +64,6 @@ def load_importances(
     return loaded, reasons
 
 
-def side_by_side(
-    work: Callable[[_Item], _Result], items: Sequence[_Item], report: Report
-) -> list[_Result]:
-    """The results in the order of the items; the first error ends it."""
-    pool = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="mlflow-interpret")
-    patient = True
-    try:
-        futures = [pool.submit(work, item) for item in items]
-        for done, future in enumerate(as_completed(futures), start=1):
-            future.result()
-            report(done, len(futures))
-        return [future.result() for future in futures]
-    except KeyboardInterrupt:  # MLflow's requests may go on for minutes
-        patient = False
-        raise
-    finally:
-        pool.shutdown(wait=patient, cancel_futures=True)
-
-
 def _read(
     run: Run, name: str, tracking_uri: str, label: str | None, engineered: bool
 ) -> Importances:
@@ -113,7 +85,7 @@ def _read(
         path = f"{folder_of(number)}/{part}{storage.EXPLANATION}"
         try:
             with tempfile.TemporaryDirectory(prefix="mlflow-interpret-") as folder:
-                file = _fetch(run, path, tracking_uri, Path(folder))
+                file = fetch(run, path, tracking_uri, Path(folder))
                 found = storage.read_importances(file, run.info.run_id, name, label)
             return replace(found, in_run=len(numbers))
         except ExplanationNotFoundError:
@@ -126,14 +98,3 @@ def _read(
     if engineered and lacking:
         raise ExplanationNotFoundError("it has no view by engineered column") from failure
     raise failure
-
-
-def _fetch(run: Run, path: str, tracking_uri: str, folder: Path) -> Path:
-    """One file, with one request: MLflow's own download asks for the run and lists it first."""
-    uri = run.info.artifact_uri
-    if urlsplit(uri).scheme in {"", "file"}:
-        return Path(local_file_uri_to_path(uri)) / path  # type: ignore[no-untyped-call]
-    local = folder / storage.EXPLANATION
-    repository: Any = get_artifact_repository(uri, tracking_uri)
-    repository._download_file(path, str(local))
-    return local

@@ -10,9 +10,9 @@ from typing import Any, Literal
 from mlflow import MlflowClient
 from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
-from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
 from mlflow_interpret.errors import RunNotFoundError, without_credentials
+from mlflow_interpret.tracking.files import files_in
 
 FOLDER = "mlflow_interpret"
 STATUS = "status.json"
@@ -117,18 +117,6 @@ def free_number(client: MlflowClient, run: Run) -> int:
     while number < _MOST and files_in(client, run, folder_of(number)):
         number += 1
     return number
-
-
-def files_in(client: MlflowClient, run: Run, folder: str) -> list[str]:
-    """The paths of the files in an artifact folder; none where there is no such folder.
-
-    The run's own store is asked: MLflow's client asks for logged models, too, which Azure ML lacks.
-    """
-    try:
-        repository = get_artifact_repository(run.info.artifact_uri, client.tracking_uri)
-        return [file.path for file in repository.list_artifacts(folder)]
-    except MlflowException:  # what some stores say of a folder that is not there
-        return []
 
 
 def status_name(place: int) -> str:

@@ -6,24 +6,21 @@ import json
 import logging
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from mlflow import MlflowClient
 from mlflow.entities import Run
-from mlflow.exceptions import MlflowException
-from mlflow.utils.file_utils import local_file_uri_to_path
 
 from mlflow_interpret import storage
 from mlflow_interpret.errors import ExplanationNotFoundError, RunNotFoundError, without_credentials
+from mlflow_interpret.progress import nothing
 from mlflow_interpret.records import Explanation
+from mlflow_interpret.tracking.files import fetch, files_in, in_place, side_by_side
 from mlflow_interpret.tracking.numbering import (
     TAG,
     Logged,
     count_of,
-    files_in,
     folder_of,
     get_run,
     latest_status,
@@ -179,26 +176,35 @@ def status_of(run_id: str, tracking_uri: str, number: int | None = None) -> dict
     latest = latest_status(files_in(client, run, folder_of(number)))
     if not latest:
         return {}
-    with _download(client, run, f"{folder_of(number)}/{status_name(latest)}") as path:
-        record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    path = f"{folder_of(number)}/{status_name(latest)}"
+    with tempfile.TemporaryDirectory(prefix="mlflow-interpret-") as folder:
+        file = fetch(run, path, tracking_uri, Path(folder))
+        record: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
     return record
 
 
 def _load_number(client: MlflowClient, run: Run, number: int) -> Explanation | None:
-    try:
-        with _download(client, run, folder_of(number)) as folder:
-            if (folder / storage.EXPLANATION).is_file():
-                return storage.read(folder)
-    except MlflowException:  # what some stores say of a folder that is not there
-        _logger.debug("Explanation %s of run %s is missing", number, run.info.run_id, exc_info=True)
-    return None
-
-
-@contextmanager
-def _download(client: MlflowClient, run: Run, path: str) -> Iterator[Path]:
-    if urlsplit(run.info.artifact_uri).scheme in {"", "file"}:
-        root = local_file_uri_to_path(run.info.artifact_uri)  # type: ignore[no-untyped-call]
-        yield Path(root) / path
-        return
+    """A run's ``number``-th explanation; what is there and cannot be read raises."""
+    place = folder_of(number)
+    there = in_place(run, place)
+    if there is not None:
+        return storage.read(there) if (there / storage.EXPLANATION).is_file() else None
     with tempfile.TemporaryDirectory(prefix="mlflow-interpret-") as name:
-        yield Path(client.download_artifacts(run.info.run_id, path, name))
+        found = _fetched(client, run, place, Path(name))
+        return storage.read(found) if (found / storage.EXPLANATION).is_file() else None
+
+
+def _fetched(client: MlflowClient, run: Run, place: str, folder: Path) -> Path:
+    """The files of an explanation, and those of its view by engineered column."""
+    held = files_in(client, run, place)
+    if f"{place}/{storage.ENGINEERED}" in held:
+        (folder / storage.ENGINEERED).mkdir()
+        held += files_in(client, run, f"{place}/{storage.ENGINEERED}")
+    parts = (folder, place), (folder / storage.ENGINEERED, f"{place}/{storage.ENGINEERED}")
+    wanted = [(into, f"{part}/{name}") for into, part in parts for name in storage.READ]
+    side_by_side(
+        lambda one: fetch(run, one[1], client.tracking_uri, one[0]),
+        [one for one in wanted if one[1] in held],
+        nothing,
+    )
+    return folder

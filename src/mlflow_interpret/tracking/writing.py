@@ -21,6 +21,7 @@ from mlflow_interpret import storage
 from mlflow_interpret.config import MAX_METRICS
 from mlflow_interpret.records import Explanation
 from mlflow_interpret.reporting import artifacts
+from mlflow_interpret.tracking.files import files_in
 from mlflow_interpret.tracking.metrics import PREFIX, SHIFT, Metrics, metrics_of
 from mlflow_interpret.tracking.numbering import (
     AZURE_TAGS,
@@ -31,7 +32,6 @@ from mlflow_interpret.tracking.numbering import (
     State,
     count_of,
     explanations_of,
-    files_in,
     folder_of,
     free_number,
     get_run,

@@ -1,6 +1,7 @@
 """A pipeline on columns of text, numbers and gaps, tuned by a search, beside MLflow's autologging.
 
 The search fits many models; the run gets one explanation, of the best one, by the raw columns.
+Its data needs `pip install palmerpenguins`.
 """
 
 import mlflow

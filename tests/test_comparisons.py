@@ -138,9 +138,11 @@ def test_one_run_is_not_enough_and_the_error_says_so(explained):
 def test_classes_are_compared(explained):
     a, b = explanation(), explanation(n_classes=3)
     ids = explained(a, b)
-    table = mlflow_interpret.compare_runs(ids, label="1").table
+    comparison = mlflow_interpret.compare_runs(ids, label="1")
+    table = comparison.table
     values = table[table["run_id"] == ids[1]].set_index("feature")["importance"]
     np.testing.assert_array_equal(values[list(b.features)], b.per_class_values[1])
+    assert comparison.differences["differs"].notna().all()
     with pytest.raises(ExplanationNotFoundError, match="no class or target '2'"):
         mlflow_interpret.compare_runs(ids, label="2")
 

@@ -111,3 +111,16 @@ def test_stored_standard_errors_count_before_those_of_local_values():
     stored = np.array([0.1, 0.2, 0.3])
     assert explanation(local_values=local, global_errors=stored).standard_errors() is stored
     assert explanation(global_errors=stored).without_rows().standard_errors() is stored
+
+
+def test_errors_by_class_are_those_of_means_over_all_explained_rows():
+    local = np.array([[[1.0, 2.0], [3.0, 2.0]], [[-1.0, 0.0], [5.0, 0.0]]])  # two classes
+    found = explanation(local_values=local)
+    np.testing.assert_allclose(found.per_class_standard_errors(), [[1, 0], [2, 0]])
+    kept = found.without_rows()
+    assert kept.local_values is None
+    np.testing.assert_allclose(kept.per_class_standard_errors(), [[1, 0], [2, 0]])
+    sample = explanation(local_values=local, details={"rows": {"explained": 200, "kept": 2}})
+    np.testing.assert_allclose(sample.per_class_standard_errors(), [[0.1, 0], [0.2, 0]])
+    single = explanation(local_values=local[:, :1])
+    assert single.per_class_standard_errors() is explanation().per_class_standard_errors() is None

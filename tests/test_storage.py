@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from palmerpenguins import load_penguins
 
+from explanation_cases import made
 from mlflow_interpret import storage
 from mlflow_interpret.errors import ExplanationNotFoundError
 from mlflow_interpret.records import Explanation
@@ -384,6 +385,16 @@ def test_rows_of_arrow_types_that_pandas_cannot_name_come_back(cells, dtype, tmp
     assert len(found) == 3
     first = found[0]
     assert (first.tolist() if isinstance(first, np.ndarray) else first) == cells[0]
+
+
+@pytest.mark.parametrize("rows", [True, False])
+def test_errors_by_class_come_back(rows, tmp_path):
+    record = made() if rows else made().without_rows()
+    storage.write(record, tmp_path)
+    found = storage.read(tmp_path)
+    assert (found.per_class_errors is None) == rows  # else computed again from the rows
+    errors = record.per_class_standard_errors()
+    np.testing.assert_array_equal(found.per_class_standard_errors(), errors)
 
 
 def test_standard_errors_stay_without_rows(tmp_path):

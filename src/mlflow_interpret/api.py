@@ -284,8 +284,7 @@ def compare_runs(
         max_results: The search finds at most so many.
         top_k: So many features are drawn, and make the top of which `RunComparison.agreement`
             tells the overlap.
-        label: Compare the importances for this class, or target, instead of those over all; they
-            have no standard errors.
+        label: Compare the importances for this class, or target, instead of those over all.
         engineered: Compare by engineered column, where pipelines were taken apart.
         silent: Warn of nothing and show no progress.
 

@@ -98,6 +98,8 @@ class Explanation:
         engineered: The explanation by engineered column that this one was summed up from, or None.
         global_errors: ``(F,)`` standard errors of the global values, or None to compute them from
             the local values; see `standard_errors`.
+        per_class_errors: ``(C, F)`` standard errors of the per-class values, or None to compute
+            them from the local values; see `per_class_standard_errors`.
         id: A GUID.
         details: How it was made, for the status record; plain JSON values.
     """
@@ -120,6 +122,7 @@ class Explanation:
     is_engineered: bool = False
     engineered: Explanation | None = None
     global_errors: FloatArray | None = None
+    per_class_errors: FloatArray | None = None
     id: str = field(default_factory=lambda: str(uuid.uuid4()))
     details: Mapping[str, Any] = field(default_factory=dict)
 
@@ -165,6 +168,19 @@ class Explanation:
         errors: FloatArray = by_row.std(axis=0, ddof=1) / np.sqrt(len(by_row))
         return errors
 
+    def per_class_standard_errors(self) -> FloatArray | None:
+        """``(C, F)`` standard errors of the per-class values, as `standard_errors` are."""
+        if self.per_class_errors is not None:
+            return self.per_class_errors
+        local = self.local_values
+        if local is None or local.ndim != 3 or local.shape[1] < 2:
+            return None
+        # The rows may be a sample of the explained ones, whose means the values are.
+        explained = (self.details.get("rows") or {}).get("explained") or 0
+        count = max(explained, local.shape[1])
+        errors: FloatArray = np.abs(local).std(axis=1, ddof=1) / np.sqrt(count)
+        return errors
+
     def row_digests(self) -> dict[str, str] | None:
         """A digest of each column of the explained rows: it tells whether others are the same.
 
@@ -196,6 +212,7 @@ class Explanation:
             details=details,
             local_values=None,
             global_errors=self.standard_errors(),
+            per_class_errors=self.per_class_standard_errors(),
             evaluation_rows=None,
             predicted=None,
             predicted_probabilities=None,

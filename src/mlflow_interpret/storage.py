@@ -78,6 +78,8 @@ def read(folder: Path) -> Explanation:
     predictions = _read_parquet(folder / PREDICTIONS)
     classes, targets = summary["classes"], summary.get("targets")
     engineered = (folder / ENGINEERED / EXPLANATION).is_file()
+    # Those of local values are computed from them.
+    class_errors = None if summary["local_shape"] else summary.get("per_class_standard_errors")
     return Explanation(
         method=summary["method"],
         task=summary["task"],
@@ -85,6 +87,7 @@ def read(folder: Path) -> Explanation:
         features=tuple(summary["features"]),
         global_values=_from_list(summary["global_values"]),
         global_errors=_from_list(summary.get("global_errors")),
+        per_class_errors=_from_list(class_errors),
         classes=None if classes is None else tuple(classes),
         targets=None if targets is None else tuple(targets),
         per_class_values=_from_list(summary["per_class_values"]),
@@ -120,7 +123,9 @@ def read_importances(
     values, errors = summary["global_values"], summary.get("standard_errors")
     blocks = block_names(summary["classes"] or summary.get("targets"))
     if label is not None:
-        values, errors, blocks = _values_of(summary, label), None, None
+        place, blocks = _place_of(summary, label), None
+        values, errors = summary["per_class_values"], summary.get("per_class_standard_errors")
+        values, errors = values[place], None if errors is None else errors[place]
     details, names = summary["details"], comparable_names(summary["features"])
     digests = summary.get("row_digests")
     return Importances(
@@ -149,13 +154,12 @@ def _read_summary(path: Path) -> dict[str, Any]:
     return summary
 
 
-def _values_of(summary: dict[str, Any], label: str) -> list[Any]:
+def _place_of(summary: dict[str, Any], label: str) -> int:
     labels = block_names(summary["classes"] or summary.get("targets")) or ()
     if label not in labels or summary["per_class_values"] is None:
         known = ", ".join(labels[:20]) if labels else "none"
         raise ExplanationNotFoundError(f"it has no class or target {label!r} (it has: {known})")
-    values: list[Any] = summary["per_class_values"][labels.index(label)]
-    return values
+    return labels.index(label)
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -190,8 +194,9 @@ def _summary(explanation: Explanation) -> dict[str, Any]:
         "expected_values": _to_list(explanation.expected_values),
         "global_values": _to_list(explanation.global_values),
         "global_errors": _to_list(explanation.global_errors),
-        # These two are there for comparisons, which read this file alone.
+        # These three are there for comparisons, which read this file alone.
         "standard_errors": _to_list(explanation.standard_errors()),
+        "per_class_standard_errors": _to_list(explanation.per_class_standard_errors()),
         "row_digests": _digests(explanation),
         "per_class_values": _to_list(explanation.per_class_values),
         "local_shape": None if local is None else list(local.shape),

@@ -16,7 +16,6 @@ from mlflow_interpret.records import Explanation
 from mlflow_interpret.reporting import distributions
 from mlflow_interpret.reporting.distributions import (
     CATEGORIES,
-    block_errors,
     contributions,
     sample,
     scale,
@@ -131,13 +130,6 @@ def test_a_class_whose_name_is_no_word_says_that_it_is_a_class():
     assert told == ["Adelie", "class 1", "class 2.5", "class True"]
     targets = replace(named, classes=None, targets=("0", "kg", "m", "s"))
     assert distributions.block_name(targets, 0) == "target 0"
-
-
-def test_errors_by_class_are_those_of_means_over_rows():
-    found = explanation(3)
-    sizes = np.abs(found.local_values[1])
-    assert block_errors(found)[1] == pytest.approx(sizes.std(axis=0, ddof=1) / np.sqrt(20))
-    assert block_errors(found.without_rows()) is None
 
 
 def test_the_seed_is_the_explanation_s():

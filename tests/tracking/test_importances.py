@@ -97,7 +97,7 @@ def test_a_class_and_the_engineered_view(store, run_id):
     log(record, run_id, store)
     found = read(run_id, store, label="1")
     np.testing.assert_array_equal(found.values, record.per_class_values[1])
-    assert found.errors is None
+    np.testing.assert_array_equal(found.errors, record.per_class_standard_errors()[1])
     assert read(run_id, store, label="none") == "it has no class or target 'none' (it has: 0, 1)"
     assert read(run_id, store, engineered=True).explanation_id == engineered.id
 

@@ -121,15 +121,6 @@ def one_stands_for_both(explanation: Explanation) -> bool:
     return explanation.classes is not None and len(explanation.classes) == 2
 
 
-def block_errors(explanation: Explanation) -> FloatArray | None:
-    """``(C, F)`` standard errors of the importances by class; see `Explanation.standard_errors`."""
-    local = explanation.local_values
-    if local is None or local.ndim != 3 or local.shape[1] < 2:
-        return None
-    errors: FloatArray = np.abs(local).std(axis=1, ddof=1) / np.sqrt(local.shape[1])
-    return errors
-
-
 def _is_true_or_false(column: pd.Series) -> bool:
     if column.dtype != object:
         return bool(column.dtype.kind == "b")

@@ -111,7 +111,7 @@ def _importances(explanation: Explanation, shown: Shown) -> list[dict[str, Any]]
         toward = f"mean size of the contributions to all {explanation.block_words}"
     listed = shown.listed
     found = [_block("", explanation.global_values, errors, listed, toward or "contribution")]
-    by_class, class_errors = explanation.per_class_values, distributions.block_errors(explanation)
+    by_class, class_errors = explanation.per_class_values, explanation.per_class_standard_errors()
     for position in shown.blocks if by_class is not None else ():
         name = pages.shown(blocks[position], 80)
         error = None if class_errors is None else class_errors[position]

@@ -25,8 +25,8 @@ from mlflow.entities import RunTag
 from tests.mlflow_server import mlflow_server
 
 import mlflow_interpret
-from mlflow_interpret import storage
-from mlflow_interpret.records import Explanation
+from mlflow_interpret.core import explanation_io
+from mlflow_interpret.core.explanation import Explanation
 
 FEATURES = 30
 ROUNDS = 2  # the better of which counts, for both sides
@@ -79,7 +79,7 @@ def fill(store: str, place: str, artifacts: Path, runs: int) -> None:
         )
         folder = artifacts / below / "mlflow_interpret"
         folder.mkdir(parents=True)
-        storage.write(explanation, folder)
+        explanation_io.write(explanation, folder)
         client.log_batch(run.run_id, tags=[RunTag("mlflow_interpret.explanations", "1")])
 
 
@@ -125,7 +125,7 @@ def theirs(runs: int) -> pd.DataFrame:
     found = mlflow.search_runs(max_results=runs)
     tables = []
     for run in found.itertuples():
-        path = f"{run.artifact_uri}/mlflow_interpret/{storage.GLOBAL}"
+        path = f"{run.artifact_uri}/mlflow_interpret/{explanation_io.GLOBAL}"
         table = mlflow.artifacts.load_dict(path)
         tables.append(
             pd.DataFrame(table["data"], columns=table["columns"]).assign(run_id=run.run_id)

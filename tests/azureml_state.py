@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from azureml_double import AzureMLDouble
-from mlflow_interpret.azureml import assets
+from mlflow_interpret.stores.azureml import asset_format
 
 
 def state(double: AzureMLDouble, run_id: str) -> dict:
@@ -16,7 +16,7 @@ def state(double: AzureMLDouble, run_id: str) -> dict:
     found = []
     for asset in (each for each in double.assets if each["runid"] == run_id):
         properties = dict(asset["properties"])
-        folder = assets.folder_of(properties.pop("explanation_id"))
+        folder = asset_format.folder_of(properties.pop("explanation_id"))
 
         def plain(text: str, folder: str = folder) -> str:
             return text.replace(folder, "FOLDER").replace(run_id, "RUN")
@@ -40,7 +40,7 @@ def blocks(
     double: AzureMLDouble, run_id: str, name: str, explanation_id: str | None = None
 ) -> list:
     """What a run's files of a name hold: one file, or blocks of it one after the other."""
-    folder = assets.folder_of(explanation_id) if explanation_id else "explanation/[^/]+"
+    folder = asset_format.folder_of(explanation_id) if explanation_id else "explanation/[^/]+"
     file = re.compile(rf"{folder}/{name}(/\d+)?\.interpret\.json")
     paths = [path for path in double.artifacts(run_id) if file.fullmatch(path)]
     assert paths, f"no {name} among {double.artifacts(run_id)}"

@@ -31,7 +31,7 @@ def _isolated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]
         if name.startswith(("AZUREML_", "MLFLOW_TRACKING", "MLFLOW_RUN", "MLFLOW_EXPERIMENT")):
             monkeypatch.delenv(name)
     # How busy the machine is decides nothing: without a budget the rows are always the same.
-    monkeypatch.setattr("mlflow_interpret.autologging.default_budget", lambda _: None)
+    monkeypatch.setattr("mlflow_interpret.autologging.autolog.default_budget", lambda _: None)
     work = tmp_path / "work"
     work.mkdir()
     monkeypatch.chdir(work)
@@ -84,11 +84,11 @@ def enter(monkeypatch: pytest.MonkeyPatch, environment: dict[str, str]) -> None:
 @pytest.fixture
 def _uploads_here(monkeypatch: pytest.MonkeyPatch) -> None:
     """Our own writer uploads, in this very process, which is quicker than a child."""
-    from mlflow_interpret.azureml import child, uploads
+    from mlflow_interpret.stores.azureml import upload_queue, upload_worker
 
-    monkeypatch.setattr(child, "explanation_client", lambda: None)
+    monkeypatch.setattr(upload_worker, "explanation_client", lambda: None)
     monkeypatch.setattr(
-        uploads, "_run_child", lambda request, *_: child.carry_out(json.loads(request))
+        upload_queue, "_run_child", lambda request, *_: upload_worker.carry_out(json.loads(request))
     )
 
 
@@ -105,6 +105,6 @@ def laptop(cloud, tmp_path, monkeypatch) -> AzureMLDouble:
     environment = cloud.laptop_environment(tmp_path / "home")
     del environment["MLFLOW_TRACKING_URI"]
     enter(monkeypatch, environment)
-    monkeypatch.setattr("mlflow_interpret.azureml.calls._FIRST_WAIT", 0.01)
+    monkeypatch.setattr("mlflow_interpret.stores.azureml.http._FIRST_WAIT", 0.01)
     yield cloud
     cloud.heal()

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from mlflow_interpret.records import Explanation
+from mlflow_interpret.core.explanation import Explanation
 
 random = np.random.default_rng(0)
 MISSING = "missing predictions"
@@ -138,7 +138,7 @@ def check_equal(found, explanation):
     """What the asset holds of a record is read back to the last bit."""
     assert (found.id, found.method) == (explanation.id, explanation.method)
     assert found.features == explanation.features
-    assert _texts(found.classes) == _texts(explanation.blocks)
+    assert _texts(found.classes) == _texts(explanation.output_names)
     assert found.model_class == explanation.model_class
     assert (found.is_raw, found.is_engineered) == (explanation.is_raw, explanation.is_engineered)
     np.testing.assert_array_equal(found.global_values, explanation.global_values)

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from mlflow_interpret.records import Explanation
+from mlflow_interpret.core.explanation import Explanation
 
 HOSTILE = [
     "<script>alert(1)</script>",

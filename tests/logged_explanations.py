@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from mlflow_interpret import tracking
-from mlflow_interpret.records import Explanation
+from mlflow_interpret.core.explanation import Explanation
+from mlflow_interpret.stores import mlflow as mlflow_store
 
 
 def explanation(n_features=3, n_classes=2, **changes):
@@ -27,4 +27,4 @@ def explanation(n_features=3, n_classes=2, **changes):
 
 
 def log(record, run_id, store, **changes):
-    return tracking.log(record, run_id, store, **{"top_k": 20, "figures": False, **changes})
+    return mlflow_store.log(record, run_id, store, **{"top_k": 20, "figures": False, **changes})

@@ -218,9 +218,9 @@ HEAVY = {
         "import mlflow_interpret",
         "import mlflow_interpret; dir(mlflow_interpret)",
         "from mlflow_interpret import CannotExplainError, __version__",
-        "import mlflow_interpret.config",
-        "import mlflow_interpret.quiet",
-        "import mlflow_interpret.progress",
+        "import mlflow_interpret.core.options",
+        "import mlflow_interpret.runtime.isolation",
+        "import mlflow_interpret.runtime.progress",
     ],
 )
 def test_importing_is_light(statement):

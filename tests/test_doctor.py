@@ -11,9 +11,11 @@ from click.testing import CliRunner
 
 from conftest import enter
 from explanation_cases import made
-from mlflow_interpret import doctor, spool, versions
+from mlflow_interpret import doctor
 from mlflow_interpret.cli import main
-from mlflow_interpret.versions import Installed
+from mlflow_interpret.runtime import versions
+from mlflow_interpret.runtime.versions import Installed
+from mlflow_interpret.stores import spool
 
 
 def findings(uri, topic, workspace=None):

@@ -21,7 +21,7 @@ from sklearn.tree import DecisionTreeRegressor
 import mlflow_interpret
 from azureml_double import AzureMLDouble
 from conftest import enter
-from mlflow_interpret import tracking
+from mlflow_interpret.stores import mlflow as mlflow_store
 from programs import logging_to, run_python
 
 # Each row has a number and a text of its own, and so have labels, which the tree learns by heart.
@@ -172,7 +172,7 @@ def test_an_error_that_quotes_a_row_is_not_logged_without_data(
     kept = in_folder(tmp_path / "artifacts")
     kept["database"] = database(Path(store.removeprefix("sqlite:///")))
     kept["output"] = "".join(capfd.readouterr())
-    reason = tracking.status_of(run.info.run_id, store)["reason"]
+    reason = mlflow_store.status_of(run.info.run_id, store)["reason"]
     assert ("its text may hold" in reason or reason == "MemoryError") is not log_data
     assert bool(planted_in(kept)) is log_data
 

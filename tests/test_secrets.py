@@ -8,7 +8,7 @@ import mlflow
 import pytest
 
 from azureml_double import AzureMLDouble
-from mlflow_interpret import tracking
+from mlflow_interpret.stores import mlflow as mlflow_store
 from programs import logging_to, run_python, told
 from test_privacy import database, in_folder
 
@@ -75,5 +75,5 @@ def test_nothing_is_said_or_kept(store, tmp_path, where):
     assert found == {}
     assert told(output, "first") == "failed"
     (run,) = mlflow.search_runs(output_format="list", experiment_names=["test"])
-    assert tracking.status_of(run.info.run_id, store)["status"] == "complete"
+    assert mlflow_store.status_of(run.info.run_id, store)["status"] == "complete"
     assert "DEBUG" in places["output"]

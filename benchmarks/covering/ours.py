@@ -15,10 +15,10 @@ from sklearn.ensemble import RandomForestRegressor
 from sklearn.linear_model import LinearRegression
 from sklearn.neighbors import KNeighborsRegressor
 
-from mlflow_interpret.errors import CannotExplainError, one_line
-from mlflow_interpret.explaining import explain
-from mlflow_interpret.quiet import quiet
-from mlflow_interpret.records import Explanation, Plan, TrainingContext
+from mlflow_interpret.core.errors import CannotExplainError, one_line
+from mlflow_interpret.core.explanation import Explanation, Plan, TrainingContext
+from mlflow_interpret.explaining.explain import explain
+from mlflow_interpret.runtime.isolation import suppress_warnings
 
 
 @dataclass
@@ -67,7 +67,7 @@ def _explain(fitted: Fitted, max_rows: int | None) -> Explained:
     first = np.arange(min(20, n_rows))
     started = time.perf_counter()
     try:
-        with quiet():
+        with suppress_warnings():
             explanation = explain(context, Plan(max_rows))
     except CannotExplainError as error:
         ours = Ours(SKIPPED, one_line(error), seconds=time.perf_counter() - started)

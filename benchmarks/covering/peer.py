@@ -13,8 +13,8 @@ import pandas as pd
 from benchmarks.covering.ours import Explained
 from benchmarks.covering.outcomes import OK, RAISES, SAME, SLOW, WRONG, ZEROS, Floats, Peer
 
-from mlflow_interpret.errors import one_line
-from mlflow_interpret.records import rank
+from mlflow_interpret.core.errors import one_line
+from mlflow_interpret.core.statistics import rank
 
 _FAST = ("tree", "linear")  # how the names of methods end that know the inside of their model
 KERNEL_ROWS = 20
@@ -189,4 +189,4 @@ def _outputs(model: Any, rows: Any) -> Iterator[tuple[str, Floats]]:
     with suppress(Exception):
         yield "raw prediction", np.asarray(model._raw_predict(rows), dtype=np.float64)
     with suppress(Exception):
-        yield "linear predictor", np.asarray(rows @ model.coef_.T + model.intercept_)
+        yield "linear adapter", np.asarray(rows @ model.coef_.T + model.intercept_)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from mlflow_interpret.api import (
+    from mlflow_interpret.api.display import ExplanationDisplay
+    from mlflow_interpret.api.explanations import (
         compare_runs,
         explain,
         flush,
@@ -13,9 +14,8 @@ if TYPE_CHECKING:
         log_explanation,
         push,
     )
-    from mlflow_interpret.autologging import autolog
-    from mlflow_interpret.display import ExplanationDisplay
-    from mlflow_interpret.errors import (
+    from mlflow_interpret.autologging.autolog import autolog
+    from mlflow_interpret.core.errors import (
         AzureMLError,
         CannotExplainError,
         ExplanationNotFoundError,
@@ -47,14 +47,14 @@ __all__ = [
 ]
 
 _HOMES = {
-    "ExplanationDisplay": "display",
-    "autolog": "autologging",
-    "compare_runs": "api",
-    "explain": "api",
-    "flush": "api",
-    "load_explanation": "api",
-    "log_explanation": "api",
-    "push": "api",
+    "ExplanationDisplay": "api.display",
+    "autolog": "autologging.autolog",
+    "compare_runs": "api.explanations",
+    "explain": "api.explanations",
+    "flush": "api.explanations",
+    "load_explanation": "api.explanations",
+    "log_explanation": "api.explanations",
+    "push": "api.explanations",
 }
 
 
@@ -65,7 +65,7 @@ def __getattr__(name: str) -> Any:
     if name == "__version__":
         return metadata.version("mlflow-interpret")
     if name in __all__:
-        value = getattr(import_module(f"{__name__}.{_HOMES.get(name, 'errors')}"), name)
+        value = getattr(import_module(f"{__name__}.{_HOMES.get(name, 'core.errors')}"), name)
         globals()[name] = value
         return value
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

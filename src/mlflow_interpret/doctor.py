@@ -19,11 +19,13 @@ from typing import Literal
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
-from mlflow_interpret import spool, tracking, versions
-from mlflow_interpret.azureml import credentials, looks, targets, tokens, workspaces
-from mlflow_interpret.azureml.bounded import within
-from mlflow_interpret.azureml.redaction import redact
-from mlflow_interpret.errors import one_line, without_credentials
+from mlflow_interpret.core.errors import one_line
+from mlflow_interpret.core.redaction import redact, without_credentials
+from mlflow_interpret.runtime import versions
+from mlflow_interpret.runtime.timeouts import call_with_timeout
+from mlflow_interpret.stores import mlflow as mlflow_store
+from mlflow_interpret.stores import spool
+from mlflow_interpret.stores.azureml import auth, resource_ids, targets, tokens, workspace
 
 _SECONDS = 5.0
 _LOGIN_SECONDS = 15.0  # the command line tools of Azure are slow to start
@@ -118,7 +120,7 @@ def _store(tracking_uri: str) -> Iterator[Finding]:
         yield _found("broken", f"{uri} cannot be written", f"make {path} writable")
         return
     try:
-        within(_SECONDS, lambda: tracking.ask_for_an_experiment(tracking_uri))
+        call_with_timeout(_SECONDS, lambda: mlflow_store.ask_for_an_experiment(tracking_uri))
     except Exception as error:
         yield _found(
             "broken",
@@ -176,7 +178,7 @@ def _job_token() -> Finding:
 
 
 def _workspace(tracking_uri: str) -> Iterator[Finding]:
-    parts = looks.named_in(tracking_uri)
+    parts = resource_ids.parse_workspace_id(tracking_uri)
     if parts is None:
         remedy = "take the URI from the workspace's overview page in studio"
         yield _found("broken", "the tracking URI names no workspace", remedy)
@@ -189,14 +191,16 @@ def _workspace(tracking_uri: str) -> Iterator[Finding]:
 
 def _named_workspace(named: str) -> Iterator[Finding]:
     try:
-        login = credentials.log_in(_LOGIN_SECONDS)
+        login = auth.log_in(_LOGIN_SECONDS)
     except Exception as error:
         yield _found("broken", f"credentials: {one_line(error)}")
         return
     yield _found("ok", f"credentials: {login.source} of azure-identity")
     try:
-        place = within(4 * _SECONDS, lambda: workspaces.open_workspace(named, _SECONDS, login))
-        within(2 * _SECONDS, lambda: workspaces.ask(place, _SECONDS))
+        place = call_with_timeout(
+            4 * _SECONDS, lambda: workspace.open_workspace(named, _SECONDS, login)
+        )
+        call_with_timeout(2 * _SECONDS, lambda: workspace.ask(place, _SECONDS))
     except Exception as error:
         yield _found("broken", f"workspace: {one_line(error)}")
     else:

@@ -7,9 +7,9 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from comparing.runs import hostile_runs, run
-from mlflow_interpret.comparing import RunComparison
-from mlflow_interpret.reporting import pages
+from compare.runs import hostile_runs, run
+from mlflow_interpret.compare.comparison import RunComparison
+from mlflow_interpret.core.text import truncate
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def test_hostile_names_stay_text(open_comparison):
     page = open_comparison(shown)
     for line in page.locator("svg.slope .line").all():
         line.focus()
-    assert set(names(page)) == {pages.shown(name) for name in shown[0].features}
+    assert set(names(page)) == {truncate(name) for name in shown[0].features}
     assert page.locator("img, iframe, b b, a").count() == 0
     assert page.locator("script").count() == 1
     assert page.locator("svg.slope text").filter(has_text="<script>").count() > 0

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from comparing.runs import hostile_runs
+from compare.runs import hostile_runs
 from explanations import HOSTILE, hostile
 from mlflow_interpret import ExplanationDisplay
-from mlflow_interpret.comparing import RunComparison
-from mlflow_interpret.reporting import report
+from mlflow_interpret.compare.comparison import RunComparison
+from mlflow_interpret.report.page import render_report
 
 WIDTHS = (360, 520, 700, 1100)
 
@@ -18,7 +18,7 @@ def comparison(n_runs=4):
 
 
 PAGES = {
-    "report": lambda: report.page(hostile()),
+    "report": lambda: render_report(hostile()),
     "comparison": lambda: comparison().to_html(),
     "comparison of many runs": lambda: comparison(12).to_html(),
 }

@@ -10,12 +10,13 @@ import pandas as pd
 import pytest
 
 from explanations import explanation, hostile
-from mlflow_interpret.reporting import pages, report
+from mlflow_interpret.core.text import format_number, truncate
+from mlflow_interpret.report import page
 
 
 @pytest.fixture
 def open_report(open_text):
-    return lambda explained, **options: open_text(report.page(explained), **options).page
+    return lambda explained, **options: open_text(page.page(explained), **options).page
 
 
 def names(page):
@@ -44,7 +45,7 @@ def test_search_sort_and_classes(open_report):
     shown = names(page)
     assert shown == sorted(shown, key=values.get, reverse=True)
     first = page.locator("#table tbody tr > td:nth-child(4)").first.inner_text()
-    assert first.startswith(pages.number(max(values.values())))
+    assert first.startswith(format_number(max(values.values())))
 
 
 def test_the_keyboard_is_enough(open_report):
@@ -132,7 +133,8 @@ def test_importances_by_class_have_intervals(open_report):
     told = dict(zip(list_of_classes.locator("bdi").all_text_contents(),
                     list_of_classes.locator("small").all_text_contents()))  # fmt: skip
     assert told == {
-        name: f"± {pages.number(1.96 * error, 2)}" for name, error in zip(explained.classes, errors)
+        name: f"± {format_number(1.96 * error, 2)}"
+        for name, error in zip(explained.classes, errors)
     }
     for bar in list_of_classes.locator("svg").all():
         (size, line) = (one.bounding_box() for one in bar.locator("rect").all())
@@ -283,7 +285,7 @@ def test_hostile_names_stay_text(open_report):
     for button in page.locator("#table tbody th button").all()[1:]:
         button.click()
     page.locator("#block").select_option(index=1)
-    assert set(names(page)) == {pages.shown(name) for name in explained.features}
+    assert set(names(page)) == {truncate(name) for name in explained.features}
     assert page.locator("img, iframe, b, a").count() == 0
     assert page.locator("script").count() == 2
     assert page.locator("tr.detail").count() == len(explained.features)

@@ -6,11 +6,11 @@ import numpy as np
 import pandas as pd
 from sklearn.preprocessing import StandardScaler
 
-from mlflow_interpret.explaining.engines import contributions
-from mlflow_interpret.explaining.models import predictor
-from mlflow_interpret.explaining.tables import feature_names, table
-from mlflow_interpret.quiet import quiet
-from mlflow_interpret.records import Plan
+from mlflow_interpret.core.explanation import Plan
+from mlflow_interpret.explaining.batch import feature_names, table
+from mlflow_interpret.explaining.model_adapter import adapt_model
+from mlflow_interpret.explaining.select import contributions
+from mlflow_interpret.runtime.isolation import suppress_warnings
 
 from .exact import shapley
 
@@ -19,9 +19,9 @@ def explain(model, rows, background=None, *, seed=0, by=contributions, **options
     """The contributions for ``rows``, as the package's explain() asks for them."""
     background = rows if background is None else background
     names = feature_names(rows, None)
-    with quiet():
+    with suppress_warnings():
         return by(
-            predictor(model, row=rows[:1]),
+            adapt_model(model, row=rows[:1]),
             table(rows, names, rows),
             table(background, names, rows),
             Plan(random_state=seed, **options),

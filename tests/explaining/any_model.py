@@ -15,7 +15,7 @@ from sklearn.preprocessing import OneHotEncoder
 from sklearn.svm import SVC, SVR
 from sklearn.tree import DecisionTreeClassifier
 
-from mlflow_interpret.errors import CannotExplainError
+from mlflow_interpret.core.errors import CannotExplainError
 
 from .agreement import assert_agrees, rows_of
 

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris
 
-from mlflow_interpret.explaining import budget
+from mlflow_interpret.explaining import time_budget
 
 from .agreement import rows_of
 
@@ -59,7 +59,7 @@ class Clock:
 def clock(monkeypatch):
     """The clock of all budgets, which stands still but for models that move it on."""
     clock = Clock()
-    monkeypatch.setattr(budget, "clock", clock)
+    monkeypatch.setattr(time_budget, "clock", clock)
     return clock
 
 

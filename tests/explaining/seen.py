@@ -11,8 +11,8 @@ from scipy import sparse
 from sklearn import __version__ as sklearn_release
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris, load_wine
 
-from mlflow_interpret.explaining.lineage import lineage
-from mlflow_interpret.explaining.tables import feature_names, table
+from mlflow_interpret.explaining.batch import feature_names, table
+from mlflow_interpret.explaining.column_lineage import lineage
 
 from .agreement import with_gaps
 

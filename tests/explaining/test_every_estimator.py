@@ -45,10 +45,10 @@ from sklearn.svm import OneClassSVM
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 from sklearn.utils import all_estimators
 
-from mlflow_interpret.errors import CannotExplainError
-from mlflow_interpret.explaining import explain
-from mlflow_interpret.quiet import quiet
-from mlflow_interpret.records import Plan, TrainingContext
+from mlflow_interpret.core.errors import CannotExplainError
+from mlflow_interpret.core.explanation import Plan, TrainingContext
+from mlflow_interpret.explaining.explain import explain
+from mlflow_interpret.runtime.isolation import suppress_warnings
 
 pytestmark = pytest.mark.exhaustive
 
@@ -119,13 +119,13 @@ def made(cls):
 
 
 def explained(model, X, y, max_rows=3):
-    with quiet():
+    with suppress_warnings():
         return explain(TrainingContext(model, X, y), Plan(max_rows))
 
 
-def assert_explained(found, model, X, n_blocks):
+def assert_explained(found, model, X, n_outputs):
     """Finite, complete, additive on the scale that it states; zero for constants only."""
-    shape = (3, X.shape[1]) if n_blocks is None else (n_blocks, 3, X.shape[1])
+    shape = (3, X.shape[1]) if n_outputs is None else (n_outputs, 3, X.shape[1])
     assert found.local_values.shape == shape
     assert np.isfinite(found.local_values).all()
     size = np.abs(found.local_values).sum(axis=-1).max()
@@ -259,7 +259,7 @@ def test_what_is_made_of_regressors(name):
 
 
 @pytest.mark.parametrize(
-    ("model", "rows", "method", "n_blocks"),
+    ("model", "rows", "method", "n_outputs"),
     [
         (MultiOutputClassifier(tree), TWO_LABELS, "shap_tree", 5),
         (MultiOutputClassifier(LogisticRegression(max_iter=500)), TWO_LABELS, "shap_linear", 5),
@@ -275,12 +275,12 @@ def test_what_is_made_of_regressors(name):
     ],
     ids=str,
 )
-def test_several_targets(model, rows, method, n_blocks):
+def test_several_targets(model, rows, method, n_outputs):
     X, y = rows
     model = clone(model).fit(X, y)
     found = explained(model, X, y)
     assert found.method == method
-    assert_explained(found, model, X, n_blocks)
+    assert_explained(found, model, X, n_outputs)
     assert found.predicted.shape == found.true_labels.shape == (3, 2)
     # Each target's own model gives the target's own block.
     if (

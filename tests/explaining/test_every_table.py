@@ -25,12 +25,12 @@ from sklearn.neighbors import KNeighborsRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder
 
-from mlflow_interpret.errors import CannotExplainError
-from mlflow_interpret.explaining import explain
-from mlflow_interpret.explaining.containers import as_rows, take
-from mlflow_interpret.explaining.tables import sample
-from mlflow_interpret.quiet import quiet
-from mlflow_interpret.records import Plan, TrainingContext
+from mlflow_interpret.core.errors import CannotExplainError
+from mlflow_interpret.core.explanation import Plan, TrainingContext
+from mlflow_interpret.core.statistics import sample_rows
+from mlflow_interpret.explaining.dataframes import as_rows, take
+from mlflow_interpret.explaining.explain import explain
+from mlflow_interpret.runtime.isolation import suppress_warnings
 
 pytestmark = pytest.mark.exhaustive
 
@@ -80,7 +80,7 @@ class Strict(RegressorMixin, BaseEstimator):
 
 
 def explained(model, X, y=None, max_rows=6, **context):
-    with quiet():
+    with suppress_warnings():
         return explain(TrainingContext(model, X, y, **context), Plan(max_rows))
 
 
@@ -88,7 +88,7 @@ def assert_exact(X, max_rows=6):
     model = Strict().fit(X)
     background = take(X, BACKGROUND[: X.shape[0]])
     found = explained(model, X, max_rows=max_rows, initialization_examples=background)
-    rows = take(X, sample(X.shape[0], max_rows, 0))
+    rows = take(X, sample_rows(X.shape[0], max_rows, 0))
     truth = model.worth(rows) - model.worth(background).mean(axis=0)
     np.testing.assert_allclose(found.local_values, truth, atol=1e-8)
     np.testing.assert_allclose(found.predicted, model.worth(rows).sum(axis=1))
@@ -464,8 +464,8 @@ def test_a_million_rows_are_not_copied(container):
     found, peak = peak_of(model, X, np.arange(X.shape[0]), 50)
     assert found.details["rows"]["available"] == X.shape[0]
     assert found.ranked()[0][0] == found.features[0]
-    candidates = sample(X.shape[0], 3_000, 0)
-    assert np.array_equal(found.true_labels, candidates[sample(3_000, 50, 0)])
+    candidates = sample_rows(X.shape[0], 3_000, 0)
+    assert np.array_equal(found.true_labels, candidates[sample_rows(3_000, 50, 0)])
     assert peak < size / 2
 
 
@@ -490,7 +490,7 @@ def test_a_large_sparse_table_is_neither_densified_nor_copied(kind):
 def peak_of_sample(X):
     tracemalloc.start()
     try:
-        return take(X, sample(X.shape[0], 1_000, 0)), tracemalloc.get_traced_memory()[1]
+        return take(X, sample_rows(X.shape[0], 1_000, 0)), tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
 

@@ -56,10 +56,10 @@ from sklearn.preprocessing import (
 )
 from sklearn.random_projection import GaussianRandomProjection
 
-from mlflow_interpret.explaining import explain
-from mlflow_interpret.explaining.lineage import UnknownLineageError
-from mlflow_interpret.quiet import quiet
-from mlflow_interpret.records import Plan, TrainingContext
+from mlflow_interpret.core.explanation import Plan, TrainingContext
+from mlflow_interpret.explaining.column_lineage import UnknownLineageError
+from mlflow_interpret.explaining.explain import explain
+from mlflow_interpret.runtime.isolation import suppress_warnings
 
 from .seen import (
     FULL,
@@ -303,7 +303,7 @@ def by_formula(model, X, coefficients, rows):
 
 
 def explained(model, X, max_rows=12):
-    with quiet():
+    with suppress_warnings():
         return explain(TrainingContext(model, X), Plan(max_rows))
 
 

@@ -31,9 +31,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, PolynomialFeatures, StandardScaler
 from sklearn.svm import SVC, SVR
 
-from mlflow_interpret.explaining import explain
-from mlflow_interpret.quiet import quiet
-from mlflow_interpret.records import Plan, TrainingContext
+from mlflow_interpret.core.explanation import Plan, TrainingContext
+from mlflow_interpret.explaining.explain import explain
+from mlflow_interpret.runtime.isolation import suppress_warnings
 
 from .exact import shapley
 
@@ -61,7 +61,7 @@ def explained(model, X, y, n_rows=30, n_background=60):
     context = TrainingContext(
         model, X, y, evaluation_examples=rows, initialization_examples=background
     )
-    with quiet():
+    with suppress_warnings():
         found = explain(context, Plan(n_rows))
     output = {
         "prediction": "predict",
@@ -192,7 +192,7 @@ def test_trees_that_ask_one_question_are_exact(diamonds):
     ):
         labels = y > y.median() if isinstance(model, GradientBoostingClassifier) else y
         model.fit(X, labels)
-        with quiet():
+        with suppress_warnings():
             found = explain(TrainingContext(model, X, labels), Plan(20))
         output = model.decision_function if found.classes else model.predict
         values, _ = shapley(output, found.evaluation_rows, X)
@@ -218,7 +218,7 @@ def test_a_forest_of_several_label_columns_adds_up_for_each_class(penguins):
     X = penguins[0].iloc[:, :2].dropna()
     Y = load_penguins().loc[X.index, ["species", "island"]]
     model = RandomForestClassifier(10, max_depth=4, random_state=0).fit(X, Y)
-    with quiet():
+    with suppress_warnings():
         found = explain(TrainingContext(model, X, Y), Plan(30))
     assert found.method == "shap_tree"
     assert found.targets == ("species", "island")
@@ -233,7 +233,7 @@ def test_a_forest_of_several_label_columns_adds_up_for_each_class(penguins):
 def test_an_isolation_forest_adds_up_to_its_paths(diamonds):
     X = diamonds[0][["carat", "depth"]]
     model = IsolationForest(n_estimators=20, random_state=0).fit(X)
-    with quiet():
+    with suppress_warnings():
         found = explain(TrainingContext(model, X), Plan(30))
     assert found.method == "shap_tree"
     assert found.details["output_scale"] == "average path length"

@@ -15,10 +15,10 @@ from sklearn.datasets import load_diabetes
 from sklearn.ensemble import RandomForestRegressor
 from sklearn.svm import SVR
 
-from mlflow_interpret.explaining import explain
+from mlflow_interpret.core.explanation import Plan, TrainingContext
+from mlflow_interpret.explaining.explain import explain
 from mlflow_interpret.explaining.parallel import Workers
-from mlflow_interpret.quiet import quiet
-from mlflow_interpret.records import Plan, TrainingContext
+from mlflow_interpret.runtime.isolation import suppress_warnings
 
 X, y = load_diabetes(return_X_y=True, as_frame=True)
 FOREST = RandomForestRegressor(5, max_depth=4, random_state=0).fit(X, y)
@@ -37,7 +37,7 @@ class Mortal(SVR):
 
 
 def explained(model, **plan):
-    with quiet():
+    with suppress_warnings():
         return explain(TrainingContext(model, X, y), Plan(**plan))
 
 

@@ -19,11 +19,12 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
 from sklearn.svm import SVR
 
-from mlflow_interpret.errors import CannotExplainError
-from mlflow_interpret.explaining import explain, partitions
-from mlflow_interpret.explaining.tables import sample
-from mlflow_interpret.quiet import quiet
-from mlflow_interpret.records import Plan, TrainingContext
+from mlflow_interpret.core.errors import CannotExplainError
+from mlflow_interpret.core.explanation import Plan, TrainingContext
+from mlflow_interpret.core.statistics import sample_rows
+from mlflow_interpret.explaining import partitions
+from mlflow_interpret.explaining.explain import explain
+from mlflow_interpret.runtime.isolation import suppress_warnings
 
 from .partitioned import KINDS, parquet, partitioned
 
@@ -56,7 +57,7 @@ def fitted(request):
 
 def explained(model, rows, examples, **plan):
     context = TrainingContext(model, rows, evaluation_examples=examples)
-    with quiet():
+    with suppress_warnings():
         return explain(context, Plan(**plan))
 
 
@@ -90,7 +91,7 @@ def test_standard_errors_come_from_the_sums(tmp_path):
     model.fit(rows, labels)
     folder = parquet(tmp_path / "rows", rows)
     everything = explained(model, rows, rows, max_rows=len(rows)).local_values
-    size = np.abs(everything[:, sample(len(rows), 200, 0)]).mean(axis=0)
+    size = np.abs(everything[:, sample_rows(len(rows), 200, 0)]).mean(axis=0)
     found = explained(model, rows, folder, max_rows=200)
     np.testing.assert_allclose(found.global_values, size.mean(axis=0), rtol=1e-9)
     errors = size.std(axis=0, ddof=1) / np.sqrt(200)

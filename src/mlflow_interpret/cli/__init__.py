@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import click
 
-from mlflow_interpret.cli.comparing import compare
-from mlflow_interpret.cli.examining import doctor
-from mlflow_interpret.cli.flushing import flush
-from mlflow_interpret.cli.pushing import push
-from mlflow_interpret.cli.showing import show
+from mlflow_interpret.cli.compare import compare
+from mlflow_interpret.cli.doctor import doctor
+from mlflow_interpret.cli.flush import flush
+from mlflow_interpret.cli.push import push
+from mlflow_interpret.cli.show import show
 from mlflow_interpret.cli.terminal import escape_what_cannot_be_shown
 
 _HELP = """Explanations of MLflow runs, from the terminal.

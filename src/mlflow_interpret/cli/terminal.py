@@ -45,7 +45,7 @@ def plain_errors(options: Mapping[str, str] | None = None) -> Iterator[None]:
     """
     from mlflow.exceptions import MlflowException
 
-    from mlflow_interpret.errors import MlflowInterpretError, one_line
+    from mlflow_interpret.core.errors import MlflowInterpretError, one_line
 
     try:
         yield
@@ -72,11 +72,11 @@ def no_warnings() -> Iterator[None]:
 
 def store_named(tracking_uri: str | None) -> str:
     """The store of --tracking-uri, else that of MLflow's own setting."""
-    from mlflow_interpret import tracking
+    from mlflow_interpret.stores import mlflow as mlflow_store
 
     # This process is ours: MLflow's progress bars would stand between the lines of the table.
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-    return tracking_uri or tracking.current_tracking_uri()
+    return tracking_uri or mlflow_store.current_tracking_uri()
 
 
 def escape_what_cannot_be_shown() -> None:

@@ -17,10 +17,10 @@ import numpy as np
 import numpy.typing as npt
 from sklearn import config_context, get_config
 
-from mlflow_interpret.errors import CannotExplainError, one_line
-from mlflow_interpret.explaining.budget import OutOfTimeError
-from mlflow_interpret.explaining.prepared import Block, Prepared
-from mlflow_interpret.explaining.tables import Table
+from mlflow_interpret.core.errors import CannotExplainError, one_line
+from mlflow_interpret.explaining.batch import RowBatch
+from mlflow_interpret.explaining.explainers.base import Attributions, Explainer
+from mlflow_interpret.explaining.time_budget import OutOfTimeError
 
 _logger = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ _TRIES = 2
 _KEPT = 2
 """Engines that a worker remembers."""
 
-Ended = Block | CannotExplainError | OutOfTimeError
+Ended = Attributions | CannotExplainError | OutOfTimeError
 
 
 class Workers:
@@ -44,7 +44,7 @@ class Workers:
             cores as soon as the work is worth it.
     """
 
-    def __init__(self, engine: Prepared, n_jobs: int | None) -> None:
+    def __init__(self, engine: Explainer, n_jobs: int | None) -> None:
         self._engine, self._n_jobs = engine, n_jobs
         backend, configured = joblib.parallel.get_active_backend()
         self._nested = bool(backend.nesting_level)
@@ -96,7 +96,9 @@ class Workers:
         _logger.debug("No parallel blocks: %s", reason)
         self.failure = reason
 
-    def explain(self, tables: Sequence[Table], scale: str | None, n: int) -> Iterator[Block]:
+    def explain(
+        self, tables: Sequence[RowBatch], scale: str | None, n: int
+    ) -> Iterator[Attributions]:
         """The blocks of all tables, in their order.
 
         What is lost with a worker is explained again, in the end in this process.
@@ -115,12 +117,12 @@ class Workers:
                 self._fail(f"{n} blocks at once failed: {failure}")
         for table, known in zip(tables, ended, strict=True):
             block = self._engine.explain(table, scale) if known is None else known
-            if not isinstance(block, Block):
+            if not isinstance(block, Attributions):
                 raise block
             yield block
 
     def _try(
-        self, tables: Sequence[Table], ended: list[Ended | None], scale: str | None
+        self, tables: Sequence[RowBatch], ended: list[Ended | None], scale: str | None
     ) -> str | None:
         """Explain what is missing, and say what failed; a second time a lost worker may be back."""
         missing = [i for i, known in enumerate(ended) if known is None]
@@ -158,7 +160,7 @@ class _Sender:
     settings: dict[str, Any]
 
 
-_engines: dict[str, Prepared] = {}
+_engines: dict[str, Explainer] = {}
 _LOCK = threading.Lock()
 
 
@@ -166,7 +168,7 @@ def _explain(
     sent: npt.NDArray[np.uint8],
     key: str,
     sender: _Sender,
-    rows: Table,
+    rows: RowBatch,
     scale: str | None,
     number: int,
 ) -> tuple[int, Ended]:
@@ -180,7 +182,7 @@ def _explain(
         return number, error
 
 
-def _received(sent: npt.NDArray[np.uint8], key: str) -> Prepared:
+def _received(sent: npt.NDArray[np.uint8], key: str) -> Explainer:
     """The engine, which is unpickled and made ready once in each worker."""
     import cloudpickle
 

@@ -17,20 +17,21 @@ import pandas as pd
 from scipy import stats
 from sklearn import config_context
 
-from mlflow_interpret.errors import CannotExplainError
-from mlflow_interpret.explaining.blackbox import Sampled
-from mlflow_interpret.explaining.budget import Budget
-from mlflow_interpret.explaining.containers import Indices
-from mlflow_interpret.explaining.contributions import Contributions, is_sum
-from mlflow_interpret.explaining.engines import prepare
-from mlflow_interpret.explaining.models import Predictor
-from mlflow_interpret.explaining.prepared import Block, Prepared
-from mlflow_interpret.explaining.settling import LEADING, LEVEL
-from mlflow_interpret.explaining.sources import Source, source_of
-from mlflow_interpret.explaining.subjects import Subject
-from mlflow_interpret.explaining.sums import Bins, Sums, added, histograms, summed
-from mlflow_interpret.explaining.tables import Table, sample, table
-from mlflow_interpret.records import FloatArray, Plan
+from mlflow_interpret.core.errors import CannotExplainError
+from mlflow_interpret.core.explanation import Plan
+from mlflow_interpret.core.statistics import FloatArray, sample_rows
+from mlflow_interpret.explaining.aggregates import Aggregates, Bins, aggregate, histograms, merge
+from mlflow_interpret.explaining.batch import RowBatch, table
+from mlflow_interpret.explaining.convergence import LEADING, LEVEL
+from mlflow_interpret.explaining.dataframes import Indices
+from mlflow_interpret.explaining.explainers.additivity import AttributionResult, is_sum
+from mlflow_interpret.explaining.explainers.base import Attributions, Explainer
+from mlflow_interpret.explaining.explainers.permutation import Sampled
+from mlflow_interpret.explaining.inputs import ExplainInputs
+from mlflow_interpret.explaining.model_adapter import ModelAdapter
+from mlflow_interpret.explaining.row_sources import Source, source_of
+from mlflow_interpret.explaining.select import prepare
+from mlflow_interpret.explaining.time_budget import Budget
 
 _logger = logging.getLogger(__name__)
 
@@ -45,16 +46,16 @@ class Explained:
     """What is known of all rows.
 
     Attributes:
-        sums: Sums over all explained rows.
+        sums: Aggregates over all explained rows.
         sample: The contributions of a sample of them.
         rows: The sample.
         available: How many rows there were.
         histograms: Mean contributions by the values of the leading features.
     """
 
-    sums: Sums
-    sample: Contributions
-    rows: Table
+    sums: Aggregates
+    sample: AttributionResult
+    rows: RowBatch
     available: int
     histograms: list[Mapping[str, Any]]
 
@@ -82,7 +83,7 @@ class Explained:
         return float(np.sqrt(self.sums.spread / self.sums.n) / (self.sums.largest / self.sums.n))
 
 
-def explain_partitions(subject: Subject, model: Predictor, plan: Plan) -> Explained:
+def explain_partitions(subject: ExplainInputs, model: ModelAdapter, plan: Plan) -> Explained:
     """Explain all rows of a partitioned source, or ``max_rows`` of them.
 
     Args:
@@ -106,22 +107,27 @@ def explain_partitions(subject: Subject, model: Predictor, plan: Plan) -> Explai
         plan.random_state, np.cumsum([0, *sizes[:-1]]), _chosen(total, sizes, plan),
         subject.settings,
     )  # fmt: skip
-    found = source.reduced(work, partial(added, SAMPLE_ROWS), columns, plan.n_jobs)
+    found = source.reduced(work, partial(merge, SAMPLE_ROWS), columns, plan.n_jobs)
     if found is None:
         raise CannotExplainError("there are no rows to explain")
     return _explained(found, engine, probe, work, total, model)
 
 
 def _explained(
-    sums: Sums, engine: Prepared, probe: Block, work: _Work, total: int, model: Predictor
+    sums: Aggregates,
+    engine: Explainer,
+    probe: Attributions,
+    work: _Work,
+    total: int,
+    model: ModelAdapter,
 ) -> Explained:
     drawn = sums.sample
-    single = model.blocks is None
+    single = model.output_names is None
     # A link that shows in some rows only is a link.
     scale = probe.scale if sums.scales == {probe.scale} else "raw prediction"
     return Explained(
         sums=sums,
-        sample=Contributions(
+        sample=AttributionResult(
             method=engine.method,
             engine=engine.engine,
             local_values=drawn.local_values[0] if single else drawn.local_values,
@@ -132,7 +138,7 @@ def _explained(
             background_rows=engine.background_rows,
             notes=engine.notes,
         ),
-        rows=Table(drawn.frame, work.template, work.nulls),
+        rows=RowBatch(drawn.frame, work.template, work.nulls),
         available=total,
         histograms=histograms(sums, work.bins, work.names, _HISTOGRAMS),
     )
@@ -142,7 +148,7 @@ def _explained(
 class _Work:
     """What is done where a partition lies."""
 
-    engine: Prepared
+    engine: Explainer
     scale: str | None
     names: tuple[str, ...]
     template: Any
@@ -154,13 +160,13 @@ class _Work:
     chosen: list[Indices] | None
     settings: Mapping[str, Any]
 
-    def __call__(self, number: int, pieces: Iterable[pd.DataFrame]) -> Sums | None:
+    def __call__(self, number: int, pieces: Iterable[pd.DataFrame]) -> Aggregates | None:
         found, start = None, 0
         with config_context(**self.settings):
             for piece in pieces:
                 positions = self._positions(number, start, len(piece))
                 for block in self._blocks(number, piece, start, positions):
-                    found = added(SAMPLE_ROWS, found, block)
+                    found = merge(SAMPLE_ROWS, found, block)
                 start += len(piece)
         return found
 
@@ -172,14 +178,14 @@ class _Work:
 
     def _blocks(
         self, number: int, piece: pd.DataFrame, start: int, positions: Indices
-    ) -> Iterable[Sums]:
+    ) -> Iterable[Aggregates]:
         size = max(1, _CELLS // len(self.names))
         for begin in range(0, len(positions), size):
             taken = positions[begin : begin + size]
             rows = as_table(piece.iloc[taken], self.columns, self.names, self.template, self.nulls)
             numbers = self.offsets[number] + start + taken
-            rows = Table(rows.frame, rows.template, rows.nulls, numbers)
-            yield summed(
+            rows = RowBatch(rows.frame, rows.template, rows.nulls, numbers)
+            yield aggregate(
                 self.engine.explain(rows, self.scale), rows.frame, numbers,
                 _keys(self.seed, numbers), self.bins, SAMPLE_ROWS,
             )  # fmt: skip
@@ -191,7 +197,7 @@ def as_table(
     names: tuple[str, ...],
     template: Any,
     nulls: frozenset[str],
-) -> Table:
+) -> RowBatch:
     """Rows of a source as the model takes them."""
     rows = frame[columns].reset_index(drop=True)
     wanted = getattr(template, "columns", None)
@@ -200,7 +206,9 @@ def as_table(
     return table(rows, names, template, "evaluation_examples", nulls)
 
 
-def _ready(model: Predictor, first: Table, background: Table, plan: Plan) -> tuple[Prepared, Block]:
+def _ready(
+    model: ModelAdapter, first: RowBatch, background: RowBatch, plan: Plan
+) -> tuple[Explainer, Attributions]:
     """The engine that explains all rows, and what it says of the first of them."""
     try:
         engine = prepare(model, first, background, plan)
@@ -215,14 +223,14 @@ def _ready(model: Predictor, first: Table, background: Table, plan: Plan) -> tup
     return sampled, sampled.explain(few)
 
 
-def _first_rows(source: Source, subject: Subject, columns: list[str]) -> Table:
+def _first_rows(source: Source, subject: ExplainInputs, columns: list[str]) -> RowBatch:
     head = source.head(columns, _PROBE_ROWS)
     if not len(head):
         raise CannotExplainError("there are no rows to explain")
     return as_table(head, columns, subject.names, subject.template, subject.nulls)
 
 
-def _columns(source: Source, subject: Subject) -> list[str]:
+def _columns(source: Source, subject: ExplainInputs) -> list[str]:
     """The source's columns that the model takes, in its order; it may have others."""
     known = source.columns
     own = getattr(subject.template, "columns", None)
@@ -242,7 +250,7 @@ def _chosen(total: int, sizes: list[int], plan: Plan) -> list[Indices] | None:
     """For each partition the positions of the rows to explain; None for all rows."""
     if plan.max_rows is None or plan.max_rows >= total:
         return None
-    picked = sample(total, plan.max_rows, plan.random_state)
+    picked = sample_rows(total, plan.max_rows, plan.random_state)
     ends = np.cumsum(sizes)
     starts = ends - sizes
     cuts = np.searchsorted(picked, ends)

@@ -1,0 +1,1 @@
+"""Explanations of several runs side by side."""

@@ -1,0 +1,1 @@
+"""Data classes, options, errors and the storage format; imports no sibling."""

@@ -1,0 +1,348 @@
+"""An explanation as a folder of open files, and back: JSON for people, Parquet for numbers.
+
+    explanation.json              names, classes, expected values, global and per-class values
+    global_importances.json       a table in the format of mlflow.log_table, most important first
+    per_class_importances.json    the same for each class (of several targets: for each target)
+    local_importances.parquet     one row for each explained row and class
+    evaluation_rows.parquet       the explained rows
+    predictions.parquet           their predictions, probabilities and true labels
+    engineered/                   the same by engineered column, where a pipeline was taken apart
+
+Nothing of it needs unpickling.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from mlflow_interpret.core.errors import ExplanationNotFoundError
+from mlflow_interpret.core.explanation import (
+    Explanation,
+    Importances,
+    block_names,
+    comparable_names,
+    encodable,
+    estimator_name,
+)
+from mlflow_interpret.core.statistics import rank, shares
+
+EXPLANATION = "explanation.json"
+GLOBAL = "global_importances.json"
+PER_CLASS = "per_class_importances.json"
+LOCAL = "local_importances.parquet"
+ROWS = "evaluation_rows.parquet"
+PREDICTIONS = "predictions.parquet"
+ENGINEERED = "engineered"
+
+READ = (EXPLANATION, LOCAL, ROWS, PREDICTIONS)
+"""The files that `read` reads, of each view."""
+
+_FORMAT = 1
+
+
+def write(explanation: Explanation, folder: Path) -> None:
+    """Write an explanation into an existing folder."""
+    write_json(folder / EXPLANATION, _summary(explanation))
+    write_json(folder / GLOBAL, global_table(explanation))
+    if explanation.per_class_values is not None:
+        write_json(folder / PER_CLASS, _per_class_table(explanation))
+    if explanation.local_values is not None:
+        _write_local(explanation, folder / LOCAL)
+    if explanation.evaluation_rows is not None:
+        _to_parquet(explanation.evaluation_rows, folder / ROWS)
+    predictions = _predictions(explanation)
+    if predictions is not None:
+        _to_parquet(predictions, folder / PREDICTIONS)
+    if explanation.engineered is not None:
+        (folder / ENGINEERED).mkdir()
+        write(explanation.engineered, folder / ENGINEERED)
+
+
+def read(folder: Path) -> Explanation:
+    """The explanation of a folder, equal to the one that was written.
+
+    Raises:
+        ExplanationNotFoundError: The folder holds no explanation, or one of a newer format.
+    """
+    path = folder / EXPLANATION
+    if not path.is_file():
+        raise ExplanationNotFoundError(f"{folder.name} holds no {EXPLANATION}")
+    summary = _read_summary(path)
+    predictions = _read_parquet(folder / PREDICTIONS)
+    classes, targets = summary["classes"], summary.get("targets")
+    engineered = (folder / ENGINEERED / EXPLANATION).is_file()
+    # Those of local values are computed from them.
+    class_errors = None if summary["local_shape"] else summary.get("per_class_standard_errors")
+    return Explanation(
+        method=summary["method"],
+        task=summary["task"],
+        model_class=summary["model_class"],
+        features=tuple(summary["features"]),
+        global_values=_from_list(summary["global_values"]),
+        global_errors=_from_list(summary.get("global_errors")),
+        per_class_errors=_from_list(class_errors),
+        classes=None if classes is None else tuple(classes),
+        targets=None if targets is None else tuple(targets),
+        per_class_values=_from_list(summary["per_class_values"]),
+        local_values=_read_local(folder / LOCAL, summary["local_shape"]),
+        expected_values=_from_list(summary["expected_values"]),
+        evaluation_rows=_read_rows(folder / ROWS, summary["features"]),
+        predicted=_column(predictions, "predicted", targets),
+        predicted_probabilities=_probabilities(predictions),
+        true_labels=_column(predictions, "true_label", targets),
+        is_raw=summary["is_raw"],
+        is_engineered=summary["is_engineered"],
+        engineered=read(folder / ENGINEERED) if engineered else None,
+        id=summary["id"],
+        details=summary["details"],
+    )
+
+
+def read_importances(
+    path: Path, run_id: str, run_name: str, label: str | None = None
+) -> Importances:
+    """What is compared of the explanation whose ``explanation.json`` is ``path``.
+
+    Args:
+        path: The file.
+        run_id: The run that it is of.
+        run_name: What the run is called.
+        label: The class, or target, whose importances are wanted instead of those over all.
+
+    Raises:
+        ExplanationNotFoundError: The file has a newer format, or there is no such class.
+    """
+    summary = _read_summary(path)
+    values, errors = summary["global_values"], summary.get("standard_errors")
+    blocks = block_names(summary["classes"] or summary.get("targets"))
+    if label is not None:
+        place, blocks = _place_of(summary, label), None
+        values, errors = summary["per_class_values"], summary.get("per_class_standard_errors")
+        values, errors = values[place], None if errors is None else errors[place]
+    details, names = summary["details"], comparable_names(summary["features"])
+    digests = summary.get("row_digests")
+    return Importances(
+        run_id=run_id,
+        run_name=run_name,
+        explanation_id=summary["id"],
+        method=summary["method"],
+        model_class=estimator_name(summary["model_class"], details),
+        scale=details.get("output_scale"),
+        features=names,
+        values=_from_list(values),
+        errors=_from_list(errors),
+        rows=details.get("rows") or {},
+        row_digests=None if digests is None else dict(zip(names, digests, strict=True)),
+        output_names=blocks,
+    )
+
+
+def _read_summary(path: Path) -> dict[str, Any]:
+    summary: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    if summary["format"] > _FORMAT:
+        raise ExplanationNotFoundError(
+            f"{EXPLANATION} has format {summary['format']} and this version reads up to {_FORMAT}; "
+            "upgrade mlflow-interpret"
+        )
+    return summary
+
+
+def _place_of(summary: dict[str, Any], label: str) -> int:
+    labels = block_names(summary["classes"] or summary.get("targets")) or ()
+    if label not in labels or summary["per_class_values"] is None:
+        known = ", ".join(labels[:20]) if labels else "none"
+        raise ExplanationNotFoundError(f"it has no class or target {label!r} (it has: {known})")
+    return labels.index(label)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write readable UTF-8 JSON."""
+    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False, default=_plain)
+    try:
+        path.write_text(text + "\n", encoding="utf-8")
+    except UnicodeEncodeError:  # half of a surrogate pair, as in undecodable names of files
+        text = json.dumps(value, indent=2, allow_nan=False, default=_plain)
+        path.write_text(text + "\n", encoding="utf-8")
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.generic):
+        return value.item()
+    return str(value)
+
+
+def _summary(explanation: Explanation) -> dict[str, Any]:
+    local = explanation.local_values
+    return {
+        "format": _FORMAT,
+        "id": explanation.id,
+        "method": explanation.method,
+        "task": explanation.task,
+        "model_class": explanation.model_class,
+        "is_raw": explanation.is_raw,
+        "is_engineered": explanation.is_engineered,
+        "features": list(explanation.features),
+        "classes": None if explanation.classes is None else _labels(explanation.classes),
+        "targets": None if explanation.targets is None else list(explanation.targets),
+        "expected_values": _to_list(explanation.expected_values),
+        "global_values": _to_list(explanation.global_values),
+        "global_errors": _to_list(explanation.global_errors),
+        # These three are there for comparisons, which read this file alone.
+        "standard_errors": _to_list(explanation.standard_errors()),
+        "per_class_standard_errors": _to_list(explanation.per_class_standard_errors()),
+        "row_digests": _digests(explanation),
+        "per_class_values": _to_list(explanation.per_class_values),
+        "local_shape": None if local is None else list(local.shape),
+        "details": dict(explanation.details),
+    }
+
+
+def _digests(explanation: Explanation) -> list[str] | None:
+    digests = explanation.row_digests()
+    return None if digests is None else list(digests.values())
+
+
+def _to_list(values: Any) -> Any:
+    """Nested lists of numbers; JSON has no infinity or NaN, so these become strings."""
+    if values is None:
+        return None
+    if isinstance(values, np.ndarray):
+        values = values.tolist()
+    if isinstance(values, list):
+        return [_to_list(value) for value in values]
+    return values if math.isfinite(values) else str(values)
+
+
+def _labels(classes: tuple[Any, ...]) -> list[Any]:
+    """The classes as JSON; a label that is no finite number becomes text."""
+    return [_to_list(label) if isinstance(label, float) else label for label in classes]
+
+
+def _from_list(values: Any) -> Any:
+    return None if values is None else np.asarray(values, dtype=np.float64)
+
+
+def global_table(explanation: Explanation) -> dict[str, Any]:
+    """All features, ranked, as a table in the format of `mlflow.log_table`."""
+    errors = explanation.standard_errors()
+    values, parts = explanation.global_values, shares(explanation.global_values)
+    rows = [
+        [
+            explanation.features[i],
+            float(values[i]),
+            float(parts[i]),
+            position,
+            None if errors is None else float(errors[i]),
+        ]
+        for position, i in enumerate(rank(values), start=1)
+    ]
+    columns = ["feature", "importance", "share", "rank", "standard_error"]
+    return {"columns": columns, "data": _to_list_rows(rows)}
+
+
+def _per_class_table(explanation: Explanation) -> dict[str, Any]:
+    values = explanation.per_class_values
+    if values is None:
+        return {"columns": [], "data": []}
+    blocks = _labels(explanation.output_names or tuple(range(len(values))))
+    kind = "target" if explanation.classes is None and explanation.targets else "class"
+    rows = [
+        [label, explanation.features[i], float(values[c, i]), position]
+        for c, label in enumerate(blocks)
+        for position, i in enumerate(rank(values[c]), start=1)
+    ]
+    return {"columns": [kind, "feature", "importance", "rank"], "data": _to_list_rows(rows)}
+
+
+def _to_list_rows(rows: list[list[Any]]) -> list[list[Any]]:
+    return [[_to_list(cell) if isinstance(cell, float) else cell for cell in row] for row in rows]
+
+
+def _write_local(explanation: Explanation, path: Path) -> None:
+    values = np.asarray(explanation.local_values)
+    flat = values.reshape(-1, values.shape[-1])
+    names = list(comparable_names(explanation.features))
+    _to_parquet(pd.DataFrame(flat, columns=names), path)
+
+
+def _read_local(path: Path, shape: list[int] | None) -> Any:
+    if shape is None or not path.is_file():
+        return None
+    return pd.read_parquet(path).to_numpy(dtype=np.float64).reshape(shape)
+
+
+def _predictions(explanation: Explanation) -> pd.DataFrame | None:
+    columns: dict[str, Any] = {}
+    columns.update(_by_target("predicted", explanation.predicted))
+    columns.update(_by_target("true_label", explanation.true_labels))
+    if explanation.predicted_probabilities is not None:
+        for i, column in enumerate(explanation.predicted_probabilities.T):
+            columns[f"probability_{i}"] = column
+    return pd.DataFrame(columns) if columns else None
+
+
+def _probabilities(predictions: pd.DataFrame | None) -> Any:
+    if predictions is None:
+        return None
+    names = [name for name in predictions if str(name).startswith("probability_")]
+    return predictions[names].to_numpy(dtype=np.float64) if names else None
+
+
+def _by_target(name: str, labels: Any) -> dict[str, Any]:
+    if labels is None:
+        return {}
+    if labels.ndim == 1:
+        return {name: labels}
+    return {f"{name}_{i}": column for i, column in enumerate(labels.T)}
+
+
+def _column(table: pd.DataFrame | None, name: str, targets: list[str] | None) -> Any:
+    if table is None:
+        return None
+    if name in table:  # several outputs may be told of one label, as quantiles are
+        return table[name].to_numpy()
+    names = [f"{name}_{i}" for i in range(len(targets or ()))]
+    return table[names].to_numpy() if names and set(names) <= set(table.columns) else None
+
+
+def _to_parquet(frame: pd.DataFrame, path: Path) -> None:
+    """Write a table; a column of mixed types, which Parquet has no type for, becomes text."""
+    try:
+        frame.to_parquet(path, index=False, engine="pyarrow")
+    except Exception:  # pyarrow's errors for unknown types have no common base but Exception
+        writable = {encodable(str(name)): _as_text(frame[name]) for name in frame}
+        pd.DataFrame(writable).to_parquet(path, index=False, engine="pyarrow")
+
+
+def _as_text(column: pd.Series) -> pd.Series:
+    if isinstance(column.dtype, pd.SparseDtype):
+        column = column.sparse.to_dense()
+    if column.dtype.kind in "biufmM":
+        return column
+    cells = [
+        None if pd.api.types.is_scalar(cell) and pd.isna(cell) else encodable(str(cell))
+        for cell in column
+    ]
+    return pd.Series(cells, index=column.index, dtype=object)
+
+
+def _read_rows(path: Path, features: list[str]) -> pd.DataFrame | None:
+    rows = _read_parquet(path)
+    return None if rows is None else rows.set_axis(features, axis=1)
+
+
+def _read_parquet(path: Path) -> pd.DataFrame | None:
+    if not path.is_file():
+        return None
+    try:
+        return pd.read_parquet(path)
+    except Exception:  # pandas writes names of Arrow types that it does not know how to read
+        import pyarrow.parquet
+
+        return pyarrow.parquet.read_table(path).to_pandas(ignore_metadata=True)

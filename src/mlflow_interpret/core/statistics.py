@@ -1,0 +1,41 @@
+"""Ranks, shares, samples and intervals: the statistics that several packages share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+FloatArray = npt.NDArray[np.floating[Any]]
+
+INTERVAL = 1.96
+"""Standard errors to each side of a mean that make a 95 % interval."""
+
+
+def rank(values: FloatArray) -> npt.NDArray[np.intp]:
+    """Feature indices by falling importance along the last axis, as interpret-community ranks."""
+    order: npt.NDArray[np.intp] = np.argsort(values)[..., ::-1]
+    return order
+
+
+def shares(values: FloatArray) -> FloatArray:
+    """``(F,)`` shares of the total of the finite values; 0 where all of them are."""
+    return finite(values) / total(values)
+
+
+def total(values: FloatArray) -> float:
+    """The total of the finite values, 1 where it is 0."""
+    return float(np.nansum(finite(values))) or 1.0
+
+
+def finite(values: FloatArray) -> FloatArray:
+    """The values, NaN where they are infinite."""
+    return np.where(np.isfinite(values), values, np.nan)
+
+
+def sample_rows(n: int, size: int, seed: int) -> npt.NDArray[np.intp]:
+    """``size`` of ``n`` row numbers, without repetition, rising; all when ``n <= size``."""
+    if n <= size:
+        return np.arange(n)
+    return np.sort(np.random.default_rng(seed).choice(n, size, replace=False))

@@ -1,0 +1,190 @@
+"""The kinds of tables that users train on: read by rows, and made again from a DataFrame."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy import sparse
+
+from mlflow_interpret.core.errors import CannotExplainError, one_line
+
+Indices = npt.NDArray[np.intp]
+
+
+def as_rows(X: Any, name: str = "X") -> Any:
+    """``X`` if it is a table, a 2-D array made of it if it is a list of rows.
+
+    Raises:
+        CannotExplainError: ``X`` is no table of rows and columns.
+    """
+    if isinstance(X, pd.DataFrame) or sparse.issparse(X) or _is_polars(X):
+        return X
+    try:
+        array = np.asarray(X)
+    except ValueError as error:
+        raise CannotExplainError(
+            f"{name} is no table of rows and columns: {one_line(error)}"
+        ) from error
+    if array.dtype.names is not None:
+        raise CannotExplainError(
+            f"{name} is a structured array, which has fields and no columns; give a DataFrame"
+        )
+    if array.ndim != 2:
+        raise CannotExplainError(
+            f"{name} is no table of rows and columns: {type(X).__name__} of shape {array.shape}"
+        )
+    if array.dtype.kind in "US" and not hasattr(X, "dtype"):
+        return np.asarray(X, dtype=object)  # numpy made texts of a list's numbers
+    return array
+
+
+def n_columns(X: Any) -> int:
+    """The number of columns of a table."""
+    return int(X.shape[1])
+
+
+def n_rows(X: Any) -> int:
+    """The number of rows of a table or of a column of labels."""
+    shape = getattr(X, "shape", None)
+    return int(shape[0]) if shape else len(X)
+
+
+def take(values: Any, indices: Indices) -> Any:
+    """The rows of a table, or the labels, at ``indices``; never a copy of the whole."""
+    if isinstance(values, (pd.DataFrame, pd.Series)):
+        return values.iloc[indices]
+    if sparse.issparse(values):
+        return _take_sparse(values, indices)
+    if _is_polars(values):
+        return values[indices.tolist()]
+    return np.asarray(values)[indices]
+
+
+def _take_sparse(values: Any, indices: Indices) -> Any:
+    if values.format in ("csr", "csc", "lil"):
+        return values[indices]
+    values = values if values.format == "coo" else values.tocoo(copy=False)
+    wanted, place = np.zeros(values.shape[0], dtype=bool), np.zeros(values.shape[0], dtype=np.intp)
+    wanted[indices], place[indices] = True, np.arange(len(indices))
+    kept = np.flatnonzero(wanted[values.row])
+    cells = (values.data[kept], (place[values.row[kept]], values.col[kept]))
+    return type(values)(cells, shape=(len(indices), values.shape[1]))
+
+
+def as_frame(rows: Any) -> pd.DataFrame:
+    """Some rows of any container as a plain DataFrame, cell by cell as they are."""
+    if isinstance(rows, pd.DataFrame):
+        return pd.DataFrame(rows).reset_index(drop=True)  # not as a subclass of the user's
+    if sparse.issparse(rows):
+        return pd.DataFrame(rows.toarray())
+    if _is_polars(rows):
+        return _from_polars(rows)
+    if not rows.dtype.isnative:  # as bytes read from a file may be; not for pandas
+        rows = rows.astype(rows.dtype.newbyteorder("="))
+    frame = pd.DataFrame(rows, dtype=rows.dtype if rows.dtype == object else None)
+    if rows.dtype == object:
+        frame = pd.DataFrame({name: _as_numbers(column) for name, column in frame.items()})
+    return frame
+
+
+def _as_numbers(column: pd.Series) -> pd.Series:
+    """A column of objects as numbers where all its cells are; nothing else keeps None as it is."""
+    numbers = column.infer_objects()
+    exact = numbers.dtype.kind in "biuf" and not any(cell is None for cell in column)
+    return numbers if exact else column
+
+
+def emptied(rows: Any) -> tuple[Any, frozenset[str]]:
+    """A row-less copy of a container, and the names of a polars table's columns with nulls."""
+    if sparse.issparse(rows):  # most sparse formats, as hstack's, cannot be sliced
+        return type(rows)((0, n_columns(rows)), dtype=rows.dtype), frozenset()
+    if _is_polars(rows):
+        return rows[:0], frozenset(c.name for c in rows.get_columns() if c.null_count())
+    return rows[:0], frozenset()
+
+
+def refilled(template: Any, frame: pd.DataFrame, nulls: frozenset[str]) -> Any:
+    """``frame`` in the container of a row-less ``template``, with its column names and types."""
+    if isinstance(template, pd.DataFrame):
+        columns = _as_fitted(frame, template.dtypes).set_axis(template.columns, axis=1)
+        return template._constructor(columns).__finalize__(template)
+    if sparse.issparse(template):
+        return type(template)(_as_array(frame, template.dtype))
+    if _is_polars(template):
+        return _as_polars(frame, template, nulls)
+    return _as_array(frame, np.asarray(template).dtype)
+
+
+def _as_fitted(frame: pd.DataFrame, dtypes: pd.Series) -> pd.DataFrame:
+    """``frame`` with the types of the training rows, where these hold all of its cells."""
+    if list(frame.dtypes) == list(dtypes):
+        return frame
+    columns = {i: _cast(frame.iloc[:, i], wanted) for i, wanted in enumerate(dtypes)}
+    return pd.DataFrame(columns, index=frame.index)
+
+
+def _cast(column: pd.Series, wanted: Any) -> pd.Series:
+    """``column`` as ``wanted``, or as it is where that would change a cell."""
+    if column.dtype == wanted:
+        return column
+    if isinstance(wanted, pd.CategoricalDtype):
+        known = column.dropna().isin(wanted.categories).all()
+        return column.astype(wanted) if known else column
+    try:
+        with np.errstate(all="ignore"):
+            cast = column.astype(wanted)
+            same = cast.astype(column.dtype).equals(column)
+    except Exception:  # each extension type has errors of its own
+        return column
+    return cast if same and cast.isna().equals(column.isna()) else column
+
+
+def _as_polars(frame: pd.DataFrame, template: Any, nulls: frozenset[str]) -> Any:
+    import polars as pl
+
+    columns = {}
+    for i, (name, dtype) in enumerate(template.schema.items()):
+        column = frame.iloc[:, i]
+        if column.dtype == object and not isinstance(dtype, (pl.String, pl.Categorical, pl.Enum)):
+            columns[name] = pl.Series(column.tolist(), dtype=dtype, strict=False)
+        else:
+            columns[name] = pl.from_pandas(column, nan_to_null=name in nulls).cast(dtype)
+    return pl.DataFrame(columns)
+
+
+def _from_polars(rows: Any) -> pd.DataFrame:
+    """``rows`` as pandas, whose own conversion rounds large integers next to a null."""
+    return pd.DataFrame({i: _column_of_polars(c) for i, c in enumerate(rows.get_columns())})
+
+
+def _column_of_polars(column: Any) -> Any:
+    import polars as pl
+
+    if column.dtype.is_nested() or column.dtype in (pl.Object, pl.Int128, pl.Decimal):
+        cells = np.empty(len(column), dtype=object)
+        cells[:] = column.to_list()
+        return pd.Series(cells, dtype=object)
+    if column.dtype.is_integer() and column.null_count():
+        nullable = str(column.dtype)  # polars and pandas have the same names for these
+        return pd.Series(column.to_list(), dtype=nullable)
+    return column.to_pandas()
+
+
+def _as_array(frame: pd.DataFrame, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
+    """``frame`` as an array of ``dtype``, or of its own where that would change a cell."""
+    values: npt.NDArray[Any] = frame.to_numpy()
+    if dtype.kind in "US":  # wider where the cells need it
+        cells = values.astype(object).astype(dtype.kind)
+        return cells.astype(max(cells.dtype, dtype, key=lambda one: one.itemsize))
+    if values.dtype.kind not in "biuf" or dtype.kind not in "biuf":
+        return np.asarray(frame.to_numpy(dtype=dtype))
+    with np.errstate(all="ignore"):
+        cast = values.astype(dtype)
+    return cast if np.array_equal(cast, values, equal_nan=True) else values
+
+
+def _is_polars(rows: Any) -> bool:
+    return type(rows).__module__.partition(".")[0] == "polars"

@@ -1,0 +1,128 @@
+"""Cells of any type as numbers, and back."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import Any
+
+import joblib
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+Numbers = npt.NDArray[np.float64]
+
+NOT_NUMBERS = "the rows hold other things than numbers"
+
+_EXACT = 2**53  # larger integers, as identifiers may be, are no floating point numbers
+
+
+class Encoding:
+    """Turns rows of any types into numbers, one column for one column, and back.
+
+    Explainers sample and mix cells as numbers. Numeric columns without missing values stay as
+    they are; any other column becomes the position of its value among the values seen, so that
+    the model gets the very cells back that the user's rows hold.
+    """
+
+    def __init__(self, *frames: pd.DataFrame) -> None:
+        both = pd.concat(frames, ignore_index=True) if len(frames) > 1 else frames[0]
+        self._names = list(both.columns)
+        self._dtypes = [both.iloc[:, i].dtype for i in range(both.shape[1])]
+        self._values: list[pd.Series | None] = [
+            None if _is_plain(both.iloc[:, i]) else _distinct(both.iloc[:, i])
+            for i in range(both.shape[1])
+        ]
+        self._uniform = (  # a wide table of numbers, which is decoded often, at once
+            all(values is None for values in self._values)
+            and len(set(self._dtypes)) == 1
+            and isinstance(self._dtypes[0], np.dtype)
+        )
+
+    def encode(self, frame: pd.DataFrame) -> Numbers:
+        """``(n_rows, n_features)`` numbers."""
+        columns = [
+            frame.iloc[:, i].to_numpy(dtype=np.float64) if values is None
+            else _codes(frame.iloc[:, i], values)
+            for i, values in enumerate(self._values)
+        ]  # fmt: skip
+        return np.column_stack(columns)
+
+    def decode(self, numbers: Numbers) -> pd.DataFrame:
+        """The rows that ``numbers`` stand for, in types that hold the cells of all frames."""
+        if self._uniform:
+            return pd.DataFrame(numbers.astype(self._dtypes[0], copy=False), columns=self._names)
+        columns: dict[int, Any] = {}
+        for i, values in enumerate(self._values):
+            column = numbers[:, i]
+            if values is None:
+                columns[i] = pd.Series(column).astype(self._dtypes[i])
+            else:
+                columns[i] = values.take(column.astype(np.intp)).reset_index(drop=True)
+        return pd.DataFrame(columns).set_axis(self._names, axis=1)
+
+
+def is_numeric(frame: pd.DataFrame) -> bool:
+    """Whether all cells are real numbers, or missing in a column of numbers."""
+    return all(_is_real(frame.iloc[:, i]) for i in range(frame.shape[1]))
+
+
+def numbers(frame: pd.DataFrame) -> Numbers:
+    """The cells of a numeric frame, NaN where one is missing."""
+    cells: Numbers = frame.to_numpy(dtype=np.float64, na_value=np.nan)
+    return cells
+
+
+def _is_real(column: pd.Series) -> bool:
+    if not pd.api.types.is_numeric_dtype(column.dtype):
+        return False
+    if pd.api.types.is_integer_dtype(column.dtype):
+        known = column.dropna()
+        return known.empty or bool((known.max() <= _EXACT) and (known.min() >= -_EXACT))
+    return not pd.api.types.is_complex_dtype(column.dtype)
+
+
+def _is_plain(column: pd.Series) -> bool:
+    return _is_real(column) and not column.isna().any()
+
+
+def _distinct(column: pd.Series) -> pd.Series:
+    if column.dtype != object:
+        with suppress(Exception):  # Arrow has types without order, and its own errors for them
+            return column.drop_duplicates().sort_values(na_position="last").reset_index(drop=True)
+        firsts = list({_key(value): i for i, value in enumerate(column)}.values())
+        return column.iloc[firsts].reset_index(drop=True)
+    # Not left to pandas: it may turn None into NaN where the other objects are all texts.
+    cells = list({_key(value): value for value in column}.values())
+    missing = [cell for cell in cells if _is_missing(cell)]
+    present = [cell for cell in cells if not _is_missing(cell)]
+    with suppress(TypeError, ValueError):  # values of types that have no order among them
+        present.sort()
+    values = np.empty(len(cells), dtype=object)
+    for i, cell in enumerate(present + missing):  # one by one: a cell may be a list
+        values[i] = cell
+    return pd.Series(values, dtype=object)
+
+
+def _codes(column: pd.Series, values: pd.Series) -> Numbers:
+    known = {_key(value): code for code, value in enumerate(values)}
+    # As the type of all frames: the same cell is 1 in one of them and 1.0 in another with gaps.
+    cells = column.astype(values.dtype)
+    return np.array([known[_key(value)] for value in cells], dtype=np.float64)
+
+
+def _key(value: Any) -> Any:
+    # Missing values do not equal themselves; None and NaN, 1 and True do not stand for each other.
+    kind = type(value).__name__
+    if _is_missing(value):
+        return ("missing", kind)
+    try:
+        hash(value)
+    except TypeError:  # a list, a dictionary, an array
+        return (kind, joblib.hash(value))
+    return (kind, value)
+
+
+def _is_missing(value: Any) -> bool:
+    missing = pd.isna(value)
+    return missing is True or (isinstance(missing, np.bool_) and bool(missing))

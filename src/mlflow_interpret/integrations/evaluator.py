@@ -1,0 +1,190 @@
+"""A plug-in for `mlflow.models.evaluate`: the evaluated model is explained on the evaluated rows.
+
+MLflow imports this module for every evaluation, whoever evaluates: what is heavy waits.
+"""
+
+from __future__ import annotations
+
+import logging
+from inspect import signature
+from typing import TYPE_CHECKING, Any
+
+from mlflow.models.evaluation.base import EvaluationResult, ModelEvaluator
+
+from mlflow_interpret.core.errors import CannotExplainError, OptionError, one_line, quoting
+from mlflow_interpret.core.options import Options
+from mlflow_interpret.runtime.isolation import suppress_warnings
+from mlflow_interpret.runtime.messages import show_messages, warn
+
+if TYPE_CHECKING:
+    from mlflow.data.evaluation_dataset import EvaluationDataset
+
+_logger = logging.getLogger("mlflow_interpret")
+
+TABLE = "mlflow_interpret/global_importances"
+"""The artifact of an evaluation's result: the table of all importances."""
+
+_GIVEN = {"explanation", "run_id", "model", "model_id", "evaluation_examples", "true_ys"}
+"""Arguments that `mlflow.models.evaluate` itself gives."""
+_MLFLOWS_OWN = {
+    "average", "col_mapping", "ignore_exceptions", "label_list", "log_explainer",
+    "log_model_explainability", "max_classes_for_multiclass_roc_pr", "metric_prefix", "pos_label",
+    "sample_weights",
+}  # fmt: skip
+"""Of a configuration that MLflow hands to all evaluators alike; beside ``explainability_...``."""
+
+
+class InterpretEvaluator(ModelEvaluator):  # type: ignore[misc, unused-ignore]
+    """Explains the model that `mlflow.models.evaluate` evaluates, and logs that to its run.
+
+    MLflow knows it as ``"mlflow_interpret"``. Its configuration takes the options of
+    `mlflow_interpret.explain` and `mlflow_interpret.log_explanation`, with two other defaults: no
+    more than 60 seconds are spent (``time_budget``), and no rows of data are logged (``log_data``),
+    since MLflow asks every evaluator that is installed, unless the user names some.
+    """
+
+    @classmethod
+    def can_evaluate(
+        cls, *, model_type: str | None, evaluator_config: dict[str, Any], **_: Any
+    ) -> bool:
+        """Whether the model is a classifier or regressor, and MLflow is to explain models at all.
+
+        Args:
+            model_type: ``"classifier"``, ``"regressor"`` or another of MLflow's.
+            evaluator_config: The configuration; ``log_model_explainability=False``, which is
+                MLflow's own option, turns explaining off.
+        """
+        wanted = evaluator_config.get("log_model_explainability", True)
+        return bool(wanted) and model_type in {"classifier", "regressor"}
+
+    def evaluate(
+        self,
+        *,
+        dataset: EvaluationDataset,
+        run_id: str,
+        evaluator_config: dict[str, Any],
+        model: Any = None,
+        model_id: str | None = None,
+        **_: Any,
+    ) -> EvaluationResult:
+        """Explain the model on the rows of the dataset.
+
+        They are the background rows, too, unless ``initialization_examples`` are among the options.
+
+        Args:
+            dataset: The rows, ``(n_rows, n_features)``, and their labels.
+            run_id: The run to log to.
+            evaluator_config: The options.
+            model: A pyfunc model of scikit-learn, XGBoost, LightGBM or CatBoost.
+            model_id: The logged model that the metrics are about.
+
+        Returns:
+            The metrics ``importance/<feature>``, and the table of all importances as the artifact
+            ``mlflow_interpret/global_importances``. Of what cannot be explained nothing, and one
+            warning.
+
+        Raises:
+            OptionError: An option does not exist, or its value is not allowed.
+        """
+        explaining, options = _options(evaluator_config, model_id)
+        show_messages()
+        with quoting(allowed=options.log_data):
+            try:
+                return _explained(model, dataset, run_id, explaining, options)
+            except OptionError:
+                raise
+            except Exception as error:
+                _logger.debug("Explaining the evaluated model failed", exc_info=True)
+                reason = one_line(error)
+                warn(options, f"The model evaluated in run {run_id} was not explained: {reason}")
+                _note(run_id, reason)
+        return _result(run_id, {}, {})
+
+
+def _options(config: dict[str, Any], model_id: str | None) -> tuple[dict[str, Any], Options]:
+    """The options for `explain`, and all."""
+    from mlflow_interpret.api import explanations
+
+    explaining = set(signature(explanations.explain).parameters) - _GIVEN - {"engineered"}
+    known = explaining | (set(signature(explanations.log_explanation).parameters) - _GIVEN)
+    ours = {
+        name: value
+        for name, value in config.items()
+        if name not in _MLFLOWS_OWN and not name.startswith("explainability_")
+    }
+    unknown = sorted(set(ours) - known)
+    if unknown:
+        raise OptionError(
+            f"evaluator_config for mlflow_interpret may hold {', '.join(sorted(known))}, got "
+            f"{unknown[0]!r}. Options of another evaluator belong under its own name: "
+            "evaluator_config={'mlflow_interpret': {...}}."
+        )
+    chosen = {"time_budget": 60.0, "log_data": False, **ours}
+    return (
+        {name: value for name, value in chosen.items() if name in explaining},
+        Options(**chosen, model_id=model_id),
+    )
+
+
+def _explained(
+    model: Any,
+    dataset: EvaluationDataset,
+    run_id: str,
+    explaining: dict[str, Any],
+    options: Options,
+) -> EvaluationResult:
+    from mlflow.models.evaluation.artifacts import JsonEvaluationArtifact
+
+    from mlflow_interpret import interpret_community
+    from mlflow_interpret.api import explanations
+    from mlflow_interpret.core import explanation_io
+    from mlflow_interpret.stores import mlflow as mlflow_store
+    from mlflow_interpret.stores.delivery import deliver
+
+    rows = dataset.features_data
+    background = explaining.pop("initialization_examples", None)
+    explanation = explanations.explain(
+        _fitted(model),
+        rows if background is None else background,
+        (rows, dataset.labels_data) if dataset.has_targets else rows,
+        **explaining,
+    )
+    record = interpret_community.from_interpret(explanation)
+    with suppress_warnings():
+        logged = deliver(record, run_id, mlflow_store.current_tracking_uri(), options)
+    importances = dict(record.ranked())
+    features = logged.status["metrics"]["features"]
+    uri = f"runs:/{run_id}/{logged.folder}/{explanation_io.GLOBAL}"
+    artifact: Any = JsonEvaluationArtifact
+    return _result(
+        run_id,
+        {metric: importances[feature] for metric, feature in features.items()},
+        {TABLE: artifact(uri, explanation_io.global_table(record))},
+    )
+
+
+def _result(run_id: str, metrics: dict[str, float], artifacts: dict[str, Any]) -> EvaluationResult:
+    return EvaluationResult(metrics, artifacts, run_id)  # type: ignore[no-untyped-call]
+
+
+def _fitted(model: Any) -> Any:
+    """The fitted model inside a pyfunc model."""
+    if model is None:
+        raise CannotExplainError("only predictions were given; give a model, too.")
+    try:
+        return model.get_raw_model()
+    except (AttributeError, NotImplementedError):
+        raise CannotExplainError(
+            "it is no model of scikit-learn, XGBoost, LightGBM or CatBoost in this process, but "
+            f"{type(model).__name__}. Evaluate one with env_manager='local'."
+        ) from None
+
+
+def _note(run_id: str, reason: str) -> None:
+    """Say in the run why its model was not explained."""
+    from mlflow_interpret.stores import mlflow as mlflow_store
+
+    try:
+        mlflow_store.note_skipped(run_id, mlflow_store.current_tracking_uri(), reason)
+    except Exception:
+        _logger.debug("The reason could not be logged", exc_info=True)

@@ -1,0 +1,1 @@
+"""HTML pages and figures that stand alone, shared by reports and comparisons."""

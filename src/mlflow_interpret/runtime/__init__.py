@@ -1,0 +1,1 @@
+"""Process-wide services: isolation, progress bars, messages and child processes."""

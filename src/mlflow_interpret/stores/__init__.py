@@ -1,0 +1,1 @@
+"""Destinations of explanations: delivery, the local spool, and one folder for each store."""

@@ -1,0 +1,288 @@
+"""The files and properties of an explanation asset, as ExplanationClient 1.62 writes them.
+
+Names, order and content follow ``azureml.v8.model.explanation``, so that Azure ML studio and
+ExplanationClient read the asset as one of their own. Where the two ways differ, it is on purpose:
+
+- A missing prediction is null; the client makes it 0. Cells and labels are null either way.
+- One row is a sample, too; the client fails where a single row is all that fits.
+- Names are written with `/` on Windows, too.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from mlflow_interpret.core.explanation import Explanation
+from mlflow_interpret.core.statistics import rank
+from mlflow_interpret.stores.azureml.sanitize import cells, plain, sanitize_for_json
+
+_VERSION = "azureml.v8.model.explanation"
+_BLOCK_SIZE = 100
+_MAX_BLOCKS = 3
+_POINTS = 5000  # rows that studio shows, at most
+_NAMING = ("visualization_dict", "rich_metadata")
+_LOCAL_BYTES = 10_000_000  # of their local values, 8 bytes each
+
+
+@dataclass(frozen=True)
+class Asset:
+    """An explanation as files, and what is registered of it.
+
+    Attributes:
+        names: The files' names below the asset's folder, without ``.interpret.json``.
+        labels: What each is called in the asset: not its path, but what the client writes.
+        properties: The asset's properties; text or None.
+    """
+
+    names: tuple[str, ...]
+    labels: tuple[str, ...]
+    properties: dict[str, str | None]
+
+
+def folder_of(explanation_id: str) -> str:
+    """Where among a run's artifacts the files of an explanation are."""
+    return f"explanation/{explanation_id[:8]}"
+
+
+def file_of(name: str) -> str:
+    """The file of a name of ``Asset.names``."""
+    return f"{name}.interpret.json"
+
+
+def write(
+    explanation: Explanation,
+    folder: Path,
+    run_id: str,
+    comment: str | None,
+    random_state: int,
+    points: int | None = None,
+) -> Asset:
+    """Write the files of an explanation, without its engineered view.
+
+    Args:
+        explanation: The explanation.
+        folder: An empty folder.
+        run_id: The Azure ML run.
+        comment: The asset's comment.
+        random_state: Seeds the sample of rows for studio, where there are too many of them.
+        points: How many rows studio shows at most. Default: 5,000.
+    """
+    ready = sanitize_for_json(explanation)
+    files = _Files(folder, f"ExperimentRun/{run_id}/{folder_of(ready.id)}")
+    metadata: dict[str, Any] = {}
+    _write_values(ready, files, metadata)
+    shown = _write_rows(ready, files, random_state, points or _POINTS)
+    shown.update(_summary(ready, files, metadata))
+    metadata["visualization_dict"] = files.write("visualization_dict", shown)
+    metadata_label = files.write("rich_metadata", metadata)
+    properties = _properties(ready, comment, metadata_label)
+    return Asset(tuple(files.names), tuple(map(files.label, files.names)), properties)
+
+
+def renamed(asset: Asset, folder: Path, explanation_id: str) -> Asset:
+    """The same asset under another id: only two of its files name the folder that they are in.
+
+    Args:
+        asset: The asset.
+        folder: Where its files are.
+        explanation_id: The id that it gets.
+    """
+    before = asset.properties["explanation_id"]
+    if before == explanation_id or before is None:
+        return asset
+    old, new = f"/{folder_of(before)}/", f"/{folder_of(explanation_id)}/"
+    for name in _NAMING:
+        path = folder / file_of(name)
+        path.write_text(path.read_text("utf-8").replace(old, new), "utf-8")
+    metadata = str(asset.properties["metadata_artifact_path"]).replace(old, new)
+    changed = {"explanation_id": explanation_id, "metadata_artifact_path": metadata}
+    labels = tuple(label.replace(old, new) for label in asset.labels)
+    return Asset(asset.names, labels, {**asset.properties, **changed})
+
+
+class _Files:
+    """Writes files and remembers them in order."""
+
+    def __init__(self, folder: Path, prefix: str) -> None:
+        self._folder = folder
+        self._prefix = prefix
+        self.names: list[str] = []
+
+    def label(self, name: str) -> str:
+        return f"{self._prefix}/{name}"
+
+    def write(self, name: str, values: Any) -> str:
+        """Write values in pieces: local values can be much larger as text than in memory."""
+        path = self._folder / file_of(name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("w", encoding="utf-8") as file:
+            file.writelines(_pieces(values))
+        self.names.append(name)
+        return self.label(name)
+
+
+def _pieces(values: Any) -> Iterator[str]:
+    if isinstance(values, np.ndarray) and values.ndim == 1:
+        if values.dtype.kind == "f":  # an importance has to be a number to be read back
+            values = np.where(np.isfinite(values), values, 0.0)
+        values = values.tolist()
+    nested = isinstance(values, np.ndarray) or (
+        isinstance(values, list) and len(values) > 0 and isinstance(values[0], list)
+    )
+    if not nested:
+        yield json.dumps(values, allow_nan=False)
+        return
+    yield "["
+    for i, value in enumerate(values):
+        if i:
+            yield ", "
+        yield from _pieces(value)
+    yield "]"
+
+
+def _write_values(ready: Explanation, files: _Files, metadata: dict[str, Any]) -> None:
+    """The importances, and what the download needs to know of each file."""
+
+    def single(name: str, values: Any, **more: int) -> None:
+        files.write(name, values)
+        metadata[name] = {"name": name, **more}
+
+    def sharded(name: str, values: npt.NDArray[Any]) -> None:
+        width = values.shape[-1]
+        blocks = min(math.ceil(width / _BLOCK_SIZE), _MAX_BLOCKS)
+        for i in range(blocks):
+            end = width if i == blocks - 1 else (i + 1) * _BLOCK_SIZE
+            files.write(f"{name}/{i}", values[..., i * _BLOCK_SIZE : end])
+        metadata[name] = {
+            "name": name,
+            "max_num_blocks": _MAX_BLOCKS,
+            "block_size": _BLOCK_SIZE,
+            "num_features": width,
+            "num_blocks": blocks,
+        }
+
+    single("features", list(ready.features))
+    if ready.local_values is not None:
+        single("local_importance_values", ready.local_values)
+    if ready.expected_values is not None:
+        single("expected_values", np.atleast_1d(ready.expected_values))
+    if ready.output_names is not None:
+        single("classes", list(ready.output_names), num_classes=len(ready.output_names))
+    names = np.array(ready.features, dtype=object)
+    order = rank(ready.global_values)
+    by_class = ready.per_class_values if ready.output_names is not None else None
+    class_order = None if by_class is None else rank(by_class)
+    sharded("global_names", names[order])
+    if class_order is not None:
+        sharded("per_class_names", names[class_order])
+    sharded("global_rank", order)
+    sharded("global_values", ready.global_values[order])
+    if by_class is not None and class_order is not None:
+        sharded("per_class_rank", class_order)
+        sharded("per_class_values", np.take_along_axis(by_class, class_order, axis=-1))
+
+
+def _write_rows(ready: Explanation, files: _Files, random_state: int, most: int) -> dict[str, Any]:
+    """What studio shows of single rows; returns where it stands."""
+    rows = {
+        "eval_data_viz": ("testData", _if(cells, ready.evaluation_rows)),
+        "true_ys_viz": ("trueY", _if(plain, ready.true_labels)),
+        "ys_pred_viz": ("predictedY", _if(plain, ready.predicted)),
+        "ys_pred_proba_viz": ("probabilityY", _if(plain, ready.predicted_probabilities)),
+    }
+    lengths = [len(values) for _, values in rows.values() if values is not None]
+    points = _shown_rows(ready, most)
+    shown: dict[str, Any] = {}
+    chosen: list[int] | None = None
+    if lengths and lengths[0] > points:
+        # The very rows that the client chooses with this seed.
+        generator = np.random.RandomState(random_state)
+        chosen = sorted(generator.choice(lengths[0], points, replace=False).tolist())
+        shown["indices"] = chosen
+    for name, (key, values) in rows.items():
+        if values is not None:
+            shown[key] = files.write(name, _sampled(values, chosen))
+    local = "precomputedExplanations.localFeatureImportance.scores"
+    if ready.local_values is not None:
+        shown[local] = files.label("local_importance_values")
+        if chosen is not None:
+            viz = ready.local_values[..., chosen, :]
+            shown[local] = files.write("local_importance_viz", viz)
+    return shown
+
+
+def _if(convert: Any, values: Any) -> Any:
+    return None if values is None else convert(values)
+
+
+def _sampled(values: Any, chosen: list[int] | None) -> Any:
+    if chosen is None:
+        return values
+    return values[chosen] if isinstance(values, np.ndarray) else [values[i] for i in chosen]
+
+
+def _shown_rows(ready: Explanation, most: int) -> int:
+    local = ready.local_values
+    if local is None:
+        return most
+    rows = local.shape[-2]
+    points = min(most, rows)
+    size = local.nbytes // max(rows, 1) * points
+    return max(1, int(points / (size / _LOCAL_BYTES))) if size > _LOCAL_BYTES else points
+
+
+def _summary(ready: Explanation, files: _Files, metadata: dict[str, Any]) -> dict[str, str]:
+    """The rest of what studio is told: names, intercept, global values where no local ones are."""
+    kind = "global" if ready.local_values is None else "local"
+    summary: dict[str, str] = {}
+    if kind == "global":
+        importance = "precomputedExplanations.globalFeatureImportance"
+        summary[f"{importance}.scores"] = files.label("global_values/0")
+        summary[f"{importance}.featureNames"] = files.label("global_names/0")
+    summary["dataSummary.featureNames"] = files.label("features")
+    if "classes" in metadata:
+        summary["dataSummary.classNames"] = files.label("classes")
+    if "expected_values" in metadata:
+        key = f"precomputedExplanations.{kind}FeatureImportance.intercept"
+        summary[key] = files.label("expected_values")
+    return summary
+
+
+def _properties(
+    ready: Explanation, comment: str | None, metadata_label: str
+) -> dict[str, str | None]:
+    local = ready.local_values
+    # Several targets are to the asset what several classes are.
+    task = "regression" if ready.output_names is None else "classification"
+    return {
+        "type": "explanation",
+        "model_type": task,
+        "data_type": "tabular",
+        "explain_type": ready.method,
+        "model_task": task,
+        "method": ready.method,
+        "model_class": ready.model_class,
+        "is_raw": str(ready.is_raw),
+        "is_engineered": str(ready.is_engineered),
+        "metadata_artifact_path": metadata_label,
+        "version": _VERSION,
+        "explanation_id": ready.id,
+        "comment": comment,
+        "global": "True",
+        "local": str(local is not None),
+        "init_dataset_id": None,
+        "eval_dataset_id": None,
+        "eval_y_predicted": None,
+        "eval_y_predicted_proba": None,
+        "num_classes": str(1 if ready.output_names is None else len(ready.output_names)),
+        "num_examples": str(0 if local is None else local.shape[-2]),
+        "num_features": str(len(ready.features)),
+    }

@@ -1,0 +1,100 @@
+"""The importances of runs, read by one small file each, many at once."""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from mlflow import MlflowClient
+from mlflow.entities import Run
+
+from mlflow_interpret.core import explanation_io
+from mlflow_interpret.core.errors import ExplanationNotFoundError
+from mlflow_interpret.core.explanation import Importances
+from mlflow_interpret.runtime.progress import Report
+from mlflow_interpret.stores.mlflow.artifacts import fetch, files_in, map_concurrently
+from mlflow_interpret.stores.mlflow.layout import TAG, count_of, folder_of, tag_name
+
+Named = tuple[Run, str]
+"""A run and what it is called in a comparison."""
+
+_logger = logging.getLogger(__name__)
+
+
+def load_importances(
+    runs: Sequence[Named],
+    tracking_uri: str,
+    report: Report,
+    *,
+    label: str | None = None,
+    engineered: bool = False,
+) -> tuple[list[Importances], dict[str, str]]:
+    """The importances of each run's latest explanation, read side by side.
+
+    Args:
+        runs: The runs, each once.
+        tracking_uri: The store that holds them.
+        report: Hears of the progress.
+        label: The class, or target, that is wanted instead of all.
+        engineered: Read the view by engineered column.
+
+    Returns:
+        The importances in the order of the runs, and why others have none, by run id.
+    """
+
+    def read(named: Named) -> Importances | str:
+        try:
+            return _read(*named, tracking_uri, label, engineered)
+        except ExplanationNotFoundError as error:
+            return str(error)
+        except Exception as error:  # one run that cannot be read must not keep the others
+            _logger.debug("Run %s cannot be read", named[0].info.run_id, exc_info=True)
+            return f"its explanation cannot be read ({type(error).__name__})"
+
+    outcomes = map_concurrently(read, runs, report)
+    loaded = [outcome for outcome in outcomes if isinstance(outcome, Importances)]
+    reasons = {
+        run.info.run_id: outcome
+        for (run, _), outcome in zip(runs, outcomes, strict=True)
+        if isinstance(outcome, str)
+    }
+    return loaded, reasons
+
+
+def _read(
+    run: Run, name: str, tracking_uri: str, label: str | None, engineered: bool
+) -> Importances:
+    count = count_of(MlflowClient(tracking_uri), run)
+    tags: Mapping[str, str] = run.data.tags
+    if count == 0:
+        reason = tags.get(f"{TAG}.reason")
+        raise ExplanationNotFoundError(f"it holds no explanation{f': {reason}' if reason else ''}")
+    numbers = [
+        number
+        for number in range(count, 0, -1)
+        if tags.get(tag_name(number, "status")) != "skipped"
+    ]
+    if not numbers:
+        raise ExplanationNotFoundError("its fit was skipped; its status.json says why")
+    part = f"{explanation_io.ENGINEERED}/" if engineered else ""
+    lacking = False
+    for number in numbers:
+        path = f"{folder_of(number)}/{part}{explanation_io.EXPLANATION}"
+        try:
+            with tempfile.TemporaryDirectory(prefix="mlflow-interpret-") as folder:
+                file = fetch(run, path, tracking_uri, Path(folder))
+                found = explanation_io.read_importances(file, run.info.run_id, name, label)
+            return replace(found, in_run=len(numbers))
+        except ExplanationNotFoundError:
+            raise
+        except Exception as error:  # what a store says of a file that is not there differs
+            there = files_in(MlflowClient(tracking_uri), run, folder_of(number))
+            if f"{folder_of(number)}/{part.rstrip('/') or explanation_io.EXPLANATION}" in there:
+                raise  # an older explanation must not stand for one that cannot be read
+            failure, lacking = error, lacking or bool(there)
+    if engineered and lacking:
+        raise ExplanationNotFoundError("it has no view by engineered column") from failure
+    raise failure

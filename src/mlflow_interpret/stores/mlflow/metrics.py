@@ -1,0 +1,117 @@
+"""Importances as MLflow metrics: few, safely named, and reversible."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from mlflow_interpret.core.explanation import Explanation
+from mlflow_interpret.core.options import MAX_METRICS
+
+PREFIX = "importance"
+SHIFT = "importance_shift"
+
+# MLflow allows word characters, dashes, dots, spaces, colons and slashes; a colon fails on
+# Windows and a slash would open a group of its own in the MLflow UI.
+_FORBIDDEN = re.compile(r"[^\w.\- ]|\.{2,}")
+_MAX_BYTES = 200  # MLflow: 250 characters with the group; file names: 255 bytes
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """The metrics of one explanation.
+
+    Attributes:
+        values: Importance, or shift, by metric name.
+        features: Feature by metric name: the way back.
+        left_out: How many features are in the artifacts only.
+    """
+
+    values: Mapping[str, float]
+    features: Mapping[str, str]
+    left_out: int
+
+
+def metrics_of(
+    explanation: Explanation, top_k: int, number: int = 1, room: int = MAX_METRICS
+) -> Metrics:
+    """The ``top_k`` most important features as metrics ``importance/<feature>``.
+
+    How far they are from those of a baseline comes first, as ``importance_shift/spearman`` and the
+    like, where the explanation was compared with one.
+
+    Args:
+        explanation: The explanation.
+        top_k: At most so many features.
+        number: Which explanation of its run it is; from the second on the groups are called
+            ``importance-<number>`` and ``importance_shift-<number>``.
+        room: How many metric names there is room for.
+    """
+    suffix = "" if number == 1 else f"-{number}"
+    values = {
+        f"{SHIFT}{suffix}/{name}": value
+        for name, value in list(_shift(explanation).items())[: max(0, room)]
+    }
+    room = max(0, min(top_k, room - len(values)))
+    names = _names(explanation.features)
+    features: dict[str, str] = {}
+    finite = [ranked for ranked in explanation.ranked() if math.isfinite(ranked[1])]
+    for feature, importance in finite[:room]:
+        name = f"{PREFIX}{suffix}/{names[feature]}"
+        values[name] = importance
+        features[name] = feature
+    return Metrics(values, features, len(explanation.features) - len(features))
+
+
+def _shift(explanation: Explanation) -> dict[str, float]:
+    baseline = explanation.details.get("baseline") or {}
+    known = {name: baseline.get(name) for name in ("spearman", "kendall", "top_k_overlap")}
+    return {name: value for name, value in known.items() if value is not None}
+
+
+def _names(features: Sequence[str]) -> dict[str, str]:
+    """The metric name of each feature, whatever its rank: runs of the same features agree on it.
+
+    Features whose names would be one are told apart by a digest; one whose name needs no change
+    keeps it.
+    """
+    alike: dict[str, list[str]] = {}
+    for feature in sorted(features):
+        # Some databases compare names without their case, or without trailing spaces.
+        alike.setdefault(metric_name(feature).casefold(), []).append(feature)
+    names: dict[str, str] = {}
+    used = set(alike)
+    for group in alike.values():
+        kept = next((name for name in group if metric_name(name) == name), None)
+        for feature in group:
+            names[feature] = metric_name(feature)
+            if len(group) > 1 and feature != kept:
+                names[feature] = _unused(f"{names[feature]}_{_digest(feature)}", used)
+    return names
+
+
+def metric_name(feature: str) -> str:
+    """A name that MLflow's stores accept, on every system."""
+    name = _FORBIDDEN.sub("_", feature).strip()
+    raw = name.encode("utf-8", "replace")
+    if len(raw) > _MAX_BYTES:
+        name = f"{raw[:_MAX_BYTES].decode('utf-8', 'ignore').rstrip()}_{_digest(feature)}"
+    if not name.strip(". "):
+        name = f"_{name.strip()}_"
+    return name
+
+
+def _digest(feature: str) -> str:
+    return hashlib.sha256(feature.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+
+
+def _unused(name: str, used: set[str]) -> str:
+    candidate, number = name, 1
+    while candidate.casefold() in used:
+        number += 1
+        candidate = f"{name}_{number}"
+    used.add(candidate.casefold())
+    return candidate

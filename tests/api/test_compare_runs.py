@@ -1,0 +1,166 @@
+"""`compare_runs`, from runs to tables."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+
+import mlflow
+import numpy as np
+import pytest
+from sklearn.datasets import load_diabetes
+from sklearn.ensemble import RandomForestRegressor
+from sklearn.linear_model import Ridge
+
+import mlflow_interpret
+from logged_explanations import explanation, log
+from mlflow_interpret.core.errors import ExplanationNotFoundError, OptionError
+
+
+@pytest.fixture
+def explained(store):
+    """Makes runs with an explanation."""
+
+    def make(*records):
+        ids = []
+        for record in records:
+            with mlflow.start_run() as run:
+                if record is not None:
+                    log(record, run.info.run_id, store)
+            ids.append(run.info.run_id)
+        return ids
+
+    return make
+
+
+def test_models_of_real_data_are_compared(store):
+    X, y = load_diabetes(return_X_y=True, as_frame=True)
+    mlflow_interpret.autolog(silent=True)
+    ids = []
+    for model in (
+        RandomForestRegressor(20, random_state=0),
+        RandomForestRegressor(20, random_state=1),
+        Ridge(),
+    ):
+        with mlflow.start_run() as run:
+            model.fit(X, y)
+        ids.append(run.info.run_id)
+    comparison = mlflow_interpret.compare_runs(ids)
+    again = mlflow_interpret.load_explanation(ids[1]).get_feature_importance_dict()
+    table = comparison.table.set_index(["run_id", "feature"])
+    assert table.loc[ids[1]]["importance"].to_dict() == again
+    assert list(table.loc[ids[1]].index[:2]) == list(again)[:2]
+    assert comparison.runs["run_id"].tolist() == ids
+    assert comparison.runs["model_class"].tolist() == ["RandomForestRegressor"] * 2 + ["Ridge"]
+    assert comparison.runs["marks"].tolist() == ["", "", "other method: shap_linear"]
+    agreement = comparison.agreement.set_index(["run_a", "run_b"])["spearman"]
+    assert agreement[ids[0], ids[1]] > agreement[ids[0], ids[2]]
+    differs = comparison.differences.set_index(["run_id", "feature"])["differs"]
+    assert differs[ids[2], "bmi"]
+    assert differs[ids[1]].sum() < differs[ids[2]].sum()
+
+
+def test_a_run_without_an_explanation_is_named_once(explained, caplog):
+    ids = explained(explanation(), None, explanation(), None)
+    with caplog.at_level(logging.WARNING, "mlflow_interpret"):
+        comparison = mlflow_interpret.compare_runs(ids)
+    assert comparison.runs["run_id"].tolist() == [ids[0], ids[2]]
+    assert comparison.skipped == dict.fromkeys([ids[1], ids[3]], "it holds no explanation")
+    (record,) = caplog.records
+    assert ids[1] in record.message
+    assert ids[3] in record.message
+    caplog.clear()
+    mlflow_interpret.compare_runs(ids, silent=True)
+    assert not caplog.records
+
+
+def test_many_that_are_skipped_make_a_short_warning(explained, caplog):
+    ids = explained(explanation(), explanation(), *[None] * 7)
+    mlflow_interpret.compare_runs(ids)
+    (record,) = caplog.records
+    assert "and 2 more, see .skipped" in record.message
+    assert ids[-1] not in record.message
+
+
+def test_a_run_given_twice_is_compared_once(explained):
+    first, second = explained(explanation(), explanation())
+    comparison = mlflow_interpret.compare_runs([second, first, second])
+    assert comparison.runs["run_id"].tolist() == [second, first]
+
+
+def test_fewer_than_two_is_an_error_that_says_what_to_do(explained, caplog):
+    first, second = explained(explanation(), None)
+    with pytest.raises(ExplanationNotFoundError) as error:
+        mlflow_interpret.compare_runs([first, second])
+    assert f"found 1 in 2 runs (run {second}: it holds no explanation)" in str(error.value)
+    assert "mlflow_interpret.autolog() before fit" in str(error.value)
+    with pytest.raises(ExplanationNotFoundError, match="found 1 in 1 different run[.]"):
+        mlflow_interpret.compare_runs([first, first])
+    with pytest.raises(ExplanationNotFoundError, match="found 0 in 0 runs"):
+        mlflow_interpret.compare_runs([])
+    assert not caplog.records
+
+
+def test_a_search_compares_what_it_finds(explained):
+    ids = explained(explanation(), None, explanation())
+    comparison = mlflow_interpret.compare_runs(experiment_names=["test"])
+    assert comparison.runs["run_id"].tolist() == [ids[0], ids[2]]
+    assert comparison.skipped == {}
+
+
+def test_the_oldest_of_the_newest_is_the_reference_of_a_search(explained):
+    ids = explained(explanation(), explanation(), explanation())
+    assert mlflow_interpret.compare_runs().runs["run_id"].tolist() == ids
+    assert mlflow_interpret.compare_runs(max_results=2).runs["run_id"].tolist() == ids[1:]
+    ordered = mlflow_interpret.compare_runs(order_by=["attributes.start_time DESC"])
+    assert ordered.runs["run_id"].tolist() == ids[::-1]
+    assert mlflow_interpret.compare_runs(ids[::-1]).runs["run_id"].tolist() == ids[::-1]
+
+
+def test_a_first_run_that_shares_no_feature_is_warned_of(explained, caplog):
+    mine = explanation()
+    names = tuple(f"other {name}" for name in mine.features)
+    ids = explained(replace(mine, features=names, evaluation_rows=None), mine)
+    with caplog.at_level(logging.WARNING, "mlflow_interpret"):
+        comparison = mlflow_interpret.compare_runs(ids)
+    (record,) = caplog.records
+    assert f"Run {ids[0]}, the first, shares no feature with run {ids[1]}" in record.message
+    assert comparison.runs["marks"][1].startswith("shares no feature with")
+
+
+def test_one_run_is_not_enough_and_the_error_says_so(explained):
+    (one,) = explained(explanation())
+    for given in (one, mlflow.get_run(one)):
+        with pytest.raises(OptionError, match=f"two or more runs to compare, got one: .*{one}"):
+            mlflow_interpret.compare_runs(given)
+
+
+def test_classes_are_compared(explained):
+    a, b = explanation(), explanation(n_classes=3)
+    ids = explained(a, b)
+    comparison = mlflow_interpret.compare_runs(ids, label="1")
+    table = comparison.table
+    values = table[table["run_id"] == ids[1]].set_index("feature")["importance"]
+    np.testing.assert_array_equal(values[list(b.features)], b.per_class_values[1])
+    assert comparison.differences["differs"].notna().all()
+    with pytest.raises(ExplanationNotFoundError, match="no class or target '2'"):
+        mlflow_interpret.compare_runs(ids, label="2")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"experiment_names": "test"},
+        {"order_by": [1]},
+        {"filter_string": None},
+        {"max_results": 1},
+        {"top_k": 0},
+        {"label": 1},
+        {"engineered": 1},
+        {"silent": None},
+    ],
+)
+def test_wrong_options_are_named(store, options):
+    (name,) = options
+    with pytest.raises(OptionError, match=f"^{name} must be .*, got "):
+        mlflow_interpret.compare_runs(**options)

@@ -1,0 +1,98 @@
+"""Drawing again from an explanation that was made or loaded."""
+
+from __future__ import annotations
+
+import html
+import re
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+from sklearn.datasets import load_iris
+from sklearn.tree import DecisionTreeClassifier
+
+import mlflow_interpret
+from explanations import explanation
+from mlflow_interpret import ExplanationDisplay, ExplanationNotFoundError, OptionError
+from mlflow_interpret.core.errors import CannotExplainError
+
+
+@pytest.fixture(scope="module")
+def iris():
+    X, y = load_iris(return_X_y=True, as_frame=True)
+    model = DecisionTreeClassifier(max_depth=3, random_state=0).fit(X, y)
+    return mlflow_interpret.explain(model, X)
+
+
+def test_what_explain_returns_can_be_drawn(iris):
+    display = ExplanationDisplay.from_explanation(iris)
+    names = [
+        text.get_text() for text in display.plot_importances(top_k=2).axes[0].get_yticklabels()
+    ]
+    assert names == iris.get_ranked_global_names()[:2]
+    assert "contribution to class 2" in display.plot_beeswarm(label=2).axes[0].get_xlabel()
+    assert "contribution to class 2" in display.plot_beeswarm(label="2").axes[0].get_xlabel()
+    assert "by class" in display.plot_per_class().get_suptitle()
+    assert "DecisionTreeClassifier" in repr(display)
+
+
+def test_axes_of_the_user_are_drawn_into(iris):
+    figure = Figure()
+    display = ExplanationDisplay.from_explanation(iris)
+    for draw, axes in zip(
+        (display.plot_importances, display.plot_beeswarm, display.plot_per_class),
+        figure.subplots(3),
+    ):
+        assert draw(ax=axes) is figure
+        assert axes.get_title()
+
+
+def test_a_run_s_explanation_can_be_drawn(store, iris):
+    run_id = mlflow_interpret.log_explanation(iris, log_figures=False)
+    display = ExplanationDisplay.from_run(run_id)
+    assert run_id in display.to_html()
+    assert display.plot_beeswarm().axes
+
+
+def test_a_notebook_shows_the_report_in_a_sandbox(iris):
+    display = ExplanationDisplay.from_explanation(iris)
+    framed = display._repr_html_()
+    (page,) = re.findall(r'srcdoc="([^"]*)"', framed)
+    assert html.unescape(page) == display.to_html()
+    assert 'sandbox="allow-scripts"' in framed
+
+
+@pytest.mark.parametrize("suffix", ["html", "png", "svg", "pdf", "PNG"])
+def test_it_is_saved_by_the_name_of_the_file(tmp_path, iris, suffix):
+    path = ExplanationDisplay.from_explanation(iris).save(tmp_path / f"x.{suffix}")
+    start = {"html": b"<!doctype", "png": b"\x89PNG", "svg": b"<?xml", "pdf": b"%PDF"}[
+        suffix.lower()
+    ]
+    assert path.read_bytes().startswith(start)
+
+
+def test_mistakes_are_told_with_the_way_out(tmp_path, iris):
+    display = ExplanationDisplay.from_explanation(iris)
+    with pytest.raises(
+        OptionError, match=r"path must end in one of .html, .png, .svg, .pdf, got 'x.doc'"
+    ):
+        display.save(tmp_path / "x.doc")
+    with pytest.raises(
+        OptionError, match=r"label must be one of the model's classes \(0, 1, 2\), got 7"
+    ):
+        display.plot_beeswarm(label=7)
+    with pytest.raises(OptionError, match="top_k must be a positive integer, got 0"):
+        display.plot_importances(top_k=0)
+    with pytest.raises(CannotExplainError, match="global explanation"):
+        ExplanationDisplay.from_explanation(3)
+
+
+def test_what_the_explanation_does_not_hold_cannot_be_drawn():
+    display = ExplanationDisplay.from_explanation(explanation().without_rows())
+    with pytest.raises(ExplanationNotFoundError, match="log_data=False"):
+        display.plot_beeswarm()
+    with pytest.raises(ExplanationNotFoundError, match="single output"):
+        display.plot_per_class()
+    several = replace(explanation(n_classes=2), classes=None, targets=("a", "b"), task="regression")
+    assert np.size(ExplanationDisplay.from_explanation(several).plot_per_class().axes) == 1

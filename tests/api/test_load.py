@@ -1,0 +1,115 @@
+"""Where an explanation is looked for: the MLflow run first, then Azure ML."""
+
+from __future__ import annotations
+
+import mlflow
+import pytest
+from click.testing import CliRunner
+
+import mlflow_interpret
+from explanation_cases import made
+from mlflow_interpret import cli, interpret_community
+from mlflow_interpret.api import load
+from mlflow_interpret.core.errors import ExplanationNotFoundError, RunNotFoundError
+from mlflow_interpret.stores import mlflow as mlflow_store
+from mlflow_interpret.stores.azureml import asset_reader, targets
+
+
+@pytest.fixture
+def logged(store):
+    """A run with two explanations of different comments."""
+    both = [made(), made(is_raw=True)]
+    with mlflow.start_run() as run:
+        for explanation, comment in zip(both, ("first", "second")):
+            mlflow_store.log(
+                explanation, run.info.run_id, store, top_k=3, figures=False, comment=comment
+            )
+    return run.info.run_id, *both
+
+
+def test_one_is_found_by_its_comment(store, logged):
+    run_id, first, second = logged
+    assert load.load(run_id, store).id == second.id
+    assert load.load(run_id, store, comment="first").id == first.id
+    assert load.load(run_id, store, comment="second").id == second.id
+    assert load.load(run_id, store, explanation_id=first.id, comment="first").id == first.id
+    with pytest.raises(ExplanationNotFoundError, match="no explanation with comment='third'"):
+        load.load(run_id, store, comment="third")
+    with pytest.raises(ExplanationNotFoundError, match="explanation_id=.* and comment='second'"):
+        load.load(run_id, store, explanation_id=first.id, comment="second")
+
+
+def test_a_raw_view_is_one_of_a_pipeline(store, logged):
+    run_id, _, second = logged
+    assert load.load(run_id, store, raw=True).id == second.id
+    with pytest.raises(ExplanationNotFoundError, match="no raw view"):
+        load.load(run_id, store, comment="first", raw=True)
+
+
+def test_the_latest_with_an_engineered_view_is_taken(store):
+    view = made(features=6, is_engineered=True)
+    both = [made(is_raw=True, engineered=view), made()]
+    with mlflow.start_run() as run:
+        run_id = run.info.run_id
+        for explanation in both:
+            mlflow_store.log(explanation, run_id, store, top_k=3, figures=False, report=False)
+    assert load.load(run_id, store).id == both[1].id
+    assert load.load(run_id, store, engineered=True).id == view.id
+    assert load.load(run_id, store, raw=True).id == both[0].id
+    shown = mlflow_interpret.ExplanationDisplay.from_run(run_id, engineered=True)
+    assert "6 features" in repr(shown)
+    with pytest.raises(ExplanationNotFoundError, match="no engineered view.*Leave engineered out"):
+        load.load(run_id, store, engineered=True, explanation_id=both[1].id)
+
+
+def test_that_no_explanation_has_the_view_is_told(store, logged):
+    run_id, _, second = logged
+    told = f"None of the 2 explanations of run {run_id} .*{second.id} has no engineered view"
+    with pytest.raises(ExplanationNotFoundError, match=told):
+        load.load(run_id, store, engineered=True)
+
+
+def test_azure_ml_is_asked_where_the_mlflow_run_holds_none(monkeypatch):
+    explanation = made()
+    uri = "azureml://eastus.api.azureml.ms/mlflow/v2.0/subscriptions/s"
+
+    def none(*_):
+        raise ExplanationNotFoundError("none")
+
+    asked = []
+    monkeypatch.setattr(mlflow_store, "load", none)
+    monkeypatch.setattr(mlflow_store, "current_tracking_uri", lambda: uri)
+    monkeypatch.setattr(targets, "workspace_of_tracking", lambda given: ("workspace of", given))
+    monkeypatch.setattr(asset_reader, "read", lambda *given: asked.append(given) or explanation)
+    found = mlflow_interpret.load_explanation("run-1", comment="c", engineered=True)
+    assert interpret_community.from_interpret(found).id == explanation.id
+    wanted = asset_reader.Wanted(None, "c", raw=False, engineered=True)
+    assert asked == [(("workspace of", uri), "run-1", wanted)]
+
+
+def test_azure_ml_is_not_asked_of_other_stores(store, monkeypatch):
+    monkeypatch.setattr(asset_reader, "read", lambda *_: pytest.fail("Azure ML was asked"))
+    with mlflow.start_run() as run:
+        pass
+    with pytest.raises(ExplanationNotFoundError):
+        mlflow_interpret.load_explanation(run.info.run_id)
+
+
+def test_a_model_is_asked_by_its_name(store, logged):
+    """By version, by alias, and by the id of the logged model, whose run explains it."""
+    run_id, _, second = logged
+    client = mlflow.MlflowClient()
+    client.create_registered_model("churn")
+    version = client.create_model_version("churn", "file:///models/churn", run_id).version
+    client.set_registered_model_alias("churn", "champion", version)
+    experiment_id = mlflow.get_run(run_id).info.experiment_id
+    model = client.create_logged_model(experiment_id, source_run_id=run_id)
+    for name in ("models:/churn/1", "models:/churn@champion", f"models:/{model.model_id}"):
+        found = mlflow_interpret.load_explanation(name)
+        assert interpret_community.from_interpret(found).id == second.id
+    display = mlflow_interpret.ExplanationDisplay.from_run("models:/churn@champion")
+    assert run_id in display._repr_html_()
+    shown = CliRunner().invoke(cli.main, ["show", "models:/churn/1", "--tracking-uri", store])
+    assert f"Run {run_id}: " in shown.output
+    with pytest.raises(RunNotFoundError, match="'models:/churn@none' is no model version"):
+        mlflow_interpret.load_explanation("models:/churn@none")

@@ -1,0 +1,57 @@
+"""What is said of a fit's explanation."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from mlflow_interpret.autologging import outcomes
+from mlflow_interpret.autologging.run_context import Place
+from mlflow_interpret.core.explanation import Explanation
+from mlflow_interpret.core.options import Options
+
+DETAILS = {
+    "rows": {"explained": 129, "available": 4420, "source": "training_rows"},
+    "model": {"estimator": "Ridge"},
+    "output_scale": "prediction",
+    "seconds": 4.63,
+}
+
+
+@pytest.mark.parametrize("partial", [False, True])
+def test_the_line_says_whether_the_time_was_spent(partial):
+    explanation = Explanation(
+        "shap_linear", "regression", None, ("a", "b"), np.array([1.0, 2571.8]), details=DETAILS
+    )
+    explanation = replace(explanation, details={**DETAILS, "partial": partial})
+    logged = SimpleNamespace(run_id="run", folder="mlflow_interpret", status={})
+    line = outcomes._summary(SimpleNamespace(model="Ridge"), explanation, logged)
+    assert "129 of 4,420 training rows, 4.6 s" in line
+    assert "b 2,572, a 1.00" in line
+    assert ("the time budget was spent" in line) is partial
+
+
+def test_the_names_of_features_do_not_steer_the_terminal():
+    features = ("\x1b[2Jbmi", "a\nb", "x" * 100)
+    explanation = Explanation(
+        "shap_linear", "regression", None, features, np.array([3.0, 2.0, 1.0]), details=DETAILS
+    )
+    logged = SimpleNamespace(run_id="run", folder="mlflow_interpret", status={})
+    line = outcomes._summary(SimpleNamespace(model="Ridge"), explanation, logged)
+    assert line.isprintable()
+    assert ": \ufffd[2Jbmi 3.00, a b 2.00, xxx" in line
+    assert "x" * 41 not in line
+
+
+def test_what_is_kept_is_logged_later_with_the_options_of_the_fit():
+    chosen = Options(
+        comment="a comment", top_k=7, log_figures=False, baseline="latest", log_report=False,
+        visualization_points=99,
+    )  # fmt: skip
+    fit = outcomes.Fit("Ridge", Place("sqlite:///x", "run", started=0.0))
+    entry = outcomes.entry_of(chosen, fit, "run")
+    assert (entry.tracking_uri, entry.run_id) == ("sqlite:///x", "run")
+    assert outcomes.options_of(entry) == chosen

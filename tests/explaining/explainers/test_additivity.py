@@ -1,0 +1,88 @@
+"""The checks that every engine's values go through."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_breast_cancer, load_diabetes
+from sklearn.linear_model import LinearRegression, LogisticRegression
+
+from mlflow_interpret.core.errors import CannotExplainError
+from mlflow_interpret.explaining.batch import feature_names, table
+from mlflow_interpret.explaining.explainers.additivity import (
+    AttributionResult,
+    check_shapes,
+    difference,
+    matching_scale,
+)
+from mlflow_interpret.explaining.model_adapter import adapt_model
+
+X, y = load_diabetes(return_X_y=True, as_frame=True)
+CANCER, MALIGNANT = load_breast_cancer(return_X_y=True, as_frame=True)
+CANCER = CANCER.iloc[:, :3]
+
+
+def rows_of(X):
+    return table(X, feature_names(X, None), X)
+
+
+def found(local, expected, error):
+    return AttributionResult(
+        "shap_x", "x", local, expected, "prediction", error, np.arange(3), None
+    )
+
+
+def test_a_sum_that_misses_the_output_by_more_than_rounding_is_a_breach():
+    local = np.full((3, 2), 5.0)
+    assert found(local, np.zeros(1), 1e-9).breach is None
+    assert found(local, np.zeros(1), 0.009).breach is None
+    assert "by up to 0.5" in found(local, np.zeros(1), 0.5).breach
+    assert found(local, np.zeros(1), float("inf")).breach is not None
+
+
+def test_nothing_is_a_breach_where_all_is_zero_and_right():
+    assert found(np.zeros((3, 2)), np.ones(1), 0.0).breach is None
+    assert found(np.zeros((3, 2)), np.zeros(1), 0.1).breach is not None
+
+
+def test_the_difference_is_the_largest_of_all_rows_and_blocks():
+    local = np.zeros((2, 3, 4))
+    local[1, 2, 0] = 7.0
+    assert difference(local, np.array([1.0, 2.0]), np.array([[1.0, 2.0]] * 3)) == 7.0
+    assert difference(np.full((1, 1), np.nan), np.zeros(1), np.zeros(1)) == float("inf")
+
+
+@pytest.mark.parametrize(
+    ("model", "local", "expected"),
+    [
+        (LinearRegression(), np.zeros((2, 3, 10)), np.zeros(2)),
+        (LinearRegression(), np.zeros((3, 10)), np.zeros(2)),
+        (LogisticRegression(max_iter=5000), np.zeros((3, 10)), np.zeros(1)),
+        (LogisticRegression(max_iter=5000), np.zeros((3, 3, 10)), np.zeros(3)),
+    ],
+    ids=str,
+)
+def test_other_blocks_than_the_model_s_are_refused(model, local, expected):
+    model.fit(X, y > y.mean() if isinstance(model, LogisticRegression) else y)
+    with pytest.raises(CannotExplainError, match="contributions of shape"):
+        check_shapes(adapt_model(model), local, expected)
+
+
+def test_the_scale_is_the_output_that_the_values_add_up_to():
+    model = LogisticRegression(max_iter=5000).fit(CANCER, MALIGNANT)
+    rows = rows_of(CANCER.iloc[:20])
+    for output, scale in ((model.predict_proba, "probability"), (None, "log-odds")):
+        if output is None:
+            scores = model.decision_function(rows.original)
+            scores = np.column_stack([-scores, scores])
+        else:
+            scores = output(rows.original)
+        expected = scores.mean(axis=0)
+        local = np.zeros((2, 20, 3))
+        local[:, :, 1] = (scores - expected).T
+        name, outputs = matching_scale(adapt_model(model), rows, local, expected)
+        assert name == scale
+        assert difference(local, expected, outputs) < 1e-9
+    name, outputs = matching_scale(adapt_model(model), rows, local * 2, expected)
+    assert name is None
+    assert difference(local * 2, expected, outputs) > 0

@@ -1,0 +1,119 @@
+"""Engines that are ready: any blocks of rows give the same values, here and where they are sent."""
+
+from __future__ import annotations
+
+import cloudpickle
+import numpy as np
+import pytest
+from sklearn.compose import make_column_transformer
+from sklearn.datasets import load_breast_cancer
+from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.multioutput import MultiOutputRegressor
+from sklearn.naive_bayes import GaussianNB
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder
+from sklearn.svm import SVC
+
+from explaining.agreement import rows_of
+from mlflow_interpret.core.explanation import Plan
+from mlflow_interpret.explaining import select
+from mlflow_interpret.explaining.batch import feature_names, table
+from mlflow_interpret.explaining.explainers import permutation, tabular_explainer
+from mlflow_interpret.explaining.explainers.base import joined, reordered
+from mlflow_interpret.explaining.model_adapter import adapt_model
+from mlflow_interpret.explaining.time_budget import Budget
+from mlflow_interpret.runtime.isolation import suppress_warnings
+
+
+def known(model, rows):
+    return select.prepare(adapt_model(model, row=rows.original[:1]), rows, rows, Plan())
+
+
+def own(model, rows):
+    plan = Plan(engine="tabular")
+    return select.prepare(adapt_model(model, row=rows.original[:1]), rows, rows, plan)
+
+
+def sampled(model, rows):
+    return permutation.Sampled(adapt_model(model), rows, Plan(max_rows=5), Budget(None))
+
+
+def kernel(model, rows):
+    return tabular_explainer.Kernel(adapt_model(model), rows, Plan(), Budget(None))
+
+
+def mixed():
+    return make_pipeline(
+        make_column_transformer((OneHotEncoder(), ["size"]), remainder="passthrough"),
+        RandomForestRegressor(5, random_state=0),
+    )
+
+
+CASES = {
+    "trees": (RandomForestClassifier(5, random_state=0), known),
+    "linear": (LogisticRegression(), known),
+    "TabularExplainer, trees": (RandomForestClassifier(5, random_state=0), own),
+    "TabularExplainer, linear": (LogisticRegression(), own),
+    "sampled": (SVC(), sampled),
+    "kernel": (GaussianNB(), kernel),
+    "pipeline": (mixed(), known),
+    "targets": (MultiOutputRegressor(Ridge()), known),
+}
+
+
+def ready(kind):
+    model, prepare = CASES[kind]
+    # with 14 columns kernel SHAP draws coalitions
+    X, y = rows_of(load_breast_cancer, 40, list(range(14)))
+    X["size"] = (X.iloc[:, 0] > 0).astype(int)
+    y = np.column_stack([X.iloc[:, 0], y]) if kind == "targets" else y
+    model.fit(X, y)
+    rows = table(X, feature_names(X, None), X)
+    with suppress_warnings():
+        return prepare(model, rows), rows
+
+
+def assert_equal(one, other):
+    np.testing.assert_allclose(one.local_values, other.local_values, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(one.expected_values, other.expected_values)
+    np.testing.assert_allclose(one.outputs, other.outputs)
+    assert one.scale == other.scale
+    for views in ((one.sampling_error, other.sampling_error),
+                  (one.engineered and one.engineered.local_values,
+                   other.engineered and other.engineered.local_values)):  # fmt: skip
+        assert (views[0] is None) == (views[1] is None)
+        if views[0] is not None:
+            np.testing.assert_allclose(*views, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("kind", CASES)
+def test_any_blocks_of_rows_give_the_values_of_all_at_once(kind):
+    engine, rows = ready(kind)
+    chosen = np.array([7, 3, 30, 12, 21])
+    with suppress_warnings():
+        whole = engine.explain(rows.subset(np.sort(chosen)))
+        parts = [engine.explain(rows.subset(chosen[some]), whole.scale)
+                 for some in (slice(0, 1), slice(1, 4), slice(4, 5))]  # fmt: skip
+    assert whole.missed < 1e-6
+    assert_equal(reordered(joined(parts), np.argsort(chosen)), whole)
+    if whole.engineered is not None:
+        again = reordered(joined(parts), np.argsort(chosen)).engineered.rows.frame
+        assert np.array_equal(again, whole.engineered.rows.frame)
+
+
+@pytest.mark.parametrize("kind", CASES)
+def test_an_engine_that_was_sent_elsewhere_says_the_same(kind):
+    engine, rows = ready(kind)
+    with suppress_warnings():
+        sent = cloudpickle.loads(cloudpickle.dumps(engine))
+        some = rows.subset(np.array([4, 9]))
+        assert_equal(sent.explain(some), engine.explain(some))
+    for name in ("method", "engine", "ceiling", "whole", "background_rows", "notes"):
+        assert getattr(sent, name) == getattr(engine, name)
+
+
+def test_what_is_heavy_in_an_engine_is_built_again_not_sent():
+    engine, _ = ready("TabularExplainer, trees")
+    assert "_explainer" in vars(engine)
+    assert "_explainer" not in vars(cloudpickle.loads(cloudpickle.dumps(engine)))

@@ -1,0 +1,76 @@
+"""Estimates from samples: they add up, are exact where they can be, and do not reach too far."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from mlflow_interpret.explaining.explainers.control_variates import estimated, standardized
+
+N_ROWS, N_FEATURES = 3, 4
+
+
+def draw(n, seed=0):
+    """Samples of two outputs, their sums, and steps of the cells."""
+    generator = np.random.default_rng(seed)
+    samples = generator.normal(size=(N_ROWS, n, N_FEATURES, 2))
+    steps = generator.normal(size=(N_ROWS, n, N_FEATURES))
+    return samples, samples.sum(axis=2), steps
+
+
+@pytest.mark.parametrize("n", [2, 9, 10, 50])
+def test_values_add_up_to_what_is_wanted(n):
+    samples, totals, steps = draw(n)
+    wanted = np.random.default_rng(1).normal(size=(N_ROWS, 2))
+    values, errors = estimated(samples, totals, steps, wanted)
+    np.testing.assert_allclose(values.sum(axis=2), wanted.T, atol=1e-9)
+    assert values.shape == errors.shape == (2, N_ROWS, N_FEATURES)
+    assert (errors > 0).all()
+
+
+@pytest.mark.parametrize("n", [10, 50])
+def test_what_follows_the_steps_is_exact(n):
+    _, _, steps = draw(n)
+    slopes, means = np.array([1.0, -2.0, 0.0, 3.0]), np.array([0.5, 1.0, 0.0, -1.0])
+    samples = (means + slopes * steps)[..., None]
+    values, errors = estimated(
+        samples, samples.sum(axis=2), steps, np.full((N_ROWS, 1), means.sum())
+    )
+    np.testing.assert_allclose(values[0], np.tile(means, (N_ROWS, 1)), atol=1e-9)
+    assert errors.max() < 1e-6
+
+
+def test_slopes_do_not_reach_far_beyond_the_samples():
+    samples, _, steps = draw(12)
+    samples -= samples.mean(axis=2, keepdims=True) * (1 - 1e-4)  # so that sums hardly vary
+    wanted = np.full((N_ROWS, 2), 1.0)
+    values, _ = estimated(samples, samples.sum(axis=2), steps, wanted)
+    np.testing.assert_allclose(values.sum(axis=2), wanted.T, atol=1e-9)
+    assert np.abs(values).max() < 3.0
+
+
+def test_a_sample_that_draws_a_slope_to_itself_makes_the_error_larger():
+    samples, totals, steps = draw(40)
+    wanted = totals.mean(axis=1)
+    _, usual = estimated(samples, totals, steps, wanted)
+    samples[:, 0, 0], steps[:, 0, 0] = 50.0, 100.0  # without a residual of its own
+    _, drawn = estimated(samples, samples.sum(axis=2), steps, samples.sum(axis=2).mean(axis=1))
+    assert (drawn[:, :, 0] > 3 * usual[:, :, 0]).all()
+
+
+def test_columns_are_of_one_size_whatever_their_units_and_gaps_are_nothing():
+    generator = np.random.default_rng(0)
+    background = generator.normal(size=(50, 5)) * 10.0 ** np.array([-150, -3, 0, 5, 150])
+    background[:, 4] = 7.0
+    background[::5, 1] = np.nan
+    background[::7, 2] = np.inf
+    own, theirs = standardized(background[:6], background)
+    np.testing.assert_array_equal(own, theirs[:6])
+    assert np.isfinite(theirs).all()
+    assert (theirs[:, 4] == 0).all()
+    gaps = ~np.isfinite(background)
+    assert (theirs[gaps] == 0).all()
+    for i in range(4):
+        cells = theirs[~gaps[:, i], i]
+        assert cells.mean() == pytest.approx(0.0, abs=1e-9)
+        assert cells.std() == pytest.approx(1.0)

@@ -1,0 +1,175 @@
+"""Linear models in closed form: exact, and the same as TabularExplainer's."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import sparse
+from sklearn.cross_decomposition import PLSRegression
+from sklearn.datasets import load_breast_cancer, load_diabetes, load_wine
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from sklearn.linear_model import (
+    ElasticNet,
+    HuberRegressor,
+    Lasso,
+    LinearRegression,
+    LogisticRegression,
+    MultiTaskLasso,
+    PoissonRegressor,
+    Ridge,
+    RidgeClassifier,
+    SGDClassifier,
+    SGDOneClassSVM,
+    SGDRegressor,
+)
+from sklearn.svm import SVC, SVR, LinearSVC, LinearSVR
+
+from explaining.agreement import assert_agrees, explain, rows_of
+from mlflow_interpret.core.errors import CannotExplainError
+from mlflow_interpret.explaining.batch import feature_names, table
+from mlflow_interpret.explaining.explainers.linear import Linear
+from mlflow_interpret.explaining.model_adapter import adapt_model
+
+OURS = "mlflow-interpret, linear in closed form"
+REGRESSORS = (
+    LinearRegression(),
+    Ridge(),
+    Lasso(alpha=0.5),
+    ElasticNet(alpha=0.01),
+    HuberRegressor(max_iter=1000),
+    SGDRegressor(random_state=0),
+    LinearSVR(C=100, random_state=0),
+    SVR(kernel="linear"),
+)
+CLASSIFIERS = (
+    LogisticRegression(),
+    RidgeClassifier(),
+    SGDClassifier(random_state=0),
+    LinearSVC(random_state=0),
+    LinearDiscriminantAnalysis(),
+)
+
+
+def named(models):
+    return pytest.mark.parametrize("model", models, ids=lambda model: type(model).__name__)
+
+
+def both(model, rows, **options):
+    ours, theirs = (
+        explain(model, rows, **options),
+        explain(model, rows, engine="tabular", **options),
+    )
+    assert ours.engine == OURS
+    assert theirs.engine == "TabularExplainer, LinearExplainer"
+    assert (ours.method, ours.scale) == (theirs.method, theirs.scale)
+    assert ours.background_rows == theirs.background_rows == len(rows)
+    size = np.abs(theirs.local_values).max()
+    np.testing.assert_allclose(ours.local_values, theirs.local_values, atol=1e-9 * size)
+    np.testing.assert_allclose(ours.expected_values, theirs.expected_values, rtol=1e-9, atol=1e-9)
+    return ours
+
+
+@named(REGRESSORS)
+def test_a_regression_is_exact_and_as_by_tabular_explainer(model, diabetes):
+    rows, y = diabetes
+    found = both(model.fit(rows, y), rows, max_rows=4)
+    assert found.scale == "prediction"
+    assert_agrees(found, model.predict, rows)
+
+
+@named(CLASSIFIERS)
+def test_two_classes_are_exact_and_as_by_tabular_explainer(model, cancer):
+    rows, y = cancer
+    model.fit(rows, np.where(y == 1, "benign", "malignant"))
+    found = both(model, rows, max_rows=3)
+
+    def scores(table):
+        found = model.decision_function(table)
+        return np.column_stack([-found, found])
+
+    assert_agrees(found, scores, rows)
+
+
+@named(CLASSIFIERS)
+def test_three_classes_are_exact_and_as_by_tabular_explainer(model, iris):
+    rows, y = iris
+    found = both(model.fit(rows, y), rows, max_rows=3)
+    assert_agrees(found, model.decision_function, rows)
+
+
+@named([LinearRegression(), Ridge(), MultiTaskLasso(alpha=0.01)])
+def test_several_targets_are_exact_and_as_by_tabular_explainer(model, diabetes):
+    rows, y = diabetes
+    found = both(model.fit(rows, np.column_stack([y, -2 * y + 1])), rows, max_rows=3)
+    assert_agrees(found, model.predict, rows)
+
+
+def test_several_labels_at_once_are_exact(iris):
+    rows, y = iris
+    model = RidgeClassifier().fit(rows, np.column_stack([y == 0, y == 2]).astype(int))
+    found = explain(model, rows, max_rows=3)
+    assert found.engine == OURS
+
+    def scores(table):
+        found = model.decision_function(table)
+        return np.column_stack([-found[:, 0], found[:, 0], -found[:, 1], found[:, 1]])
+
+    assert_agrees(found, scores, rows)
+
+
+def test_models_whose_constant_has_another_name_are_exact():
+    rows, y = rows_of(load_diabetes, 30, [2, 3, 8], scaled=False)
+    rows = rows + 7  # far from the middle, so that the constant matters
+    model = PLSRegression(2).fit(rows, y)
+    found = explain(model, rows, max_rows=4)
+    assert found.engine == OURS
+    assert_agrees(found, lambda table: np.ravel(model.predict(table)), rows)
+    outliers = SGDOneClassSVM(random_state=0).fit(rows)
+    found = explain(outliers, rows, max_rows=4)
+    assert found.engine == OURS
+    assert_agrees(found, outliers.decision_function, rows)
+
+
+def test_sparse_coefficients_and_sparse_rows_are_as_dense_ones():
+    X, y = load_wine(return_X_y=True)
+    X = np.where(X.mean(axis=0) < X, X, 0.0)
+    dense = LogisticRegression(max_iter=5000).fit(X, y)
+    plain = explain(dense, X, max_rows=20)
+    found = explain(dense.sparsify(), sparse.csr_matrix(X), max_rows=20)
+    assert found.engine == plain.engine == OURS
+    np.testing.assert_allclose(found.local_values, plain.local_values, atol=1e-9)
+
+
+def refusal(model, rows):
+    names = feature_names(rows, None)
+    with pytest.raises(CannotExplainError) as caught:
+        Linear(adapt_model(model, row=rows[:1]), table(rows, names, rows))
+    return str(caught.value)
+
+
+def test_a_link_is_not_taken_for_the_identity(diabetes):
+    rows, y = diabetes
+    model = PoissonRegressor(alpha=0).fit(rows, y)
+    assert "no output of PoissonRegressor is linear" in refusal(model, rows)
+
+
+def test_models_that_are_not_linear_are_refused(iris):
+    rows, y = iris
+    assert "SVC has no coefficients" in refusal(SVC().fit(rows, y), rows)
+    pairs = SVC(kernel="linear").fit(rows, y)  # three pairs of three classes
+    assert "no output of SVC is linear" in refusal(pairs, rows)
+
+
+def test_one_background_row_tells_nothing_and_tabular_explainer_is_asked(diabetes):
+    rows, y = diabetes
+    model = Ridge().fit(rows, y)
+    assert "no output of Ridge is linear" in refusal(model, rows.head(1))
+    found = explain(model, rows, rows.head(1), max_rows=4)
+    assert found.engine == "TabularExplainer, LinearExplainer"
+    assert_agrees(found, model.predict, rows, rows.head(1))
+
+
+def test_text_is_refused():
+    rows, y = rows_of(load_breast_cancer, 20, [0, 1])
+    model = LogisticRegression().fit(rows, y)
+    assert "other things than numbers" in refusal(model, rows.astype(str))

@@ -1,0 +1,172 @@
+"""Trees as arrays: rows that go down them come to the model's own outputs."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_breast_cancer, load_diabetes, load_wine
+from sklearn.dummy import DummyRegressor
+from sklearn.ensemble import (
+    ExtraTreesClassifier,
+    ExtraTreesRegressor,
+    GradientBoostingClassifier,
+    GradientBoostingRegressor,
+    HistGradientBoostingClassifier,
+    HistGradientBoostingRegressor,
+    IsolationForest,
+    RandomForestClassifier,
+    RandomForestRegressor,
+)
+from sklearn.linear_model import LinearRegression
+from sklearn.tree import (
+    DecisionTreeClassifier,
+    DecisionTreeRegressor,
+    ExtraTreeClassifier,
+    ExtraTreeRegressor,
+)
+
+from explaining.agreement import with_gaps
+from mlflow_interpret.core.errors import CannotExplainError
+from mlflow_interpret.explaining.explainers.tree_nodes import trees_of
+from mlflow_interpret.explaining.model_adapter import adapt_model
+
+SMALL = {"n_estimators": 6, "random_state": 0}
+REGRESSORS = (
+    DecisionTreeRegressor(random_state=0),
+    ExtraTreeRegressor(random_state=0),
+    RandomForestRegressor(**SMALL),
+    ExtraTreesRegressor(**SMALL),
+    GradientBoostingRegressor(**SMALL, learning_rate=0.3, init="zero"),
+    GradientBoostingRegressor(**SMALL, subsample=0.5),
+    HistGradientBoostingRegressor(max_iter=6, min_samples_leaf=3, random_state=0),
+)
+CLASSIFIERS = (
+    DecisionTreeClassifier(random_state=0),
+    ExtraTreeClassifier(random_state=0, max_leaf_nodes=9),
+    RandomForestClassifier(**SMALL, class_weight="balanced"),
+    ExtraTreesClassifier(**SMALL, bootstrap=True),
+    GradientBoostingClassifier(**SMALL, learning_rate=0.3),
+    HistGradientBoostingClassifier(max_iter=6, min_samples_leaf=3, random_state=0),
+)
+BOOSTING = (GradientBoostingClassifier, HistGradientBoostingClassifier)
+FORESTS = (
+    DecisionTreeClassifier(random_state=0),
+    RandomForestClassifier(**SMALL),
+    ExtraTreesClassifier(**SMALL),
+)
+by_name = partial(pytest.mark.parametrize, ids=lambda model: type(model).__name__)
+
+
+def reached(trees, rows):
+    """``(n_outputs, n_rows)``: the outputs of rows that go down the trees."""
+    cells = rows.astype(np.float32).astype(float) if trees.single_precision else rows
+    sums = np.zeros((len(rows), trees.values.shape[1]))
+    for row, found in zip(cells, sums):
+        for root in trees.roots:
+            node = root
+            while trees.left[node] >= 0:
+                cell = row[trees.feature[node]]
+                left = trees.missing_left[node] if np.isnan(cell) else cell <= trees.threshold[node]
+                node = trees.left[node] if left else trees.right[node]
+            found += trees.values[node]
+    return trees.mix @ sums.T + trees.offset[:, None]
+
+
+def outputs(model, rows):
+    """``(n_outputs, n_rows)``: what the trees should come to."""
+    own = adapt_model(model, row=rows[:1])
+    scale = "decision function" if isinstance(model, BOOSTING) else "probability"
+    if own.classes is None:
+        scale = "average path length" if isinstance(model, IsolationForest) else "prediction"
+    return own.output(scale)(rows).reshape(len(rows), -1).T
+
+
+def assert_same(model, rows):
+    trees = trees_of(model)
+    np.testing.assert_allclose(reached(trees, rows), outputs(model, rows), rtol=1e-9, atol=1e-12)
+
+
+@by_name("model", REGRESSORS)
+def test_rows_come_to_what_a_regression_predicts(model):
+    X, y = load_diabetes(return_X_y=True)
+    assert_same(model.fit(X, y), X[:60])
+
+
+@by_name("model", CLASSIFIERS)
+@pytest.mark.parametrize("load", [load_breast_cancer, load_wine], ids=["two", "three"])
+def test_rows_come_to_each_class_s_output(model, load):
+    X, y = load(return_X_y=True)
+    assert_same(model.fit(X, y), X[::7])
+
+
+@by_name("model", [*REGRESSORS[:4], REGRESSORS[6], *CLASSIFIERS[:4], CLASSIFIERS[5]])
+def test_rows_with_gaps_go_where_the_model_sends_them(model):
+    X, y = load_wine(return_X_y=True)
+    assert_same(model.fit(with_gaps(X), y), with_gaps(X)[::5])
+    assert_same(model.fit(X, y), with_gaps(X)[::5])  # no gap was seen in training
+
+
+@by_name("model", REGRESSORS[:4])
+def test_rows_come_to_each_target_s_prediction(model):
+    X, y = load_diabetes(return_X_y=True)
+    assert_same(model.fit(X, np.column_stack([y, np.sin(y), -y])), X[:60])
+
+
+@by_name("model", FORESTS)
+def test_rows_come_to_each_target_s_classes(model):
+    X, y = load_wine(return_X_y=True)
+    assert_same(model.fit(X, np.column_stack([y % 2, y, np.zeros_like(y)])), X[::7])
+
+
+@pytest.mark.parametrize("options", [{}, {"max_features": 0.4}, {"max_samples": 2}], ids=str)
+def test_rows_come_to_the_mean_depth_of_an_isolation_forest(options):
+    X, _ = load_wine(return_X_y=True)
+    assert_same(IsolationForest(n_estimators=20, random_state=0, **options).fit(X), X[::7])
+
+
+def test_cells_are_rounded_as_the_model_rounds_them():
+    X = np.array([[0.1], [0.1 + 1e-9], [0.3], [0.4]])  # two are the same number in 32 bits
+    model = DecisionTreeRegressor().fit(X, [0, 1, 2, 3])
+    assert_same(model, X)
+    assert_same(HistGradientBoostingRegressor(min_samples_leaf=1).fit(X, [0, 1, 2, 3]), X)
+
+
+@by_name("model", [RandomForestClassifier(**SMALL), GradientBoostingClassifier(**SMALL)])
+def test_the_trees_of_one_sum_are_smaller_and_come_to_the_same(model):
+    X, y = load_wine(return_X_y=True)
+    trees = trees_of(model.fit(X, y))
+    sums = np.array([reached(trees.of_sum(k), X[::7])[0] for k in range(trees.values.shape[1])])
+    whole = reached(trees, X[::7])
+    np.testing.assert_allclose(
+        trees.mix @ sums + trees.offset[:, None], whole, rtol=1e-9, atol=1e-12
+    )
+    assert all(len(trees.of_sum(k).left) < len(trees.left) for k in range(len(sums)))
+
+
+def test_what_is_the_same_everywhere_is_one_leaf():
+    X, y = load_wine(return_X_y=True)
+    trees = trees_of(DecisionTreeRegressor().fit(X, np.column_stack([y, 0 * y])))
+    assert len(trees.left) > len(trees.of_sum(0).left) - 1 > 2
+    assert len(trees.of_sum(1).left) == 1
+
+
+def test_a_start_that_depends_on_the_row_is_refused():
+    X, y = load_diabetes(return_X_y=True)
+    model = GradientBoostingRegressor(**SMALL, init=DummyRegressor()).fit(X, y)
+    with pytest.raises(CannotExplainError, match="init estimator adds what no tree knows of"):
+        trees_of(model)
+
+
+def test_splits_on_categories_are_refused():
+    X = np.array([0, 1, 2, 3] * 20)[:, None]
+    model = HistGradientBoostingRegressor(categorical_features=[0], min_samples_leaf=2)
+    with pytest.raises(CannotExplainError, match="split on categories"):
+        trees_of(model.fit(X, (X[:, 0] % 2) * 1.0))
+
+
+def test_other_models_have_no_trees():
+    model = LinearRegression().fit([[0], [1]], [0, 1])
+    with pytest.raises(CannotExplainError, match="LinearRegression is no tree ensemble"):
+        trees_of(model)

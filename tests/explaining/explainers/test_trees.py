@@ -1,0 +1,253 @@
+"""Trees by quadrature: against enumeration, against shap where it is right, and where it is not."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_breast_cancer, load_diabetes, load_wine
+from sklearn.ensemble import (
+    ExtraTreesRegressor,
+    GradientBoostingClassifier,
+    GradientBoostingRegressor,
+    HistGradientBoostingClassifier,
+    HistGradientBoostingRegressor,
+    IsolationForest,
+    RandomForestClassifier,
+    RandomForestRegressor,
+)
+from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
+
+from explaining import path_dependent
+from explaining.agreement import explain, rows_of, with_gaps
+from mlflow_interpret.explaining.explainers import trees
+from mlflow_interpret.explaining.explainers.tree_nodes import trees_of
+from mlflow_interpret.explaining.model_adapter import adapt_model
+
+pytest.importorskip("shapiq", reason="shapiq needs Python 3.12")
+
+SMALL = {"n_estimators": 5, "random_state": 0}
+
+
+def ready(model, rows):
+    return trees.Quadrature(adapt_model(model, row=rows[:1]))
+
+
+def assert_exact(found, trees, rows, *, tolerance=1e-9):
+    """``trees``: for each block, those of the model in the enumeration's form."""
+    picked = rows.to_numpy(float)[found.rows]
+    exact = np.array([path_dependent.shapley(own, picked) for own in trees])
+    local = found.local_values if found.local_values.ndim == 3 else found.local_values[None]
+    size = np.abs(exact).max()
+    assert size > 0
+    assert np.abs(local - exact).max() <= tolerance * size
+
+
+class TestEnumeration:
+    """Few columns, all coalitions; with cells missing wherever the model allows it."""
+
+    @pytest.mark.parametrize("gaps", [False, True], ids=["whole", "gaps"])
+    def test_a_forest_of_a_regression(self, gaps):
+        X, y = rows_of(load_diabetes, 120, [2, 3, 8, 9])
+        X = with_gaps(X) if gaps else X
+        model = RandomForestRegressor(**SMALL).fit(X, y)
+        found = explain(model, X, max_rows=6)
+        trees = [path_dependent.scikit_learn_tree(t.tree_, scale=0.2) for t in model.estimators_]
+        assert_exact(found, [trees], X)
+
+    @pytest.mark.parametrize("gaps", [False, True], ids=["whole", "gaps"])
+    def test_a_forest_of_three_classes(self, gaps):
+        X, y = rows_of(load_wine, 120, [0, 6, 9, 12])
+        X = with_gaps(X) if gaps else X
+        model = RandomForestClassifier(**SMALL, class_weight="balanced").fit(X, y)
+        found = explain(model, X, max_rows=6)
+        trees = [
+            [path_dependent.scikit_learn_tree(t.tree_, 0, c, 0.2) for t in model.estimators_]
+            for c in range(3)
+        ]
+        assert_exact(found, trees, X)
+
+    def test_a_tree_of_two_targets(self):
+        X, y = rows_of(load_diabetes, 100, [2, 3, 8])
+        model = DecisionTreeRegressor(random_state=0).fit(X, np.column_stack([y, -(y**2)]))
+        found = explain(model, X, max_rows=6)
+        trees = [[path_dependent.scikit_learn_tree(model.tree_, target)] for target in (0, 1)]
+        assert_exact(found, trees, X)
+
+    def test_boosting_of_three_classes(self):
+        X, y = rows_of(load_wine, 120, [0, 6, 9, 12])
+        model = GradientBoostingClassifier(**SMALL, learning_rate=0.3).fit(X, y)
+        found = explain(model, X, max_rows=6)
+        assert found.scale == "log-odds"
+        trees = [
+            [path_dependent.scikit_learn_tree(t.tree_, scale=0.3) for t in model.estimators_[:, c]]
+            for c in range(3)
+        ]
+        assert_exact(found, trees, X)
+
+    @pytest.mark.parametrize("load", [load_breast_cancer, load_wine], ids=["two", "three"])
+    def test_boosting_of_histograms_with_gaps(self, load):
+        X, y = rows_of(load, 150, [0, 6, 9, 12])
+        X = with_gaps(X)
+        model = HistGradientBoostingClassifier(max_iter=5, min_samples_leaf=3).fit(X, y)
+        found = explain(model, X, max_rows=6)
+        n = model.n_trees_per_iteration_
+        trees = [
+            [path_dependent.histogram_tree(stage[k].nodes) for stage in model._predictors]
+            for k in range(n)
+        ]
+        if n == 1:
+            np.testing.assert_allclose(found.local_values[0], -found.local_values[1])
+            found = explain(model, X, max_rows=6)
+            picked = X.to_numpy()[found.rows]
+            exact = path_dependent.shapley(trees[0], picked)
+            np.testing.assert_allclose(found.local_values[1], exact, atol=1e-9)
+        else:
+            assert_exact(found, trees, X)
+
+    def test_trees_that_are_deeper_than_shap_s_can_be(self):
+        import shap
+
+        X, y = np.eye(90), np.arange(90.0) ** 2  # each split takes one row away
+        model = DecisionTreeRegressor(random_state=0).fit(X, y)
+        assert model.get_depth() > 60
+        found = explain(model, X, max_rows=3)
+        assert found.method == "shap_tree"
+        tree = path_dependent.scikit_learn_tree(model.tree_)
+        exact = path_dependent.shapley_of_deep_trees([tree], X[found.rows], 90)
+        assert np.abs(found.local_values - exact).max() < 1e-9 * np.abs(exact).max()
+        with pytest.raises(Exception, match="Additivity check failed"):
+            shap.TreeExplainer(model).shap_values(X)
+
+    def test_the_two_enumerations_agree(self):
+        X, y = rows_of(load_diabetes, 60, [2, 3, 8, 9])
+        model = DecisionTreeRegressor(max_depth=1).fit(X, y)
+        tree = path_dependent.scikit_learn_tree(model.tree_)
+        rows = X.to_numpy()[:4]
+        by_leaf = path_dependent.shapley_of_deep_trees([tree], rows, 4)
+        np.testing.assert_allclose(by_leaf, path_dependent.shapley([tree], rows), atol=1e-12)
+
+
+class TestShap:
+    """The same values as shap's tree explainer, of whole problems."""
+
+    MODELS = (
+        DecisionTreeRegressor(random_state=0),
+        RandomForestRegressor(20, random_state=0),
+        ExtraTreesRegressor(20, random_state=0),
+        GradientBoostingRegressor(random_state=0),
+        HistGradientBoostingRegressor(max_iter=30, random_state=0),
+        IsolationForest(n_estimators=20, random_state=0),
+        IsolationForest(n_estimators=20, max_features=0.5, random_state=0),
+    )
+
+    @pytest.mark.parametrize("model", MODELS, ids=lambda model: type(model).__name__)
+    def test_one_output(self, model):
+        import shap
+
+        X, y = load_diabetes(return_X_y=True)
+        model.fit(X, y)
+        found = explain(model, X, max_rows=40)
+        assert found.engine == "shapiq, QuadratureTreeSHAP"
+        theirs = shap.TreeExplainer(model).shap_values(X[found.rows])
+        size = np.abs(theirs).max()
+        assert np.abs(found.local_values - theirs).max() < 1e-9 * size
+
+    @pytest.mark.parametrize(
+        "model",
+        [DecisionTreeClassifier(random_state=0), RandomForestClassifier(20, random_state=0)],
+        ids=lambda model: type(model).__name__,
+    )
+    @pytest.mark.parametrize("load", [load_breast_cancer, load_wine], ids=["two", "three"])
+    def test_classes(self, model, load):
+        import shap
+
+        X, y = load(return_X_y=True)
+        found = explain(model.fit(X, y), X, max_rows=40)
+        theirs = np.moveaxis(shap.TreeExplainer(model).shap_values(X[found.rows]), -1, 0)
+        assert found.scale == "probability"
+        assert np.abs(found.local_values - theirs).max() < 1e-9 * np.abs(theirs).max()
+
+    def test_forests_are_the_same_by_tabular_explainer(self):
+        X, y = rows_of(load_breast_cancer, 150, list(range(8)))
+        model = RandomForestClassifier(20, random_state=0).fit(X, y)
+        ours, theirs = explain(model, X), explain(model, X, engine="tabular")
+        assert ours.engine != theirs.engine
+        assert ours.scale == theirs.scale
+        np.testing.assert_allclose(ours.local_values, theirs.local_values, atol=1e-9)
+        np.testing.assert_allclose(ours.expected_values, theirs.expected_values)
+        assert ours.notes == theirs.notes
+
+
+class TestTreeValues:
+    """What is ours: the rows of a call, and the points of the quadrature."""
+
+    @pytest.fixture(scope="class")
+    @staticmethod
+    def wide():
+        """Trees whose paths ask for up to hundreds of columns."""
+        draw = np.random.default_rng(0)
+        X = (draw.random((1500, 200)) < 0.02).astype(float)
+        y = X @ draw.normal(size=200) + draw.normal(size=1500)
+        return ExtraTreesRegressor(2, max_features=1, random_state=0).fit(X, y), X[:3]
+
+    def test_rows_at_once_are_rows_one_by_one_as_shapiq_has_it(self):
+        from shapiq.tree import QuadratureTreeSHAP
+
+        X, y = load_diabetes(return_X_y=True)
+        model = RandomForestRegressor(5, random_state=0).fit(X, y)
+        found = trees.TreeValues(trees_of(model)).explain(X[:10])
+        public = QuadratureTreeSHAP(model)
+        rows = X[:10].astype(np.float32).astype(float)
+        one_by_one = [public.explain(row).get_n_order_values(1) for row in rows]
+        np.testing.assert_allclose(found[0], one_by_one, rtol=1e-9, atol=1e-9)
+
+    def test_fewer_points_than_paths_have_features_are_exact(self, wide):
+        from shapiq.tree import QuadratureTreeSHAP
+
+        model, rows = wide
+        public = QuadratureTreeSHAP(model)
+        assert public.max_features_per_path > 150
+        exact = np.array([public.explain(row).get_n_order_values(1) for row in rows])
+        found = trees.TreeValues(trees_of(model)).explain(rows)[0]
+        assert np.abs(found[:, public._relevant_features] - exact[:, public._relevant_features]).max() < 1e-12 * np.abs(exact).max()  # fmt: skip
+
+    def test_nodes_that_no_weight_reached_are_no_obstacle(self):
+        X, y = load_diabetes(return_X_y=True)
+        model = ExtraTreesRegressor(5, random_state=0).fit(X, y)
+        trees = trees_of(model)
+        cover = np.where(trees.cover < 4, 0.0, trees.cover)
+        values = trees.TreeValues(dataclasses.replace(trees, cover=cover))
+        sums = values.explain(X[:50])[0].sum(axis=1) + values.expected
+        np.testing.assert_allclose(sums, model.predict(X[:50]), rtol=1e-9)
+
+    def test_a_model_that_never_splits_has_no_contributions(self):
+        X = np.arange(6.0)[:, None]
+        values = trees.TreeValues(trees_of(DecisionTreeRegressor().fit(X, np.full(6, 3.0))))
+        assert (values.explain(X) == 0).all()
+        assert values.expected == [3.0]
+
+
+def test_the_ceiling_falls_with_the_size_of_the_trees():
+    X, y = load_diabetes(return_X_y=True)
+    small = ready(RandomForestRegressor(2, max_depth=2).fit(X, y), X)
+    assert small.ceiling == small.whole == trees.TREE_ROWS
+    large = ready(RandomForestRegressor(300, random_state=0).fit(X, y), X)
+    assert 20 < large.whole < large.ceiling < trees.TREE_ROWS
+    large._trees.n_steps = 10**12
+    assert large.ceiling == large.whole == 20
+
+
+def test_what_shapiq_cannot_do_is_left_to_others(monkeypatch):
+    def broken(*arguments):
+        raise RuntimeError("no memory")
+
+    X, y = rows_of(load_diabetes, 60, [2, 3, 8])
+    model = RandomForestRegressor(**SMALL).fit(X, y)
+    plain = explain(model, X)
+    assert plain.engine == "shapiq, QuadratureTreeSHAP"
+    monkeypatch.setattr(trees.TreeValues, "explain", broken)
+    found = explain(model, X)
+    assert found.engine == "TabularExplainer, TreeExplainer"
+    np.testing.assert_allclose(found.local_values, plain.local_values, atol=1e-9)

@@ -1,0 +1,127 @@
+"""A pipeline taken apart gives what its last step gives on columns encoded by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from palmerpenguins import load_penguins
+from sklearn.compose import make_column_selector, make_column_transformer
+from sklearn.decomposition import PCA
+from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.feature_selection import SelectKBest, f_classif
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
+
+from mlflow_interpret.core.explanation import Plan, TrainingContext
+from mlflow_interpret.explaining.explain import explain
+
+from .exact import shapley
+
+penguins = load_penguins().drop(columns="year")
+X = penguins.drop(columns="species")
+species, mass = penguins["species"], penguins["body_mass_g"].fillna(4000)
+TEXT = make_column_selector(dtype_exclude="number")
+NUMBERS = make_column_selector(dtype_include="number")
+
+
+def encoder():
+    return make_column_transformer(
+        (
+            make_pipeline(SimpleImputer(strategy="most_frequent"), OneHotEncoder(drop="first")),
+            TEXT,
+        ),
+        (SimpleImputer(add_indicator=True), NUMBERS),
+    )
+
+
+def explained(model, rows=X, **options):
+    return explain(TrainingContext(model, rows, **options), Plan(60))
+
+
+MODELS = {
+    "forest": (RandomForestClassifier(10, max_depth=4, random_state=0), species),
+    "regression": (RandomForestRegressor(10, max_depth=4, random_state=0), mass),
+    "logistic": (make_pipeline(StandardScaler(), LogisticRegression()), species),
+    "search": (GridSearchCV(RandomForestClassifier(5), {"max_depth": [2, 3]}, cv=2), species),
+}
+
+
+@pytest.mark.parametrize("kind", MODELS)
+def test_raw_importances_equal_those_of_a_hand_encoded_twin(kind):
+    model, target = MODELS[kind]
+    front = encoder().fit(X, target)
+    pipeline = make_pipeline(front, model).fit(X, target)
+    found = explained(pipeline)
+    assert found.features == tuple(X)
+    assert "taken apart" in " ".join(found.details["notes"])
+    names = list(front.get_feature_names_out())
+    engineered = pd.DataFrame(pipeline[:-1].transform(X), columns=names)
+    last = getattr(pipeline[-1], "best_estimator_", pipeline[-1])
+    if isinstance(last, Pipeline):
+        engineered, last = pd.DataFrame(last[:-1].transform(engineered.to_numpy())), last[-1]
+    twin = explained(last, engineered.to_numpy())
+    owner = [
+        next(i for i, column in enumerate(X) if name.partition("__")[2].rpartition(column)[1])
+        for name in names
+    ]
+    summed = np.zeros((*twin.local_values.shape[:-1], X.shape[1]))
+    for column, raw in enumerate(owner):
+        summed[..., raw] += twin.local_values[..., column]
+    np.testing.assert_allclose(found.local_values, summed, atol=1e-12)
+    np.testing.assert_allclose(found.expected_values, twin.expected_values)
+    assert found.method == twin.method != "shap_permutation"
+
+
+def test_a_linear_pipeline_on_columns_of_text_is_exact():
+    rows = X.dropna().reset_index(drop=True)[:40]
+    target = mass[X.notna().all(axis=1)].reset_index(drop=True)[:40]
+    front = make_column_transformer(
+        (OneHotEncoder(), TEXT), (StandardScaler(), NUMBERS), verbose_feature_names_out=False
+    )
+    pipeline = make_pipeline(front, LinearRegression()).fit(rows, target)
+    found = explained(pipeline, rows)
+    exact, expected = shapley(pipeline.predict, rows[:5], rows)
+    np.testing.assert_allclose(found.local_values[:5], exact, atol=1e-6)
+    np.testing.assert_allclose(found.expected_values, expected)
+
+
+def test_a_column_that_is_dropped_or_not_selected_gets_nothing():
+    front = make_column_transformer((SimpleImputer(), ["bill_length_mm", "bill_depth_mm"]))
+    model = make_pipeline(front, SelectKBest(f_classif, k=1), RandomForestClassifier(5))
+    found = explained(model.fit(X, species))
+    assert np.count_nonzero(found.global_values) == 1
+
+
+def test_one_more_step_that_does_nothing_changes_nothing():
+    forest = RandomForestClassifier(5, random_state=0)
+    plain = Pipeline([("front", encoder()), ("model", forest)]).fit(X, species)
+    longer = Pipeline([("front", encoder()), ("no", "passthrough"), ("model", forest)])
+    np.testing.assert_array_equal(
+        explained(plain).local_values, explained(longer.fit(X, species)).local_values
+    )
+
+
+def test_mixed_columns_are_explained_through_the_whole_pipeline():
+    rows = X.dropna()
+    front = make_column_transformer((OrdinalEncoder(), TEXT), remainder=PCA(2))
+    pipeline = make_pipeline(front, RandomForestClassifier(5, random_state=0))
+    found = explain(TrainingContext(pipeline.fit(rows, species[rows.index]), rows), Plan(3))
+    assert found.method == "shap_permutation"
+    assert found.features == tuple(X)
+    assert "2 of 4 engineered columns are made of several raw columns" in found.details["notes"][0]
+
+
+def test_the_words_of_a_text_column_are_summed_up():
+    texts = species + " " + X["island"] + " island"
+    rows = pd.DataFrame({"text": texts, "mass": mass})
+    front = make_column_transformer((TfidfVectorizer(), "text"), remainder="passthrough")
+    pipeline = make_pipeline(front, LogisticRegression(max_iter=5000)).fit(rows, species)
+    found = explained(pipeline, rows)
+    assert found.features == ("text", "mass")
+    assert found.method == "shap_linear"
+    assert found.global_values[0] > 0

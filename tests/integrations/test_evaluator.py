@@ -1,0 +1,158 @@
+"""The plug-in for `mlflow.models.evaluate`."""
+
+from __future__ import annotations
+
+import logging
+import subprocess
+import sys
+from importlib.metadata import entry_points
+
+import mlflow
+import pytest
+from mlflow.models.evaluation.evaluator_registry import _model_evaluation_registry as registry
+from sklearn.datasets import load_diabetes, load_iris
+from sklearn.ensemble import RandomForestRegressor
+from sklearn.tree import DecisionTreeClassifier
+
+import mlflow_interpret
+from mlflow_interpret.integrations import evaluator
+from mlflow_interpret.stores import mlflow as mlflow_store
+
+X, y = load_iris(return_X_y=True, as_frame=True)
+NAME = "mlflow_interpret"
+
+
+@pytest.fixture(scope="module")
+def tree():
+    return DecisionTreeClassifier(max_depth=3, random_state=0).fit(X, y)
+
+
+def logged(model):
+    return mlflow.sklearn.log_model(
+        model, name="model", pip_requirements=[], serialization_format="cloudpickle"
+    )
+
+
+def evaluate(uri, config=None, evaluators=NAME):
+    return mlflow.models.evaluate(
+        uri, X.assign(y=y), targets="y", model_type="classifier", evaluators=evaluators,
+        evaluator_config=config,
+    )  # fmt: skip
+
+
+def test_mlflow_finds_it_by_its_name():
+    (found,) = [
+        point for point in entry_points(group="mlflow.model_evaluator") if point.name == NAME
+    ]
+    assert found.load() is evaluator.InterpretEvaluator
+    assert registry.is_registered(NAME)
+
+
+def test_an_evaluated_model_is_explained_beside_mlflows_own_measures(store, tree):
+    info = logged(tree)
+    with mlflow.start_run() as run:
+        result = evaluate(info.model_uri, evaluators=["classifier", NAME])
+    held = mlflow.get_run(run.info.run_id).data
+    importances = {name: value for name, value in held.metrics.items() if "importance/" in name}
+    assert len(importances) == 4
+    assert importances.items() <= result.metrics.items()
+    assert result.metrics["accuracy_score"] > 0.9
+    assert held.tags["mlflow_interpret.status"] == "complete"
+    explanation = mlflow_interpret.load_explanation(run.info.run_id)
+    expected = mlflow_interpret.explain(tree, X, X).get_feature_importance_dict()
+    assert explanation.get_feature_importance_dict() == expected
+    of_model = mlflow.get_logged_model(info.model_id).metrics
+    assert importances.items() <= {metric.key: metric.value for metric in of_model}.items()
+
+
+def test_the_result_is_saved_and_loaded_with_the_table(store, tree, tmp_path):
+    result = evaluate(logged(tree).model_uri)
+    result.save(str(tmp_path / "result"))
+    again = mlflow.models.EvaluationResult.load(str(tmp_path / "result"))
+    assert again.metrics == result.metrics
+    table = again.artifacts[evaluator.TABLE].content
+    assert sorted(row[0] for row in table["data"]) == sorted(X.columns)
+    assert table == mlflow.artifacts.load_dict(result.artifacts[evaluator.TABLE].uri)
+
+
+def test_rows_are_logged_only_where_the_user_says_so(store, tree):
+    uri = logged(tree).model_uri
+    kept = []
+    for config in (None, {"log_data": True}):
+        run_id = evaluate(uri, config).run_id
+        kept.append(mlflow_store.load(run_id, None, store))
+    assert kept[0].evaluation_rows is None
+    assert kept[0].local_values is None
+    assert list(kept[1].true_labels) == list(y)
+    assert len(kept[1].evaluation_rows) == len(X)
+
+
+def test_options_are_those_of_explain_and_log_explanation(store):
+    rows = load_diabetes(as_frame=True).frame
+    forest = RandomForestRegressor(5, max_depth=3).fit(rows.drop(columns="target"), rows["target"])
+    config = {
+        "max_rows": 30, "comment": "evaluated", "top_k": 2, "log_figures": False,
+        "initialization_examples": rows.drop(columns="target").head(40),
+    }  # fmt: skip
+    result = mlflow.models.evaluate(
+        logged(forest).model_uri, rows, targets="target", model_type="regressor",
+        evaluators=["regressor", NAME], evaluator_config={NAME: config},
+    )  # fmt: skip
+    status = mlflow_store.status_of(result.run_id, store)
+    assert (status["rows"]["explained"], status["comment"]) == (30, "evaluated")
+    assert sum(name.startswith("importance/") for name in result.metrics) == 2
+
+
+@pytest.mark.parametrize("wrong", [{"max_row": 3}, {"max_rows": 0}, {"run_id": "x"}])
+def test_a_wrong_option_raises(store, tree, wrong):
+    with pytest.raises(mlflow_interpret.OptionError, match=next(iter(wrong))):
+        evaluate(logged(tree).model_uri, wrong)
+
+
+def test_mlflows_own_options_for_all_evaluators_are_no_mistake(store, tree):
+    config = {"explainability_nsamples": 10, "metric_prefix": "test_", "log_explainer": False}
+    assert "importance/petal length _cm_" in evaluate(logged(tree).model_uri, config).metrics
+
+
+def test_mlflow_asks_it_unless_others_are_named_or_its_own_switch_is_off(store, tree):
+    uri = logged(tree).model_uri
+    off = {"log_model_explainability": False}
+    for config, explained in (({"shap": off}, True), (off, False)):
+        result = evaluate(uri, config, evaluators=None)
+        assert result.metrics["accuracy_score"] > 0.9
+        assert any(name.startswith("importance/") for name in result.metrics) == explained
+        tags = mlflow.get_run(result.run_id).data.tags
+        assert ("mlflow_interpret.status" in tags) == explained
+
+
+def test_what_cannot_be_explained_is_one_warning_and_the_rest_is_evaluated(store, tree, caplog):
+    with caplog.at_level(logging.WARNING, "mlflow_interpret"):
+        result = evaluate(lambda rows: tree.predict(rows), evaluators=["classifier", NAME])
+    assert result.metrics["accuracy_score"] > 0.9
+    (warning,) = [record.getMessage() for record in caplog.records if record.name == NAME]
+    assert result.run_id in warning
+    caplog.clear()
+    evaluate(lambda rows: tree.predict(rows), {"classifier": {}, NAME: {"silent": True}},
+             evaluators=["classifier", NAME])  # fmt: skip
+    assert [record for record in caplog.records if record.name == NAME] == []
+    tags = mlflow.get_run(result.run_id).data.tags
+    assert tags["mlflow_interpret.status"] == "skipped"
+    assert tags["mlflow_interpret.reason"] in warning
+
+
+def test_evaluations_by_others_load_nothing_heavy_of_ours():
+    code = "import sys, mlflow.models.evaluation.evaluator_registry; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    ours = {name for name in done.stdout.split() if name.startswith("mlflow_interpret")}
+    assert "mlflow_interpret.integrations.evaluator" in ours
+    heavy = ("interpret_community", "shap", "mlflow_interpret.explaining")
+    assert not [name for name in done.stdout.split() if name.startswith(heavy)]
+
+
+@pytest.mark.parametrize("silent", [False, True])
+def test_what_is_to_be_silent_is(store, tree, caplog, silent):
+    uri = logged(tree).model_uri
+    with caplog.at_level(logging.WARNING, NAME), mlflow.start_run():
+        evaluate(uri, {"silent": silent, "baseline": "nowhere"})
+    warned = [record for record in caplog.records if record.name == NAME]
+    assert len(warned) == (0 if silent else 1)

@@ -1,0 +1,130 @@
+"""Pages stand alone, and nothing of what they show can become markup or a request."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import html as markup
+import json
+import re
+from html.parser import HTMLParser
+
+import jinja2
+import pytest
+
+from explanations import HOSTILE
+from mlflow_interpret.core.text import NAME_LENGTH, format_number, truncate
+from mlflow_interpret.rendering import html
+
+PAGE = (
+    '{% extends "base.html" %}{% block title %}{{ name|shown }}{% endblock %}'
+    '{% block content %}<p title="{{ name|shown }}">{{ name|shown }}</p>{% endblock %}'
+)
+
+
+class Reader(HTMLParser):
+    def __init__(self):
+        super().__init__()
+        self.tags, self.attributes, self.texts = [], [], {}
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.attributes.extend((tag, *pair) for pair in attrs)
+
+    def handle_data(self, data):
+        self.texts.setdefault(self.tags[-1] if self.tags else "", []).append(data)
+
+
+def read(page):
+    reader = Reader()
+    reader.feed(page)
+    return reader
+
+
+@pytest.fixture
+def render(monkeypatch):
+    """`html.render` with a template of the test beside the package's own."""
+    environment = html._environment("mlflow_interpret.report")
+    both = jinja2.ChoiceLoader([jinja2.DictLoader({"page.html": PAGE}), environment.loader])
+    monkeypatch.setattr(environment, "loader", both)
+    return lambda name, **more: html.render(
+        "mlflow_interpret.report", "page.html", {"name": name}, **more
+    )
+
+
+@pytest.mark.parametrize("name", HOSTILE, ids=lambda name: ascii(name[:20]))
+def test_a_name_is_text_wherever_it_stands(render, name):
+    plain, hostile = read(render("name", data=["name"])), read(render(name, data=[name]))
+    assert hostile.tags == plain.tags
+    assert [(t, k) for t, k, _ in hostile.attributes] == [(t, k) for t, k, _ in plain.attributes]
+    assert truncate(name) in [text.strip() for text in hostile.texts["p"]]
+    assert truncate(name) in [value for _, key, value in hostile.attributes if key == "title"]
+    (data,) = re.findall(r'<script type="application/json" id="data">(.*?)</script>',
+                         render(name, data=[name]))  # fmt: skip
+    assert json.loads(data) == [name]
+    assert not re.search("[<>&\u2028\u2029]", data)
+
+
+def test_nothing_runs_or_is_styled_but_what_the_policy_names(render):
+    page = render("a", data=[1])
+    policy = next(v for _, k, v in read(page).attributes if k == "content" and "default-src" in v)
+    rules = dict(rule.split(" ", 1) for rule in policy.split("; "))
+    assert rules["default-src"] == "'none'"
+    assert "unsafe" not in policy
+    for tag in ("script", "style"):
+        (source,) = re.findall(f"<{tag}>(.*?)</{tag}>", page, re.DOTALL)
+        digest = base64.b64encode(hashlib.sha256(source.encode()).digest()).decode()
+        assert rules[f"{tag}-src"] == f"'sha256-{digest}'"
+
+
+def test_a_page_asks_for_nothing(render):
+    page = render("a")
+    names = {name for _, name, _ in read(page).attributes}
+    assert not names & {"src", "href", "srcset", "action", "data", "poster", "background"}
+    assert not any(name.startswith("on") for name in names)
+    assert "url(" not in page
+    assert "@import" not in page
+
+
+def test_numbers_that_json_does_not_know_become_null(render):
+    page = render("a", data={"x": [float("nan"), float("inf"), 1.5], "n": None})
+    (data,) = re.findall(r'id="data">(.*?)</script>', page)
+    assert json.loads(data) == {"x": [None, None, 1.5], "n": None}
+
+
+def test_a_frame_holds_the_page_and_gives_it_no_rights(render):
+    page = render(HOSTILE[2])
+    framed = read(html.frame(page, '"><b>'))
+    assert framed.tags == ["iframe"]
+    given = {name: value for _, name, value in framed.attributes}
+    assert given["srcdoc"] == page
+    assert given["sandbox"] == "allow-scripts"
+    assert given["title"] == '"><b>'
+    assert markup.unescape(markup.escape(page)) == page
+
+
+def test_shown_names_are_one_line_of_bounded_length():
+    assert truncate("age") == "age"
+    assert truncate("") == truncate("\n\t ") == "(no name)"
+    assert truncate(3) == "3"
+    assert truncate("a\nb\u2028c") == "a b c"
+    long = truncate("start " + "x" * 10_000 + " end")
+    assert len(long) == NAME_LENGTH
+    assert long.startswith("start x")
+    assert long.endswith("x end")
+    assert "…" in long
+    for name in HOSTILE:
+        assert not set(truncate(name)) & set("\x00\x1b\n\u2028\u2029\u202e\ud800")
+    assert truncate("Größe 年齢 עברית") == "Größe 年齢 עברית"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (None, ""), (True, "true"), (1234567, "1,234,567"), (0.0, "0"), (0.123456, "0.123"),
+        (12.3456, "12.3"), (1234.5, "1,234"), (1.5e-7, "1.50e-7"), (2.5e12, "2.50e12"),
+        (-0.5, "-0.500"), (float("nan"), "not finite"), (float("-inf"), "not finite"),
+    ],
+)  # fmt: skip
+def test_numbers_for_people(value, text):
+    assert format_number(value) == text

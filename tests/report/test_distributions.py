@@ -1,0 +1,132 @@
+"""Values on a scale from 0 to 1, swarms, and samples."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import replace
+from decimal import Decimal
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mlflow_interpret.core.explanation import Explanation
+from mlflow_interpret.core.statistics import sample_rows
+from mlflow_interpret.report import distributions
+from mlflow_interpret.report.distributions import CATEGORIES, contributions, scale, swarm
+
+
+@given(st.lists(st.one_of(st.floats(allow_infinity=False), st.none()), min_size=1, max_size=50))
+def test_numbers_keep_their_order_and_missing_ones_have_no_place(cells):
+    column = pd.Series(cells, dtype=float)
+    places = scale(column).places
+    known = column.notna().to_numpy()
+    assert np.isnan(places[~known]).all()
+    if np.isfinite(places[known]).all():  # the span of some is beyond all numbers
+        assert ((places[known] >= 0) & (places[known] <= 1)).all()
+        order = np.argsort(column[known].to_numpy(), kind="stable")
+        assert (np.diff(places[known][order]) >= 0).all()
+
+
+def test_one_far_value_does_not_press_the_others_together():
+    found = scale(pd.Series([*range(1000), 1e9]))
+    assert found.beyond == 1
+    assert found.places[:1000].max() - found.places[:1000].min() > 0.3
+    assert found.places[-1] == 1.0
+
+
+@pytest.mark.parametrize(
+    ("column", "kind", "places"),
+    [
+        (pd.Series([1, 3, 2]), "number", [0, 1, 0.5]),
+        (pd.Series([True, False]), "category", [1, 0]),
+        (pd.Series([True, None, False], dtype=object), "category", [1, np.nan, 0]),
+        (pd.Series([1, None, 3], dtype="Int64"), "number", [0, np.nan, 1]),
+        (pd.Series([True, None], dtype="boolean"), "category", [0, np.nan]),
+        (pd.Series([Decimal(1), 3, 2.0], dtype=object), "number", [0, 1, 0.5]),
+        (pd.Series(pd.arrays.SparseArray([0, 0, 4])), "number", [0, 0, 1]),
+        (pd.Series([5, 5]), "number", [0.5, 0.5]),
+        (pd.Series(pd.to_datetime(["2020-01-01", None, "2020-01-03"])), "time", [0, np.nan, 1]),
+        (pd.Series(pd.to_datetime(["2020-01-01", "2020-01-03"], utc=True)), "time", [0, 1]),
+        (pd.Series(pd.to_timedelta([1, 3, 2], "s")), "time", [0, 1, 0.5]),
+        (pd.Series(["a", "b", "a", None], dtype=object), "category", [0, 1, 0, np.nan]),
+        (pd.Series(["a", "b", "a"], dtype="category"), "category", [0, 1, 0]),
+        (pd.Series(pd.Categorical(["m", "s", "l"], ["s", "m", "l"], ordered=True)), "category",
+         [0.5, 0, 1]),
+        (pd.Series([dt.date(2020, 1, 1), "x"], dtype=object), "category", [0, 1]),
+        (pd.Series([1 + 2j]), "category", [0]),
+        (pd.Series([[1], [2]], dtype=object), "category", [0, 1]),
+        (pd.Series([None, None], dtype=object), "category", [np.nan, np.nan]),
+        (pd.Series([np.nan, np.nan]), "number", [np.nan, np.nan]),
+        (pd.Series(["\ud800", "b"], dtype=object), "category", [0, 1]),
+    ],
+)  # fmt: skip
+def test_every_kind_of_column_has_a_scale(column, kind, places):
+    found = scale(column)
+    assert found.kind == kind
+    assert found.places == pytest.approx(places, nan_ok=True)
+
+
+def test_rare_categories_share_the_last_place():
+    cells = [f"c{i}" for i in range(40) for _ in range(40 - i)]
+    found = scale(pd.Series(cells, dtype=object))
+    assert len(found.categories) == CATEGORIES
+    assert found.categories[:2] == ("c0", "c1")
+    assert found.categories[-1] == "29 others"
+    assert found.places[cells.index("c39")] == found.places[cells.index("c11")] == 1.0
+
+
+def test_times_are_named_by_their_ends():
+    found = scale(pd.Series(pd.to_datetime(["2020-01-01", "2021-05-06"])))
+    assert (found.low[:10], found.high[:10]) == ("2020-01-01", "2021-05-06")
+
+
+@given(st.lists(st.floats(-10, 10), max_size=60))
+def test_a_swarm_stays_within_its_row_and_sets_equal_values_apart(values):
+    values = np.array(values)
+    offsets = swarm(values, -10.0, 10.0)
+    assert (np.abs(offsets) <= 0.5 + 1e-9).all()
+    pairs = list(zip(values, offsets))
+    assert len(set(pairs)) == len(pairs)
+
+
+def test_a_sample_is_seeded_and_in_order():
+    assert sample_rows(5, 9, 0).tolist() == [0, 1, 2, 3, 4]
+    drawn = sample_rows(1000, 20, 7)
+    assert len(set(drawn.tolist())) == 20
+    assert drawn.tolist() == sorted(drawn.tolist()) == sample_rows(1000, 20, 7).tolist()
+    assert drawn.tolist() != sample_rows(1000, 20, 8).tolist()
+
+
+def explanation(n_classes):
+    values = np.random.default_rng(0).normal(size=(n_classes, 20, 3))
+    sizes = np.abs(values).mean(axis=1)
+    return Explanation(
+        "m", "classification", None, ("a", "b", "c"), sizes.mean(axis=0), tuple(range(n_classes)),
+        per_class_values=sizes, local_values=values,
+    )  # fmt: skip
+
+
+def test_which_contributions_stand_for_all_classes():
+    two, four = explanation(2), explanation(4)
+    assert (contributions(two, None) == two.local_values[1]).all()
+    assert contributions(four, None).mean(axis=0) == pytest.approx(four.global_values)
+    assert (contributions(four, 2) == four.local_values[2]).all()
+    single = replace(two, local_values=two.local_values[0])
+    assert (contributions(single, None) == two.local_values[0]).all()
+    assert contributions(two.without_rows(), None) is None
+
+
+def test_a_class_whose_name_is_no_word_says_that_it_is_a_class():
+    named = replace(explanation(4), classes=("Adelie", 1, "2.5", True))
+    told = [distributions.block_name(named, position) for position in range(4)]
+    assert told == ["Adelie", "class 1", "class 2.5", "class True"]
+    targets = replace(named, classes=None, targets=("0", "kg", "m", "s"))
+    assert distributions.block_name(targets, 0) == "target 0"
+
+
+def test_the_seed_is_the_explanation_s():
+    assert distributions.seed_of(replace(explanation(2), details={"random_state": 5})) == 5
+    assert distributions.seed_of(explanation(2)) == 0

@@ -1,0 +1,62 @@
+"""The log-in: which identity, how it fails, and that nobody is asked."""
+
+from __future__ import annotations
+
+import sys
+import time
+
+import pytest
+
+pytest.importorskip("azure.identity", reason="needs: pip install 'mlflow-interpret[azure]'")
+
+from mlflow_interpret.core.errors import AzureMLError
+from mlflow_interpret.stores.azureml import auth
+
+
+@pytest.fixture
+def nobody(laptop, monkeypatch):
+    """Not logged in at all."""
+    for name in ("AZURE_CLIENT_ID", "AZURE_TENANT_ID", "AZURE_CLIENT_SECRET"):
+        monkeypatch.delenv(name)
+    # No command line tool that somebody is logged in with, and no managed identity's address.
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.setenv("AZURE_POD_IDENTITY_AUTHORITY_HOST", "http://127.0.0.1:9")
+
+
+def test_a_service_principal_of_the_environment_logs_in(laptop):
+    login = auth.log_in()
+    assert login.source == "EnvironmentCredential"
+    assert login.token in laptop.secrets
+    assert login.token not in repr(login)
+
+
+def test_a_wrong_secret_is_named_and_not_shown(laptop, monkeypatch):
+    monkeypatch.setenv("AZURE_CLIENT_SECRET", "wrong-Secret-5")
+    with pytest.raises(AzureMLError, match="az login") as error:
+        auth.log_in()
+    assert "wrong-Secret-5" not in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_nobody_is_asked_to_log_in(nobody, monkeypatch, capfd):
+    asked = []
+    monkeypatch.setattr("webbrowser.open", lambda *args, **_: asked.append(args))
+    monkeypatch.setattr("webbrowser.get", lambda *args: asked.append(args))
+    with pytest.raises(AzureMLError, match="AZURE_CLIENT_ID"):
+        auth.log_in()
+    assert asked == []
+    assert "devicelogin" not in "".join(capfd.readouterr())
+
+
+def test_a_directory_that_hangs_is_not_waited_for(laptop):
+    laptop.fail("*", "login.microsoftonline.com", hang=60.0)
+    started = time.monotonic()
+    with pytest.raises(AzureMLError, match=r"within 1 seconds; log in"):
+        auth.log_in(seconds=1.0)
+    assert time.monotonic() - started < 30  # far from the 60 s that it hangs
+
+
+def test_a_missing_package_names_the_extra(laptop, monkeypatch):
+    monkeypatch.setitem(sys.modules, "azure.identity", None)
+    with pytest.raises(AzureMLError, match=r"pip install 'mlflow-interpret\[azure\]'"):
+        auth.log_in()

@@ -1,0 +1,354 @@
+"""Our own writer against the double: what it sends, and what it does where things go wrong."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import time
+import tracemalloc
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from azureml_double import AzureMLDouble
+from mlflow_interpret.core.explanation import Explanation
+from mlflow_interpret.stores.azureml import asset_format, rest_writer
+from mlflow_interpret.stores.azureml.targets import AzureMLError, Target
+
+SECONDS = 60.0
+
+
+def explanation(**changes) -> Explanation:
+    values = np.array([[[1.0, -2.0], [3.0, 0.5], [0.0, 0.1]], [[1.5, 2.5], [0.2, 1.0], [0.3, 9.0]]])
+    made = Explanation(
+        method="shap_tree",
+        task="classification",
+        model_class="Model",
+        features=("a", "b"),
+        global_values=np.array([1.0, 2.0]),
+        classes=("no", "yes"),
+        per_class_values=np.abs(values).mean(axis=1),
+        local_values=values,
+        expected_values=np.array([0.4, 0.6]),
+        evaluation_rows=pd.DataFrame({"a": [1.0, 2.0, 3.0], "b": ["x", "y", None]}),
+        predicted=np.array(["no", "yes", "yes"]),
+        predicted_probabilities=np.array([[0.9, 0.1], [0.2, 0.8], [0.4, 0.6]]),
+        true_labels=np.array(["no", "no", "yes"]),
+    )
+    return replace(made, **changes)
+
+
+@pytest.fixture
+def double(monkeypatch) -> Iterator[AzureMLDouble]:
+    with AzureMLDouble(blobs="memory") as running:
+        yield running
+
+
+@pytest.fixture
+def run_id(double) -> str:
+    return double.create_run("an experiment")
+
+
+@pytest.fixture
+def service(double, run_id, tmp_path, monkeypatch) -> rest_writer.Service:
+    """The run, from the environment of its job."""
+    environment = double.job_environment(run_id, tmp_path / "home")
+    for name in set(os.environ) - set(environment):
+        monkeypatch.delenv(name)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr("mlflow_interpret.stores.azureml.http._FIRST_WAIT", 0.01)
+    return rest_writer.service_of(Target("job", run_id))
+
+
+def content(double, run_id, explanation_id, name):
+    path = f"{asset_format.folder_of(explanation_id)}/{asset_format.file_of(name)}"
+    return json.loads(double.read_artifact(run_id, path))
+
+
+def test_an_asset_its_files_and_a_tag_arrive(double, run_id, service):
+    record = explanation()
+    rest_writer.write(record, service, "a comment", SECONDS)
+    (asset,) = double.assets
+    assert asset["runid"] == run_id
+    assert asset["properties"]["comment"] == "a comment"
+    assert asset["properties"]["explanation_id"] == record.id
+    assert asset["properties"]["version"] == "azureml.v8.model.explanation"
+    assert asset["properties"]["experiment_id"] == double.runs[run_id]["experimentId"]
+    assert double.runs[run_id]["tags"] == {"model_explanation": "True"}
+    prefix = f"ExperimentRun/{run_id}/explanation/{record.id[:8]}/"
+    labels = [artifact["prefix"] for artifact in asset["artifacts"]]
+    assert all(label.startswith(prefix) for label in labels)
+    names = [label.removeprefix(prefix) for label in labels]
+    folder = asset_format.folder_of(record.id)
+    assert sorted(f"{folder}/{asset_format.file_of(name)}" for name in names) == double.artifacts(
+        run_id
+    )
+    read = {name: content(double, run_id, record.id, name) for name in names}
+    assert read["local_importance_values"] == record.local_values.tolist()
+    assert read["eval_data_viz"] == [[1.0, "x"], [2.0, "y"], [3.0, None]]
+    assert read["true_ys_viz"] == [0, 0, 1]
+    assert read["ys_pred_viz"] == [0, 1, 1]
+    assert read["global_names/0"] == ["b", "a"]
+    assert read["global_values/0"] == [2.0, 1.0]
+    assert double.unknown_requests == []
+
+
+def test_the_engineered_view_goes_first(double, service):
+    record = explanation(is_raw=True, engineered=explanation(is_engineered=True))
+    heard = []
+    rest_writer.write(record, service, None, SECONDS, report=lambda *told: heard.append(told))
+    files = [len(asset["artifacts"]) for asset in double.assets]
+    totals = [files[0]] * files[0] + [sum(files)] * files[1]
+    assert heard == list(enumerate(totals))
+    kinds = [(a["properties"]["is_raw"], a["properties"]["is_engineered"]) for a in double.assets]
+    assert kinds == [("False", "True"), ("True", "False")]
+    assert [asset["properties"]["comment"] for asset in double.assets] == [None, None]
+
+
+def test_missing_data_are_null_and_importances_are_numbers(double, run_id, service):
+    record = explanation(
+        task="regression",
+        classes=None,
+        per_class_values=None,
+        local_values=np.array([[1.0, np.nan], [np.inf, 2.0], [0.0, 1.0]]),
+        expected_values=np.array(np.nan),
+        evaluation_rows=pd.DataFrame({"a": [np.nan, 2.0, np.inf], "b": [1, 2, 3]}),
+        predicted=np.array([0.5, np.nan, 1.0]),
+        predicted_probabilities=None,
+        true_labels=np.array([np.nan, 1.0, 2.0]),
+    )
+    rest_writer.write(record, service, None, SECONDS)
+    read = {
+        name: content(double, run_id, record.id, name)
+        for name in ("eval_data_viz", "true_ys_viz", "ys_pred_viz", "local_importance_values")
+    }
+    assert read["eval_data_viz"] == [[None, 1.0], [2.0, 2.0], [None, 3.0]]
+    assert read["true_ys_viz"] == [None, 1.0, 2.0]
+    assert read["ys_pred_viz"] == [0.5, None, 1.0]
+    assert read["local_importance_values"] == [[1.0, 0], [0, 2.0], [0.0, 1.0]]
+    assert content(double, run_id, record.id, "expected_values") == [0]
+
+
+def test_aggregates_alone_have_nothing_of_rows(double, run_id, service):
+    rest_writer.write(explanation().without_rows(), service, None, SECONDS)
+    names = [path.rpartition("/")[2].partition(".")[0] for path in double.artifacts(run_id)]
+    assert not any(name.endswith("_viz") or name.startswith("local") for name in names)
+    (asset,) = double.assets
+    assert (asset["properties"]["local"], asset["properties"]["num_examples"]) == ("False", "0")
+
+
+def test_local_values_beyond_what_studio_shows_are_sampled(tmp_path):
+    rows = 5001
+    record = explanation(
+        task="regression",
+        classes=None,
+        per_class_values=None,
+        local_values=np.arange(2.0 * rows).reshape(rows, 2),
+        evaluation_rows=pd.DataFrame({"a": np.arange(rows), "b": 0}),
+        predicted=np.arange(rows),
+        predicted_probabilities=None,
+        true_labels=None,
+    )
+    asset = asset_format.write(record, tmp_path, "run", None, 0)
+    read = {
+        name: json.loads((tmp_path / asset_format.file_of(name)).read_text())
+        for name in asset.names
+    }
+    chosen = read["visualization_dict"]["indices"]
+    assert len(set(chosen)) == 5000
+    assert read["ys_pred_viz"] == chosen
+    assert [row[0] for row in read["eval_data_viz"]] == chosen
+    assert [row[0] / 2 for row in read["local_importance_viz"]] == chosen
+    assert len(read["local_importance_values"]) == rows
+
+
+def test_the_text_of_local_values_is_never_in_memory(tmp_path):
+    values = np.random.default_rng(0).normal(size=(10, 200, 50))
+    record = explanation(
+        classes=tuple(range(10)),
+        features=tuple(map(str, range(50))),
+        global_values=np.abs(values).mean(axis=(0, 1)),
+        per_class_values=np.abs(values).mean(axis=1),
+        local_values=values,
+        expected_values=np.ones(10),
+    ).without_rows()
+    record = replace(record, local_values=values)
+    tracemalloc.start()
+    try:
+        asset_format.write(record, tmp_path, "run", None, 0)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    text = (tmp_path / asset_format.file_of("local_importance_values")).stat().st_size
+    assert text > 2 * values.nbytes
+    assert peak < values.nbytes / 2
+
+
+def test_one_row_is_a_sample_where_no_more_fits(tmp_path, monkeypatch):
+    monkeypatch.setattr(asset_format, "_LOCAL_BYTES", 10)
+    asset_format.write(explanation(), tmp_path, "run", None, 0)
+    assert len(json.loads((tmp_path / "eval_data_viz.interpret.json").read_text())) == 1
+
+
+STEPS = {
+    "run": ("GET", r"/runs/[^/]+$"),
+    "discovery": ("GET", "/discovery"),
+    "names": ("POST", "/batch/metadata/"),
+    "blob": ("PUT", "/explanation/.*/classes"),
+    "asset": ("POST", "/assets$"),
+    "tag": ("PATCH", "/runs/"),
+}
+PASSING = [
+    {"status": 429},
+    {"status": 500},
+    {"status": 503, "headers": {"Retry-After": "1"}},
+    {"drop": True},
+    {"lose_answer": True},
+]
+
+
+@pytest.mark.parametrize("trouble", PASSING, ids=lambda trouble: "-".join(map(str, trouble)))
+@pytest.mark.parametrize("step", STEPS)
+def test_a_passing_trouble_at_any_step_leaves_one_whole_asset(
+    double, run_id, service, step, trouble
+):
+    fault = double.fail(*STEPS[step], **trouble, times=1)
+    rest_writer.write(explanation(), service, None, SECONDS)
+    assert fault.hits == 1
+    (asset,) = double.assets
+    assert double.runs[run_id]["tags"] == {"model_explanation": "True"}
+    explanation_id = asset["properties"]["explanation_id"]
+    for artifact in asset["artifacts"]:
+        name = artifact["prefix"].partition(f"{explanation_id[:8]}/")[2]
+        content(double, run_id, explanation_id, name)
+
+
+@pytest.mark.parametrize("status", [401, 403, 404])
+@pytest.mark.parametrize("step", sorted(set(STEPS) - {"discovery"}))
+def test_a_refusal_is_one_line_at_once(double, service, step, status):
+    fault = double.fail(*STEPS[step], status=status)
+    with pytest.raises(AzureMLError) as error:
+        rest_writer.write(explanation(), service, None, SECONDS)
+    signed = step != "blob"
+    assert fault.hits == (2 if status == 401 and signed else 1)  # a run's token may be renewed
+    assert str(status) in str(error.value)
+    assert "\n" not in str(error.value)
+    assert not any(secret in str(error.value) for secret in double.secrets)
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_again_after_a_refusal_makes_one_asset(double, run_id, service, step):
+    record = explanation()
+    double.fail(*STEPS[step], status=403)
+    if step != "discovery":  # there the endpoint itself will do
+        with pytest.raises(AzureMLError):
+            rest_writer.write(record, service, None, SECONDS)
+    double.heal()
+    for _ in range(2):
+        rest_writer.write(record, service, None, SECONDS)
+    (asset,) = double.assets
+    found = content(double, run_id, asset["properties"]["explanation_id"], "features")
+    assert found == ["a", "b"]
+    assert double.runs[run_id]["tags"] == {"model_explanation": "True"}
+
+
+@pytest.mark.parametrize("trouble", [{"status": 503}, {"drop": True}, {"hang": 60.0}])
+@pytest.mark.parametrize("step", ["names", "blob", "asset"])
+def test_a_lasting_trouble_ends_at_the_deadline(double, service, step, trouble, monkeypatch):
+    monkeypatch.setattr("mlflow_interpret.stores.azureml.http._FIRST_WAIT", 0.5)
+    double.fail(*STEPS[step], **trouble)
+    started = time.monotonic()
+    with pytest.raises(AzureMLError, match="given up within 3 seconds") as error:
+        rest_writer.write(explanation(), service, None, 3.0)
+    assert time.monotonic() - started < 6
+    assert not any(secret in str(error.value) for secret in double.secrets)
+
+
+def test_a_refused_connection_is_told_with_the_host(service, monkeypatch):
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        closed = f"http://127.0.0.1:{probe.getsockname()[1]}"
+    elsewhere = replace(service, endpoint=closed)
+    with pytest.raises(AzureMLError, match=r"^Finding the run failed: 127\.0\.0\.1 does not"):
+        rest_writer.write(explanation(), elsewhere, None, SECONDS)
+
+
+def test_a_wait_beyond_the_deadline_is_not_sat_out(double, service):
+    double.fail(*STEPS["names"], status=429, headers={"Retry-After": "120"})
+    started = time.monotonic()
+    with pytest.raises(AzureMLError, match="429"):
+        rest_writer.write(explanation(), service, None, SECONDS)
+    assert time.monotonic() - started < 10
+
+
+def test_without_the_discovery_variable_the_workspace_says_where_services_are(double, service):
+    rest_writer.write(explanation(), replace(service, discovery=None), None, SECONDS)
+    assert len(double.assets) == 1
+    assert any(request.path.startswith("/rp/workspaces/") for request in double.requests)
+
+
+def test_passwords_of_netrc_go_nowhere(double, run_id, service, tmp_path, monkeypatch):
+    netrc = tmp_path / "netrc"
+    netrc.write_text("default login me password planted\n")
+    netrc.chmod(0o600)
+    monkeypatch.setenv("NETRC", str(netrc))
+    rest_writer.write(explanation(), service, None, SECONDS)
+    sent = [request.headers.get("authorization") for request in double.requests]
+    assert set(sent) == {None, f"Bearer {service.token}"}
+    blobs = [r for r in double.requests if r.host.endswith("blob.core.windows.net")]
+    assert blobs
+    assert all("authorization" not in request.headers for request in blobs)
+
+
+def test_a_workspace_target_is_used_as_it_is():
+    target = Target("workspace", "run", "s", "group", "space", "exp", "t0ken", "https://host")
+    made = rest_writer.service_of(target)
+    assert made == rest_writer.Service("https://host", "s", "group", "space", "exp", "run", "t0ken")
+    assert "t0ken" not in repr(made)
+    with pytest.raises(AzureMLError, match="not fully known"):
+        rest_writer.service_of(replace(target, endpoint=None))
+
+
+def test_a_run_without_room_for_the_tag_has_the_explanation(double, run_id, service):
+    double.runs[run_id]["tags"].update({f"mine {i}": "x" for i in range(50)})
+    record = explanation()
+    assert rest_writer.write(record, service, None, SECONDS) == rest_writer.Written(
+        record.id, tagged=False
+    )
+    assert [asset["runid"] for asset in double.assets] == [run_id]
+    del double.runs[run_id]["tags"]["mine 0"]
+    assert rest_writer.write(record, service, None, SECONDS) == rest_writer.Written(
+        record.id, tagged=True
+    )
+    assert len(double.assets) == 1
+
+
+def test_a_tag_that_is_refused_for_another_reason_is_an_error(double, service):
+    double.fail("PATCH", "/runs/", status=403)
+    with pytest.raises(AzureMLError, match="Tagging the run failed.*403"):
+        rest_writer.write(explanation(), service, None, SECONDS)
+
+
+@pytest.mark.parametrize("refusal", [{}, {"status": 403}])
+def test_of_two_assets_made_at_once_the_first_stays(double, run_id, service, monkeypatch, refusal):
+    """Neither has seen the other one's before its own was made."""
+    if refusal:  # as where the identity may not delete
+        double.fail("DELETE", "/assets/", **refusal)
+    record, create, second = explanation(), rest_writer._Writer._create, []
+
+    def late(self, asset, explanation_id):
+        if not second:
+            second.append(None)
+            second.append(rest_writer.write(record, service, None, SECONDS).explanation_id)
+        create(self, asset, explanation_id)
+
+    monkeypatch.setattr(rest_writer._Writer, "_create", late)
+    found = rest_writer.write(record, service, None, SECONDS).explanation_id
+    assert found == second[1] != record.id
+    ids = [asset["properties"]["explanation_id"] for asset in double.assets]
+    assert ids == ([found, record.id] if refusal else [found])

@@ -1,0 +1,79 @@
+"""Files of runs that are read, and nothing else that a run holds."""
+
+from __future__ import annotations
+
+import threading
+
+import mlflow
+import pytest
+from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
+
+from explanation_cases import made
+from mlflow_interpret.core import explanation_io
+from mlflow_interpret.runtime.progress import nothing
+from mlflow_interpret.stores import mlflow as mlflow_store
+from mlflow_interpret.stores.mlflow import artifacts, reader
+from mlflow_interpret.stores.mlflow.artifacts import map_concurrently
+
+
+@pytest.fixture
+def elsewhere(store, monkeypatch):
+    """A run with two explanations whose files are taken for those of another machine."""
+    for module in (artifacts, reader):
+        monkeypatch.setattr(module, "in_place", lambda *_: None)
+    explanations = [made(), made(is_raw=True, engineered=made())]
+    with mlflow.start_run() as run:
+        for explanation in explanations:
+            mlflow_store.log(explanation, run.info.run_id, store, top_k=3, figures=True)
+    return run.info.run_id, explanations
+
+
+def watch(monkeypatch, download):
+    monkeypatch.setattr(LocalArtifactRepository, "_download_file", download)
+
+
+def test_what_is_read_is_asked_for_and_no_bar_is_drawn(elsewhere, store, monkeypatch, capsys):
+    run_id, (_, latest) = elsewhere
+    asked, download = [], LocalArtifactRepository._download_file
+    watch(monkeypatch, lambda self, path, to: asked.append(path) or download(self, path, to))
+    found = mlflow_store.load(run_id, None, store)
+    assert (found.id, found.engineered.id) == (latest.id, latest.engineered.id)
+    assert mlflow_store.status_of(run_id, store)["explanation_id"] == latest.id
+    *read, status = asked
+    assert status == "mlflow_interpret-2/status.json"
+    assert len(read) == len(set(read)) == 2 * len(explanation_io.READ)
+    assert {path.rpartition("/")[2] for path in read} == set(explanation_io.READ)
+    assert capsys.readouterr() == ("", "")
+
+
+def test_an_older_explanation_does_not_stand_for_one_that_cannot_be_read(
+    elsewhere, store, monkeypatch
+):
+    def fail(self, path, to):
+        raise OSError(f"cannot read {path}")
+
+    watch(monkeypatch, fail)
+    with pytest.raises(OSError, match="cannot read mlflow_interpret-2/"):
+        mlflow_store.load(elsewhere[0], None, store)
+
+
+def test_the_first_error_ends_the_work():
+    def fail(item):
+        raise ValueError(item)
+
+    with pytest.raises(ValueError, match="a"):
+        map_concurrently(fail, ["a"] * 20, nothing)
+
+
+def test_who_interrupts_does_not_wait_for_requests():
+    go_on = threading.Event()
+
+    def interrupt(done, total):
+        raise KeyboardInterrupt
+
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            map_concurrently(lambda item: item == 0 or go_on.wait(60), range(4), interrupt)
+        assert any(thread.name.startswith("mlflow-interpret") for thread in threading.enumerate())
+    finally:
+        go_on.set()

@@ -1,0 +1,132 @@
+"""Metric names: accepted by MLflow, all different, and reversible."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from mlflow.utils.validation import MAX_ENTITY_KEY_LENGTH, _validate_metric_name
+
+from mlflow_interpret.core.explanation import Explanation
+from mlflow_interpret.stores.mlflow.metrics import metric_name, metrics_of
+
+quick = settings(deadline=None, max_examples=100)
+TRAPS = st.sampled_from(
+    ["a", "A", "a_2", "A_2", "a/b", "a:b", "a_b", "..", ".", "...", "/", "//", " ", "  a ", "\n",
+     "ß", "ss", "SS", "ﬁ", "fi", "É", "é", "<script>", "x" * 300, "x" * 301, "X" * 300, "\x00",
+     "importance/a", "年齢", "🙂", "-", "_", "../../etc", "a" * 199 + "é", "\ud800"]
+)  # fmt: skip
+NAMES = st.lists(TRAPS | st.text(max_size=20), min_size=1, max_size=40, unique=True)
+
+
+def explanation(features, values=None):
+    if values is None:
+        values = np.arange(len(features), 0, -1, dtype=float)
+    return Explanation(
+        method="shap_tree",
+        task="regression",
+        model_class=None,
+        features=tuple(features),
+        global_values=np.asarray(values, dtype=float),
+    )
+
+
+@quick
+@given(NAMES, st.integers(1, 30), st.integers(1, 12))
+def test_names_are_valid_different_reversible_and_few(features, top_k, number):
+    metrics = metrics_of(explanation(features), top_k, number)
+    assert len(metrics.values) == min(top_k, len(features))
+    for name in metrics.values:
+        _validate_metric_name(name)
+        assert len(name) <= MAX_ENTITY_KEY_LENGTH
+        assert name.count("/") == 1
+        assert ":" not in name
+        assert name == name.rstrip()
+        name.encode("utf-8")
+    assert len({name.casefold() for name in metrics.values}) == len(metrics.values)
+    assert metrics.features.keys() == metrics.values.keys()
+    for name, feature in metrics.features.items():
+        assert metrics.values[name] == len(features) - features.index(feature)
+    assert metrics.left_out == len(features) - len(metrics.values)
+
+
+def test_a_plain_name_is_kept_as_it_is():
+    for name in ("age", "petal width cm", "s5", "x.1", "max-speed", "年齢", "Größe"):
+        assert metric_name(name) == name
+
+
+def test_the_most_important_features_are_taken():
+    metrics = metrics_of(explanation(list("abcd"), [1.0, 4.0, 2.0, 3.0]), top_k=2)
+    assert metrics.values == {"importance/b": 4.0, "importance/d": 3.0}
+    assert metrics.left_out == 2
+
+
+def test_zero_is_a_value_and_what_is_not_finite_is_left_out():
+    metrics = metrics_of(explanation(list("abcd"), [np.nan, 0.0, np.inf, 1.0]), top_k=2)
+    assert metrics.values == {"importance/d": 1.0, "importance/b": 0.0}
+    assert metrics.left_out == 2
+
+
+def test_later_explanations_of_a_run_have_groups_of_their_own():
+    first = metrics_of(explanation(["a", "b"]), 2)
+    second = metrics_of(explanation(["a", "b"]), 2, number=2)
+    assert list(second.values) == ["importance-2/a", "importance-2/b"]
+    assert not first.values.keys() & second.values.keys()
+
+
+@pytest.mark.parametrize("room", [30, 20, 10, 1, 0, -1, -70])
+def test_there_are_no_more_than_there_is_room_for(room):
+    record = explanation([f"f{i}" for i in range(100)])
+    metrics = metrics_of(record, 20, number=2, room=room)
+    assert len(metrics.values) == max(0, min(20, room))
+    assert metrics.left_out == 100 - len(metrics.values)
+    shifted = replace(record, details={"baseline": SHIFTED})
+    metrics = metrics_of(shifted, 20, number=2, room=room)
+    assert len(metrics.values) == max(0, min(23, room))
+    assert metrics.left_out == 100 - len(metrics.features)
+
+
+SHIFTED = {"spearman": 0.5, "kendall": 0.25, "top_k_overlap": 0.75, "k": 4, "run_id": "x"}
+
+
+def test_the_shift_from_a_baseline_has_a_group_of_its_own():
+    record = replace(explanation(["a"]), details={"baseline": SHIFTED})
+    assert metrics_of(record, 20).values == {
+        "importance_shift/spearman": 0.5,
+        "importance_shift/kendall": 0.25,
+        "importance_shift/top_k_overlap": 0.75,
+        "importance/a": 1.0,
+    }
+    assert "importance_shift-2/kendall" in metrics_of(record, 20, number=2).values
+    assert metrics_of(record, 20).features == {"importance/a": "a"}
+    unknown = {**SHIFTED, "spearman": None, "kendall": None}
+    record = replace(record, details={"baseline": unknown})
+    assert list(metrics_of(record, 20).values) == ["importance_shift/top_k_overlap", "importance/a"]
+
+
+@quick
+@given(NAMES, st.randoms())
+def test_runs_of_the_same_features_name_them_alike(features, random):
+    """Whatever their ranks, which charts of several runs rely on."""
+    first = metrics_of(explanation(features), 30).features
+    values = list(range(len(features)))
+    random.shuffle(values)
+    order = random.sample(features, len(features))
+    second = metrics_of(explanation(order, values), 30).features
+    for name in first.keys() & second.keys():
+        assert first[name] == second[name]
+
+
+def test_a_name_that_needs_no_change_is_kept_beside_one_that_does():
+    names = metrics_of(explanation(["a/b", "a_b", "A/b"]), 30).features
+    assert names["importance/a_b"] == "a_b"
+    assert len(names) == 3
+
+
+def test_long_names_that_differ_at_their_end_stay_apart():
+    one, other = metric_name("n" * 5000 + "1"), metric_name("n" * 5000 + "2")
+    assert one != other
+    assert one == metric_name("n" * 5000 + "1")

@@ -1,0 +1,35 @@
+"""The runs of models, by their addresses."""
+
+from __future__ import annotations
+
+import pytest
+from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
+
+from mlflow_interpret.core.errors import RunNotFoundError
+from mlflow_interpret.stores.mlflow.model_uris import run_of_model
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["models:/churn/1", "models:/churn@none", "models:/", "models:/a/b/c", "models:/x/latest"],
+)
+def test_what_is_no_model_version(store, address):
+    with pytest.raises(RunNotFoundError, match="is no model version in sqlite"):
+        run_of_model(MlflowClient(store), address)
+
+
+def test_the_registry_is_named_where_it_is_another_store(store):
+    client = MlflowClient(store, "http://me:hunter2@127.0.0.1:9")
+    with pytest.raises(RunNotFoundError, match=r"version in http://127\.0\.0\.1:9; name") as error:
+        run_of_model(client, "models:/")
+    assert "hunter2" not in str(error.value)
+
+
+def test_a_registry_that_fails_is_not_said_to_lack_the_version(store, monkeypatch):
+    def fail(*_):
+        raise MlflowException("the database is away")
+
+    monkeypatch.setattr(MlflowClient, "get_model_version", fail)
+    with pytest.raises(MlflowException, match="the database is away"):
+        run_of_model(MlflowClient(store), "models:/churn/1")

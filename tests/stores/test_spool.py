@@ -1,0 +1,128 @@
+"""What could not be logged is kept, found again in order, and forgotten when asked."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mlflow_interpret.core.errors import MlflowInterpretError
+from mlflow_interpret.core.explanation import Explanation
+from mlflow_interpret.stores import spool
+
+
+def explanation(value=1.0):
+    return Explanation(
+        method="shap_tree",
+        task="regression",
+        model_class=None,
+        features=("a", "b/ü"),
+        global_values=np.array([value, 2.0]),
+        details={"notes": ["kept"]},
+    )
+
+
+def entry(run_id="0123", uri="http://server:5000"):
+    return spool.Entry(uri, run_id, "a comment — ü", 7, figures=False)
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    monkeypatch.setenv(spool.VARIABLE, str(tmp_path / "kept" / "deep"))
+    return tmp_path / "kept" / "deep"
+
+
+def test_an_empty_spool_has_no_entries_and_makes_no_folder(folder):
+    assert spool.folders() == []
+    assert not folder.exists()
+
+
+def test_what_is_kept_comes_back(folder):
+    kept = explanation()
+    path = spool.keep(kept, entry())
+    assert path.parent == folder == spool.directory()
+    (found,) = spool.folders()
+    assert (found, spool.entry_of(found)) == (path, entry())
+    loaded = spool.load(found)
+    assert loaded.id == kept.id
+    assert loaded.features == kept.features
+    assert loaded.global_values.tobytes() == kept.global_values.tobytes()
+    assert loaded.details == kept.details
+
+
+def test_an_entry_for_a_run_still_to_be_made(folder):
+    spool.keep(explanation(), entry(run_id=None))
+    back = spool.entry_of(*spool.folders())
+    assert back.run_id is None
+
+
+def test_an_entry_of_before_there_was_a_place_in_azure_ml():
+    path = spool.keep(explanation(), entry())
+    content = json.loads((path / "entry.json").read_text("utf-8"))
+    del content["azureml"]
+    (path / "entry.json").write_text(json.dumps(content))
+    assert spool.entry_of(path) == entry()
+
+
+def test_the_oldest_comes_first():
+    paths = [spool.keep(explanation(i), entry(str(i))) for i in range(4)]
+    for age, path in enumerate([paths[2], paths[0], paths[3], paths[1]]):
+        os.utime(path / "entry.json", (1000 + age, 1000 + age))
+    assert [spool.entry_of(path).run_id for path in spool.folders()] == ["2", "0", "3", "1"]
+
+
+def test_keeping_one_twice_keeps_one():
+    kept = explanation()
+    spool.keep(kept, entry("first"))
+    spool.keep(kept, entry("second"))
+    back = spool.entry_of(*spool.folders())
+    assert back.run_id == "second"
+
+
+def test_dropping_forgets_one_and_leaves_the_others():
+    gone, stays = spool.keep(explanation(), entry()), spool.keep(explanation(), entry())
+    spool.drop(gone)
+    assert not gone.exists()
+    assert spool.folders() == [stays]
+
+
+def test_a_folder_that_was_not_finished_is_not_read(folder, monkeypatch):
+    def full(*_):
+        raise OSError("disk full")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(spool, "asdict", full)
+        with pytest.raises(OSError, match="disk full"):
+            spool.keep(explanation(), entry())
+    (unfinished,) = folder.iterdir()
+    (unfinished / "entry.json.new").write_text('{"tracking_')
+    assert spool.folders() == []
+
+
+def test_entries_are_plain_json_without_a_trace_of_the_writing():
+    path = spool.keep(explanation(), entry())
+    assert json.loads((path / "entry.json").read_text("utf-8"))["comment"] == "a comment — ü"
+    assert not list(path.glob("*.new"))
+
+
+def test_without_the_variable_it_is_the_user_s_data_folder(monkeypatch):
+    monkeypatch.delenv(spool.VARIABLE)
+    assert spool.directory().parts[-2:] == ("mlflow-interpret", "spool")
+    assert Path.home() in spool.directory().parents or spool.directory().is_absolute()
+
+
+def test_an_entry_that_cannot_be_read_is_named():
+    path = spool.keep(explanation(), entry())
+    (path / "entry.json").write_text('{"unknown": 1}')
+    with pytest.raises(MlflowInterpretError, match="entry.json cannot be read"):
+        spool.entry_of(path)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such modes")
+def test_only_the_user_can_read_it():
+    path = spool.keep(explanation(), entry())
+    assert path.stat().st_mode & 0o077 == 0
+    assert spool.directory().stat().st_mode & 0o077 == 0

@@ -58,7 +58,7 @@ class _Queue:
         self._bytes = 0
         self._room: snapshots.Room | None = None
         self._thread: threading.Thread | None = None
-        self.child = worker_process.Child("mlflow_interpret.autologging.autolog.background_worker")
+        self.child = worker_process.Child("mlflow_interpret.autologging.background_worker")
 
     def snapshot(self, content: Any, entry: snapshots.Entry) -> snapshots.Pending:
         """Write what is to be explained.
@@ -249,7 +249,7 @@ def recover(left: snapshots.Pending, entry: snapshots.Entry) -> None:
             "nowhere; fit it again"
         )
     snapshots.check_own(left.snapshot)
-    child = worker_process.Child("mlflow_interpret.autologging.autolog.background_worker")
+    child = worker_process.Child("mlflow_interpret.autologging.background_worker")
     try:
         spool.keep(_computed(child, left, entry.log_data, figures=False), entry.kept)
     finally:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
         log_explanation,
         push,
     )
+    from mlflow_interpret.api.global_explanation import GlobalExplanation
     from mlflow_interpret.autologging.autolog import autolog
     from mlflow_interpret.core.errors import (
         AzureMLError,
@@ -32,6 +33,7 @@ __all__ = [
     "CannotExplainError",
     "ExplanationDisplay",
     "ExplanationNotFoundError",
+    "GlobalExplanation",
     "MlflowInterpretError",
     "OptionError",
     "RunNotFoundError",
@@ -48,6 +50,7 @@ __all__ = [
 
 _HOMES = {
     "ExplanationDisplay": "api.display",
+    "GlobalExplanation": "api.global_explanation",
     "autolog": "autologging.autolog",
     "compare_runs": "api.explanations",
     "explain": "api.explanations",

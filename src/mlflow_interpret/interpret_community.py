@@ -1,4 +1,4 @@
-"""The record <-> interpret-community's explanation type, which users hold."""
+"""Convert records to explanations of interpret-community, and explanations to records."""
 
 from __future__ import annotations
 
@@ -9,25 +9,70 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from mlflow_interpret.core.errors import CannotExplainError, ExplanationNotFoundError, OptionError
+from mlflow_interpret.core.errors import CannotExplainError, OptionError
 from mlflow_interpret.core.explanation import Explanation, Task, distinct_names
-from mlflow_interpret.core.statistics import rank
-from mlflow_interpret.runtime.isolation import suppress_warnings
+from mlflow_interpret.core.statistics import FloatArray, rank
+from mlflow_interpret.runtime.optional_import import import_failure, import_optional
 
-_RECORD = "_mlflow_interpret_record"
+RECORD_ATTRIBUTE = "_mlflow_interpret_record"
+"""The attribute of an explanation that holds the record it was made of."""
+
+_INSTALL = 'pip install "mlflow-interpret[interpret]"'
 
 
-def to_interpret(record: Explanation) -> Any:
-    """interpret-community's explanation of a record, as TabularExplainer would return it.
+def is_available() -> bool:
+    """Whether interpret-community can be imported."""
+    return import_failure("interpret_community") is None
+
+
+def to_interpret_community(record: Explanation, top_k: int | None = None) -> Any:
+    """The global explanation of interpret-community for a record, as of TabularExplainer.
 
     The values are the record's to the last bit.
+
+    Args:
+        record: The record.
+        top_k: Number of features to rank, as ExplanationClient downloads them. Default: all.
+
+    Raises:
+        CannotExplainError: interpret-community cannot be imported; the message says why.
     """
-    with suppress_warnings():
-        from interpret_community.explanation.explanation import (
-            _create_global_explanation,
-            _create_local_explanation,
+    module = _explanation_module()
+    arguments = _arguments(record)
+    if record.local_values is not None:
+        arguments["local_explanation"] = module._create_local_explanation(
+            local_importance_values=record.local_values, **arguments
         )
-    common: dict[str, Any] = {
+    arguments |= _ranking(record, top_k)
+    explanation = module._create_global_explanation(**arguments)
+    setattr(explanation, RECORD_ATTRIBUTE, record)
+    return explanation
+
+
+def to_local_interpret_community(record: Explanation) -> Any:
+    """The local explanation of interpret-community for a record with local values.
+
+    Raises:
+        CannotExplainError: interpret-community cannot be imported; the message says why.
+    """
+    explanation = _explanation_module()._create_local_explanation(
+        local_importance_values=record.local_values, **_arguments(record)
+    )
+    setattr(explanation, RECORD_ATTRIBUTE, record)
+    return explanation
+
+
+def _explanation_module() -> Any:
+    try:
+        import_optional("interpret_community")
+        return import_optional("interpret_community.explanation.explanation")
+    except ImportError as error:
+        raise CannotExplainError(f"{error}. Install it with: {_INSTALL}") from None
+
+
+def _arguments(record: Explanation) -> dict[str, Any]:
+    """The arguments that interpret-community's local and global explanations share."""
+    arguments: dict[str, Any] = {
         "method": record.method,
         "features": list(record.features),
         "num_features": len(record.features),
@@ -35,7 +80,7 @@ def to_interpret(record: Explanation) -> Any:
         "is_raw": record.is_raw,
         "is_engineered": record.is_engineered,
         "expected_values": record.expected_values,
-        # Several targets are to interpret-community what several classes are.
+        # interpret-community treats several targets as it treats several classes.
         "classification": record.output_names is not None,
         "explanation_id": record.id,
         "eval_data": record.evaluation_rows,
@@ -43,47 +88,52 @@ def to_interpret(record: Explanation) -> Any:
         "eval_ys_predicted_proba": record.predicted_probabilities,
     }
     if record.output_names is not None:
-        common["classes"] = list(record.output_names)
-    local = None
-    if record.local_values is not None:
-        local = _create_local_explanation(local_importance_values=record.local_values, **common)
-    if record.per_class_values is not None:
-        common["per_class_values"] = record.per_class_values
-        common["per_class_rank"] = rank(record.per_class_values)
-    explanation = _create_global_explanation(
-        local_explanation=local,
-        global_importance_values=record.global_values,
-        global_importance_rank=rank(record.global_values),
-        **common,
-    )
-    setattr(explanation, _RECORD, record)
-    return explanation
+        arguments["classes"] = list(record.output_names)
+    return arguments
 
 
-def view(record: Explanation, *, engineered: bool, raw: bool = False) -> Explanation:
-    """The record, or the one by engineered column beside it.
+def _ranking(record: Explanation, top_k: int | None) -> dict[str, Any]:
+    """The arguments of a global explanation: values and ranks, or the leading ranked values."""
+    order = rank(record.global_values)
+    per_class = per_class_values(record)
+    if top_k is None or top_k >= len(order):
+        ranking: dict[str, Any] = {
+            "global_importance_values": record.global_values,
+            "global_importance_rank": order,
+        }
+        if per_class is not None:
+            ranking |= {"per_class_values": per_class, "per_class_rank": rank(per_class)}
+        return ranking
+    names = np.asarray(record.features, dtype=object)
+    order = order[:top_k]
+    ranking = {
+        "global_importance_rank": order,
+        "ranked_global_names": names[order],
+        "ranked_global_values": record.global_values[order],
+    }
+    if per_class is not None:
+        orders = rank(per_class)[:, :top_k]
+        ranking |= {
+            "per_class_values": None,
+            "per_class_rank": orders,
+            "ranked_per_class_names": names[orders],
+            "ranked_per_class_values": np.take_along_axis(per_class, orders, axis=1),
+        }
+    return ranking
 
-    Raises:
-        ExplanationNotFoundError: There is none by engineered column, or by raw column of a
-            pipeline where that is asked for.
-    """
-    if raw and not record.is_raw:
-        raise ExplanationNotFoundError(
-            f"The explanation {record.id} has no raw view: its model is no pipeline that could be "
-            "taken apart. Leave raw out."
-        )
-    if not engineered or record.is_engineered:
-        return record
-    if record.engineered is None:
-        raise ExplanationNotFoundError(
-            f"The explanation {record.id} has no engineered view: its model is no pipeline that "
-            "could be taken apart. Leave engineered out."
-        )
-    return record.engineered
+
+def per_class_values(record: Explanation) -> FloatArray | None:
+    """``(C, F)`` importances by class or target of a record, None for a single output."""
+    if record.output_names is None:
+        return None
+    if record.per_class_values is None and record.local_values is not None:
+        means: FloatArray = np.abs(record.local_values).mean(axis=1)
+        return means
+    return record.per_class_values
 
 
-def from_interpret(explanation: Any, true_labels: Any = None) -> Explanation:
-    """The record of an explanation that anyone made with interpret-community.
+def to_record(explanation: Any, true_labels: Any = None) -> Explanation:
+    """The record of a global explanation: of this package, or made with interpret-community.
 
     Args:
         explanation: A global explanation.
@@ -91,15 +141,25 @@ def from_interpret(explanation: Any, true_labels: Any = None) -> Explanation:
 
     Raises:
         CannotExplainError: It is no global explanation of features.
-        OptionError: There is not one label for each explained row.
+        OptionError: The number of labels is not the number of explained rows.
     """
-    known = getattr(explanation, _RECORD, None)
-    if isinstance(known, Explanation):
-        return known if true_labels is None else _with_labels(known, true_labels)
-    if not hasattr(explanation, "get_feature_importance_dict"):
+    record = getattr(explanation, RECORD_ATTRIBUTE, None)
+    if not isinstance(record, Explanation) or not _is_global(explanation):
+        record = _foreign_record(explanation)
+    return record if true_labels is None else _with_labels(record, true_labels)
+
+
+def _is_global(explanation: Any) -> bool:
+    return hasattr(explanation, "get_feature_importance_dict")
+
+
+def _foreign_record(explanation: Any) -> Explanation:
+    """The record of an explanation that another package made."""
+    if not _is_global(explanation):
         raise CannotExplainError(
-            "explanation must be a global explanation of interpret-community, as "
-            f"TabularExplainer(...).explain_global(...) returns, got {type(explanation).__name__}"
+            "explanation must be a global explanation, as explain(...) or "
+            "TabularExplainer(...).explain_global(...) returns, got "
+            f"{type(explanation).__name__}"
         )
     values = np.asarray(explanation.global_importance_values, dtype=np.float64)
     names = explanation.features
@@ -108,7 +168,7 @@ def from_interpret(explanation: Any, true_labels: Any = None) -> Explanation:
     classes = getattr(explanation, "classes", None)
     if classes is None and task == "classification":
         classes = range(int(explanation.num_classes))
-    record = Explanation(
+    return Explanation(
         method=str(explanation.method),
         task=task,
         model_class=explanation.model_type,
@@ -126,7 +186,6 @@ def from_interpret(explanation: Any, true_labels: Any = None) -> Explanation:
         id=str(explanation.id),
         details={"notes": ["Computed by the caller.", *notes]},
     )
-    return record if true_labels is None else _with_labels(record, true_labels)
 
 
 def _with_labels(record: Explanation, true_labels: Any) -> Explanation:

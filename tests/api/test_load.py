@@ -82,7 +82,7 @@ def test_azure_ml_is_asked_where_the_mlflow_run_holds_none(monkeypatch):
     monkeypatch.setattr(targets, "workspace_of_tracking", lambda given: ("workspace of", given))
     monkeypatch.setattr(asset_reader, "read", lambda *given: asked.append(given) or explanation)
     found = mlflow_interpret.load_explanation("run-1", comment="c", engineered=True)
-    assert interpret_community.from_interpret(found).id == explanation.id
+    assert interpret_community.to_record(found).id == explanation.id
     wanted = asset_reader.Wanted(None, "c", raw=False, engineered=True)
     assert asked == [(("workspace of", uri), "run-1", wanted)]
 
@@ -106,10 +106,19 @@ def test_a_model_is_asked_by_its_name(store, logged):
     model = client.create_logged_model(experiment_id, source_run_id=run_id)
     for name in ("models:/churn/1", "models:/churn@champion", f"models:/{model.model_id}"):
         found = mlflow_interpret.load_explanation(name)
-        assert interpret_community.from_interpret(found).id == second.id
+        assert interpret_community.to_record(found).id == second.id
     display = mlflow_interpret.ExplanationDisplay.from_run("models:/churn@champion")
     assert run_id in display._repr_html_()
     shown = CliRunner().invoke(cli.main, ["show", "models:/churn/1", "--tracking-uri", store])
     assert f"Run {run_id}: " in shown.output
     with pytest.raises(RunNotFoundError, match="'models:/churn@none' is no model version"):
         mlflow_interpret.load_explanation("models:/churn@none")
+
+
+def test_the_engineered_view_is_selected():
+    engineered = made(is_engineered=True)
+    raw = made(is_raw=True, engineered=engineered)
+    assert load.select_view(raw, engineered=False) is raw
+    assert load.select_view(raw, engineered=True) is load.select_view(engineered, engineered=True) is engineered
+    with pytest.raises(ExplanationNotFoundError, match="no engineered view"):
+        load.select_view(made(), engineered=True)

@@ -209,9 +209,9 @@ def test_what_is_uploaded_is_what_mlflow_holds(tmp_path):
 
     X, y = load_iris(return_X_y=True, as_frame=True)
     explanation = mlflow_interpret.explain(DecisionTreeClassifier().fit(X, y), X)
-    record = interpret_community.from_interpret(explanation)
+    record = interpret_community.to_record(explanation)
     explanation_io.write(record, tmp_path)
-    again = interpret_community.to_interpret(explanation_io.read(tmp_path))
+    again = interpret_community.to_interpret_community(explanation_io.read(tmp_path))
     np.testing.assert_array_equal(
         again.local_importance_values, explanation.local_importance_values
     )

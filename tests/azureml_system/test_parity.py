@@ -99,7 +99,7 @@ for folder in sorted(Path({distorted!r}).iterdir()):
     labels = {{"series": pd.Series, "frame": named}}.get(folder.name, list)(labels or [])
     try:
         client.upload_model_explanation(
-            interpret.to_interpret(record), comment=folder.name, true_ys=labels if len(labels) else None
+            interpret_community.to_interpret_community(record), comment=folder.name, true_ys=labels if len(labels) else None
         )
     except Exception as error:
         errors[folder.name] = type(error).__name__

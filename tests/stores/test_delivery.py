@@ -23,7 +23,7 @@ X, y = load_iris(return_X_y=True, as_frame=True)
 
 @pytest.fixture
 def record():
-    return interpret_community.from_interpret(
+    return interpret_community.to_record(
         mlflow_interpret.explain(DecisionTreeClassifier().fit(X, y), X)
     )
 

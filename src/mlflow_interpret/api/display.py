@@ -46,7 +46,7 @@ class ExplanationDisplay:
         """
         if isinstance(explanation, Explanation):
             return cls(explanation)
-        return cls(interpret_community.from_interpret(explanation))
+        return cls(interpret_community.to_record(explanation))
 
     @classmethod
     def from_run(

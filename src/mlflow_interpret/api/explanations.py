@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from mlflow_interpret import interpret_community
 from mlflow_interpret.api import load
+from mlflow_interpret.api.global_explanation import public_explanation
 from mlflow_interpret.autologging import fit_hooks
 from mlflow_interpret.autologging.run_context import active_run, run_to_log
 from mlflow_interpret.core.errors import OptionError, quoting
@@ -110,9 +111,7 @@ def explain(
     ):
         plan = Plan(max_rows, random_state, engine, n_jobs, time_budget, report)
         record = compute(context, plan).quoting(quoted)
-        return interpret_community.to_interpret(
-            interpret_community.view(record, engineered=engineered)
-        )
+        return public_explanation(load.select_view(record, engineered=engineered))
 
 
 def log_explanation(
@@ -199,7 +198,7 @@ def log_explanation(
             random_state=random_state,
             silent=silent,
         )
-    record = interpret_community.from_interpret(explanation, true_ys)
+    record = interpret_community.to_record(explanation, true_ys)
     tracking_uri = mlflow_store.current_tracking_uri()
     with suppress_warnings(), run_to_log(run_id or active_run()[0]) as chosen:
         return deliver(record, chosen, tracking_uri, options).run_id
@@ -255,7 +254,7 @@ def load_explanation(
         raw=raw,
         workspace=workspace,
     )
-    return interpret_community.to_interpret(found)
+    return public_explanation(found)
 
 
 def compare_runs(

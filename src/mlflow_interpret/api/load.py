@@ -1,11 +1,10 @@
-"""An explanation of a run, from wherever it is: the MLflow run, else Azure ML's assets."""
+"""Load an explanation from an MLflow run, or from the assets of an Azure ML run."""
 
 from __future__ import annotations
 
 from functools import partial
 from typing import Any
 
-from mlflow_interpret import interpret_community
 from mlflow_interpret.core.errors import ExplanationNotFoundError
 from mlflow_interpret.core.explanation import Explanation
 from mlflow_interpret.stores import mlflow as mlflow_store
@@ -21,11 +20,11 @@ def load(
     raw: bool = False,
     workspace: Any = None,
 ) -> Explanation:
-    """The record of an explanation; see `mlflow_interpret.load_explanation`."""
+    """Load the record of an explanation; see `mlflow_interpret.load_explanation`."""
     run_id = mlflow_store.run_id_of(run_id, tracking_uri)
     if workspace is None:
         try:
-            view = partial(interpret_community.view, engineered=engineered, raw=raw)
+            view = partial(select_view, engineered=engineered, raw=raw)
             return mlflow_store.load(run_id, explanation_id, tracking_uri, comment, view)
         except ExplanationNotFoundError:
             if not tracking_uri.startswith("azureml://"):
@@ -40,3 +39,24 @@ def load(
         else open_workspace(workspace)
     )
     return asset_reader.read(place, run_id, wanted)
+
+
+def select_view(record: Explanation, *, engineered: bool, raw: bool = False) -> Explanation:
+    """Select the view of an explanation: as it is, or by engineered column.
+
+    Raises:
+        ExplanationNotFoundError: The explanation has no such view.
+    """
+    if raw and not record.is_raw:
+        raise ExplanationNotFoundError(
+            f"The explanation {record.id} has no raw view: its model is no pipeline that could be "
+            "taken apart. Leave raw out."
+        )
+    if not engineered or record.is_engineered:
+        return record
+    if record.engineered is None:
+        raise ExplanationNotFoundError(
+            f"The explanation {record.id} has no engineered view: its model is no pipeline that "
+            "could be taken apart. Leave engineered out."
+        )
+    return record.engineered

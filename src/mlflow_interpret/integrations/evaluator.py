@@ -149,7 +149,7 @@ def _explained(
         (rows, dataset.labels_data) if dataset.has_targets else rows,
         **explaining,
     )
-    record = interpret_community.from_interpret(explanation)
+    record = interpret_community.to_record(explanation)
     with suppress_warnings():
         logged = deliver(record, run_id, mlflow_store.current_tracking_uri(), options)
     importances = dict(record.ranked())

@@ -61,7 +61,7 @@ def upload(
     if explanation.engineered is not None:
         upload(client, explanation.engineered, run, comment, random_state, points)
     ready = sanitize.sanitize_for_json(explanation)
-    subject = interpret_community.to_interpret(ready)
+    subject = interpret_community.to_interpret_community(ready)
     if ready.evaluation_rows is not None:
         subject._eval_data = sanitize.cells(ready.evaluation_rows)
     labels = None if ready.true_labels is None else sanitize.plain(ready.true_labels)

@@ -14,10 +14,10 @@ from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 from sklearn.linear_model import LinearRegression, LogisticRegression
 
 from mlflow_interpret.core import explanation_io
-from mlflow_interpret.core.errors import CannotExplainError, ExplanationNotFoundError, OptionError
+from mlflow_interpret.core.errors import CannotExplainError, OptionError
 from mlflow_interpret.core.explanation import Explanation, TrainingContext
 from mlflow_interpret.explaining.explain import explain
-from mlflow_interpret.interpret_community import from_interpret, to_interpret, view
+from mlflow_interpret.interpret_community import to_interpret_community, to_record
 from mlflow_interpret.runtime.isolation import suppress_warnings
 
 
@@ -49,7 +49,7 @@ def pair(request):
             ),
         )
         own = TabularExplainer(model, X.to_numpy(), features=list(X), classes=classes)
-        return record, to_interpret(record), own.explain_global(rows)
+        return record, to_interpret_community(record), own.explain_global(rows)
 
 
 def public(explanation):
@@ -119,7 +119,7 @@ class TestTo:
 
     def test_a_record_without_rows_is_a_global_explanation(self, pair):
         record, _, _ = pair
-        bare = to_interpret(
+        bare = to_interpret_community(
             replace(
                 record,
                 local_values=None,
@@ -133,19 +133,19 @@ class TestTo:
 
     def test_what_was_made_here_says_how(self, pair):
         record, ours, own = pair
-        assert from_interpret(ours).details == record.details
-        assert from_interpret(own).details == {"notes": ["Computed by the caller."]}
+        assert to_record(ours).details == record.details
+        assert to_record(own).details == {"notes": ["Computed by the caller."]}
 
 
 class TestFrom:
     def test_our_own_explanation_gives_its_record_back(self, pair):
         record, ours, _ = pair
-        assert from_interpret(ours) is record
+        assert to_record(ours) is record
 
     def test_labels_that_come_later_join_the_record(self, pair):
         record, ours, _ = pair
         labels = ["late"] * len(record.evaluation_rows)
-        joined = from_interpret(ours, labels)
+        joined = to_record(ours, labels)
         assert joined.true_labels.tolist() == labels
         assert joined.details == record.details
         assert joined.id == record.id
@@ -155,11 +155,11 @@ class TestFrom:
     def test_labels_of_another_number_are_refused_by_their_argument(self, pair, labels):
         for explanation in pair[1:]:
             with pytest.raises(OptionError, match=r"^true_ys must be one label for each of the"):
-                from_interpret(explanation, labels)
+                to_record(explanation, labels)
 
     def test_tabular_explainer_s_own_round_trips(self, pair):
         record, _, own = pair
-        found = from_interpret(own)
+        found = to_record(own)
         assert found.task == record.task
         assert found.features == record.features
         assert found.classes == record.classes
@@ -169,7 +169,7 @@ class TestFrom:
         assert list(found.evaluation_rows) == list(record.features)
         assert found.predicted.tolist() == record.predicted.tolist()
         assert found.details["notes"]
-        again = to_interpret(found)
+        again = to_interpret_community(found)
         assert again.get_feature_importance_dict() == own.get_feature_importance_dict()
         assert np.array_equal(again.local_importance_values, own.local_importance_values)
         assert again.get_ranked_global_names() == own.get_ranked_global_names()
@@ -178,8 +178,8 @@ class TestFrom:
 
     def test_tabular_explainer_s_own_can_be_stored(self, pair, tmp_path):
         _, _, own = pair
-        explanation_io.write(from_interpret(own), tmp_path)
-        read = to_interpret(explanation_io.read(tmp_path))
+        explanation_io.write(to_record(own), tmp_path)
+        read = to_interpret_community(explanation_io.read(tmp_path))
         assert read.get_feature_importance_dict() == own.get_feature_importance_dict()
         assert np.array_equal(read.local_importance_values, own.local_importance_values)
 
@@ -191,7 +191,7 @@ class TestFrom:
         model.fit(X, y)
         with suppress_warnings():
             own = TabularExplainer(model, X[:50]).explain_global(X[:20])
-        found = from_interpret(own, y[:20])
+        found = to_record(own, y[:20])
         assert found.features == tuple(str(name) for name in own.features)
         assert found.true_labels.tolist() == y[:20].tolist()
         assert found.task == ("regression" if is_regressor(model) else "classification")
@@ -208,9 +208,9 @@ class TestFrom:
             own = MimicExplainer(
                 model, X, LinearExplainableModel, features=list(X)
             ).explain_global()
-        found = from_interpret(own)
+        found = to_record(own)
         assert found.features == tuple(X)
-        assert to_interpret(found).get_feature_importance_dict() == (
+        assert to_interpret_community(found).get_feature_importance_dict() == (
             own.get_feature_importance_dict()
         )
 
@@ -222,7 +222,7 @@ class TestFrom:
             own = TabularExplainer(
                 model, X.to_numpy(), features=["a", "a", "", *list(X)[3:]]
             ).explain_global(X.to_numpy()[:5])
-        found = from_interpret(own)
+        found = to_record(own)
         assert len(set(found.features)) == X.shape[1]
         assert all(found.features)
         explanation_io.write(found, tmp_path)
@@ -245,14 +245,14 @@ class TestFrom:
             global_importance_rank=np.array([0, 1]),
             **common,
         )
-        found = from_interpret(own)
+        found = to_record(own)
         assert found.local_values is None
         assert any("Sparse" in note for note in found.details["notes"])
 
     @pytest.mark.parametrize("thing", [None, {"a": 1.0}, pd.Series([1.0]), "explanation"])
     def test_anything_else_is_refused_by_its_type(self, thing):
         with pytest.raises(CannotExplainError, match=f"got {type(thing).__name__}"):
-            from_interpret(thing)
+            to_record(thing)
 
 
 def regression_record(**more):
@@ -266,34 +266,25 @@ def regression_record(**more):
     return Explanation(**{**values, **more})
 
 
-def test_targets_are_to_interpret_community_what_classes_are():
+def test_several_targets_become_classes_of_interpret_community():
     record = regression_record(
         targets=("up", "down"),
         local_values=np.arange(12.0).reshape(2, 3, 2),
         per_class_values=np.ones((2, 2)),
         expected_values=np.zeros(2),
     )
-    explanation = to_interpret(record)
+    explanation = to_interpret_community(record)
     assert explanation.classes == ["up", "down"]
     assert np.shape(explanation.local_importance_values) == (2, 3, 2)
     assert len(explanation.get_ranked_per_class_names()) == 2
-
-
-def test_the_engineered_view_is_given_where_there_is_one():
-    engineered = regression_record(is_engineered=True)
-    raw = regression_record(is_raw=True, engineered=engineered)
-    assert view(raw, engineered=False) is raw
-    assert view(raw, engineered=True) is view(engineered, engineered=True) is engineered
-    with pytest.raises(ExplanationNotFoundError, match="no engineered view"):
-        view(regression_record(), engineered=True)
 
 
 def test_true_labels_of_several_targets_are_taken():
     record = regression_record(
         targets=("up", "down"), evaluation_rows=pd.DataFrame(np.ones((3, 2)))
     )
-    explanation = to_interpret(replace(record, per_class_values=np.ones((2, 2))))
+    explanation = to_interpret_community(replace(record, per_class_values=np.ones((2, 2))))
     labels = np.arange(6.0).reshape(3, 2)
-    np.testing.assert_array_equal(from_interpret(explanation, labels).true_labels, labels)
+    np.testing.assert_array_equal(to_record(explanation, labels).true_labels, labels)
     with pytest.raises(OptionError, match="one label for each of the 3 explained rows"):
-        from_interpret(explanation, np.ones((3, 5)))
+        to_record(explanation, np.ones((3, 5)))

@@ -1,0 +1,74 @@
+"""Import optional packages without their side effects on the process."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import os
+import sys
+import threading
+import warnings
+from functools import cache
+from types import ModuleType
+
+from mlflow_interpret.core.errors import one_line
+
+_ENVIRONMENT = "TF_CPP_MIN_LOG_LEVEL"  # interpret-community sets it for TensorFlow
+
+
+@cache
+def import_failure(name: str) -> str | None:
+    """Why a package cannot be imported, None where it can.
+
+    A package that is installed and does not import, whatever its error is, counts as absent: an
+    old shap, for example, fails at import beside a newer numpy.
+    """
+    try:
+        if importlib.util.find_spec(name) is None:
+            return f"{name} is not installed"
+    except (ImportError, ValueError):
+        return f"{name} is not installed"
+    error = _import_in_thread(name)
+    return None if error is None else f"{name} cannot be imported ({error})"
+
+
+def import_optional(name: str) -> ModuleType:
+    """Import a package, or raise ImportError with the reason.
+
+    Args:
+        name: The package, as in an import statement.
+
+    Raises:
+        ImportError: It is not installed, or its import fails.
+    """
+    reason = import_failure(name)
+    if reason is not None:
+        raise ImportError(reason, name=name)
+    return importlib.import_module(name)
+
+
+def _import_in_thread(name: str) -> str | None:
+    """Import a package in a thread of its own; returns the error.
+
+    shap keeps the errors of imports that failed, and an error keeps every frame of its stack: the
+    user's model and data would live as long as the process.
+    """
+    if name in sys.modules:
+        return None
+    errors: list[str] = []
+
+    def run() -> None:
+        try:
+            importlib.import_module(name)
+        except BaseException as error:
+            errors.append(f"{type(error).__name__}: {one_line(error)}")
+
+    level = os.environ.get(_ENVIRONMENT)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        thread = threading.Thread(target=run)
+        thread.start()
+        thread.join()
+    if level is None:
+        os.environ.pop(_ENVIRONMENT, None)
+    return errors[0] if errors else None

@@ -23,7 +23,8 @@ from mlflow_interpret.core.errors import CannotExplainError, OptionError
 from mlflow_interpret.runtime import optional_import
 
 needs_interpret_community = pytest.mark.skipif(
-    not interpret_community.is_available(), reason='needs: pip install "mlflow-interpret[interpret]"'
+    not interpret_community.is_available(),
+    reason='needs: pip install "mlflow-interpret[interpret]"',
 )
 RECORDS = {
     "regression": regression(),

@@ -119,6 +119,10 @@ def test_the_engineered_view_is_selected():
     engineered = made(is_engineered=True)
     raw = made(is_raw=True, engineered=engineered)
     assert load.select_view(raw, engineered=False) is raw
-    assert load.select_view(raw, engineered=True) is load.select_view(engineered, engineered=True) is engineered
+    assert (
+        load.select_view(raw, engineered=True)
+        is load.select_view(engineered, engineered=True)
+        is engineered
+    )
     with pytest.raises(ExplanationNotFoundError, match="no engineered view"):
         load.select_view(made(), engineered=True)

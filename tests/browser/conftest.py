@@ -140,7 +140,9 @@ def server(
             experiment = mlflow.set_experiment("penguins").experiment_id
             runs = _penguins(3), _penguins(8)
             other = mlflow.set_experiment("hostile").experiment_id
-            run = mlflow_interpret.log_explanation(interpret_community.to_interpret_community(hostile()))
+            run = mlflow_interpret.log_explanation(
+                interpret_community.to_interpret_community(hostile())
+            )
             yield Server(url, experiment, runs, other, run)
         finally:
             mlflow.set_tracking_uri(before)

@@ -7,25 +7,26 @@ import pandas as pd
 from sklearn.preprocessing import StandardScaler
 
 from mlflow_interpret.core.explanation import Plan
-from mlflow_interpret.explaining.batch import feature_names, table
+from mlflow_interpret.explaining.batch import as_batch, feature_names
+from mlflow_interpret.explaining.explainers.base import ExplainRequest
 from mlflow_interpret.explaining.model_adapter import adapt_model
-from mlflow_interpret.explaining.select import contributions
+from mlflow_interpret.explaining.select import explain_rows
 from mlflow_interpret.runtime.isolation import suppress_warnings
 
 from .exact import shapley
 
 
-def explain(model, rows, background=None, *, seed=0, by=contributions, **options):
+def explain(model, rows, background=None, *, seed=0, by=explain_rows, **options):
     """The contributions for ``rows``, as the package's explain() asks for them."""
     background = rows if background is None else background
     names = feature_names(rows, None)
     with suppress_warnings():
-        return by(
+        request = ExplainRequest(
             adapt_model(model, row=rows[:1]),
-            table(rows, names, rows),
-            table(background, names, rows),
+            as_batch(background, names, rows),
             Plan(random_state=seed, **options),
         )
+        return by(request, as_batch(rows, names, rows))
 
 
 def rows_of(load, n_rows, columns, *, scaled=True):

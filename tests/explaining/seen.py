@@ -11,7 +11,7 @@ from scipy import sparse
 from sklearn import __version__ as sklearn_release
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris, load_wine
 
-from mlflow_interpret.explaining.batch import feature_names, table
+from mlflow_interpret.explaining.batch import as_batch, feature_names
 from mlflow_interpret.explaining.column_lineage import lineage
 
 from .agreement import with_gaps
@@ -40,7 +40,7 @@ def table_of(X, n=80):
     """Some rows, as the engines get them."""
     picked = np.random.default_rng(1).permutation(X.shape[0])[:n]
     some = X.iloc[picked] if isinstance(X, pd.DataFrame) else X[picked.tolist()]
-    return table(some, feature_names(X, None), X)
+    return as_batch(some, feature_names(X, None), X)
 
 
 def trace(transformer, X, y=None, n=80):

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from mlflow_interpret.explaining.aggregates import Bins, aggregate, histograms, merge
-from mlflow_interpret.explaining.explainers.base import Attributions
+from mlflow_interpret.explaining.attributions import Attributions
 
 
 def test_missing_and_unknown_values_have_bins_of_their_own():

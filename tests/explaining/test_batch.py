@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy import sparse
 
 from mlflow_interpret.core.errors import CannotExplainError
-from mlflow_interpret.explaining.batch import feature_names, table
+from mlflow_interpret.explaining.batch import as_batch, feature_names
 
 quick = settings(deadline=None, max_examples=40)
 
@@ -68,12 +68,12 @@ class TestAlignment:
 
     def test_columns_in_another_order_are_put_in_that_of_the_fit(self):
         rows = pd.DataFrame({"c": [3], "a": [1], "b": [2]})
-        aligned = table(rows, ("A", "B", "C"), self.template)
+        aligned = as_batch(rows, ("A", "B", "C"), self.template)
         assert aligned.frame.to_dict("records") == [{"A": 1, "B": 2, "C": 3}]
         assert list(aligned.original) == ["a", "b", "c"]
 
     def test_rows_without_names_go_by_position(self):
-        aligned = table(np.array([[1.0, 2.0, 3.0]]), ("A", "B", "C"), self.template)
+        aligned = as_batch(np.array([[1.0, 2.0, 3.0]]), ("A", "B", "C"), self.template)
         assert aligned.original.to_dict("records") == [{"a": 1, "b": 2, "c": 3}]
 
     def test_missing_and_unexpected_columns_are_named_with_the_argument(self):
@@ -81,21 +81,21 @@ class TestAlignment:
         with pytest.raises(
             CannotExplainError, match=r"evaluation_examples .* missing 'b', unexpected 'd'"
         ):
-            table(rows, ("a", "b", "c"), self.template, "evaluation_examples")
+            as_batch(rows, ("a", "b", "c"), self.template, "evaluation_examples")
 
     def test_many_missing_columns_are_named_in_part(self):
         wide = frame([f"column{i}" for i in range(50)])
         with pytest.raises(CannotExplainError, match="'column4' and 45 more, unexpected 'a'"):
-            table(self.template, ("a", "b", "c"), wide)
+            as_batch(self.template, ("a", "b", "c"), wide)
 
     def test_another_number_of_columns_is_refused_by_its_name(self):
         with pytest.raises(CannotExplainError, match=r"initialization_examples has 2 .* have 3"):
-            table(np.zeros((1, 2)), ("a", "b", "c"), self.template, "initialization_examples")
+            as_batch(np.zeros((1, 2)), ("a", "b", "c"), self.template, "initialization_examples")
 
     def test_repeated_names_in_another_order_are_refused_rather_than_guessed(self):
         with pytest.raises(CannotExplainError, match="the same name"):
-            table(frame(["b", "a", "a"]), ("a", "a.2", "b"), frame(["a", "a", "b"]))
+            as_batch(frame(["b", "a", "a"]), ("a", "a.2", "b"), frame(["a", "a", "b"]))
 
     def test_repeated_names_in_the_same_order_are_fine(self):
-        rows = table(frame(["a", "a", "b"]), ("a", "a.2", "b"), frame(["a", "a", "b"]))
+        rows = as_batch(frame(["a", "a", "b"]), ("a", "a.2", "b"), frame(["a", "a", "b"]))
         assert list(rows.original) == ["a", "a", "b"]

@@ -37,7 +37,7 @@ from sklearn.preprocessing import (
     TargetEncoder,
 )
 
-from mlflow_interpret.explaining.batch import feature_names, table
+from mlflow_interpret.explaining.batch import as_batch, feature_names
 from mlflow_interpret.explaining.column_lineage import Lineage, UnknownLineageError, lineage, verify
 
 from .seen import (
@@ -475,7 +475,7 @@ class TestContainersAndNames:
         except ValueError:  # some versions of scikit-learn take no repeated names
             transformer.fit(X.to_numpy())
             X = X.to_numpy()
-        found = lineage(transformer, table(X, feature_names(FULL.iloc[:, 1:5], None), X))
+        found = lineage(transformer, as_batch(X, feature_names(FULL.iloc[:, 1:5], None), X))
         assert only(found) == [0, 1, 2, 3]
         assert len(set(found.names)) == 4
 
@@ -493,12 +493,12 @@ class TestContainersAndNames:
     def test_reported_names_make_the_engineered_ones_of_an_array(self):
         X = IRIS.to_numpy()
         transformer = KBinsDiscretizer(2, strategy="uniform").fit(X)
-        found = lineage(transformer, table(X, ["a", "b", "c", "d"], X))
+        found = lineage(transformer, as_batch(X, ["a", "b", "c", "d"], X))
         assert found.names[0].startswith("a_")
 
     def test_reported_names_do_not_confuse_a_transformer_that_knows_others(self):
         transformer = StandardScaler().fit(IRIS)
-        found = lineage(transformer, table(IRIS, ["a", "b", "c", "d"], IRIS))
+        found = lineage(transformer, as_batch(IRIS, ["a", "b", "c", "d"], IRIS))
         assert found.names == tuple(IRIS.columns)
 
     @pytest.mark.parametrize("container", ["pandas", "polars"])
@@ -685,7 +685,7 @@ class TestVerify:
 
     def test_a_number_of_columns_that_changes_is_found(self):
         sorted_rows = ALL_PENGUINS[["species"]].iloc[::10]
-        rows = table(sorted_rows, ["species"], sorted_rows)
+        rows = as_batch(sorted_rows, ["species"], sorted_rows)
         with pytest.raises(UnknownLineageError, match="changes with the rows"):
             verify(pd.get_dummies, rows, Lineage(("a", "b", "c"), (frozenset({0}),) * 3))
 

@@ -18,7 +18,7 @@ from sklearn.preprocessing import OneHotEncoder
 
 from mlflow_interpret.core.errors import CannotExplainError
 from mlflow_interpret.core.statistics import sample_rows
-from mlflow_interpret.explaining.batch import feature_names, table
+from mlflow_interpret.explaining.batch import as_batch, feature_names
 from mlflow_interpret.explaining.dataframes import as_rows, n_columns, n_rows, take
 from mlflow_interpret.explaining.encoding import Encoding
 
@@ -78,17 +78,17 @@ class TestContainer:
     @pytest.mark.parametrize("dtype", ["float64", "float32", "int64", "uint8", "bool", "object"])
     def test_an_array_comes_back_with_its_type(self, dtype):
         rows = np.array([[0, 1], [1, 0]]).astype(dtype)
-        restored = table(rows, ("a", "b"), rows).original
+        restored = as_batch(rows, ("a", "b"), rows).original
         assert restored.dtype == rows.dtype
         assert np.array_equal(restored, rows)
 
     def test_an_array_of_strings_comes_back(self):
         rows = np.array([["red", "s"], ["blue", "m"]])
-        assert np.array_equal(table(rows, ("a", "b"), rows).original, rows)
+        assert np.array_equal(as_batch(rows, ("a", "b"), rows).original, rows)
 
     def test_an_array_of_mixed_objects_comes_back_cell_by_cell(self):
         rows = np.array([["red", 1, None, 2.5], ["blue", 2, "x", np.nan]], dtype=object)
-        restored = table(rows, tuple("abcd"), rows).original
+        restored = as_batch(rows, tuple("abcd"), rows).original
         assert restored.dtype == object
         assert [[repr(cell) for cell in row] for row in restored] == [
             [repr(cell) for cell in row] for row in rows
@@ -107,7 +107,7 @@ class TestContainer:
     )
     def test_no_cell_is_changed_to_fit_the_type_of_the_training_rows(self, template, given_rows):
         names = tuple("ab")[: template.shape[1]]
-        restored = table(given_rows, names, template).original
+        restored = as_batch(given_rows, names, template).original
         if restored.dtype.kind == "f":
             np.testing.assert_array_equal(restored, given_rows)
         else:
@@ -116,7 +116,7 @@ class TestContainer:
     @pytest.mark.parametrize("make", [sparse.csr_matrix, sparse.csc_array, sparse.coo_matrix])
     def test_sparse_rows_come_back_sparse(self, make):
         rows = make(np.array([[0, 0, 1.5], [2, 0, 0]]))
-        restored = table(rows, tuple("abc"), rows).original
+        restored = as_batch(rows, tuple("abc"), rows).original
         assert sparse.issparse(restored)
         assert restored.dtype == rows.dtype
         assert np.array_equal(restored.toarray(), rows.toarray())
@@ -132,12 +132,12 @@ class TestContainer:
             }
         )
         rows.columns = pd.Index([0, "b", ("c", 1), "d", "e"], tupleize_cols=False)
-        restored = table(rows, tuple("ABCDE"), rows).original
+        restored = as_batch(rows, tuple("ABCDE"), rows).original
         pd.testing.assert_frame_equal(restored, rows)
 
     def test_the_index_of_the_rows_does_not_matter(self):
         rows = pd.DataFrame({"a": [1, 2, 3]}, index=[9, 9, 1])
-        restored = table(rows, ("a",), rows).subset(np.array([0, 2])).original
+        restored = as_batch(rows, ("a",), rows).subset(np.array([0, 2])).original
         assert restored["a"].tolist() == [1, 3]
 
     def test_categories_are_those_of_the_training_rows(self):
@@ -147,14 +147,14 @@ class TestContainer:
             pd.DataFrame({"a": ["z"]}),
             np.array([["z"]]),
         ):
-            restored = table(rows, ("a",), training).original
+            restored = as_batch(rows, ("a",), training).original
             assert restored["a"].dtype == training["a"].dtype
             assert restored["a"].tolist() == ["z"]
 
     def test_an_unknown_category_stays_what_it_is(self):
         training = pd.DataFrame({"a": pd.Categorical(["x", "y"])})
         rows = pd.DataFrame({"a": pd.Categorical(["new", "x"])})
-        assert table(rows, ("a",), training).original["a"].tolist() == ["new", "x"]
+        assert as_batch(rows, ("a",), training).original["a"].tolist() == ["new", "x"]
 
     @pytest.mark.parametrize("container", ["frame", "array"])
     def test_the_model_has_nothing_to_warn_of(self, container):
@@ -162,7 +162,7 @@ class TestContainer:
         X = X if container == "frame" else X.to_numpy()
         model = RandomForestRegressor(2, random_state=0).fit(X, y)
         names = tuple(f"renamed {i}" for i in range(10))
-        rows = table(X, names, X)
+        rows = as_batch(X, names, X)
         coding = Encoding(rows.frame)
         decoded = rows.restore(coding.decode(coding.encode(rows.frame)))
         with warnings.catch_warnings():
@@ -176,7 +176,7 @@ class TestContainer:
         model = make_pipeline(encoder, RandomForestRegressor(2)).fit(
             X.rename(columns=str), [1, 2, 3]
         )
-        rows = table(X.rename(columns=str), ("kind", "size"), X.rename(columns=str))
+        rows = as_batch(X.rename(columns=str), ("kind", "size"), X.rename(columns=str))
         assert list(rows.frame) == ["kind", "size"]
         with warnings.catch_warnings():
             warnings.simplefilter("error")
@@ -186,7 +186,7 @@ class TestContainer:
 def test_polars_rows_come_back_as_polars():
     pl = pytest.importorskip("polars")
     rows = pl.DataFrame({"a": [1, 2, 3], "b": ["x", "y", "x"], "c": [1.5, None, 2.5]})
-    prepared = table(rows, ("A", "B", "C"), rows)
+    prepared = as_batch(rows, ("A", "B", "C"), rows)
     assert list(prepared.frame) == ["A", "B", "C"]
     assert prepared.original.equals(rows)
     coding = Encoding(prepared.frame)

@@ -17,6 +17,7 @@ from sklearn.svm import SVR
 
 from mlflow_interpret.core.explanation import Plan, TrainingContext
 from mlflow_interpret.explaining.explain import explain
+from mlflow_interpret.explaining.explainers.base import ExplainerInfo
 from mlflow_interpret.explaining.parallel import Workers
 from mlflow_interpret.runtime.isolation import suppress_warnings
 
@@ -73,7 +74,7 @@ def test_a_model_that_cannot_be_sent_is_explained_here():
 
 
 class Engine:
-    spreads = True
+    info = ExplainerInfo("shap_none", "none", 100, is_parallel=True)
 
 
 class TestHowMany:
@@ -83,7 +84,7 @@ class TestHowMany:
 
     def test_an_engine_that_uses_all_cores_itself_is_left_alone(self):
         engine = Engine()
-        engine.spreads = False
+        engine.info = ExplainerInfo("shap_none", "none", 100, is_parallel=False)
         assert Workers(engine, None).count(1e4) == 1
         assert Workers(engine, 2).count(0.1) == 2
 

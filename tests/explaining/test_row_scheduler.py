@@ -13,11 +13,12 @@ from sklearn.svm import SVR
 from mlflow_interpret.core.errors import CannotExplainError
 from mlflow_interpret.core.explanation import Plan, TrainingContext
 from mlflow_interpret.explaining import row_scheduler
-from mlflow_interpret.explaining.batch import feature_names, table
+from mlflow_interpret.explaining.attributions import Attributions
+from mlflow_interpret.explaining.batch import as_batch, feature_names
 from mlflow_interpret.explaining.explain import explain
-from mlflow_interpret.explaining.explainers.base import Attributions
-from mlflow_interpret.explaining.explainers.tabular_explainer import Fast
-from mlflow_interpret.explaining.explainers.trees import Quadrature
+from mlflow_interpret.explaining.explainers.base import ExplainerInfo
+from mlflow_interpret.explaining.explainers.tabular_explainer import TabularFastExplainer
+from mlflow_interpret.explaining.explainers.trees import TreeExplainer
 from mlflow_interpret.explaining.time_budget import Budget, OutOfTimeError, TooSlowError
 from mlflow_interpret.runtime.isolation import suppress_warnings
 
@@ -30,13 +31,16 @@ CLOSE = draw.normal(size=(N, 3)) * [1.0, 1.06, 1.12]
 class Aggregates:
     """An engine whose contributions are the cells, and which takes a time for each row."""
 
-    method, engine, background_rows, notes = "shap_sums", "sums", None, ("A sum.",)
-    spreads = shortened = False
+    method = "shap_sums"
 
     def __init__(self, ceiling=1_000, clock=None, seconds=0.0, wrong=None, whole=None):
-        self.whole = ceiling if whole is None else whole
-        self.ceiling, self.clock, self.seconds, self.wrong = ceiling, clock, seconds, wrong
+        self.ceiling, self.whole = ceiling, ceiling if whole is None else whole
+        self.clock, self.seconds, self.wrong = clock, seconds, wrong
         self.sizes = []
+
+    @property
+    def info(self):
+        return ExplainerInfo(self.method, "sums", self.ceiling, self.whole, notes=("A sum.",))
 
     def explain(self, rows, scale=None):
         self.sizes.append(len(rows))
@@ -49,7 +53,7 @@ class Aggregates:
 
 def run(engine, X, plan=None, budget=None, available=None, **options):
     plan = Plan() if plan is None else plan
-    rows = table(X, feature_names(X, None), X)
+    rows = as_batch(X, feature_names(X, None), X)
     return row_scheduler.run(engine, rows, plan, Budget(budget), available or len(X), **options)
 
 
@@ -196,7 +200,7 @@ class TestRival:
 
         X, y = load_diabetes(return_X_y=True, as_frame=True)
         model = Forest(5, max_depth=3, random_state=0).fit(X, y)
-        for engine in (Quadrature, Fast):
+        for engine in (TreeExplainer, TabularFastExplainer):
             explain_rows = engine.explain
 
             def slow(self, rows, scale=None, explain_rows=explain_rows):

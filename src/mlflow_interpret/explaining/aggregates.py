@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 
 from mlflow_interpret.core.statistics import FloatArray
+from mlflow_interpret.explaining.attributions import Attributions
 from mlflow_interpret.explaining.dataframes import Indices
-from mlflow_interpret.explaining.explainers.base import Attributions
 
 _BINS = 10
 
@@ -52,7 +52,7 @@ class Bins:
             "missing",
         ]
 
-    def display_width(self, column: pd.Series) -> Indices:
+    def places(self, column: pd.Series) -> Indices:
         """``(n_rows,)`` bin of each value."""
         if self.edges is None:
             known = {value: place for place, value in enumerate(self.categories)}
@@ -184,7 +184,7 @@ def aggregate(block: Attributions, frame: pd.DataFrame, numbers: Indices, keys: 
         spread=float(variance.mean(axis=(0, 2)).sum()),
         largest=float(absolute.max(axis=-1).mean(axis=0).sum()),
         expected=np.asarray(block.expected_values, dtype=np.float64),
-        missed=block.missed,
+        missed=block.additivity_error,
         size=float(absolute.sum(axis=-1).max(initial=0.0)),
         scales=frozenset([block.scale]),
         counts=[

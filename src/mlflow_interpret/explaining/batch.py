@@ -80,7 +80,7 @@ def _text(column: Any) -> str:
     return str(column)
 
 
-def table(
+def as_batch(
     rows: Any,
     names: Sequence[str],
     template: Any,

@@ -49,7 +49,7 @@ from sklearn.utils import _safe_indexing
 from mlflow_interpret.core.errors import one_line
 from mlflow_interpret.core.explanation import distinct_names
 from mlflow_interpret.core.statistics import sample_rows
-from mlflow_interpret.explaining.batch import RowBatch, table
+from mlflow_interpret.explaining.batch import RowBatch, as_batch
 
 Sources = list[frozenset[int]]
 
@@ -362,7 +362,7 @@ def _claimed(step: Any, rows: Any, output: Any, inferred: list[str]) -> Sources:
     else:
         raise UnknownLineageError(f"{kind} does not tell what it makes its columns of.")
     if inferring:
-        cells = table(rows, [str(i) for i in range(_width(rows))], rows).frame.astype(str)
+        cells = as_batch(rows, [str(i) for i in range(_width(rows))], rows).frame.astype(str)
         if len(cells) < _INFERENCE_ROWS or (cells.nunique() < 2).any():
             raise UnknownLineageError(f"The sample rows vary too little to see what {kind} does.")
         inferred.append(kind)

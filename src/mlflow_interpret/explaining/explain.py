@@ -14,13 +14,14 @@ from sklearn import config_context
 
 from mlflow_interpret.core.explanation import Explanation, Plan, TrainingContext
 from mlflow_interpret.core.statistics import FloatArray
+from mlflow_interpret.explaining.attributions import AttributionResult
 from mlflow_interpret.explaining.convergence import intervals, recorded
-from mlflow_interpret.explaining.explainers.additivity import AttributionResult
+from mlflow_interpret.explaining.explainers.base import ExplainRequest
 from mlflow_interpret.explaining.inputs import ExplainInputs, draw_inputs
 from mlflow_interpret.explaining.model_adapter import ModelAdapter, last_step
 from mlflow_interpret.explaining.partitions import explain_partitions
 from mlflow_interpret.explaining.row_sources import is_partitioned
-from mlflow_interpret.explaining.select import contributions
+from mlflow_interpret.explaining.select import explain_rows
 from mlflow_interpret.explaining.time_budget import Budget
 
 __all__ = ["draw_inputs", "explain", "explain_inputs"]
@@ -63,7 +64,8 @@ def _explained(subject: ExplainInputs, plan: Plan) -> Explanation:
     started = time.perf_counter()
     budget, available = Budget(plan.time_budget), subject.source["available"]
     model, rows = subject.adapter(), subject.to_explain()
-    values = contributions(model, rows, subject.known(), plan, budget, available)
+    request = ExplainRequest(model, subject.known(), plan, budget)
+    values = explain_rows(request, rows, available)
     explained = rows.subset(values.rows)
     raw = _explanation(model, values, values.local_values, subject.names)
     raw = replace(

@@ -12,7 +12,7 @@ from sklearn import get_config
 from mlflow_interpret.core.errors import CannotExplainError
 from mlflow_interpret.core.explanation import Plan, TrainingContext
 from mlflow_interpret.core.statistics import sample_rows
-from mlflow_interpret.explaining.batch import RowBatch, feature_names, table
+from mlflow_interpret.explaining.batch import RowBatch, as_batch, feature_names
 from mlflow_interpret.explaining.dataframes import Indices, as_rows, emptied, n_rows, take
 from mlflow_interpret.explaining.model_adapter import ModelAdapter, adapt_model
 from mlflow_interpret.explaining.row_sources import is_partitioned
@@ -82,7 +82,7 @@ class ExplainInputs:
         return self._table(self.background, "initialization_examples")
 
     def _table(self, rows: Any, argument: str) -> RowBatch:
-        return table(rows, self.names, self.template, argument, self.nulls)
+        return as_batch(rows, self.names, self.template, argument, self.nulls)
 
 
 def draw_inputs(context: TrainingContext, plan: Plan) -> ExplainInputs:

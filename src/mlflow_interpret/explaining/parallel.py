@@ -18,8 +18,9 @@ import numpy.typing as npt
 from sklearn import config_context, get_config
 
 from mlflow_interpret.core.errors import CannotExplainError, one_line
+from mlflow_interpret.explaining.attributions import Attributions
 from mlflow_interpret.explaining.batch import RowBatch
-from mlflow_interpret.explaining.explainers.base import Attributions, Explainer
+from mlflow_interpret.explaining.explainers.base import Explainer
 from mlflow_interpret.explaining.time_budget import OutOfTimeError
 
 _logger = logging.getLogger(__name__)
@@ -76,7 +77,7 @@ class Workers:
             return 1  # somebody else's work is spread over the cores already
         if self._named:
             return -1 if self._configured is None else int(self._configured)
-        if seconds < _WORTH or not self._engine.spreads:
+        if seconds < _WORTH or not self._engine.info.is_parallel:
             return 1
         return _pool_size()
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -21,17 +21,15 @@ from mlflow_interpret.core.errors import CannotExplainError
 from mlflow_interpret.core.explanation import Plan
 from mlflow_interpret.core.statistics import FloatArray, sample_rows
 from mlflow_interpret.explaining.aggregates import Aggregates, Bins, aggregate, histograms, merge
-from mlflow_interpret.explaining.batch import RowBatch, table
+from mlflow_interpret.explaining.attributions import AttributionResult, Attributions
+from mlflow_interpret.explaining.batch import RowBatch, as_batch
 from mlflow_interpret.explaining.convergence import LEADING, LEVEL
 from mlflow_interpret.explaining.dataframes import Indices
-from mlflow_interpret.explaining.explainers.additivity import AttributionResult, is_sum
-from mlflow_interpret.explaining.explainers.base import Attributions, Explainer
-from mlflow_interpret.explaining.explainers.permutation import Sampled
+from mlflow_interpret.explaining.explainers.base import Explainer, ExplainRequest
 from mlflow_interpret.explaining.inputs import ExplainInputs
 from mlflow_interpret.explaining.model_adapter import ModelAdapter
 from mlflow_interpret.explaining.row_sources import Source, source_of
-from mlflow_interpret.explaining.select import prepare
-from mlflow_interpret.explaining.time_budget import Budget
+from mlflow_interpret.explaining.select import exact_explainer, sampling_explainer
 
 _logger = logging.getLogger(__name__)
 
@@ -128,15 +126,15 @@ def _explained(
     return Explained(
         sums=sums,
         sample=AttributionResult(
-            method=engine.method,
-            engine=engine.engine,
+            method=engine.info.method,
+            engine=engine.info.implementation,
             local_values=drawn.local_values[0] if single else drawn.local_values,
             expected_values=sums.expected,
             scale=str(scale),
             additivity_error=sums.missed,
             rows=np.arange(len(drawn.frame)),
-            background_rows=engine.background_rows,
-            notes=engine.notes,
+            background_rows=engine.info.background_rows,
+            notes=engine.info.notes,
         ),
         rows=RowBatch(drawn.frame, work.template, work.nulls),
         available=total,
@@ -203,22 +201,24 @@ def as_table(
     wanted = getattr(template, "columns", None)
     if wanted is not None:
         rows = rows.set_axis(list(wanted), axis=1)
-    return table(rows, names, template, "evaluation_examples", nulls)
+    return as_batch(rows, names, template, "evaluation_examples", nulls)
 
 
 def _ready(
     model: ModelAdapter, first: RowBatch, background: RowBatch, plan: Plan
 ) -> tuple[Explainer, Attributions]:
     """The engine that explains all rows, and what it says of the first of them."""
+    # TabularExplainer's kernel explainer is too slow for all rows.
+    plan = replace(plan, engine="auto") if plan.engine == "kernel" else plan
     try:
-        engine = prepare(model, first, background, plan)
+        engine = exact_explainer(ExplainRequest(model, background, plan, sample=first))
         block = engine.explain(first)
-        if block.scale is not None and is_sum(block.local_values, block.outputs, block.missed):
+        if block.adds_up:
             return engine, block
     except CannotExplainError:
         _logger.debug("No fast engine for %s", model.name, exc_info=True)
     # Every row gets as many permutations as the default gives.
-    sampled = Sampled(model, background, plan, Budget(None))
+    sampled = sampling_explainer(ExplainRequest(model, background, replace(plan, engine="auto")))
     few = first.subset(slice(0, 2))
     return sampled, sampled.explain(few)
 

@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.pipeline import Pipeline
 
 from mlflow_interpret.core.statistics import FloatArray
-from mlflow_interpret.explaining.batch import RowBatch, table
+from mlflow_interpret.explaining.batch import RowBatch, as_batch
 from mlflow_interpret.explaining.column_lineage import (
     Lineage,
     UnknownLineageError,
@@ -37,7 +37,7 @@ class SplitPipeline:
     def engineer(self, rows: RowBatch) -> RowBatch:
         """The rows as the last step takes them."""
         engineered = as_rows(apply_steps(self.front, rows.original))
-        return replace(table(engineered, self.lineage.names, engineered), numbers=rows.numbers)
+        return replace(as_batch(engineered, self.lineage.names, engineered), numbers=rows.numbers)
 
     def by_raw_column(self, values: FloatArray, n_raw: int) -> FloatArray:
         """Contributions of engineered columns summed up along the last axis."""

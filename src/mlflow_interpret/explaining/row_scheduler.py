@@ -11,11 +11,16 @@ import numpy as np
 from mlflow_interpret.core.errors import CannotExplainError
 from mlflow_interpret.core.explanation import Plan
 from mlflow_interpret.core.statistics import sample_rows
+from mlflow_interpret.explaining.attributions import (
+    AttributionResult,
+    Attributions,
+    concatenate,
+    reorder,
+)
 from mlflow_interpret.explaining.batch import RowBatch
 from mlflow_interpret.explaining.convergence import by_row, has_converged, noise
 from mlflow_interpret.explaining.dataframes import Indices
-from mlflow_interpret.explaining.explainers.additivity import AttributionResult, is_sum
-from mlflow_interpret.explaining.explainers.base import Attributions, Explainer, joined, reordered
+from mlflow_interpret.explaining.explainers.base import Explainer
 from mlflow_interpret.explaining.parallel import Workers
 from mlflow_interpret.explaining.time_budget import Budget, OutOfTimeError, now
 
@@ -69,22 +74,22 @@ def run(
     state, stopped = _went(_Run(engine, rows, plan, budget, n_available, exact), fallback)
     engine, exact = state.engine, state.exact
     picked = state.order[: state.n_done]
-    found = reordered(joined(state.blocks), np.argsort(picked))
-    if exact and not _adds_up(found):
+    found = reorder(concatenate(state.blocks), np.argsort(picked))
+    if exact and not found.adds_up:
         raise _no_sum(engine, found)
-    partial = stopped == "time_budget" or engine.shortened
+    partial = stopped == "time_budget" or engine.info.is_reduced
     return AttributionResult(
-        method=engine.method,
-        engine=engine.engine,
+        method=engine.info.method,
+        engine=engine.info.implementation,
         local_values=found.local_values,
         expected_values=found.expected_values,
         scale=str(found.scale),
-        additivity_error=found.missed,
+        additivity_error=found.additivity_error,
         rows=np.sort(picked),
-        background_rows=engine.background_rows,
+        background_rows=engine.info.background_rows,
         sampling_error=found.sampling_error,
         engineered=found.engineered,
-        notes=(*engine.notes, *state.notes(stopped)),
+        notes=(*engine.info.notes, *state.notes(stopped)),
         stopped=stopped,
         settled=state.has_converged(),
         partial=partial,
@@ -105,9 +110,9 @@ class _Run:
     seconds_per_row: float = field(init=False, default=0.0)
 
     def __post_init__(self) -> None:
-        chosen = self.engine.ceiling if self.plan.max_rows is None else self.plan.max_rows
+        chosen = self.engine.info.max_rows if self.plan.max_rows is None else self.plan.max_rows
         self.limit = min(len(self.rows), chosen)
-        whole = self.engine.whole if self.plan.max_rows is None else self.plan.max_rows
+        whole = self.engine.info.rows_in_full if self.plan.max_rows is None else self.plan.max_rows
         self.complete = self.limit == self.n_available <= whole
         # More than the default only where somebody said how long it may take.
         raised = self.plan.max_rows is None and self.budget.seconds is not None
@@ -154,21 +159,21 @@ class _Run:
             self.blocks.append(self.engine.explain(self._rows(self.n_done, stop)))
             self.seconds_per_row = (now() - began) / (stop - self.n_done)
             self._count(stop)
-            if self.exact and not _adds_up(self.blocks[-1]):
+            if self.exact and not self.blocks[-1].adds_up:
                 raise _no_sum(self.engine, self.blocks[-1])
         scale = self.blocks[-1].scale
         if len(self.blocks) > 1 and self.blocks[0].scale != scale:
             self.blocks[0] = self.engine.explain(self._rows(0, 1), scale)
 
     def with_fallback(self, fallback: Fallback) -> _Run:
-        """This run, or a probed one of the fallback where this engine is too slow for the budget."""
+        """This run, or a probed one of the fallback if this one is too slow for the budget."""
         n_rows = self.n_done + self._fitting(self.limit)
         other = fallback(n_rows) if n_rows < min(_FEW, self.limit) else None
         if other is None:
             return self
         outrun = (
-            f"Within the time budget {self.engine.method} could have explained {n_rows} rows; "
-            f"{other.method} explains more of them, less exactly."
+            f"Within the time budget {self.engine.info.method} could have explained {n_rows} rows; "
+            f"{other.info.method} explains more of them, less exactly."
         )
         run = replace(self, engine=other, exact=False, outrun=outrun)
         try:
@@ -181,7 +186,7 @@ class _Run:
         """Whether the ranking is settled; a few rows cannot tell, unless they are all."""
         if self.n_done < min(FIRST, self.n_available):
             return False
-        found = joined(self.blocks)
+        found = concatenate(self.blocks)
         within = noise(found.sampling_error)
         return has_converged(by_row(found.local_values), self.n_available, within)
 
@@ -264,11 +269,8 @@ def _order(n: int, limit: int, seed: int) -> Indices:
     return np.concatenate([generator.permutation(picked), generator.permutation(others)])
 
 
-def _adds_up(block: Attributions) -> bool:
-    return block.scale is not None and is_sum(block.local_values, block.outputs, block.missed)
-
-
 def _no_sum(engine: Explainer, block: Attributions) -> CannotExplainError:
     return CannotExplainError(
-        f"{engine.method} values add up to no output of the model (off by {block.missed:.3g})"
+        f"{engine.info.method} values add up to no output of the model "
+        f"(off by {block.additivity_error:.3g})"
     )

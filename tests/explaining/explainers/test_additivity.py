@@ -8,13 +8,9 @@ from sklearn.datasets import load_breast_cancer, load_diabetes
 from sklearn.linear_model import LinearRegression, LogisticRegression
 
 from mlflow_interpret.core.errors import CannotExplainError
-from mlflow_interpret.explaining.batch import feature_names, table
-from mlflow_interpret.explaining.explainers.additivity import (
-    AttributionResult,
-    check_shapes,
-    difference,
-    matching_scale,
-)
+from mlflow_interpret.explaining.attributions import AttributionResult, additivity_error
+from mlflow_interpret.explaining.batch import as_batch, feature_names
+from mlflow_interpret.explaining.explainers.additivity import check_shapes, matching_scale
 from mlflow_interpret.explaining.model_adapter import adapt_model
 
 X, y = load_diabetes(return_X_y=True, as_frame=True)
@@ -23,7 +19,7 @@ CANCER = CANCER.iloc[:, :3]
 
 
 def rows_of(X):
-    return table(X, feature_names(X, None), X)
+    return as_batch(X, feature_names(X, None), X)
 
 
 def found(local, expected, error):
@@ -48,8 +44,8 @@ def test_nothing_is_a_breach_where_all_is_zero_and_right():
 def test_the_difference_is_the_largest_of_all_rows_and_blocks():
     local = np.zeros((2, 3, 4))
     local[1, 2, 0] = 7.0
-    assert difference(local, np.array([1.0, 2.0]), np.array([[1.0, 2.0]] * 3)) == 7.0
-    assert difference(np.full((1, 1), np.nan), np.zeros(1), np.zeros(1)) == float("inf")
+    assert additivity_error(local, np.array([1.0, 2.0]), np.array([[1.0, 2.0]] * 3)) == 7.0
+    assert additivity_error(np.full((1, 1), np.nan), np.zeros(1), np.zeros(1)) == float("inf")
 
 
 @pytest.mark.parametrize(
@@ -82,7 +78,7 @@ def test_the_scale_is_the_output_that_the_values_add_up_to():
         local[:, :, 1] = (scores - expected).T
         name, outputs = matching_scale(adapt_model(model), rows, local, expected)
         assert name == scale
-        assert difference(local, expected, outputs) < 1e-9
+        assert additivity_error(local, expected, outputs) < 1e-9
     name, outputs = matching_scale(adapt_model(model), rows, local * 2, expected)
     assert name is None
-    assert difference(local * 2, expected, outputs) > 0
+    assert additivity_error(local * 2, expected, outputs) > 0

@@ -17,30 +17,30 @@ from sklearn.svm import SVC
 
 from explaining.agreement import rows_of
 from mlflow_interpret.core.explanation import Plan
-from mlflow_interpret.explaining import select
-from mlflow_interpret.explaining.batch import feature_names, table
-from mlflow_interpret.explaining.explainers import permutation, tabular_explainer
-from mlflow_interpret.explaining.explainers.base import joined, reordered
+from mlflow_interpret.explaining.attributions import concatenate, reorder
+from mlflow_interpret.explaining.batch import as_batch, feature_names
+from mlflow_interpret.explaining.explainers.base import ExplainRequest, exact_explainer
+from mlflow_interpret.explaining.explainers.permutation import PermutationExplainer
+from mlflow_interpret.explaining.explainers.tabular_explainer import KernelExplainer
 from mlflow_interpret.explaining.model_adapter import adapt_model
-from mlflow_interpret.explaining.time_budget import Budget
 from mlflow_interpret.runtime.isolation import suppress_warnings
 
 
-def known(model, rows):
-    return select.prepare(adapt_model(model, row=rows.original[:1]), rows, rows, Plan())
+def exact(model, rows):
+    return exact_explainer(ExplainRequest(adapt_model(model, row=rows.original[:1]), rows))
 
 
-def own(model, rows):
-    plan = Plan(engine="tabular")
-    return select.prepare(adapt_model(model, row=rows.original[:1]), rows, rows, plan)
+def tabular(model, rows):
+    adapter = adapt_model(model, row=rows.original[:1])
+    return exact_explainer(ExplainRequest(adapter, rows, Plan(engine="tabular")))
 
 
-def sampled(model, rows):
-    return permutation.Sampled(adapt_model(model), rows, Plan(max_rows=5), Budget(None))
+def permutations(model, rows):
+    return PermutationExplainer(ExplainRequest(adapt_model(model), rows, Plan(max_rows=5)))
 
 
 def kernel(model, rows):
-    return tabular_explainer.Kernel(adapt_model(model), rows, Plan(), Budget(None))
+    return KernelExplainer(ExplainRequest(adapt_model(model), rows))
 
 
 def mixed():
@@ -51,14 +51,14 @@ def mixed():
 
 
 CASES = {
-    "trees": (RandomForestClassifier(5, random_state=0), known),
-    "linear": (LogisticRegression(), known),
-    "TabularExplainer, trees": (RandomForestClassifier(5, random_state=0), own),
-    "TabularExplainer, linear": (LogisticRegression(), own),
-    "sampled": (SVC(), sampled),
+    "trees": (RandomForestClassifier(5, random_state=0), exact),
+    "linear": (LogisticRegression(), exact),
+    "TabularExplainer, trees": (RandomForestClassifier(5, random_state=0), tabular),
+    "TabularExplainer, linear": (LogisticRegression(), tabular),
+    "sampled": (SVC(), permutations),
     "kernel": (GaussianNB(), kernel),
-    "pipeline": (mixed(), known),
-    "targets": (MultiOutputRegressor(Ridge()), known),
+    "pipeline": (mixed(), exact),
+    "targets": (MultiOutputRegressor(Ridge()), exact),
 }
 
 
@@ -69,7 +69,7 @@ def ready(kind):
     X["size"] = (X.iloc[:, 0] > 0).astype(int)
     y = np.column_stack([X.iloc[:, 0], y]) if kind == "targets" else y
     model.fit(X, y)
-    rows = table(X, feature_names(X, None), X)
+    rows = as_batch(X, feature_names(X, None), X)
     with suppress_warnings():
         return prepare(model, rows), rows
 
@@ -95,10 +95,10 @@ def test_any_blocks_of_rows_give_the_values_of_all_at_once(kind):
         whole = engine.explain(rows.subset(np.sort(chosen)))
         parts = [engine.explain(rows.subset(chosen[some]), whole.scale)
                  for some in (slice(0, 1), slice(1, 4), slice(4, 5))]  # fmt: skip
-    assert whole.missed < 1e-6
-    assert_equal(reordered(joined(parts), np.argsort(chosen)), whole)
+    assert whole.additivity_error < 1e-6
+    assert_equal(reorder(concatenate(parts), np.argsort(chosen)), whole)
     if whole.engineered is not None:
-        again = reordered(joined(parts), np.argsort(chosen)).engineered.rows.frame
+        again = reorder(concatenate(parts), np.argsort(chosen)).engineered.rows.frame
         assert np.array_equal(again, whole.engineered.rows.frame)
 
 
@@ -109,8 +109,7 @@ def test_an_engine_that_was_sent_elsewhere_says_the_same(kind):
         sent = cloudpickle.loads(cloudpickle.dumps(engine))
         some = rows.subset(np.array([4, 9]))
         assert_equal(sent.explain(some), engine.explain(some))
-    for name in ("method", "engine", "ceiling", "whole", "background_rows", "notes"):
-        assert getattr(sent, name) == getattr(engine, name)
+    assert sent.info == engine.info
 
 
 def test_what_is_heavy_in_an_engine_is_built_again_not_sent():

@@ -26,8 +26,9 @@ from sklearn.svm import SVC, SVR, LinearSVC, LinearSVR
 
 from explaining.agreement import assert_agrees, explain, rows_of
 from mlflow_interpret.core.errors import CannotExplainError
-from mlflow_interpret.explaining.batch import feature_names, table
-from mlflow_interpret.explaining.explainers.linear import Linear
+from mlflow_interpret.explaining.batch import as_batch, feature_names
+from mlflow_interpret.explaining.explainers.base import ExplainRequest
+from mlflow_interpret.explaining.explainers.linear import LinearExplainer
 from mlflow_interpret.explaining.model_adapter import adapt_model
 
 OURS = "mlflow-interpret, linear in closed form"
@@ -143,7 +144,9 @@ def test_sparse_coefficients_and_sparse_rows_are_as_dense_ones():
 def refusal(model, rows):
     names = feature_names(rows, None)
     with pytest.raises(CannotExplainError) as caught:
-        Linear(adapt_model(model, row=rows[:1]), table(rows, names, rows))
+        LinearExplainer(
+            ExplainRequest(adapt_model(model, row=rows[:1]), as_batch(rows, names, rows))
+        )
     return str(caught.value)
 
 

@@ -14,18 +14,17 @@ from explaining.any_model import AnyModel
 from mlflow_interpret.core.errors import CannotExplainError
 from mlflow_interpret.explaining.explainers import permutation
 from mlflow_interpret.explaining.row_scheduler import run
-from mlflow_interpret.explaining.time_budget import Budget
 
 
-def sampled(adapter, rows, background, plan):
-    engine = permutation.Sampled(adapter, background, plan, Budget(None))
-    return run(engine, rows, plan, Budget(None), len(rows))
+def by_permutations(request, rows):
+    explainer = permutation.PermutationExplainer(request)
+    return run(explainer, rows, request.plan, request.budget, len(rows))
 
 
-class TestSampled(AnyModel):
+class TestPermutationExplainer(AnyModel):
     method = "shap_permutation"
     explain = staticmethod(explain)
-    of_the_whole = staticmethod(partial(explain, by=sampled))
+    of_the_whole = staticmethod(partial(explain, by=by_permutations))
 
     def test_notes_say_why_and_how(self, diabetes):
         rows, y = diabetes

@@ -32,21 +32,20 @@ from explaining.any_model import AnyModel
 from mlflow_interpret.core.errors import CannotExplainError
 from mlflow_interpret.explaining.explainers import tabular_explainer
 from mlflow_interpret.explaining.row_scheduler import run
-from mlflow_interpret.explaining.time_budget import Budget
 
 TREES_WITH_PROBABILITIES = (DecisionTreeClassifier, RandomForestClassifier)
 
 
-def by_kernel(adapter, rows, background, plan):
-    engine = tabular_explainer.Kernel(adapter, background, plan, Budget(None))
-    return run(engine, rows, plan, Budget(None), len(rows))
+def by_kernel(request, rows):
+    explainer = tabular_explainer.KernelExplainer(request)
+    return run(explainer, rows, request.plan, request.budget, len(rows))
 
 
 by_tabular = partial(explain, engine="tabular")
 kernel = partial(explain, by=by_kernel)
 
 
-class TestKernel(AnyModel):
+class TestKernelExplainer(AnyModel):
     """With few features all coalitions are tried, with few rows all are the background."""
 
     method = "shap_kernel"

@@ -21,8 +21,9 @@ from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 from explaining import path_dependent
 from explaining.agreement import explain, rows_of, with_gaps
-from mlflow_interpret.explaining.explainers import trees
+from mlflow_interpret.explaining.explainers.base import ExplainRequest
 from mlflow_interpret.explaining.explainers.tree_nodes import trees_of
+from mlflow_interpret.explaining.explainers.trees import MAX_ROWS, TreeExplainer, TreeValues
 from mlflow_interpret.explaining.model_adapter import adapt_model
 
 pytest.importorskip("shapiq", reason="shapiq needs Python 3.12")
@@ -31,7 +32,7 @@ SMALL = {"n_estimators": 5, "random_state": 0}
 
 
 def ready(model, rows):
-    return trees.Quadrature(adapt_model(model, row=rows[:1]))
+    return TreeExplainer(ExplainRequest(adapt_model(model, row=rows[:1]), None))
 
 
 def assert_exact(found, trees, rows, *, tolerance=1e-9):
@@ -197,7 +198,7 @@ class TestTreeValues:
 
         X, y = load_diabetes(return_X_y=True)
         model = RandomForestRegressor(5, random_state=0).fit(X, y)
-        found = trees.TreeValues(trees_of(model)).explain(X[:10])
+        found = TreeValues(trees_of(model)).explain(X[:10])
         public = QuadratureTreeSHAP(model)
         rows = X[:10].astype(np.float32).astype(float)
         one_by_one = [public.explain(row).get_n_order_values(1) for row in rows]
@@ -210,7 +211,7 @@ class TestTreeValues:
         public = QuadratureTreeSHAP(model)
         assert public.max_features_per_path > 150
         exact = np.array([public.explain(row).get_n_order_values(1) for row in rows])
-        found = trees.TreeValues(trees_of(model)).explain(rows)[0]
+        found = TreeValues(trees_of(model)).explain(rows)[0]
         assert np.abs(found[:, public._relevant_features] - exact[:, public._relevant_features]).max() < 1e-12 * np.abs(exact).max()  # fmt: skip
 
     def test_nodes_that_no_weight_reached_are_no_obstacle(self):
@@ -218,13 +219,13 @@ class TestTreeValues:
         model = ExtraTreesRegressor(5, random_state=0).fit(X, y)
         trees = trees_of(model)
         cover = np.where(trees.cover < 4, 0.0, trees.cover)
-        values = trees.TreeValues(dataclasses.replace(trees, cover=cover))
+        values = TreeValues(dataclasses.replace(trees, cover=cover))
         sums = values.explain(X[:50])[0].sum(axis=1) + values.expected
         np.testing.assert_allclose(sums, model.predict(X[:50]), rtol=1e-9)
 
     def test_a_model_that_never_splits_has_no_contributions(self):
         X = np.arange(6.0)[:, None]
-        values = trees.TreeValues(trees_of(DecisionTreeRegressor().fit(X, np.full(6, 3.0))))
+        values = TreeValues(trees_of(DecisionTreeRegressor().fit(X, np.full(6, 3.0))))
         assert (values.explain(X) == 0).all()
         assert values.expected == [3.0]
 
@@ -232,11 +233,11 @@ class TestTreeValues:
 def test_the_ceiling_falls_with_the_size_of_the_trees():
     X, y = load_diabetes(return_X_y=True)
     small = ready(RandomForestRegressor(2, max_depth=2).fit(X, y), X)
-    assert small.ceiling == small.whole == trees.TREE_ROWS
+    assert small.info.max_rows == small.info.rows_in_full == MAX_ROWS
     large = ready(RandomForestRegressor(300, random_state=0).fit(X, y), X)
-    assert 20 < large.whole < large.ceiling < trees.TREE_ROWS
+    assert 20 < large.info.rows_in_full < large.info.max_rows < MAX_ROWS
     large._trees.n_steps = 10**12
-    assert large.ceiling == large.whole == 20
+    assert large._affordable_rows(10**9) == 20
 
 
 def test_what_shapiq_cannot_do_is_left_to_others(monkeypatch):
@@ -247,7 +248,7 @@ def test_what_shapiq_cannot_do_is_left_to_others(monkeypatch):
     model = RandomForestRegressor(**SMALL).fit(X, y)
     plain = explain(model, X)
     assert plain.engine == "shapiq, QuadratureTreeSHAP"
-    monkeypatch.setattr(trees.TreeValues, "explain", broken)
+    monkeypatch.setattr(TreeValues, "explain", broken)
     found = explain(model, X)
     assert found.engine == "TabularExplainer, TreeExplainer"
     np.testing.assert_allclose(found.local_values, plain.local_values, atol=1e-9)

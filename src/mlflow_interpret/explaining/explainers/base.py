@@ -1,146 +1,208 @@
-"""An engine made ready for a model, and what it says about a block of rows."""
+"""The interface of an explainer, and the registry of explainers.
+
+An explainer is one module in this folder. It defines a subclass of `Explainer` and registers it::
+
+    @register(priority=55)
+    class MyExplainer(Explainer):
+        @classmethod
+        def supports(cls, adapter):
+            return isinstance(adapter.model, MyModel)
+
+        def __init__(self, request):
+            self._model = request.adapter.model
+            self.info = ExplainerInfo("shap_mine", "my-package, exact", max_rows=1_000)
+
+        def explain(self, batch, scale=None):
+            ...
+
+All modules in this folder are found by themselves; a class in another package is registered when
+its module is imported.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Protocol
+import logging
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from importlib import import_module
+from pkgutil import iter_modules
+from typing import ClassVar, TypeVar
 
-import numpy as np
-import pandas as pd
-
-from mlflow_interpret.core.statistics import FloatArray
+from mlflow_interpret.core.errors import CannotExplainError
+from mlflow_interpret.core.explanation import Plan
+from mlflow_interpret.explaining import explainers
+from mlflow_interpret.explaining.attributions import Attributions
 from mlflow_interpret.explaining.batch import RowBatch
-from mlflow_interpret.explaining.explainers.additivity import EngineeredAttributions, difference
+from mlflow_interpret.explaining.model_adapter import ModelAdapter
+from mlflow_interpret.explaining.time_budget import Budget
+
+_logger = logging.getLogger(__name__)
+
+SAMPLING_SHARE = 0.3
+"""Share of a time budget that is left for sampling, even if an exact explainer was tried first."""
+
+
+@dataclass(frozen=True)
+class ExplainerInfo:
+    """Properties of an explainer that is ready for a model.
+
+    Attributes:
+        method: Name of the method in interpret-community's style, such as ``shap_tree``.
+        implementation: Library and algorithm that compute the values, for the status record.
+        max_rows: Number of rows that are explained at most unless the user asks for more.
+        rows_in_full: A table of at most this many rows is explained in full, which takes a second
+            or so. Rows of a larger table are explained until the ranking has converged. Default:
+            ``max_rows``.
+        background_rows: Number of background rows that the method uses, or None.
+        notes: Approximations, as sentences.
+        is_parallel: Whether batches should be explained in parallel: a single batch keeps one core
+            busy.
+        is_reduced: Whether the time budget makes the explainer do less for each row.
+    """
+
+    method: str
+    implementation: str
+    max_rows: int
+    rows_in_full: int = -1
+    background_rows: int | None = None
+    notes: tuple[str, ...] = ()
+    is_parallel: bool = False
+    is_reduced: bool = False
+
+    def __post_init__(self) -> None:
+        if self.rows_in_full < 0:
+            object.__setattr__(self, "rows_in_full", self.max_rows)
 
 
 @dataclass(frozen=True, eq=False)
-class Attributions:
-    """The contributions of a block of rows.
+class ExplainRequest:
+    """A model, its background rows and the options: the input of every explainer.
 
     Attributes:
-        local_values: ``(n_outputs, n_rows, n_features)``, or ``(n_rows, n_features)`` without
-            blocks: see `ModelAdapter.output_names`.
-        expected_values: ``(n_outputs,)`` or ``(1,)``; the same for all rows.
-        outputs: ``(n_rows, n_outputs)`` or ``(n_rows,)`` outputs of the model, which the values
-            should add up to.
-        scale: The model output that these are; None where the values add up to none.
-        sampling_error: Standard errors of the local values where the engine samples coalitions;
-            shaped as they are.
-        engineered: The same by engineered column, where a pipeline was taken apart.
+        adapter: The model.
+        background: Rows that stand for "feature unknown".
+        plan: The options.
+        budget: The remaining time.
+        sample: Rows like those that will be explained, on which the steps of a pipeline are tried.
+            Default: the background rows.
     """
 
-    local_values: FloatArray
-    expected_values: FloatArray
-    outputs: FloatArray
-    scale: str | None
-    sampling_error: FloatArray | None = None
-    engineered: EngineeredAttributions | None = None
+    adapter: ModelAdapter
+    background: RowBatch
+    plan: Plan = field(default_factory=Plan)
+    budget: Budget = field(default_factory=lambda: Budget(None))
+    sample: RowBatch | None = None
 
-    @property
-    def missed(self) -> float:
-        """The largest absolute difference between the values' sums and the outputs."""
-        return difference(self.local_values, self.expected_values, self.outputs)
+    def for_model(
+        self, adapter: ModelAdapter, background: RowBatch | None = None
+    ) -> ExplainRequest:
+        """The same request for a part of the model, such as the last step of a pipeline."""
+        background = self.background if background is None else background
+        return replace(self, adapter=adapter, background=background, sample=None)
 
 
-class Explainer(Protocol):
-    """An engine that is ready for one model and its background rows, to explain any other rows.
+class Explainer(ABC):
+    """An explainer that is ready for one model and its background rows.
 
-    What it says of a row depends on the row and its number alone, not on the rows beside it: rows
-    can be explained in any blocks, in any order and on any machine. It can be pickled; what is
-    heavy in it, such as an explainer of shap, is built again where it is unpickled.
+    The attributions of a row depend on that row and its number only, so rows can be explained in
+    any batches, in any order and in any process. An explainer can be pickled. State that is
+    expensive to pickle, such as an explainer of shap, is rebuilt after unpickling.
 
     Attributes:
-        method: The method in interpret-community's style, such as ``shap_tree``.
-        engine: The code that computes the values.
-        ceiling: How many rows are worth explaining by default, at most.
-        whole: A set of at most so many rows is explained whole, as it takes a second or so; of a
-            larger one only as many rows as settle the ranking.
-        background_rows: How many background rows the method uses, None for none.
-        notes: What is approximated, in sentences.
-        spreads: A block keeps one core busy, so that blocks at once are faster.
-        shortened: A time budget made the engine do less than it would for each row.
+        engines: Values of the option ``engine`` for which the explainer is used.
+        is_exact: Whether the attributions must add up to an output of the model. If they do not,
+            the model is explained by an explainer that is not exact.
+        info: Its properties.
     """
 
-    @property
-    def method(self) -> str: ...  # noqa: D102
+    engines: ClassVar[frozenset[str]] = frozenset({"auto"})
+    is_exact: ClassVar[bool] = True
+    info: ExplainerInfo
+
+    @classmethod
+    @abstractmethod
+    def supports(cls, adapter: ModelAdapter) -> bool:
+        """Whether the explainer may be able to explain the model; a cheap check."""
 
     @property
-    def engine(self) -> str: ...  # noqa: D102
+    def affordable_rows(self) -> int:
+        """Number of rows that can be explained in the remaining time; 0 if that is not known."""
+        return 0
 
-    @property
-    def ceiling(self) -> int: ...  # noqa: D102
-    @property
-    def whole(self) -> int: ...  # noqa: D102
-
-    @property
-    def background_rows(self) -> int | None: ...  # noqa: D102
-
-    @property
-    def notes(self) -> tuple[str, ...]: ...  # noqa: D102
-
-    @property
-    def spreads(self) -> bool: ...  # noqa: D102
-
-    @property
-    def shortened(self) -> bool: ...  # noqa: D102
-
-    def explain(self, rows: RowBatch, scale: str | None = None) -> Attributions:
-        """The contributions for ``rows``.
-
-        Args:
-            rows: At least one row.
-            scale: The model output to compare with: that of an earlier block, so that all blocks
-                have the same. None to find the one that the values add up to.
+    @abstractmethod
+    def __init__(self, request: ExplainRequest) -> None:
+        """Prepare the explainer.
 
         Raises:
-            CannotExplainError: The engine cannot explain these rows.
+            CannotExplainError: The explainer cannot explain the model; the message completes a
+                sentence that ends with "because".
         """
-        ...
+
+    @abstractmethod
+    def explain(self, batch: RowBatch, scale: str | None = None) -> Attributions:
+        """Compute the attributions of a batch.
+
+        Args:
+            batch: At least one row.
+            scale: Name of the model output to compare with, so that all batches have the same one.
+                None to find the output to which the attributions add up.
+
+        Raises:
+            CannotExplainError: The explainer cannot explain these rows.
+        """
 
 
-def joined(blocks: Sequence[Attributions]) -> Attributions:
-    """One block of the rows of all, in the order of the blocks."""
-    first = blocks[0]
-    if len(blocks) == 1:
-        return first
-    scales = {block.scale for block in blocks}
-    return Attributions(
-        local_values=np.concatenate([block.local_values for block in blocks], axis=-2),
-        expected_values=first.expected_values,
-        outputs=np.concatenate([block.outputs for block in blocks]),
-        # A link that shows in some rows only is a link.
-        scale=first.scale if len(scales) == 1 else "raw prediction",
-        sampling_error=None if first.sampling_error is None else np.concatenate(
-            [block.sampling_error for block in blocks if block.sampling_error is not None], axis=-2
-        ),
-        engineered=_joined_views([block.engineered for block in blocks]),
-    )  # fmt: skip
+_Class = TypeVar("_Class", bound=type[Explainer])
+_registry: dict[type[Explainer], int] = {}
 
 
-def _joined_views(views: Sequence[EngineeredAttributions | None]) -> EngineeredAttributions | None:
-    known = [view for view in views if view is not None]
-    if len(known) < len(views):
-        return None
-    frame = pd.concat([view.rows.frame for view in known], ignore_index=True)
-    nulls = frozenset().union(*(view.rows.nulls for view in known))
-    rows = RowBatch(frame, known[0].rows.template, nulls)
-    return EngineeredAttributions(
-        rows, np.concatenate([view.local_values for view in known], axis=-2)
-    )
+def register(priority: int) -> Callable[[_Class], _Class]:
+    """Register an explainer; of those that support a model, the highest priority is used."""
+
+    def add(explainer_class: _Class) -> _Class:
+        _registry[explainer_class] = priority
+        return explainer_class
+
+    return add
 
 
-def reordered(block: Attributions, order: np.typing.NDArray[np.intp]) -> Attributions:
-    """The block with its rows in another order."""
-    view = block.engineered
-    return replace(
-        block,
-        local_values=block.local_values[..., order, :],
-        outputs=block.outputs[order],
-        sampling_error=(
-            None if block.sampling_error is None else block.sampling_error[..., order, :]
-        ),
-        engineered=None if view is None else EngineeredAttributions(
-            view.rows.subset(order), view.local_values[..., order, :]
-        ),
-    )  # fmt: skip
+def unregister(explainer_class: type[Explainer]) -> None:
+    """Remove an explainer from the registry."""
+    _registry.pop(explainer_class, None)
+
+
+def registered_explainers(engine: str, *, exact: bool) -> Iterator[type[Explainer]]:
+    """The registered explainers, the highest priority first.
+
+    Args:
+        engine: Value of the option ``engine``.
+        exact: Whether their attributions must add up to an output of the model.
+    """
+    for module in iter_modules(explainers.__path__, f"{explainers.__name__}."):
+        import_module(module.name)
+    for explainer_class in sorted(_registry, key=lambda known: -_registry[known]):
+        if engine in explainer_class.engines and explainer_class.is_exact is exact:
+            yield explainer_class
+
+
+def exact_explainer(request: ExplainRequest) -> Explainer:
+    """Prepare the first exact explainer that supports the model.
+
+    Raises:
+        CannotExplainError: There is none; the message completes a sentence that ends with
+            "because".
+    """
+    failure: CannotExplainError | None = None
+    adapter = request.adapter
+    for explainer_class in registered_explainers(request.plan.engine, exact=True):
+        if not explainer_class.supports(adapter):
+            continue
+        try:
+            return explainer_class(request)
+        except CannotExplainError as error:
+            _logger.debug("Not %s for %s: %s", explainer_class.__name__, adapter.name, error)
+            failure = failure or error
+    if failure is not None:
+        raise failure
+    raise CannotExplainError(f"no exact method is known for {adapter.name}")

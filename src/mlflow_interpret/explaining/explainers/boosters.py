@@ -19,12 +19,21 @@ from scipy import sparse, special
 
 from mlflow_interpret.core.errors import CannotExplainError, one_line
 from mlflow_interpret.core.statistics import FloatArray
+from mlflow_interpret.explaining.attributions import Attributions
 from mlflow_interpret.explaining.batch import RowBatch
-from mlflow_interpret.explaining.explainers.additivity import TREES_NOTE, check_shapes
-from mlflow_interpret.explaining.explainers.base import Attributions
+from mlflow_interpret.explaining.explainers.additivity import check_shapes
+from mlflow_interpret.explaining.explainers.base import (
+    Explainer,
+    ExplainerInfo,
+    ExplainRequest,
+    register,
+)
+from mlflow_interpret.explaining.explainers.tree_nodes import TREES_NOTE
 from mlflow_interpret.explaining.model_adapter import ModelAdapter
 
 _logger = logging.getLogger(__name__)
+
+MAX_ROWS = 1_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,35 +103,34 @@ def native(model: Any, rows: Any, n_classes: int | None) -> Native:
     return Native(name, local, expected, scale, margins)
 
 
-class NativeContributions:
-    """A booster's own contributions, ready for a model for which `is_booster` holds."""
+@register(priority=70)
+class BoosterExplainer(Explainer):
+    """Explains a booster by the contributions that its own library computes."""
 
-    method = "shap_tree"
-    ceiling = whole = 1_000
-    background_rows = None
-    spreads = False  # it uses all cores itself
-    shortened = False
+    @classmethod
+    def supports(cls, adapter: ModelAdapter) -> bool:  # noqa: D102
+        return is_booster(adapter.model)
 
-    def __init__(self, adapter: ModelAdapter) -> None:
-        self._predictor = adapter
-        found = _engine(adapter.model)
-        self.engine = "" if found is None else found[0]
+    def __init__(self, request: ExplainRequest) -> None:
+        self._adapter = request.adapter
+        model = request.adapter.model
+        known = _engine(model)
+        if known is None:
+            raise CannotExplainError(f"{request.adapter.name} is no booster")
+        self.info = ExplainerInfo(
+            method="shap_tree",
+            implementation=known[0],
+            max_rows=MAX_ROWS,
+            notes=(TREES_NOTE, *_notes(model, known[0])),
+            is_parallel=False,  # the library uses all cores itself
+        )
 
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """As `Explainer` has it."""
-        return (TREES_NOTE, *_notes(self._predictor.model, self.engine))
-
-    def explain(self, rows: RowBatch, scale: str | None = None) -> Attributions:  # noqa: ARG002
-        """As `Explainer` has it; the scale is told by each block's own outputs.
-
-        Raises:
-            CannotExplainError: The booster has no contributions for the model or for these rows.
-        """
-        adapter = self._predictor
+    def explain(self, batch: RowBatch, scale: str | None = None) -> Attributions:  # noqa: ARG002
+        """Compute the attributions of a batch; the scale follows from the outputs of the batch."""
+        adapter = self._adapter
         n_classes = None if adapter.classes is None else len(adapter.classes)
         try:
-            found = native(adapter.model, rows.original, n_classes)
+            found = native(adapter.model, batch.original, n_classes)
             check_shapes(adapter, found.local_values, found.expected_values)
         except Exception as error:
             _logger.debug("%s gave no contributions", adapter.name, exc_info=True)

@@ -5,14 +5,20 @@ from __future__ import annotations
 import numpy as np
 
 from mlflow_interpret.core.errors import CannotExplainError, one_line
-from mlflow_interpret.core.explanation import Plan
 from mlflow_interpret.core.statistics import FloatArray, sample_rows
+from mlflow_interpret.explaining.attributions import Attributions
 from mlflow_interpret.explaining.batch import RowBatch
 from mlflow_interpret.explaining.encoding import Encoding
-from mlflow_interpret.explaining.explainers.base import Attributions
+from mlflow_interpret.explaining.explainers.base import (
+    SAMPLING_SHARE,
+    Explainer,
+    ExplainerInfo,
+    ExplainRequest,
+    register,
+)
 from mlflow_interpret.explaining.explainers.permutation_sampler import evaluations, shapley
 from mlflow_interpret.explaining.model_adapter import ModelAdapter, Output
-from mlflow_interpret.explaining.time_budget import Budget, Metered, OutOfTimeError
+from mlflow_interpret.explaining.time_budget import Metered, OutOfTimeError
 
 BLACK_BOX_ROWS = 200
 BACKGROUND_ROWS = 1_000
@@ -27,8 +33,6 @@ _FEW = 20
 _GROUND_SHARE = 0.15
 """Of the time that is left, for the outputs of the background rows."""
 _FEWEST_GROUND = 5
-KEPT = 0.3
-"""Of a budget: so much is left for a black box, though a pipeline was hard to take apart."""
 _PREDICTIONS = 3
 """Of an explained row, beside those of rows that are mixed with it."""
 
@@ -84,106 +88,97 @@ class BlackBox:
             ) from error
 
 
-class Sampled:
-    """Sampled permutations, ready for any model.
+@register(priority=20)
+class PermutationExplainer(Explainer):
+    """Explains any model by sampling permutations of its features.
 
-    Args:
-        adapter: The model.
-        background: The rows that stand for "feature unknown".
-        plan: Has the seed, and how many rows are to be explained.
-        budget: The time there is: fewer background rows, permutations and rows where it is short.
-
-    Raises:
-        CannotExplainError: The model cannot predict the background rows, or not in time.
+    A short time budget reduces the background rows, the permutations and the explained rows.
     """
 
-    method = "shap_permutation"
-    spreads = True
+    is_exact = False
 
-    def __init__(
-        self, adapter: ModelAdapter, background: RowBatch, plan: Plan, budget: Budget
-    ) -> None:
-        self._predictor, self._seed = adapter, plan.random_state
-        budget.keep(KEPT)
-        self._meter = Metered(budget)
-        ground = background.subset(sample_rows(len(background), BACKGROUND_ROWS, self._seed))
-        self._scale, output = callable_output(adapter, ground)
-        self._background, self._at_background = measured(
-            adapter, output, ground, self._meter, plan.random_state
+    @classmethod
+    def supports(cls, adapter: ModelAdapter) -> bool:  # noqa: ARG003, D102
+        return True
+
+    def __init__(self, request: ExplainRequest) -> None:
+        plan = request.plan
+        self._adapter, self._seed = request.adapter, plan.random_state
+        request.budget.keep(SAMPLING_SHARE)
+        self._meter = Metered(request.budget)
+        known = request.background
+        known = known.subset(sample_rows(len(known), BACKGROUND_ROWS, self._seed))
+        self._scale, output = callable_output(self._adapter, known)
+        self._background, self._background_outputs = measured(
+            self._adapter, output, known, self._meter, self._seed
         )
-        width = background.frame.shape[1]
+        width = known.frame.shape[1]
         allowed = min(_EVALUATIONS, _EVALUATED_CELLS // width)
-        self.ceiling, wanted = _effort(width, plan.max_rows, allowed)
-        self.whole = self.ceiling
+        max_rows, wanted = _effort(width, plan.max_rows, allowed)
         if self._meter.is_limited:
             fewest = _FEWEST_WIDE_ROWS * (2 * evaluations(width, 1) + _PREDICTIONS)
-            allowed = min(allowed, self._meter.affordable(adapter.name, fewest))
+            allowed = min(allowed, self._meter.affordable(self._adapter.name, fewest))
         _, self._n_permutations = _effort(width, plan.max_rows, allowed)
-        self.shortened = self._n_permutations < wanted or len(self._background) < len(ground)
+        is_reduced = self._n_permutations < wanted or len(self._background) < len(known)
         self._named_scale = self._name_scale()
         evaluated = evaluations(width, self._n_permutations) + _PREDICTIONS
         self._seconds_per_row = evaluated * self._meter.seconds_per_row
+        self.info = ExplainerInfo(
+            method="shap_permutation",
+            implementation=f"mlflow-interpret, {self._n_permutations} pairs of permutations a row",
+            max_rows=max_rows,
+            background_rows=len(self._background),
+            notes=(*self._rough(is_reduced), *notes_on(self._scale)),
+            is_parallel=True,
+            is_reduced=is_reduced,
+        )
 
     def _name_scale(self) -> str:
         some = self._background.subset(np.arange(min(len(self._background), _FEW)))
-        scores = self._at_background[: len(some)]
-        scores = scores[:, 0] if self._predictor.output_names is None else scores
-        return self._predictor.scale_of(self._scale, scores, some.original)
+        scores = self._background_outputs[: len(some)]
+        scores = scores[:, 0] if self._adapter.output_names is None else scores
+        return self._adapter.scale_of(self._scale, scores, some.original)
 
     @property
-    def engine(self) -> str:
-        """As `Explainer` has it, like all that follows."""
-        return f"mlflow-interpret, {self._n_permutations} pairs of permutations a row"
-
-    @property
-    def affordable_rows(self) -> int:
-        """How many rows can be explained in the time that is left; 0 without a limit."""
+    def affordable_rows(self) -> int:  # noqa: D102
         if not self._meter.is_limited:
             return 0
-        left = self._meter.left / max(self._seconds_per_row, 1e-9)
-        return int(min(max(left, 0.0), self.ceiling))
+        rows = self._meter.left / max(self._seconds_per_row, 1e-9)
+        return int(min(max(rows, 0.0), self.info.max_rows))
 
-    @property
-    def background_rows(self) -> int:  # noqa: D102
-        return len(self._background)
-
-    @property
-    def notes(self) -> tuple[str, ...]:  # noqa: D102
-        return (*self._rough(), *notes_on(self._scale))
-
-    def _rough(self) -> tuple[str, ...]:
+    def _rough(self, is_reduced: bool) -> tuple[str, ...]:
         if self._n_permutations >= _PERMUTATIONS // 2:
             return ()
-        why = "In the time" if self.shortened else "With so many columns"
+        why = "In the time" if is_reduced else "With so many columns"
         rough = (
             f"{why} only {self._n_permutations} permutations were tried for each row: the "
             "values are rough, and noise makes the importances of minor columns too large."
         )
         return (rough,)
 
-    def explain(self, rows: RowBatch, scale: str | None = None) -> Attributions:  # noqa: ARG002
-        """As `Explainer` has it; ``scale`` is always the same.
+    def explain(self, batch: RowBatch, scale: str | None = None) -> Attributions:  # noqa: ARG002
+        """Compute the attributions of a batch, always on the same scale.
 
         Raises:
             CannotExplainError: The model cannot predict such rows, or not to finite numbers.
             OutOfTimeError: The budget is spent.
         """
-        box = BlackBox(self._predictor, self._scale, rows, self._background, self._meter)
+        box = BlackBox(self._adapter, self._scale, batch, self._background, self._meter)
         found = shapley(
             box.output,
             box.rows,
             box.background,
             self._n_permutations,
             self._seed,
-            rows.numbers,
-            self._at_background,
+            batch.numbers,
+            self._background_outputs,
         )
         if not (np.isfinite(found.values).all() and np.isfinite(found.expected).all()):
             raise CannotExplainError(
-                f"{self._predictor.name} predicts NaN or infinity for rows that mix the cells of "
+                f"{self._adapter.name} predicts NaN or infinity for rows that mix the cells of "
                 "two others"
             )
-        single = self._predictor.output_names is None
+        single = self._adapter.output_names is None
         return Attributions(
             found.values[0] if single else found.values,
             found.expected,

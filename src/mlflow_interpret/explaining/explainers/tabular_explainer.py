@@ -12,16 +12,21 @@ import numpy as np
 import numpy.typing as npt
 
 from mlflow_interpret.core.errors import CannotExplainError, one_line
-from mlflow_interpret.core.explanation import Plan
 from mlflow_interpret.core.statistics import FloatArray, sample_rows
+from mlflow_interpret.explaining.attributions import Attributions
 from mlflow_interpret.explaining.batch import RowBatch
 from mlflow_interpret.explaining.encoding import NOT_NUMBERS, is_numeric, numbers
 from mlflow_interpret.explaining.explainers.additivity import check_shapes, matching_scale
-from mlflow_interpret.explaining.explainers.base import Attributions
-from mlflow_interpret.explaining.explainers.linear import LINEAR_ROWS
+from mlflow_interpret.explaining.explainers.base import (
+    SAMPLING_SHARE,
+    Explainer,
+    ExplainerInfo,
+    ExplainRequest,
+    register,
+)
+from mlflow_interpret.explaining.explainers.linear import MAX_ROWS as LINEAR_ROWS
 from mlflow_interpret.explaining.explainers.permutation import (
     BACKGROUND_ROWS,
-    KEPT,
     BlackBox,
     callable_output,
     measured,
@@ -29,7 +34,7 @@ from mlflow_interpret.explaining.explainers.permutation import (
 )
 from mlflow_interpret.explaining.explainers.tree_nodes import tree_notes
 from mlflow_interpret.explaining.model_adapter import ModelAdapter, per_class
-from mlflow_interpret.explaining.time_budget import Budget, Metered
+from mlflow_interpret.explaining.time_budget import Metered
 
 _logger = logging.getLogger(__name__)
 
@@ -41,92 +46,77 @@ _FEWEST_ROWS = 2
 _TREE_STEPS = 5_000_000_000
 """Work that a tree explanation may cost by default, in leaves x depth x features of a path: tree
 SHAP's own measure, of which a core does some 10^9 a second."""
-_WHOLE_STEPS = _TREE_STEPS // 5
 _ALL_COALITIONS = 13  # with more features shap samples less than a fifth of them, and selects
 
 
-class Fast:
-    """TabularExplainer's tree or linear engine, ready for a model.
+@register(priority=40)
+class TabularFastExplainer(Explainer):
+    """Explains trees and linear models by the explainers that TabularExplainer chooses."""
 
-    Raises:
-        CannotExplainError: It has none for this model, or not for such background rows.
-    """
+    engines = frozenset({"auto", "tabular"})
 
-    def __init__(self, adapter: ModelAdapter, background: RowBatch, seed: int) -> None:
+    @classmethod
+    def supports(cls, adapter: ModelAdapter) -> bool:  # noqa: ARG003, D102
+        return True
+
+    def __init__(self, request: ExplainRequest) -> None:
+        background = request.background
         if not is_numeric(background.frame):
             raise CannotExplainError(NOT_NUMBERS)
-        self._predictor, self._seed = adapter, seed
-        # All that a linear model's values need of the background is its mean. Given more than 100
-        # rows, shap would take some of them.
-        self._init = numbers(background.frame).mean(axis=0, keepdims=True)
-        self._n_background = len(background)
-        self._name = type(self._explainer).__name__
-        self._linear = self._name == "LinearExplainer"
-
-    shortened = False
-
-    @property
-    def spreads(self) -> bool:
-        """As `Explainer` has it, like all that follows."""
-        return not self._linear
-
-    @property
-    def method(self) -> str:  # noqa: D102
-        return "shap_linear" if self._linear else "shap_tree"
-
-    @property
-    def engine(self) -> str:  # noqa: D102
-        return f"TabularExplainer, {self._name}"
-
-    @property
-    def ceiling(self) -> int:  # noqa: D102
-        return LINEAR_ROWS if self._linear else tree_rows(self._predictor.model)
-
-    @property
-    def whole(self) -> int:  # noqa: D102
-        return LINEAR_ROWS if self._linear else tree_rows(self._predictor.model, _WHOLE_STEPS)
-
-    @property
-    def background_rows(self) -> int | None:  # noqa: D102
-        return self._n_background if self._linear else None
-
-    @property
-    def notes(self) -> tuple[str, ...]:  # noqa: D102
-        return () if self._linear else tree_notes(self._predictor.model)
+        self._adapter, self._seed = request.adapter, request.plan.random_state
+        # A linear model needs the mean of the background only; shap samples more than 100 rows.
+        self._mean = numbers(background.frame).mean(axis=0, keepdims=True)
+        name = type(self._explainer).__name__
+        model = request.adapter.model
+        if name == "LinearExplainer":
+            self.info = ExplainerInfo(
+                method="shap_linear",
+                implementation=f"TabularExplainer, {name}",
+                max_rows=LINEAR_ROWS,
+                background_rows=len(background),
+            )
+        else:
+            self.info = ExplainerInfo(
+                method="shap_tree",
+                implementation=f"TabularExplainer, {name}",
+                max_rows=tree_rows(model),
+                rows_in_full=tree_rows(model, _TREE_STEPS // 5),
+                notes=tree_notes(model),
+                is_parallel=True,
+            )
 
     @cached_property
     def _explainer(self) -> Any:
         from interpret_community.shap.linear_explainer import LinearExplainer
         from interpret_community.shap.tree_explainer import TreeExplainer
 
-        # As TabularExplainer chooses; its next choice, the kernel explainer, calls the model.
+        # The order of TabularExplainer; its next choice, the kernel explainer, calls the model.
         with _steady_numpy(self._seed):
-            for kind, arguments in ((TreeExplainer, ()), (LinearExplainer, (self._init,))):
+            for kind, arguments in ((TreeExplainer, ()), (LinearExplainer, (self._mean,))):
                 try:
-                    return kind(self._predictor.model, *arguments)
+                    return kind(self._adapter.model, *arguments)
                 except Exception:
                     _logger.debug("No %s", kind.__name__, exc_info=True)
-        raise CannotExplainError(f"TabularExplainer has no fast engine for {self._predictor.name}")
+        raise CannotExplainError(f"TabularExplainer has no fast engine for {self._adapter.name}")
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in vars(self).items() if name != "_explainer"}
 
-    def explain(self, rows: RowBatch, scale: str | None = None) -> Attributions:
-        """As `Explainer` has it."""
-        if not is_numeric(rows.frame):
+    def explain(self, batch: RowBatch, scale: str | None = None) -> Attributions:  # noqa: D102
+        if not is_numeric(batch.frame):
             raise CannotExplainError(NOT_NUMBERS)
         explainer = self._explainer
         try:
             with _steady_numpy(self._seed):
-                raw = explainer.explain_global(numbers(rows.frame))
-            local, expected = _by_block(self._predictor, raw)
+                raw = explainer.explain_global(numbers(batch.frame))
+            values, expected = _by_output(self._adapter, raw)
         except Exception as error:
-            raise _failed(self._predictor, error) from error
+            raise _failed(self._adapter, error) from error
         if scale is None:
-            scale, outputs = matching_scale(self._predictor, rows, local, expected)
+            scale, outputs = matching_scale(self._adapter, batch, values, expected)
         else:
-            outputs = self._predictor.output(scale)(rows.original)
-        return Attributions(local, expected, outputs, scale)
+            outputs = self._adapter.output(scale)(batch.original)
+        return Attributions(values, expected, outputs, scale)
 
 
 def _failed(adapter: ModelAdapter, error: Exception) -> CannotExplainError:
@@ -134,53 +124,56 @@ def _failed(adapter: ModelAdapter, error: Exception) -> CannotExplainError:
     return CannotExplainError(f"TabularExplainer failed: {one_line(error)}")
 
 
-class Kernel:
-    """TabularExplainer's kernel explainer, ready for a model."""
+@register(priority=10)
+class KernelExplainer(Explainer):
+    """Explains any model by TabularExplainer's kernel explainer."""
 
-    method = "shap_kernel"
-    engine = "TabularExplainer, KernelExplainer"
-    ceiling = whole = KERNEL_ROWS
+    engines = frozenset({"auto", "tabular", "kernel"})
+    is_exact = False
 
-    spreads = True
+    @classmethod
+    def supports(cls, adapter: ModelAdapter) -> bool:  # noqa: ARG003, D102
+        return True
 
-    def __init__(
-        self, adapter: ModelAdapter, background: RowBatch, plan: Plan, budget: Budget
-    ) -> None:
-        self._predictor, self._seed = adapter, plan.random_state
-        budget.keep(KEPT)
-        self._meter = Metered(budget)
-        # Of more than 100 rows interpret-community takes 10 k-means centres.
-        self._summarized = len(background) > 100
+    def __init__(self, request: ExplainRequest) -> None:
+        self._adapter, self._seed = request.adapter, request.plan.random_state
+        request.budget.keep(SAMPLING_SHARE)
+        self._meter = Metered(request.budget)
+        known = request.background
+        # interpret-community replaces more than 100 rows by 10 k-means centres.
+        self._summarized = len(known) > 100
         n = BACKGROUND_ROWS if self._summarized else _SMALL_BACKGROUND
-        ground = background.subset(sample_rows(len(background), n, self._seed))
-        self._scale, output = callable_output(adapter, ground)
-        self._background = ground
+        known = known.subset(sample_rows(len(known), n, self._seed))
+        self._scale, output = callable_output(self._adapter, known)
+        self._background = known
         self._n_samples: int | str = "auto"
         if self._meter.is_limited:
-            known, _ = measured(adapter, output, ground, self._meter, self._seed)
-            if len(known) < len(ground):  # TabularExplainer asks for all of them several times
-                self._background = known.subset(slice(_CENTRES))
+            predicted, _ = measured(self._adapter, output, known, self._meter, self._seed)
+            if len(predicted) < len(known):  # TabularExplainer predicts all of them several times
+                self._background = predicted.subset(slice(_CENTRES))
                 self._summarized = False
             self._n_samples = self._affordable_samples()
-        self.shortened = self._n_samples != "auto" or len(self._background) < len(ground)
+        self.info = ExplainerInfo(
+            method="shap_kernel",
+            implementation="TabularExplainer, KernelExplainer",
+            max_rows=KERNEL_ROWS,
+            background_rows=len(self._background),
+            notes=self._notes(),
+            is_parallel=True,
+            is_reduced=self._n_samples != "auto" or len(self._background) < len(known),
+        )
 
     def _affordable_samples(self) -> int | str:
-        """How many coalitions of a row can be tried, all rows being mixed with each centre."""
-        width, n_ground = self._background.frame.shape[1], min(len(self._background), _CENTRES)
+        """Number of coalitions of a row, each of which is mixed with all centres."""
+        width, n_centres = self._background.frame.shape[1], min(len(self._background), _CENTRES)
         fewest, usual = 2 * width, 2 * width + 2048  # that is shap's "auto"
         usual = min(usual, 2**width - 2) if width < _ALL_COALITIONS else usual
         fewest = min(fewest, usual)
-        allowed = self._meter.affordable(self._predictor.name, _FEWEST_ROWS * fewest * n_ground)
-        samples = allowed // (_FEWEST_ROWS * n_ground)
+        allowed = self._meter.affordable(self._adapter.name, _FEWEST_ROWS * fewest * n_centres)
+        samples = allowed // (_FEWEST_ROWS * n_centres)
         return "auto" if samples >= usual else max(samples, fewest)
 
-    @property
-    def background_rows(self) -> int:
-        """As `Explainer` has it, like all that follows."""
-        return len(self._background)
-
-    @property
-    def notes(self) -> tuple[str, ...]:  # noqa: D102
+    def _notes(self) -> tuple[str, ...]:
         notes = list(notes_on(self._scale))
         if self._n_samples != "auto":
             notes.append(f"In the time only {self._n_samples} coalitions were tried for each row.")
@@ -192,8 +185,8 @@ class Kernel:
             notes.append("The background is 10 k-means centres of the background rows.")
         return tuple(notes)
 
-    def explain(self, rows: RowBatch, scale: str | None = None) -> Attributions:  # noqa: ARG002
-        """As `Explainer` has it; ``scale`` is always the same.
+    def explain(self, batch: RowBatch, scale: str | None = None) -> Attributions:  # noqa: ARG002
+        """Compute the attributions of a batch, always on the same scale.
 
         Raises:
             CannotExplainError: The model gives no finite outputs.
@@ -201,24 +194,24 @@ class Kernel:
         """
         from interpret_community import TabularExplainer
 
-        box = BlackBox(self._predictor, self._scale, rows, self._background, self._meter)
+        box = BlackBox(self._adapter, self._scale, batch, self._background, self._meter)
         with _steady_numpy(self._seed):
             explainer = TabularExplainer(_Numeric(box), box.background)
         explainer.explainer.show_progress = False
         explainer.explainer.nsamples = self._n_samples
-        found = []
-        for number, row in zip(rows.numbers, box.rows, strict=True):
+        by_row = []
+        for number, row in zip(batch.numbers, box.rows, strict=True):
             with _steady_numpy([self._seed, int(number)]):
-                found.append(_by_block(self._predictor, explainer.explain_global(row[None, :])))
-        local = np.concatenate([values for values, _ in found], axis=-2)
-        if not np.isfinite(local).all():
+                by_row.append(_by_output(self._adapter, explainer.explain_global(row[None, :])))
+        values = np.concatenate([values for values, _ in by_row], axis=-2)
+        if not np.isfinite(values).all():
             raise CannotExplainError(
                 "the kernel explainer gave values that are not finite for "
-                f"{self._predictor.name}; does the model predict NaN or infinity?"
+                f"{self._adapter.name}; does the model predict NaN or infinity?"
             )
         outputs = box.output(box.rows)
-        outputs = outputs[:, 0] if self._predictor.output_names is None else outputs
-        return Attributions(local, found[0][1], outputs, self._scale)
+        outputs = outputs[:, 0] if self._adapter.output_names is None else outputs
+        return Attributions(values, by_row[0][1], outputs, self._scale)
 
 
 class _Numeric:
@@ -237,7 +230,7 @@ class _Numeric:
         return scores[:, 0] if self._box.adapter.output_names is None else scores.argmax(axis=1)
 
 
-def _by_block(adapter: ModelAdapter, raw: Any) -> tuple[FloatArray, FloatArray]:
+def _by_output(adapter: ModelAdapter, raw: Any) -> tuple[FloatArray, FloatArray]:
     """One block of values for each class or target; engines give binary models a single one."""
     local: FloatArray = np.asarray(raw.local_importance_values, dtype=np.float64)
     expected: FloatArray = np.atleast_1d(np.asarray(raw.expected_values, dtype=np.float64))

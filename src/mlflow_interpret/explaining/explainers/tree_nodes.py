@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,7 +17,11 @@ from sklearn.tree import BaseDecisionTree
 
 from mlflow_interpret.core.errors import CannotExplainError
 from mlflow_interpret.core.statistics import FloatArray
-from mlflow_interpret.explaining.explainers.additivity import TREES_NOTE
+
+TREES_NOTE = (
+    "Tree SHAP in its path-dependent form: an unknown feature is averaged over the training rows "
+    "that reached the same node, not over all background rows."
+)
 
 Nodes = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
@@ -96,19 +100,18 @@ class Trees:
         return levels
 
 
+def is_tree_ensemble(model: Any) -> bool:
+    """Whether the model is a tree or a tree ensemble of scikit-learn."""
+    return isinstance(model, tuple(_CONVERTERS))
+
+
 def trees_of(model: Any) -> Trees:
     """The trees of a fitted model.
 
     Raises:
         CannotExplainError: It has none, or its output is not made of them alone.
     """
-    for family, convert in (
-        (BaseDecisionTree, _decision_tree),
-        (BaseForest, _forest),
-        (IsolationForest, _isolation_forest),
-        (BaseGradientBoosting, _gradient_boosting),
-        (BaseHistGradientBoosting, _hist_gradient_boosting),
-    ):
+    for family, convert in _CONVERTERS.items():
         if isinstance(model, family):
             return convert(model)
     raise CannotExplainError(f"{type(model).__name__} is no tree ensemble of scikit-learn")
@@ -238,3 +241,12 @@ def _joined(trees: Sequence[Any], values: FloatArray, mix: FloatArray, offset: F
         offset=offset,
         single_precision=True,
     )
+
+
+_CONVERTERS: dict[type, Callable[[Any], Trees]] = {
+    BaseDecisionTree: _decision_tree,
+    BaseForest: _forest,
+    IsolationForest: _isolation_forest,
+    BaseGradientBoosting: _gradient_boosting,
+    BaseHistGradientBoosting: _hist_gradient_boosting,
+}

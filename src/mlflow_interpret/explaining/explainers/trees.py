@@ -15,77 +15,76 @@ import numpy as np
 
 from mlflow_interpret.core.errors import CannotExplainError, one_line
 from mlflow_interpret.core.statistics import FloatArray
+from mlflow_interpret.explaining.attributions import Attributions
 from mlflow_interpret.explaining.batch import RowBatch
 from mlflow_interpret.explaining.encoding import NOT_NUMBERS, is_numeric, numbers
 from mlflow_interpret.explaining.explainers.additivity import check_shapes, matching_scale
-from mlflow_interpret.explaining.explainers.base import Attributions
-from mlflow_interpret.explaining.explainers.tree_nodes import Nodes, Trees, tree_notes, trees_of
+from mlflow_interpret.explaining.explainers.base import (
+    Explainer,
+    ExplainerInfo,
+    ExplainRequest,
+    register,
+)
+from mlflow_interpret.explaining.explainers.tree_nodes import (
+    Nodes,
+    Trees,
+    is_tree_ensemble,
+    tree_notes,
+    trees_of,
+)
 from mlflow_interpret.explaining.model_adapter import ModelAdapter
 
-TREE_ROWS = 2_000
-_FEWEST_ROWS = 20
+MAX_ROWS = 2_000
+_MIN_ROWS = 20
 _STEPS = 125_000_000
 """Nodes that an explanation visits by default, at most; a core does some 25 million a second."""
-_WHOLE_STEPS = _STEPS // 5
 _POINTS = 12
 """Points of the quadrature, at most. Half as many as a path has features are exact; with 10 the
 error was that of rounding on paths of 229 features."""
 
 
-class Quadrature:
-    """The trees of a scikit-learn model, ready for any rows.
+@register(priority=50)
+class TreeExplainer(Explainer):
+    """Explains the tree ensembles of scikit-learn; needs shapiq."""
 
-    Raises:
-        CannotExplainError: The model is none of its tree ensembles, or shapiq is not there.
-    """
+    @classmethod
+    def supports(cls, adapter: ModelAdapter) -> bool:  # noqa: D102
+        return find_spec("shapiq") is not None and is_tree_ensemble(adapter.model)
 
-    method = "shap_tree"
-    engine = "shapiq, QuadratureTreeSHAP"
-    background_rows = None
-    spreads = True
-    shortened = False
-
-    def __init__(self, adapter: ModelAdapter) -> None:
-        if find_spec("shapiq") is None:
-            raise CannotExplainError("shapiq is not installed")
-        self._predictor = adapter
-        trees = trees_of(adapter.model)
-        try:  # one row, so that a shapiq of another version is noticed while others can be asked
+    def __init__(self, request: ExplainRequest) -> None:
+        model = request.adapter.model
+        self._adapter = request.adapter
+        trees = trees_of(model)
+        try:  # a single row, to notice an incompatible shapiq while another explainer can be tried
             self._trees = TreeValues(trees)
-            self._trees.explain(np.zeros((1, adapter.model.n_features_in_)))
+            self._trees.explain(np.zeros((1, model.n_features_in_)))
         except Exception as error:
             raise CannotExplainError(f"shapiq failed: {one_line(error)}") from error
+        self.info = ExplainerInfo(
+            method="shap_tree",
+            implementation="shapiq, QuadratureTreeSHAP",
+            max_rows=self._affordable_rows(_STEPS),
+            rows_in_full=self._affordable_rows(_STEPS // 5),
+            notes=tree_notes(model),
+            is_parallel=True,
+        )
 
-    @property
-    def ceiling(self) -> int:
-        """As `Explainer` has it, like all that follows."""
-        return self._rows(_STEPS)
+    def _affordable_rows(self, steps: int) -> int:
+        return int(np.clip(steps // max(self._trees.n_steps, 1), _MIN_ROWS, MAX_ROWS))
 
-    @property
-    def whole(self) -> int:  # noqa: D102
-        return self._rows(_WHOLE_STEPS)
-
-    def _rows(self, steps: int) -> int:
-        return int(np.clip(steps // max(self._trees.n_steps, 1), _FEWEST_ROWS, TREE_ROWS))
-
-    @property
-    def notes(self) -> tuple[str, ...]:  # noqa: D102
-        return tree_notes(self._predictor.model)
-
-    def explain(self, rows: RowBatch, scale: str | None = None) -> Attributions:
-        """As `Explainer` has it."""
-        if not is_numeric(rows.frame):
+    def explain(self, batch: RowBatch, scale: str | None = None) -> Attributions:  # noqa: D102
+        if not is_numeric(batch.frame):
             raise CannotExplainError(NOT_NUMBERS)
-        adapter = self._predictor
-        local, expected = self._trees.explain(numbers(rows.frame)), self._trees.expected
-        if adapter.output_names is None and len(local) == 1:
-            local = local[0]
-        check_shapes(adapter, local, expected)
+        adapter = self._adapter
+        values, expected = self._trees.explain(numbers(batch.frame)), self._trees.expected
+        if adapter.output_names is None and len(values) == 1:
+            values = values[0]
+        check_shapes(adapter, values, expected)
         if scale is None:
-            scale, outputs = matching_scale(adapter, rows, local, expected)
+            scale, outputs = matching_scale(adapter, batch, values, expected)
         else:
-            outputs = adapter.output(scale)(rows.original)
-        return Attributions(local, expected, outputs, scale)
+            outputs = adapter.output(scale)(batch.original)
+        return Attributions(values, expected, outputs, scale)
 
 
 class TreeValues:

@@ -1,0 +1,115 @@
+"""Explainers of models that are made of other models: pipelines and one model for each target."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from mlflow_interpret.core.errors import CannotExplainError, one_line
+from mlflow_interpret.core.statistics import sample_rows
+from mlflow_interpret.explaining.attributions import Attributions, EngineeredAttributions
+from mlflow_interpret.explaining.batch import RowBatch
+from mlflow_interpret.explaining.explainers.base import (
+    Explainer,
+    ExplainRequest,
+    exact_explainer,
+    register,
+)
+from mlflow_interpret.explaining.model_adapter import ModelAdapter
+from mlflow_interpret.explaining.pipeline_split import split_pipeline
+
+_ENGINEERED_CELLS = 20_000_000
+"""Limit of the cells of engineered rows; a vectorizer makes thousands of columns of one."""
+_MIN_ROWS = 20
+
+
+@register(priority=90)
+class PipelineExplainer(Explainer):
+    """Explains the last step of a pipeline and sums its attributions up by raw column."""
+
+    engines = frozenset({"auto", "tabular"})
+
+    @classmethod
+    def supports(cls, adapter: ModelAdapter) -> bool:  # noqa: D102
+        return hasattr(adapter.model, "steps")
+
+    def __init__(self, request: ExplainRequest) -> None:
+        sample = request.background if request.sample is None else request.sample
+        parts = split_pipeline(request.adapter, sample)
+        if isinstance(parts, str):
+            raise CannotExplainError(parts)
+        self._parts = parts
+        limit = max(_MIN_ROWS, _ENGINEERED_CELLS // max(len(parts.lineage.names), 1))
+        picked = sample_rows(len(request.background), limit, request.plan.random_state)
+        background = self._engineer(request.background.subset(picked))
+        self._last = exact_explainer(request.for_model(parts.last, background))
+        info = self._last.info
+        self.info = replace(
+            info,
+            max_rows=min(info.max_rows, limit),
+            rows_in_full=min(info.rows_in_full, limit),
+            notes=(*parts.notes, *info.notes),
+        )
+
+    def explain(self, batch: RowBatch, scale: str | None = None) -> Attributions:  # noqa: D102
+        engineered = self._engineer(batch)
+        attributions = self._last.explain(engineered, scale)
+        local_values = attributions.local_values
+        return replace(
+            attributions,
+            local_values=self._parts.by_raw_column(local_values, batch.frame.shape[1]),
+            engineered=EngineeredAttributions(engineered, local_values),
+        )
+
+    def _engineer(self, rows: RowBatch) -> RowBatch:
+        try:
+            return self._parts.engineer(rows)
+        except Exception as error:
+            raise CannotExplainError(
+                f"the steps in front of {self._parts.last.name} failed: {one_line(error)}"
+            ) from error
+
+
+@register(priority=80)
+class MultiTargetExplainer(Explainer):
+    """Explains the model of each target of a ``MultiOutputClassifier`` or ``-Regressor``."""
+
+    engines = frozenset({"auto", "tabular"})
+
+    @classmethod
+    def supports(cls, adapter: ModelAdapter) -> bool:  # noqa: D102
+        from sklearn.multioutput import MultiOutputClassifier, MultiOutputRegressor
+
+        return isinstance(adapter.model, (MultiOutputClassifier, MultiOutputRegressor))
+
+    def __init__(self, request: ExplainRequest) -> None:
+        adapters = _target_adapters(request.adapter)
+        self._explainers = [exact_explainer(request.for_model(adapter)) for adapter in adapters]
+        self.info = self._explainers[0].info
+
+    def explain(self, batch: RowBatch, scale: str | None = None) -> Attributions:  # noqa: D102
+        targets = [explainer.explain(batch, scale) for explainer in self._explainers]
+        first = targets[0]
+        if len(targets) == 1:
+            return first
+        methods = {explainer.info.method for explainer in self._explainers}
+        if len(methods) > 1 or len({target.scale for target in targets}) > 1:
+            raise CannotExplainError("its targets' models are explained on different scales")
+        values = [target.local_values for target in targets]
+        return replace(
+            first,
+            local_values=np.concatenate([one.reshape(-1, *one.shape[-2:]) for one in values]),
+            expected_values=np.concatenate([target.expected_values for target in targets]),
+            outputs=np.column_stack([target.outputs for target in targets]),
+        )
+
+
+def _target_adapters(adapter: ModelAdapter) -> list[ModelAdapter]:
+    """An adapter for the model of each target."""
+    models = adapter.model.estimators_
+    labels = adapter.labels or (None,) * len(models)
+    return [
+        ModelAdapter(model, adapter.task, None if classes is None else (classes,), classes, "")
+        for model, classes in zip(models, labels, strict=True)
+    ]

@@ -13,7 +13,7 @@ KINDS = ("path", "dataset", "dask")
 def parquet(folder, rows, n_files=3, row_group_size=101):
     folder.mkdir(exist_ok=True)
     for number, part in enumerate(np.array_split(np.arange(len(rows)), n_files)):
-        table = pa.RowBatch.from_pandas(rows.iloc[part].assign(other=1), preserve_index=False)
+        table = pa.Table.from_pandas(rows.iloc[part].assign(other=1), preserve_index=False)
         pyarrow.parquet.write_table(
             table, folder / f"{number}.parquet", row_group_size=row_group_size
         )

@@ -108,14 +108,14 @@ def test_what_comes_back_does_not_grow_with_the_rows(tmp_path, monkeypatch):
     model, rows, labels = MODELS["classes"]
     model.fit(rows, labels)
     sizes = []
-    reduced = partitions.added
+    reduced = partitions.merge
 
     def measured(size, a, b):
         found = reduced(size, a, b)
         sizes.append(len(pickle.dumps(found)))
         return found
 
-    monkeypatch.setattr(partitions, "added", measured)
+    monkeypatch.setattr(partitions, "merge", measured)
     largest = []
     for times in (1, 8):
         sizes.clear()

@@ -26,6 +26,7 @@ from tests.mlflow_server import mlflow_server
 
 import mlflow_interpret
 from mlflow_interpret.core import explanation_io
+from mlflow_interpret.core.details import Details
 from mlflow_interpret.core.explanation import Explanation
 
 FEATURES = 30
@@ -67,7 +68,7 @@ def fill(store: str, place: str, artifacts: Path, runs: int) -> None:
             features=tuple(f"feature {i}" for i in range(FEATURES)),
             global_values=local.mean(axis=0),
             local_values=local,
-            details={"output_scale": "prediction"},
+            details=Details.from_json({"output_scale": "prediction"}),
         )
         run = client.create_run(experiment, run_name=f"run {number}").info
         below = (

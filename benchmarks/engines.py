@@ -196,13 +196,13 @@ def whole_pipelines() -> Iterator[tuple[Any, ...]]:
         silently(kernel_of(model, train).explain_global, test)
         theirs = time.process_time() - began
         whole = ours(model, train, test).global_values
-        half = {one["feature"]: one for one in found.details["intervals"]["of"]}
+        half = {one["feature"]: one for one in found.details.intervals["of"]}
         inside = sum(
             half[feature]["low"] - 1e-9 <= value <= half[feature]["high"] + 1e-9
             for feature, value in zip(found.features, whole, strict=True)
         )
         yield (
-            name, found.details["rows"]["explained"], f"{mine:.2f} s", f"{theirs:.0f} s",
+            name, found.details.rows.explained, f"{mine:.2f} s", f"{theirs:.0f} s",
             f"{theirs / mine:.0f}", f"{inside} of {len(whole)}",
         )  # fmt: skip
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
+from mlflow_interpret.core.details import Details
 from mlflow_interpret.core.explanation import Explanation
 
 HOSTILE = [
@@ -52,5 +53,5 @@ def hostile():
     return replace(
         explanation(len(names), 5, 3), features=names, classes=names[:3], evaluation_rows=rows,
         model_class=HOSTILE[0],
-        details={"output_scale": HOSTILE[1], "notes": [HOSTILE[2]], HOSTILE[0]: HOSTILE[1]},
+        details=Details.from_json({"output_scale": HOSTILE[1], "notes": [HOSTILE[2]], HOSTILE[0]: HOSTILE[1]}),
     )  # fmt: skip

@@ -134,7 +134,7 @@ class TestTo:
     def test_what_was_made_here_says_how(self, pair):
         record, ours, own = pair
         assert to_record(ours).details == record.details
-        assert to_record(own).details == {"notes": ["Computed by the caller."]}
+        assert to_record(own).details.to_json() == {"notes": ["Computed by the caller."]}
 
 
 class TestFrom:
@@ -168,7 +168,7 @@ class TestFrom:
         assert found.evaluation_rows.shape == record.evaluation_rows.shape
         assert list(found.evaluation_rows) == list(record.features)
         assert found.predicted.tolist() == record.predicted.tolist()
-        assert found.details["notes"]
+        assert found.details.to_json()["notes"]
         again = to_interpret_community(found)
         assert again.get_feature_importance_dict() == own.get_feature_importance_dict()
         assert np.array_equal(again.local_importance_values, own.local_importance_values)
@@ -247,7 +247,7 @@ class TestFrom:
         )
         found = to_record(own)
         assert found.local_values is None
-        assert any("Sparse" in note for note in found.details["notes"])
+        assert any("Sparse" in note for note in found.details.to_json()["notes"])
 
     @pytest.mark.parametrize("thing", [None, {"a": 1.0}, pd.Series([1.0]), "explanation"])
     def test_anything_else_is_refused_by_its_type(self, thing):

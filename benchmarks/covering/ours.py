@@ -92,10 +92,10 @@ def _outcome(explanation: Explanation, seconds: float) -> Ours:
         status=ERROR if problem else EXPLAINED,
         reason=problem,
         method=explanation.method,
-        scale=str(explanation.details.get("output_scale", "")),
-        error=explanation.details.get("additivity_error"),
+        scale=str(explanation.details.output_scale or ""),
+        error=explanation.details.additivity_error,
         seconds=seconds,
-        rows=explanation.details.get("rows", {}).get("explained"),
+        rows=explanation.details.rows.explained,
         zeros=not np.any(explanation.global_values),
         constant=constant is not None and _is_constant(np.asarray(constant)),
     )

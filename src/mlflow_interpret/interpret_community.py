@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
+from mlflow_interpret.core.details import Details, as_notes
 from mlflow_interpret.core.errors import CannotExplainError, OptionError
 from mlflow_interpret.core.explanation import Explanation, Task, distinct_names
 from mlflow_interpret.core.statistics import FloatArray, rank
@@ -184,7 +185,7 @@ def _foreign_record(explanation: Any) -> Explanation:
         is_raw=bool(explanation.is_raw),
         is_engineered=bool(explanation.is_engineered),
         id=str(explanation.id),
-        details={"notes": ["Computed by the caller.", *notes]},
+        details=Details(notes=as_notes(["Computed by the caller.", *notes])),
     )
 
 

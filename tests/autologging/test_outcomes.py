@@ -10,6 +10,7 @@ import pytest
 
 from mlflow_interpret.autologging import outcomes
 from mlflow_interpret.autologging.run_context import Place
+from mlflow_interpret.core.details import Details
 from mlflow_interpret.core.explanation import Explanation
 from mlflow_interpret.core.options import Options
 
@@ -24,9 +25,14 @@ DETAILS = {
 @pytest.mark.parametrize("partial", [False, True])
 def test_the_line_says_whether_the_time_was_spent(partial):
     explanation = Explanation(
-        "shap_linear", "regression", None, ("a", "b"), np.array([1.0, 2571.8]), details=DETAILS
+        "shap_linear",
+        "regression",
+        None,
+        ("a", "b"),
+        np.array([1.0, 2571.8]),
+        details=Details.from_json(DETAILS),
     )
-    explanation = replace(explanation, details={**DETAILS, "partial": partial})
+    explanation = replace(explanation, details=Details.from_json({**DETAILS, "partial": partial}))
     logged = SimpleNamespace(run_id="run", folder="mlflow_interpret", status={})
     line = outcomes._summary(SimpleNamespace(model="Ridge"), explanation, logged)
     assert "129 of 4,420 training rows, 4.6 s" in line
@@ -37,7 +43,12 @@ def test_the_line_says_whether_the_time_was_spent(partial):
 def test_the_names_of_features_do_not_steer_the_terminal():
     features = ("\x1b[2Jbmi", "a\nb", "x" * 100)
     explanation = Explanation(
-        "shap_linear", "regression", None, features, np.array([3.0, 2.0, 1.0]), details=DETAILS
+        "shap_linear",
+        "regression",
+        None,
+        features,
+        np.array([3.0, 2.0, 1.0]),
+        details=Details.from_json(DETAILS),
     )
     logged = SimpleNamespace(run_id="run", folder="mlflow_interpret", status={})
     line = outcomes._summary(SimpleNamespace(model="Ridge"), explanation, logged)

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from explanations import explanation, hostile
+from mlflow_interpret.core.details import Details
 from mlflow_interpret.core.text import format_number, truncate
 from mlflow_interpret.report import page
 
@@ -264,7 +265,7 @@ def test_one_row_is_no_rows(open_report):
 def test_the_baseline_says_which_bar_is_which_and_scrolls_by_the_keyboard(open_report):
     found = [{"feature": f"f{i}", "rank": i + 1, "share": 0.1} for i in range(6)]
     details = {"baseline": {"run_id": "run-6", "importances": found}}
-    page = open_report(replace(explanation(), details=details), width=360)
+    page = open_report(replace(explanation(), details=Details.from_json(details)), width=360)
     area = page.get_by_role("group", name="Against the baseline")
     assert area.evaluate("one => one.scrollWidth > one.clientWidth")
     area.focus()

@@ -14,6 +14,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import PERMISSION_DENIED
 
 from mlflow_interpret.cli import main
+from mlflow_interpret.core.details import Details
 from mlflow_interpret.core.explanation import Explanation
 from mlflow_interpret.stores import mlflow as mlflow_store
 from mlflow_interpret.stores import spool
@@ -78,7 +79,9 @@ class TestShow:
         known = explanation(
             global_values=np.array([1.0, 12345.678, 2.0, 0.0]),
             global_errors=np.array([0.5, 1000.0, 0.1, 0.0]),
-            details={"rows": {"explained": 2000, "available": 44200, "source": "rows"}},
+            details=Details.from_json(
+                {"rows": {"explained": 2000, "available": 44200, "source": "rows"}}
+            ),
         )
         result = call("show", logged(known, store))
         assert "2,000 of 44,200 rows" in result.output

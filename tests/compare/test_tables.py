@@ -118,16 +118,16 @@ def test_a_run_that_shares_no_feature_has_one_clear_mark():
         ({"row_digests": None}, "perhaps other rows: the runs do not say which"),
         ({"row_digests": None, "rows": {"explained": 7}}, "other rows: 7 of 7"),
         ({"row_digests": None, "rows": {}}, "other rows"),
-        ({"blocks": ("no", "yes", "perhaps")}, "other classes: 2 more, 1 missing"),
-        ({"blocks": ("yes", "no way")}, None),  # in another order
-        ({"blocks": None}, None),  # a regression, whose scale is another, or one class alone
+        ({"output_names": ("no", "yes", "perhaps")}, "other classes: 2 more, 1 missing"),
+        ({"output_names": ("yes", "no way")}, None),  # in another order
+        ({"output_names": None}, None),  # a regression, whose scale is another, or one class alone
         ({"in_run": 3}, "the latest of 3 explanations in its run"),
         ({"model_class": "Ridge"}, None),  # stands in its own column
     ],
 )
 def test_marks(changes, mark):
-    reference = run("A", [1, 2], [0.1, 0.1], blocks=("no way", "yes"))
-    other = run("B", [1, 2], [0.1, 0.1], **{"blocks": reference.output_names, **changes})
+    reference = run("A", [1, 2], [0.1, 0.1], output_names=("no way", "yes"))
+    other = run("B", [1, 2], [0.1, 0.1], **{"output_names": reference.output_names, **changes})
     assert tables.marks(reference, other) == (() if mark is None else (mark,))
     assert tables.marks(reference, reference) == ()
 

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from mlflow_interpret.core.errors import CannotExplainError, one_line, quoting
+from mlflow_interpret.core.errors import (
+    CannotExplainError,
+    describe_error,
+    describe_unexpected,
+    one_line,
+)
 from mlflow_interpret.core.redaction import without_credentials
 
 
@@ -33,13 +38,14 @@ def test_credentials_are_taken_out_of_addresses():
     assert clean("databricks") == "databricks"
 
 
-def test_texts_of_others_are_left_out_where_they_may_quote_rows():
-    with quoting(False):
-        assert one_line(ValueError("cell 5")).startswith("ValueError (its text may hold")
-        assert one_line(CannotExplainError("of ours")) == "of ours"
-        assert "cell" not in one_line(KeyError("cell"))
-        with quoting(True) as quoted:
-            assert one_line(ValueError("cell 5")) == "cell 5"
-            assert one_line(CannotExplainError("of ours")) == "of ours"
-    assert quoted == ["cell 5"]
-    assert one_line(ValueError("cell 5")) == "cell 5"
+def test_texts_of_foreign_errors_are_left_out_where_they_may_quote_rows():
+    foreign, own = ValueError("cell 5"), CannotExplainError("the model is not fitted")
+    assert describe_error(foreign, log_data=True) == "cell 5"
+    assert describe_error(foreign, log_data=False).startswith("ValueError (its text may hold")
+    assert describe_unexpected(foreign, log_data=True) == "ValueError: cell 5"
+    assert describe_unexpected(foreign, log_data=False) == "ValueError"
+    both = CannotExplainError("the model failed", foreign)
+    assert describe_error(both, log_data=True) == "the model failed: cell 5"
+    assert "cell 5" not in describe_error(both, log_data=False)
+    for log_data in (True, False):
+        assert describe_error(own, log_data=log_data) == "the model is not fitted"

@@ -10,6 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mlflow_interpret.core.details import Details, RowCounts, as_notes, note_because
+from mlflow_interpret.core.errors import LEFT_OUT, CannotExplainError
 from mlflow_interpret.core.explanation import Explanation, TrainingContext, distinct_names
 from mlflow_interpret.core.statistics import rank
 from mlflow_interpret.runtime.isolation import suppress_warnings
@@ -52,29 +54,20 @@ def test_the_most_important_feature_comes_first():
     assert explanation().ranked() == [("f1", 2.0), ("f2", 1.0), ("f0", 0.5)]
 
 
-def test_details_are_not_shared():
-    one, other = explanation(), explanation()
-    one.details["a"] = 1
-    assert other.details == {}
-
-
-def test_what_quotes_a_row_goes_with_the_rows():
-    """Also where a longer text was cut off in the middle of the quoted one."""
-    text = "could not convert string to float: 'planted-cell' and more"
-    notes = ["Of ours.", f"Not exact, because {text}.", f"Because it failed: {text[:45]}..."]
-    details = {"notes": notes, "engine": {"why": text}, "rows": 3}
-    one = explanation(details=details, engineered=explanation(details={"notes": [text]}))
-    assert one.quoting(["something else"]) is one
-    known = one.quoting([text, "something else"])
-    assert (known.details["notes"], known.details["quoted"]) == (notes, [text])
-    left = known.without_rows()
-    why = "(its text may hold values of rows, so it is left out)"
-    assert left.details == {
-        "notes": ["Of ours.", f"Not exact, because {why}", f"Because it failed: {why}"],
-        "engine": {"why": why},
-        "rows": 3,
-    }
-    assert left.engineered.details == {"notes": [why]}
+def test_values_of_rows_in_notes_go_with_the_rows():
+    error = CannotExplainError("the step failed", ValueError("not a float: 'planted-cell'"))
+    note = note_because("Explained as a black box", error)
+    details = Details(notes=as_notes(["A plain note.", note]), histograms=({"feature": "f0"},))
+    whole = explanation(details=details, engineered=explanation(details=details))
+    bare = whole.without_rows()
+    assert "planted-cell" in str(whole.details.to_json())
+    for kept in (bare.details, bare.engineered.details):
+        assert "planted-cell" not in str(kept.to_json())
+        assert kept.histograms is None
+        assert [note.text for note in kept.notes] == [
+            "A plain note.",
+            f"Explained as a black box, because the step failed: ValueError {LEFT_OUT}.",
+        ]
 
 
 @quick
@@ -121,7 +114,7 @@ def test_errors_by_class_are_those_of_means_over_all_explained_rows():
     kept = found.without_rows()
     assert kept.local_values is None
     np.testing.assert_allclose(kept.per_class_standard_errors(), [[1, 0], [2, 0]])
-    sample = explanation(local_values=local, details={"rows": {"explained": 200, "kept": 2}})
+    sample = explanation(local_values=local, details=Details(rows=RowCounts(explained=200, kept=2)))
     np.testing.assert_allclose(sample.per_class_standard_errors(), [[0.1, 0], [0.2, 0]])
     single = explanation(local_values=local[:, :1])
     assert single.per_class_standard_errors() is explanation().per_class_standard_errors() is None

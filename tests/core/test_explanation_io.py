@@ -16,6 +16,7 @@ from palmerpenguins import load_penguins
 
 from explanation_cases import made
 from mlflow_interpret.core import explanation_io
+from mlflow_interpret.core.details import Details, RowCounts, as_notes
 from mlflow_interpret.core.errors import ExplanationNotFoundError
 from mlflow_interpret.core.explanation import Explanation
 
@@ -58,7 +59,9 @@ def regression(features=("a", "b"), **more):
         "evaluation_rows": pd.DataFrame(local * 7, columns=list(features)),
         "predicted": local.sum(axis=1),
         "true_labels": np.array([1.5, -0.0, 1 / 3]),
-        "details": {"rows": {"explained": 3}, "notes": ["a", "ä"], "nothing": None},
+        "details": Details(
+            rows=RowCounts(explained=3), notes=as_notes(["a", "ä"]), extra={"nothing": None}
+        ),
     }
     return Explanation(**{**values, **more})
 

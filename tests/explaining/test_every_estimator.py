@@ -129,12 +129,12 @@ def assert_explained(found, model, X, n_outputs):
     assert found.local_values.shape == shape
     assert np.isfinite(found.local_values).all()
     size = np.abs(found.local_values).sum(axis=-1).max()
-    assert found.details["additivity_error"] <= 1e-3 * max(size, 1e-6) + 1e-6
-    if found.details["output_scale"] == "predicted label":
-        assert "no scores" in " ".join(found.details["notes"])
+    assert found.details.additivity_error <= 1e-3 * max(size, 1e-6) + 1e-6
+    if found.details.output_scale == "predicted label":
+        assert "no scores" in " ".join(found.details.to_json()["notes"])
     if found.method == "shap_permutation":
-        assert found.details["sampling_error"] is not None
-        assert "because" in " ".join(found.details["notes"])
+        assert found.details.sampling_error is not None
+        assert "because" in " ".join(found.details.to_json()["notes"])
 
 
 def cases(kind, tasks):
@@ -312,7 +312,7 @@ def test_several_targets(model, rows, method, n_outputs):
 def test_outlier_detectors(model, method, scale):
     found = explained(model.fit(DIABETES.to_numpy()), DIABETES.to_numpy(), None)
     assert found.method == method
-    assert found.details["output_scale"] == scale
+    assert found.details.output_scale == scale
     assert_explained(found, model, DIABETES, None)
 
 
@@ -320,7 +320,7 @@ def test_outlier_detectors(model, method, scale):
 def test_a_constant_model_is_said_to_be_one(model):
     found = explained(model.fit(IRIS, SPECIES), IRIS, SPECIES)
     assert not found.local_values.any()
-    assert "does not change with its features" in " ".join(found.details["notes"])
+    assert "does not change with its features" in " ".join(found.details.to_json()["notes"])
 
 
 @pytest.mark.parametrize(
@@ -365,6 +365,6 @@ def test_a_classifier_of_ones_own_is_explained_by_its_labels():
     X, y = TASKS["binary, strings"]
     model = Votes().fit(X, y)
     found = explained(model, X, y)
-    assert found.details["output_scale"] == "predicted label"
+    assert found.details.output_scale == "predicted label"
     assert_explained(found, model, X, 2)
     assert np.flatnonzero(found.global_values).tolist() == [2]

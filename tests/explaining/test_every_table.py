@@ -462,7 +462,7 @@ def test_a_million_rows_are_not_copied(container):
     }[container]()
     size = X.shape[0] * 10 * 4  # at least
     found, peak = peak_of(model, X, np.arange(X.shape[0]), 50)
-    assert found.details["rows"]["available"] == X.shape[0]
+    assert found.details.rows.available == X.shape[0]
     assert found.ranked()[0][0] == found.features[0]
     candidates = sample_rows(X.shape[0], 3_000, 0)
     assert np.array_equal(found.true_labels, candidates[sample_rows(3_000, 50, 0)])

@@ -312,7 +312,7 @@ def test_a_regression_is_the_sum_of_its_engineered_columns(kind):
     front, X = SEPARABLE[kind]
     model = pipeline_of(front, LinearRegression(), X, TARGETS[id(X)])
     found = explained(model, X)
-    assert found.method == "shap_linear", found.details["notes"]
+    assert found.method == "shap_linear", found.details.to_json()["notes"]
     assert found.features == tuple(X)
     rows = X.iloc[found.evaluation_rows.index]
     size = np.abs(model[-1].coef_).max()
@@ -330,7 +330,7 @@ def test_a_classification_is_the_sum_of_its_engineered_columns(kind):
     y = TARGETS[id(X)] > np.median(TARGETS[id(X)])
     model = pipeline_of(front, LogisticRegression(max_iter=3000), X, y)
     found = explained(model, X)
-    assert found.method == "shap_linear", found.details["notes"]
+    assert found.method == "shap_linear", found.details.to_json()["notes"]
     truth = by_formula(model, X, model[-1].coef_[0], X.iloc[found.evaluation_rows.index])
     np.testing.assert_allclose(found.local_values[1] - found.local_values[1][0], truth, atol=1e-6)
     np.testing.assert_allclose(found.local_values[0], -found.local_values[1])
@@ -422,7 +422,7 @@ def test_what_mixes_columns_is_never_taken_apart(kind):
     model = pipeline_of(MIXED[kind], LinearRegression(), IRIS, y)
     result = explained(model, IRIS, max_rows=3)
     assert result.method not in {"shap_linear", "shap_tree"}
-    notes = " ".join(result.details["notes"])
+    notes = " ".join(result.details.to_json()["notes"])
     assert "the pipeline cannot be taken apart" in notes
     np.testing.assert_allclose(
         result.local_values.sum(axis=1) + result.expected_values,
@@ -461,7 +461,7 @@ class TestSkrub:
         steps = make_pipeline(make(skrub), SimpleImputer())
         model = pipeline_of(steps, LinearRegression(), X, TARGETS[id(FULL)])
         found = explained(model, X)
-        assert found.method == "shap_linear", found.details["notes"]
+        assert found.method == "shap_linear", found.details.to_json()["notes"]
         rows = X.iloc[found.evaluation_rows.index]
         np.testing.assert_allclose(
             found.local_values - found.local_values[0],

@@ -68,7 +68,7 @@ def explained(model, X, y, n_rows=30, n_background=60):
         "probability": "predict_proba",
         "log-odds": "decision_function",
         "decision function": "decision_function",
-    }[found.details["output_scale"]]
+    }[found.details.output_scale]
     values, _ = shapley(getattr(model, output), rows, background)
     if found.classes is not None and len(values) != len(found.classes):
         values = np.stack([-values, values])
@@ -104,7 +104,7 @@ def test_a_linear_pipeline_of_several_classes_with_gaps_is_exact(penguins):
     ).fit(X, y)
     found, values = explained(model, X, y)
     assert found.classes == ("Adelie", "Chinstrap", "Gentoo")
-    assert found.details["output_scale"] == "log-odds"
+    assert found.details.output_scale == "log-odds"
     np.testing.assert_allclose(found.local_values, values, atol=1e-9)
 
 
@@ -174,11 +174,11 @@ def test_a_black_box_of_several_classes_on_strings_is_close(penguins):
         SVC(probability=True, random_state=0),
     ).fit(X, y)
     found, values = explained(model, X, y, n_rows=15)
-    assert found.details["output_scale"] == "probability"
+    assert found.details.output_scale == "probability"
     np.testing.assert_allclose(
         found.per_class_values, np.abs(values).mean(axis=1), atol=0.04 * np.abs(values).max()
     )
-    assert 0 < found.details["sampling_error"] < 0.2
+    assert 0 < found.details.sampling_error < 0.2
 
 
 def test_trees_that_ask_one_question_are_exact(diamonds):
@@ -236,7 +236,7 @@ def test_an_isolation_forest_adds_up_to_its_paths(diamonds):
     with suppress_warnings():
         found = explain(TrainingContext(model, X), Plan(30))
     assert found.method == "shap_tree"
-    assert found.details["output_scale"] == "average path length"
+    assert found.details.output_scale == "average path length"
     sums = found.local_values.sum(axis=-1) + found.expected_values
     # The longer the path, the higher the score: the order of the rows is the same.
     scores = model.score_samples(found.evaluation_rows)

@@ -62,7 +62,7 @@ def assert_consistent(found, n_rows):
     assert found.evaluation_rows.shape == (n_rows, width)
     assert list(found.evaluation_rows) == list(found.features)
     assert found.predicted.shape == (n_rows,)
-    assert found.details["rows"]["explained"] == n_rows
+    assert found.details.rows.explained == n_rows
     if found.task == "regression":
         assert found.classes is found.per_class_values is found.predicted_probabilities is None
         assert found.local_values.shape == (n_rows, width)
@@ -77,7 +77,7 @@ def assert_consistent(found, n_rows):
         assert found.expected_values.shape == (n_classes,)
         if found.predicted_probabilities is not None:
             assert found.predicted_probabilities.shape == (n_rows, n_classes)
-    json.dumps(found.details, allow_nan=False)
+    json.dumps(found.details.to_json(), allow_nan=False)
 
 
 MODELS = {
@@ -128,8 +128,8 @@ def test_strings_gaps_and_numbers_go_through_a_pipeline(penguins):
     found = explained(model, X, y, max_rows=6)
     assert_consistent(found, 6)
     assert found.features == tuple(X)
-    assert found.details["model"]["fitted"] == "Pipeline"
-    assert found.details["model"]["estimator"] == type(model[-1]).__name__
+    assert found.details.model.fitted == "Pipeline"
+    assert found.details.model.estimator == type(model[-1]).__name__
     importances = dict(zip(found.features, found.global_values))
     assert importances["sex"] > 0
     assert importances["year"] < max(importances["sex"], importances["flipper_length_mm"])
@@ -162,11 +162,13 @@ class TestWhichRows:
     def test_without_evaluation_examples_the_training_rows_are_sampled(self, iris):
         X, y = iris
         found = explained(DecisionTreeClassifier().fit(X, y), X, y, max_rows=7, seed=3)
-        assert found.details["rows"] == {
+        assert found.details.to_json()["rows"] == {
             "source": "training rows", "available": 150, "explained": 7
         }  # fmt: skip
-        assert any("explained rows are training rows" in note for note in found.details["notes"])
-        assert found.details["random_state"] == 3
+        assert any(
+            "explained rows are training rows" in note for note in found.details.to_json()["notes"]
+        )
+        assert found.details.random_state == 3
 
     def test_evaluation_examples_are_explained_with_their_labels(self, iris):
         X, y = iris
@@ -175,11 +177,11 @@ class TestWhichRows:
         found = explained(
             model, X, y, evaluation_examples=rows, evaluation_labels=labels, max_rows=None
         )
-        assert found.details["rows"]["source"] == "evaluation_examples"
+        assert found.details.rows.source == "evaluation_examples"
         assert found.evaluation_rows.to_numpy().tolist() == rows.to_numpy().tolist()
         assert found.true_labels.tolist() == labels
         assert not any(
-            "explained rows are training rows" in note for note in found.details["notes"]
+            "explained rows are training rows" in note for note in found.details.to_json()["notes"]
         )
 
     def test_evaluation_examples_without_labels_get_none_of_the_training(self, iris):
@@ -222,7 +224,7 @@ class TestWhichRows:
         X, y = cancer
         model = GaussianNB().fit(X, y)
         few = explained(model, X, initialization_examples=X.head(12), max_rows=2)
-        assert few.details["background_rows"] == 12
+        assert few.details.background_rows == 12
         mean = model.predict_proba(X.head(12)).mean(axis=0)
         np.testing.assert_allclose(few.expected_values, mean, atol=1e-9)
 
@@ -270,8 +272,8 @@ class TestNamesAndNotes:
         X, y = iris
         search = GridSearchCV(DecisionTreeClassifier(), {"max_depth": [2]}, cv=2).fit(X, y)
         found = explained(search, X, y)
-        assert found.details["model"]["fitted"] == "GridSearchCV"
-        assert found.details["model"]["explained"] == "GridSearchCV.best_estimator_"
+        assert found.details.model.fitted == "GridSearchCV"
+        assert found.details.model.explained == "GridSearchCV.best_estimator_"
         assert found.model_class == "sklearn.tree._classes.DecisionTreeClassifier"
 
     def test_a_constant_model_says_that_all_is_zero(self, iris):
@@ -279,20 +281,20 @@ class TestNamesAndNotes:
         model = DecisionTreeClassifier(max_depth=1, min_impurity_decrease=10).fit(X, y)
         found = explained(model, X, y)
         assert not found.global_values.any()
-        assert any("All importances are 0" in note for note in found.details["notes"])
+        assert any("All importances are 0" in note for note in found.details.to_json()["notes"])
 
     def test_the_record_says_with_which_versions_and_how_long(self, iris):
         import sklearn
 
         X, y = iris
         details = explained(DecisionTreeClassifier().fit(X, y), X, y).details
-        assert details["versions"]["scikit-learn"] == sklearn.__version__
+        assert details.versions["scikit-learn"] == sklearn.__version__
         assert {"python", "shap", "interpret-community", "mlflow-interpret"} <= set(
-            details["versions"]
+            details.versions
         )
-        assert details["seconds"] >= 0
-        assert details["output_scale"] == "probability"
-        assert details["features"] == 4
+        assert details.seconds >= 0
+        assert details.output_scale == "probability"
+        assert details.n_features == 4
 
     def test_one_seed_gives_one_explanation(self, cancer):
         X, y = cancer
@@ -323,7 +325,7 @@ def test_diabetes_numbers_agree_with_the_package_s_own_linear_model():
     X, y = load_diabetes(return_X_y=True, as_frame=True)
     model = LinearRegression().fit(X, y)
     found = explained(model, X, y, initialization_examples=X.head(100), max_rows=None)
-    assert found.details["rows"]["explained"] == len(X)
+    assert found.details.rows.explained == len(X)
     by_hand = model.coef_ * (X - X.head(100).mean())
     np.testing.assert_allclose(found.local_values, by_hand, atol=1e-8)
 

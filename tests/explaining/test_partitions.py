@@ -73,8 +73,8 @@ def test_the_explanation_is_that_of_the_same_rows_in_memory(fitted, kind, tmp_pa
     np.testing.assert_allclose(found.expected_values, expected.expected_values, **close)
     assert found.features == expected.features
     assert found.classes == expected.classes
-    assert found.details["output_scale"] == expected.details["output_scale"]
-    assert found.details["rows"]["explained"] == len(rows)
+    assert found.details.output_scale == expected.details.output_scale
+    assert found.details.rows.explained == len(rows)
     if expected.per_class_values is not None:
         np.testing.assert_allclose(found.per_class_values, expected.per_class_values, **close)
     assert len(found.evaluation_rows) == 20
@@ -98,8 +98,8 @@ def test_standard_errors_come_from_the_sums(tmp_path):
     np.testing.assert_allclose(found.standard_errors(), errors, rtol=1e-9)
     # Of all rows that there are nothing is uncertain.
     exact = explained(model, rows, folder)
-    assert f"all {len(rows):,} available rows" in exact.details["intervals"]["about"]
-    for interval in exact.details["intervals"]["of"]:
+    assert f"all {len(rows):,} available rows" in exact.details.intervals["about"]
+    for interval in exact.details.intervals["of"]:
         assert interval["high"] - interval["low"] == pytest.approx(0.0, abs=1e-12)
 
 
@@ -121,7 +121,7 @@ def test_what_comes_back_does_not_grow_with_the_rows(tmp_path, monkeypatch):
         sizes.clear()
         many = pd.concat([rows] * times, ignore_index=True)
         found = explained(model, rows, parquet(tmp_path / str(times), many))
-        assert found.details["rows"]["explained"] == times * len(rows)
+        assert found.details.rows.explained == times * len(rows)
         largest.append(max(sizes))
     assert largest[1] < 1.05 * largest[0]
 
@@ -130,12 +130,12 @@ def test_the_histograms_count_each_row_once_and_follow_the_model(tmp_path):
     model, rows, labels = MODELS["linear"]
     model.fit(rows, labels)
     found = explained(model, rows, parquet(tmp_path / "rows", rows))
-    by_name = {one["feature"]: one for one in found.details["histograms"]}
+    by_name = {one["feature"]: one for one in found.details.histograms}
     assert all(sum(one["rows"]) == len(rows) for one in by_name.values())
     carat = [value for value in by_name["carat"]["mean_contributions"][0] if value is not None]
     assert carat == sorted(carat)
     assert set(by_name["cut"]["values"]) == {*rows["cut"].unique(), "other"}
-    assert "histograms" not in found.without_rows().details
+    assert found.without_rows().details.histograms is None
 
 
 def test_a_model_without_column_names_takes_the_columns_in_their_order(tmp_path):
@@ -210,4 +210,4 @@ def test_a_worker_that_is_lost_half_way_does_not_lose_the_answer(cluster):
     thread.join()
     assert killed
     np.testing.assert_allclose(found.global_values, expected.global_values, rtol=1e-9)
-    assert found.details["rows"]["explained"] == len(rows)
+    assert found.details.rows.explained == len(rows)

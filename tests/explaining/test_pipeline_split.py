@@ -58,7 +58,7 @@ def test_raw_importances_equal_those_of_a_hand_encoded_twin(kind):
     pipeline = make_pipeline(front, model).fit(X, target)
     found = explained(pipeline)
     assert found.features == tuple(X)
-    assert "taken apart" in " ".join(found.details["notes"])
+    assert "taken apart" in " ".join(found.details.to_json()["notes"])
     names = list(front.get_feature_names_out())
     engineered = pd.DataFrame(pipeline[:-1].transform(X), columns=names)
     last = getattr(pipeline[-1], "best_estimator_", pipeline[-1])
@@ -113,7 +113,10 @@ def test_mixed_columns_are_explained_through_the_whole_pipeline():
     found = explain(TrainingContext(pipeline.fit(rows, species[rows.index]), rows), Plan(3))
     assert found.method == "shap_permutation"
     assert found.features == tuple(X)
-    assert "2 of 4 engineered columns are made of several raw columns" in found.details["notes"][0]
+    assert (
+        "2 of 4 engineered columns are made of several raw columns"
+        in found.details.to_json()["notes"][0]
+    )
 
 
 def test_the_words_of_a_text_column_are_summed_up():

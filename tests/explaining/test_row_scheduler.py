@@ -214,8 +214,8 @@ class TestRival:
         assert whole.method == "shap_tree"
         assert (found.method == "shap_permutation") is predicts_quickly
         if predicts_quickly:
-            assert found.details["rows"]["explained"] > 50
-            assert found.details["output_scale"] == whole.details["output_scale"]
+            assert found.details.rows.explained > 50
+            assert found.details.output_scale == whole.details.output_scale
             leading = np.argsort(-whole.global_values)[:2]
             np.testing.assert_allclose(
                 found.global_values[leading], whole.global_values[leading], rtol=0.3
@@ -268,17 +268,17 @@ class TestSlowModels:
         began = clock.now
         found = self.explained(slow, time_budget=budget, engine=engine)
         assert 0.3 * budget < clock.now - began <= 1.5 * budget
-        assert found.details["partial"] is True
-        assert found.details["time_budget"] == budget
-        assert 2 <= found.details["rows"]["explained"] < 442
+        assert found.details.partial is True
+        assert found.details.time_budget == budget
+        assert 2 <= found.details.rows.explained < 442
         assert np.isfinite(found.standard_errors()).all()
         assert found.standard_errors().max() > 0
         if engine == "auto":
-            assert found.details["additivity_error"] < 1e-6
+            assert found.details.additivity_error < 1e-6
 
     def test_more_time_gives_a_better_answer(self, slow):
         short, long = (self.explained(slow, time_budget=t) for t in (10.0, 400.0))
-        assert long.details["rows"]["explained"] > short.details["rows"]["explained"]
+        assert long.details.rows.explained > short.details.rows.explained
         assert long.standard_errors().max() < short.standard_errors().max()
 
     def test_a_model_for_which_the_time_does_not_do_is_refused(self, slow, clock):
@@ -291,9 +291,9 @@ class TestSlowModels:
     def test_enough_time_gives_the_answer_of_no_limit(self, slow):
         slow[0].seconds = 1e-6
         free, limited = self.explained(slow), self.explained(slow, time_budget=1_000.0)
-        limited_rows = limited.details["rows"]["explained"]
-        assert limited_rows >= free.details["rows"]["explained"]
-        assert limited.details["partial"] is False
+        limited_rows = limited.details.rows.explained
+        assert limited_rows >= free.details.rows.explained
+        assert limited.details.partial is False
         both = limited.evaluation_rows.index.intersection(free.evaluation_rows.index)
         assert len(both) == len(free.evaluation_rows)
         there = limited.evaluation_rows.index.get_indexer(free.evaluation_rows.index)
@@ -306,14 +306,18 @@ def test_the_record_says_how_many_rows_were_needed():
     with suppress_warnings():
         found = explain(TrainingContext(model, X), Plan())
     details = found.details
-    assert details["rows"] == {"source": "training rows", "available": N, "explained": 100}
-    assert (details["stopped"], details["settled"], details["partial"]) == ("settled", True, False)
-    assert details["intervals"]["level"] == 0.95
-    assert details["intervals"]["about"] == f"the mean over all {N:,} available rows"
-    for one in details["intervals"]["of"]:
+    assert details.to_json()["rows"] == {
+        "source": "training rows",
+        "available": N,
+        "explained": 100,
+    }
+    assert (details.stopped, details.has_converged, details.partial) == ("settled", True, False)
+    assert details.intervals["level"] == 0.95
+    assert details.intervals["about"] == f"the mean over all {N:,} available rows"
+    for one in details.intervals["of"]:
         value = dict(found.ranked())[one["feature"]]
         assert one["low"] < value < one["high"]
-    assert [one["feature"] for one in details["intervals"]["of"]] == ["a", "b", "c", "d"]
+    assert [one["feature"] for one in details.intervals["of"]] == ["a", "b", "c", "d"]
 
 
 def test_intervals_of_all_rows_have_no_width_but_that_of_sampling():
@@ -324,7 +328,7 @@ def test_intervals_of_all_rows_have_no_width_but_that_of_sampling():
         sampled = explain(TrainingContext(SVR().fit(X, y), X, y))
 
     def widths(found):
-        return [one["high"] - one["low"] for one in found.details["intervals"]["of"]]
+        return [one["high"] - one["low"] for one in found.details.intervals["of"]]
 
     assert max(widths(exact)) == 0
     assert 0 < max(widths(sampled)) < 0.2 * sampled.global_values.max()

@@ -9,6 +9,7 @@ import pytest
 
 from explanations import HOSTILE, explanation
 from mlflow_interpret.compare.baseline import shift
+from mlflow_interpret.core.details import Details
 from mlflow_interpret.core.explanation import importances_of
 from mlflow_interpret.report.baseline_section import section
 from mlflow_interpret.report.page import render_report
@@ -18,7 +19,10 @@ def beside(now, before):
     own = replace(explanation(3), features=tuple("abc"), global_values=np.array(now))
     other = replace(explanation(3), features=tuple("abc"), global_values=np.array(before))
     found = shift(importances_of(own), importances_of(other))
-    return replace(own, details={"baseline": {**found, "run_id": "run-6", "run_name": "before"}})
+    return replace(
+        own,
+        details=Details.from_json({"baseline": {**found, "run_id": "run-6", "run_name": "before"}}),
+    )
 
 
 def test_ranks_and_shares_stand_beside_those_of_the_baseline():
@@ -35,19 +39,19 @@ def test_ranks_and_shares_stand_beside_those_of_the_baseline():
 
 def test_a_feature_that_the_baseline_does_not_know_has_a_dash():
     own = replace(explanation(1), features=("new",))
-    found = section(replace(own, details={"baseline": {"importances": []}}))
+    found = section(replace(own, details=Details.from_json({"baseline": {"importances": []}})))
     assert found["rows"][0]["rank_before"] == found["rows"][0]["share_before"] == "-"
 
 
 @pytest.mark.parametrize("details", [{}, {"baseline": None}, {"baseline": "run-6"}])
 def test_without_a_baseline_there_is_no_section(details):
-    assert section(replace(explanation(), details=details)) is None
+    assert section(replace(explanation(), details=Details.from_json(details))) is None
 
 
 def test_it_is_in_the_page_and_escaped():
     hostile = beside([1.0, 2.0, 1.0], [6.0, 3.0, 1.0])
-    baseline = {**hostile.details["baseline"], "run_name": HOSTILE[0], "marks": [HOSTILE[2]]}
-    page = render_report(replace(hostile, details={"baseline": baseline}))
+    baseline = {**hostile.details.baseline, "run_name": HOSTILE[0], "marks": [HOSTILE[2]]}
+    page = render_report(replace(hostile, details=Details.from_json({"baseline": baseline})))
     assert "Against the baseline" in page
     assert HOSTILE[0] not in page
     assert "<img" not in page

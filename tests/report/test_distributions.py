@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mlflow_interpret.core.details import Details
 from mlflow_interpret.core.explanation import Explanation
 from mlflow_interpret.core.statistics import sample_rows
 from mlflow_interpret.report import distributions
@@ -128,5 +129,10 @@ def test_a_class_whose_name_is_no_word_says_that_it_is_a_class():
 
 
 def test_the_seed_is_the_explanation_s():
-    assert distributions.seed_of(replace(explanation(2), details={"random_state": 5})) == 5
+    assert (
+        distributions.seed_of(
+            replace(explanation(2), details=Details.from_json({"random_state": 5}))
+        )
+        == 5
+    )
     assert distributions.seed_of(explanation(2)) == 0

@@ -14,6 +14,7 @@ import pytest
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
+from mlflow_interpret.core.details import Details
 from mlflow_interpret.core.explanation import Explanation
 from mlflow_interpret.report import figures
 from mlflow_interpret.report.figures import beeswarm, importances, per_class, short_name
@@ -26,7 +27,7 @@ def explanation(features, values, **details):
         model_class=None,
         features=tuple(features),
         global_values=np.asarray(values, dtype=float),
-        details=details,
+        details=Details.from_json(details),
     )
 
 
@@ -44,7 +45,7 @@ def local(n_features=4, n_rows=60, n_classes=None, names=None, targets=None, row
         features=names, global_values=sizes.mean(axis=0) if n_classes else sizes, classes=classes,
         targets=targets, per_class_values=sizes if n_classes else None, local_values=values,
         evaluation_rows=pd.DataFrame(X, columns=list(names)) if rows is None else rows,
-        details={"rows": {"explained": n_rows, "available": 999}, "output_scale": "probability"},
+        details=Details.from_json({"rows": {"explained": n_rows, "available": 999}, "output_scale": "probability"}),
     )  # fmt: skip
 
 

@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 
 from explanations import HOSTILE, explanation, hostile
+from mlflow_interpret.core.details import Details
 from mlflow_interpret.core.text import format_number, truncate
 from mlflow_interpret.report.page import render_report
 
@@ -98,7 +99,7 @@ def test_bars_and_their_intervals_are_drawn_to_scale():
 
 def test_what_was_explained_and_how_is_told():
     text = Table(render_report(
-        replace(explanation(), model_class="sklearn.svm.SVC", expected_values=np.array([0.25]), details=DETAILS),
+        replace(explanation(), model_class="sklearn.svm.SVC", expected_values=np.array([0.25]), details=Details.from_json(DETAILS)),
         {"run_id": "run-7", "created": "2026-01-02", "comment": "first <try>"},
     )).text  # fmt: skip
     for told in (
@@ -121,11 +122,16 @@ def test_targets_of_different_units_are_no_silent_mean():
 
 def test_a_breach_of_additivity_is_seen_at_once():
     page = render_report(
-        replace(explanation(), details={**DETAILS, "additivity_breach": "It is <off>."})
+        replace(
+            explanation(),
+            details=Details.from_json({**DETAILS, "additivity_breach": "It is <off>."}),
+        )
     )
     assert '<div class="notice" role="note"><p>It is &lt;off&gt;.</p></div>' in page
     assert "does not add up" in Table(page).text
-    page = render_report(replace(explanation(), details={**DETAILS, "partial": True}))
+    page = render_report(
+        replace(explanation(), details=Details.from_json({**DETAILS, "partial": True}))
+    )
     assert "time budget ended" in Table(page).text
     assert "time budget ended" not in Table(render_report(explanation())).text
 
@@ -139,7 +145,7 @@ def test_a_breach_of_additivity_is_seen_at_once():
 )  # fmt: skip
 def test_whether_there_were_enough_rows_is_told_in_words(stopped, told):
     details = {**DETAILS, "stopped": stopped, "settled": stopped == "settled", "time_budget": 5.0}
-    text = Table(render_report(replace(explanation(), details=details))).text
+    text = Table(render_report(replace(explanation(), details=Details.from_json(details)))).text
     assert "Enough rows" in text
     assert told in text
     assert "Time budget 5 s" in text
@@ -156,7 +162,7 @@ def test_a_baseline_is_shown_where_there_is_one():
         **DETAILS,
         "baseline": {"run_id": "run-6", "spearman": 0.875, "marks": ["a", "<b>"]},
     }
-    text = Table(render_report(replace(explanation(), details=details))).text
+    text = Table(render_report(replace(explanation(), details=Details.from_json(details)))).text
     assert "Against the baseline" in text
     assert "0.875" in text
     assert "a <b>" in text
@@ -192,7 +198,7 @@ def test_aggregates_only_hold_nothing_of_a_single_row():
 def test_a_page_is_small(shape, kilobytes):
     explained = explanation(*shape)
     names = [f"feature_with_a_name_{i}" for i in range(shape[0])]
-    explained = replace(explained, features=tuple(names), details=DETAILS)
+    explained = replace(explained, features=tuple(names), details=Details.from_json(DETAILS))
     explained.evaluation_rows.columns = names
     assert len(render_report(explained).encode()) <= kilobytes * 1000
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mlflow_interpret.core.details import Details
 from mlflow_interpret.core.errors import MlflowInterpretError
 from mlflow_interpret.core.explanation import Explanation
 from mlflow_interpret.stores import spool
@@ -21,7 +22,7 @@ def explanation(value=1.0):
         model_class=None,
         features=("a", "b/ü"),
         global_values=np.array([value, 2.0]),
-        details={"notes": ["kept"]},
+        details=Details.from_json({"notes": ["kept"]}),
     )
 
 

@@ -12,7 +12,7 @@ from mlflow_interpret.api import load
 from mlflow_interpret.api.global_explanation import public_explanation
 from mlflow_interpret.autologging import fit_hooks
 from mlflow_interpret.autologging.run_context import active_run, run_to_log
-from mlflow_interpret.core.errors import OptionError, quoting
+from mlflow_interpret.core.errors import OptionError
 from mlflow_interpret.core.explanation import Plan, TrainingContext
 from mlflow_interpret.core.options import Comparison, Options, check_views, check_workspace
 from mlflow_interpret.runtime.isolation import suppress_warnings
@@ -106,11 +106,10 @@ def explain(
     with (
         suppress_warnings(),
         fit_hooks.unrecorded(),
-        quoting(allowed=True) as quoted,
         progress("Explaining", unit="rows", silent=silent) as report,
     ):
         plan = Plan(max_rows, random_state, engine, n_jobs, time_budget, report)
-        record = compute(context, plan).quoting(quoted)
+        record = compute(context, plan)
         return public_explanation(load.select_view(record, engineered=engineered))
 
 

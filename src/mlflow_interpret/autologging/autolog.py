@@ -195,7 +195,11 @@ def _after_fit(options: Options, event: FitEvent) -> None:
 
 def _explain_and_log(options: Options, event: FitEvent, fit: Fit) -> None:
     from mlflow_interpret.autologging import fit_hooks
-    from mlflow_interpret.core.errors import CannotExplainError, one_line, quoting
+    from mlflow_interpret.core.errors import (
+        CannotExplainError,
+        describe_error,
+        describe_unexpected,
+    )
     from mlflow_interpret.explaining.explain import explain
     from mlflow_interpret.explaining.model_adapter import clusters_only
     from mlflow_interpret.runtime.progress import progress
@@ -205,21 +209,18 @@ def _explain_and_log(options: Options, event: FitEvent, fit: Fit) -> None:
         return
     try:
         context = _context(options, event, fit)
-        # Errors of models and packages quote cells; what they say would be logged.
         with (
             fit_hooks.unrecorded(),
-            quoting(options.log_data) as quoted,
             progress("Explaining", unit="rows", silent=options.silent) as report,
         ):
-            explanation = explain(context, _plan(options, event, report)).quoting(quoted)
+            explanation = explain(context, _plan(options, event, report))
     except KeyboardInterrupt:
         outcomes.skip(options, fit, "interrupted by the user (Ctrl-C)")
     except CannotExplainError as error:
-        outcomes.skip(options, fit, str(error))
+        outcomes.skip(options, fit, describe_error(error, log_data=options.log_data))
     except Exception as error:
-        _logger.debug("The engine failed", exc_info=True)
-        text = f": {one_line(error)}" if options.log_data else ""
-        outcomes.skip(options, fit, f"{type(error).__name__}{text}")
+        _logger.debug("The explainer failed", exc_info=True)
+        outcomes.skip(options, fit, describe_unexpected(error, log_data=options.log_data))
     else:
         outcomes.log(options, fit, explanation)
 
@@ -230,7 +231,7 @@ def _queued(options: Options, event: FitEvent, fit: Fit) -> bool:
     Here nobody is asked and nothing computed: a snapshot is written, and that is all.
     """
     from mlflow_interpret.autologging import background
-    from mlflow_interpret.core.errors import CannotExplainError, quoting
+    from mlflow_interpret.core.errors import CannotExplainError, describe_error
     from mlflow_interpret.explaining.explain import draw_inputs
     from mlflow_interpret.explaining.model_adapter import clusters_only
 
@@ -240,11 +241,10 @@ def _queued(options: Options, event: FitEvent, fit: Fit) -> bool:
     plan = _plan(options, event)
     try:
         background.check(options)
-        with quoting(options.log_data):
-            subject = draw_inputs(_context(options, event, fit), plan)
+        subject = draw_inputs(_context(options, event, fit), plan)
         background.submit(options, fit, (subject, plan))
     except CannotExplainError as error:
-        background.skip(options, fit, str(error))
+        background.skip(options, fit, describe_error(error, log_data=options.log_data))
     except background.UnfitError as error:
         if not options.silent:
             _logger.info("%s is explained at once, not in the background: %s", fit.model, error)

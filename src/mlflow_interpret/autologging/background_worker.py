@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from mlflow_interpret.core import explanation_io
-from mlflow_interpret.core.errors import CannotExplainError, one_line, quoting
+from mlflow_interpret.core.errors import CannotExplainError, describe_error, describe_unexpected
 from mlflow_interpret.report import artifacts
 
 _NICENESS = 10  # the training goes first
@@ -33,26 +33,24 @@ def explained(request: dict[str, Any]) -> dict[str, Any]:
     try:
         with suppress(OSError):
             os.chdir(request["cwd"])
-        with quoting(request["log_data"]) as quoted:
-            _explain(request, quoted)
+        _explain(request)
     except CannotExplainError as error:
-        return {"ok": False, "reason": str(error), "traceback": traceback.format_exc()}
+        reason = describe_error(error, log_data=request["log_data"])
+        return {"ok": False, "reason": reason, "traceback": traceback.format_exc()}
     except Exception as error:
-        # Errors of models and packages quote cells.
-        text = f": {one_line(error)}" if request["log_data"] else ""
-        reason = f"{type(error).__name__}{text}"
+        reason = describe_unexpected(error, log_data=request["log_data"])
         return {"ok": False, "reason": reason, "traceback": traceback.format_exc()}
     return {"ok": True}
 
 
-def _explain(request: dict[str, Any], quoted: list[str]) -> None:
+def _explain(request: dict[str, Any]) -> None:
     from mlflow_interpret.explaining.explain import explain_inputs
     from mlflow_interpret.runtime.isolation import suppress_warnings
 
     with suppress_warnings():
         with Path(request["snapshot"]).open("rb") as file:
             subject, plan = pickle.load(file)  # noqa: S301 - the training process wrote it
-        explanation = explain_inputs(subject, plan).quoting(quoted)
+        explanation = explain_inputs(subject, plan)
         if not request["log_data"]:
             explanation = explanation.without_rows()
         for name in ("record", "drawn"):

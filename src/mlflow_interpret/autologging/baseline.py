@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
+from typing import Any
 
 from mlflow_interpret.core.errors import MlflowInterpretError
 from mlflow_interpret.core.explanation import Explanation, importances_of
@@ -45,5 +46,5 @@ def compared(
         return _with(explanation, baseline=None, baseline_missing=told)
 
 
-def _with(explanation: Explanation, **details: object) -> Explanation:
-    return replace(explanation, details={**explanation.details, **details})
+def _with(explanation: Explanation, **changes: Any) -> Explanation:
+    return replace(explanation, details=replace(explanation.details, **changes))

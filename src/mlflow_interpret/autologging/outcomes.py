@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlflow_interpret.autologging.run_context import Place, run_beside, run_to_log
+from mlflow_interpret.core.details import ModelInfo, RowCounts
 from mlflow_interpret.core.explanation import Explanation
 from mlflow_interpret.core.options import Options
 from mlflow_interpret.core.redaction import without_credentials
@@ -65,7 +66,7 @@ def log(options: Options, fit: Fit, explanation: Explanation, drawn: Path | None
         return
     if not options.silent:
         _logger.info(_summary(fit, explanation, logged))
-    breach = explanation.details.get("additivity_breach")
+    breach = explanation.details.additivity_breach
     if breach is not None:
         warn(options, f"{breach} Run {logged.run_id}")
 
@@ -158,16 +159,17 @@ def _keep(
 
 def _summary(fit: Fit, explanation: Explanation, logged: Any) -> str:
     details = explanation.details
-    rows, last = details["rows"], details["model"]["estimator"]
+    rows, model = details.rows or RowCounts(), details.model or ModelInfo()
+    last = model.estimator
     name = fit.model if fit.model == last else f"{fit.model} with {last}"
     top = ", ".join(
         f"{truncate(name, 40)} {format_number(value)}" for name, value in explanation.ranked()[:3]
     )
-    spent = ", the time budget was spent" if details.get("partial") else ""
+    spent = ", the time budget was spent" if details.partial else ""
     return (
-        f"Explained {name} ({explanation.method}, {details['output_scale']}, "
-        f"{rows['explained']:,} of {rows['available']:,} {rows['source'].replace('_', ' ')}, "
-        f"{details['seconds']:.1f} s{spent}): {top}. "
+        f"Explained {name} ({explanation.method}, {details.output_scale}, "
+        f"{rows.explained:,} of {rows.available:,} {str(rows.source).replace('_', ' ')}, "
+        f"{details.seconds or 0.0:.1f} s{spent}): {top}. "
         f"{_moved(logged.status.get('baseline'))}Run {logged.run_id}, artifacts in {logged.folder}/"
     )
 

@@ -100,10 +100,10 @@ def _reaches(explanation: Any) -> dict[str, str]:
 
 def _headline(explanation: Any, run_id: str) -> str:
     details = explanation.details
-    rows = details.get("rows", {})
+    rows = details.rows
     parts = [f"Run {run_id}: {explanation.model_class}, {explanation.method}"]
-    if rows:
-        parts.append(f"{rows['explained']:,} of {rows['available']:,} rows ({rows['source']})")
-    if details.get("output_scale"):
-        parts.append(f"scale: {details['output_scale']}")
+    if rows and rows.explained is not None:
+        parts.append(f"{rows.explained:,} of {rows.available:,} rows ({rows.source})")
+    if details.output_scale:
+        parts.append(f"scale: {details.output_scale}")
     return ", ".join(parts)

@@ -82,11 +82,11 @@ def _notices(comparison: RunComparison, drawn: int, features: int) -> list[str]:
 
 
 def _rows(run: Importances) -> str:
-    explained, available = run.rows.get("explained"), run.rows.get("available")
+    explained, available = run.rows.explained, run.rows.available
     if explained is None:
         return "not known"
     of = "" if available is None else f" of {available:,}"
-    return f"{explained:,}{of} {run.rows.get('source') or ''}".strip()
+    return f"{explained:,}{of} {run.rows.source or ''}".strip()
 
 
 def _cells(

@@ -99,7 +99,7 @@ def _share_errors(values: FloatArray, errors: FloatArray) -> FloatArray:
 
 def _rows(run: Importances) -> float:
     """How many rows the importances are means over; many, where that is not known."""
-    return float(run.rows.get("explained") or np.inf)
+    return float(run.rows.explained or np.inf)
 
 
 def _freedom(a: tuple[FloatArray, float], b: tuple[FloatArray, float]) -> FloatArray:

@@ -50,7 +50,7 @@ def overview(runs: Sequence[Importances]) -> pd.DataFrame:
             "scale": [run.scale for run in runs],
             "rows": _counted(runs, "explained"),
             "rows_of": _counted(runs, "available"),
-            "rows_source": [run.rows.get("source") for run in runs],
+            "rows_source": [run.rows.source for run in runs],
             "features": [len(run.features) for run in runs],
             "explanation_id": [run.explanation_id for run in runs],
             "marks": ["; ".join(_told(runs[0], run)) for run in runs],
@@ -65,7 +65,7 @@ def _told(reference: Importances, run: Importances) -> tuple[str, ...]:
 
 
 def _counted(runs: Sequence[Importances], key: str) -> Any:
-    return pd.array([run.rows.get(key) for run in runs], dtype="Int64")
+    return pd.array([getattr(run.rows, key) for run in runs], dtype="Int64")
 
 
 def marks(reference: Importances, run: Importances) -> tuple[str, ...]:
@@ -117,7 +117,7 @@ def _rows_unlike(reference: Importances, run: Importances) -> str | None:
 
 
 def _counts(run: Importances) -> tuple[Any, Any, Any]:
-    return run.rows.get("explained"), run.rows.get("available"), run.rows.get("source")
+    return run.rows.explained, run.rows.available, run.rows.source
 
 
 def agreement(runs: Sequence[Importances], top_k: int) -> pd.DataFrame:

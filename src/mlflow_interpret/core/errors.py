@@ -3,69 +3,64 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
 
 LEFT_OUT = "(its text may hold values of rows, so it is left out)"
 
-_quotes = ContextVar("mlflow_interpret_quotes", default=True)
-_quoted: ContextVar[list[str] | None] = ContextVar("mlflow_interpret_quoted", default=None)
-_LOGIN = re.compile(r"(?<=://)[^\s/]+@")  # of a server, in its address
-
-
-def one_line(error: BaseException | None, limit: int = 300) -> str:
-    """What an error says, on one line, without the passwords that addresses may hold.
-
-    Nor does it hold what a terminal would obey.
-
-    Within `quoting(False)` it is the kind of the error only, unless it is one of ours.
-    """
-    ours = isinstance(error, MlflowInterpretError | None)
-    if not ours and not _quotes.get():
-        return f"{type(error).__name__} {LEFT_OUT}"
-    printable = "".join(c if c.isprintable() else "\ufffd" for c in " ".join(str(error).split()))
-    text = _LOGIN.sub("", printable) or type(error).__name__
-    text = text if len(text) <= limit else f"{text[: limit - 3]}..."
-    quoted = _quoted.get()
-    if not ours and quoted is not None:
-        quoted.append(text)
-    return text
-
-
-@contextmanager
-def quoting(allowed: bool) -> Iterator[list[str]]:
-    """Whether the texts of other packages' errors, which may quote rows, become part of ours.
-
-    Gives the list of those that did.
-    """
-    quoted: list[str] = []
-    tokens = _quotes.set(allowed), _quoted.set(quoted)
-    try:
-        yield quoted
-    finally:
-        _quotes.reset(tokens[0])
-        _quoted.reset(tokens[1])
+_LOGIN = re.compile(r"(?<=://)[^\s/]+@")  # the user and password in an address
 
 
 class MlflowInterpretError(Exception):
-    """Base class of all errors that this package raises."""
+    """Base class of all errors that this package raises.
+
+    Args:
+        message: The message.
+        cause: An error of another package. Its text, which may quote values of rows, is appended
+            to the message.
+
+    Attributes:
+        public_message: The message without the text of ``cause``, for records that must not hold
+            values of rows.
+    """
+
+    def __init__(self, message: str = "", cause: BaseException | None = None) -> None:
+        if cause is None:
+            text = public = message
+        else:
+            text, public = f"{message}: {one_line(cause)}", f"{message}: {public_text(cause)}"
+        if isinstance(cause, MlflowInterpretError):  # a sentence within a sentence
+            text, public = text.rstrip("."), public.rstrip(".")
+        super().__init__(text)
+        self.public_message = public
 
 
 class OptionError(MlflowInterpretError, ValueError):
-    """An argument has a value that is not allowed."""
+    """An argument has a value that is not allowed.
+
+    Attributes:
+        argument: The name of the argument, or None.
+    """
+
+    def __init__(
+        self,
+        message: str = "",
+        cause: BaseException | None = None,
+        *,
+        argument: str | None = None,
+    ) -> None:
+        super().__init__(message, cause)
+        self.argument = argument
 
 
 class CannotExplainError(MlflowInterpretError):
-    """The model or its data cannot be explained; the message says why and what to do."""
+    """The model or its data cannot be explained; the message names the reason and the remedy."""
 
 
 class RunNotFoundError(MlflowInterpretError, LookupError):
-    """The MLflow run does not exist in the tracking store that was asked."""
+    """The MLflow run does not exist in the tracking store."""
 
 
 class AzureMLError(MlflowInterpretError):
-    """Azure ML cannot be reached or does not allow it; the message says why and what to do."""
+    """Azure ML cannot be reached or refuses; the message names the reason and the remedy."""
 
 
 class TrackingUnavailableError(MlflowInterpretError, ConnectionError):
@@ -73,4 +68,36 @@ class TrackingUnavailableError(MlflowInterpretError, ConnectionError):
 
 
 class ExplanationNotFoundError(MlflowInterpretError, LookupError):
-    """The MLflow run exists and holds no explanation, or not the one that was asked for."""
+    """The MLflow run exists and holds no explanation, or not the requested one."""
+
+
+def one_line(error: BaseException | None, limit: int = 300) -> str:
+    """Return the text of an error on one line.
+
+    Passwords in addresses and characters that control a terminal are removed.
+    """
+    printable = "".join(c if c.isprintable() else "\ufffd" for c in " ".join(str(error).split()))
+    text = _LOGIN.sub("", printable) or type(error).__name__
+    return text if len(text) <= limit else f"{text[: limit - 3]}..."
+
+
+def public_text(error: BaseException) -> str:
+    """Return the text of an error without values of rows: of foreign errors only the class."""
+    if isinstance(error, MlflowInterpretError):
+        return " ".join(error.public_message.split())
+    return f"{type(error).__name__} {LEFT_OUT}"
+
+
+def describe_unexpected(error: BaseException, *, log_data: bool) -> str:
+    """As `describe_error`, with the class of the error."""
+    return f"{type(error).__name__}: {one_line(error)}" if log_data else type(error).__name__
+
+
+def describe_error(error: BaseException, *, log_data: bool) -> str:
+    """Return the text of an error for a record or a warning.
+
+    Args:
+        error: The error.
+        log_data: Values of rows may be recorded.
+    """
+    return one_line(error) if log_data else public_text(error)

@@ -1,10 +1,10 @@
-"""The plain records that modules hand to each other."""
+"""The data classes that the packages hand to each other."""
 
 from __future__ import annotations
 
 import hashlib
 import uuid
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -12,20 +12,18 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from mlflow_interpret.core.errors import LEFT_OUT
+from mlflow_interpret.core.details import Details, RowCounts
 from mlflow_interpret.core.statistics import FloatArray, rank
 
 Task = Literal["classification", "regression"]
 
-_TELLING = 20  # characters by which the text of an error is known again
-
 
 @dataclass(frozen=True, eq=False)
 class TrainingContext:
-    """What is known when the outermost ``fit`` has returned.
+    """A fitted model, its data and the options that concern them.
 
     Attributes:
-        model: The fitted estimator, as the user called ``fit`` on it.
+        model: The fitted estimator that the user called ``fit`` on.
         X: The training rows that ``fit`` was given, ``(n_rows, n_features)``.
         y: The training labels, ``(n_rows,)``, or None.
         evaluation_examples: Rows to explain, or None for a sample of the training rows.
@@ -33,7 +31,7 @@ class TrainingContext:
         initialization_examples: Background rows, or None for the training rows.
         features: Names that replace those of ``X``, or None.
         classes: Names that replace the model's class labels, or None.
-        run_id: The MLflow run that was active at the fit, or None.
+        run_id: The MLflow run that was active during the fit, or None.
     """
 
     model: Any
@@ -49,17 +47,18 @@ class TrainingContext:
 
 @dataclass(frozen=True)
 class Plan:
-    """How a model is to be explained.
+    """Settings of a computation.
 
     Attributes:
-        max_rows: Explain at most so many rows, None for a ceiling that suits the engine.
-        random_state: Chooses rows and their order, and seeds the engine.
-        engine: ``auto``, ``kernel`` for TabularExplainer's kernel explainer, or ``tabular`` for
-            the one that TabularExplainer itself takes.
-        n_jobs: So many blocks of rows at once, as in scikit-learn. None: in this process, or on all
-            cores where that is worth starting others, or as ``joblib.parallel_config`` says.
-        time_budget: Seconds that explaining should take, None for no limit.
-        progress: Called with how many rows are explained, and how many will be at most.
+        max_rows: The largest number of rows to explain, None for the default of the explainer.
+        random_state: The seed of the choice of rows, of their order and of the explainer.
+        engine: ``auto``, ``kernel`` for the kernel explainer of TabularExplainer, or ``tabular``
+            for the explainer that TabularExplainer chooses.
+        n_jobs: The number of batches explained in parallel, as in scikit-learn. None: in this
+            process, or on all cores where starting other processes pays, or as
+            ``joblib.parallel_config`` says.
+        time_budget: The time budget in seconds, None for no limit.
+        progress: Called with the number of explained rows and the largest number of rows.
     """
 
     max_rows: int | None = None
@@ -74,34 +73,35 @@ class Plan:
 class Explanation:
     """A global explanation of one model, without the model.
 
-    Shapes: ``F`` features, ``R`` explained rows, ``T`` targets, ``C`` blocks: the classes, for
-    several targets the classes of all of them, for a regression of several targets the targets.
+    Shapes: ``F`` features, ``R`` explained rows, ``T`` targets, ``C`` outputs: the classes; for
+    several targets the classes of all targets; for a regression with several targets the targets.
 
     Attributes:
-        method: How the values were computed, in interpret-community's words (``shap_tree``).
+        method: The method in interpret-community's style, such as ``shap_tree``.
         task: ``classification`` or ``regression``.
         model_class: The class of the explained model.
-        features: The ``F`` feature names, all different.
+        features: The ``F`` unique feature names.
         global_values: ``(F,)`` mean absolute contributions.
-        classes: The ``C`` class labels as the model knows them (``target: label`` for several
-            targets), None for regression.
+        classes: The ``C`` class labels of the model (``target: label`` for several targets), None
+            for regression.
         targets: The ``T`` names of the targets where the model has several, else None.
-        per_class_values: ``(C, F)`` mean absolute contributions by block, or None.
-        local_values: ``(C, R, F)`` or, without blocks, ``(R, F)`` contributions, or None.
+        per_class_values: ``(C, F)`` mean absolute contributions by output, or None.
+        local_values: ``(C, R, F)`` contributions, ``(R, F)`` for a single output, or None.
         expected_values: ``(C,)``, ``(1,)`` or ``()`` mean model output of the background, or None.
         evaluation_rows: The ``R`` explained rows, or None.
         predicted: ``(R,)`` or ``(R, T)`` predictions for the explained rows, or None.
         predicted_probabilities: ``(R, C)`` class probabilities, or None.
         true_labels: ``(R,)`` or ``(R, T)`` true labels of the explained rows, or None.
         is_raw: The features are the raw columns of a model that engineers features.
-        is_engineered: The features are engineered ones.
-        engineered: The explanation by engineered column that this one was summed up from, or None.
-        global_errors: ``(F,)`` standard errors of the global values, or None to compute them from
-            the local values; see `standard_errors`.
-        per_class_errors: ``(C, F)`` standard errors of the per-class values, or None to compute
-            them from the local values; see `per_class_standard_errors`.
+        is_engineered: The features are engineered columns.
+        engineered: The explanation by engineered column, whose sums this explanation holds, or
+            None.
+        global_errors: ``(F,)`` standard errors of the global values, None to compute them from the
+            local values; see `standard_errors`.
+        per_class_errors: ``(C, F)`` standard errors of the per-class values, None to compute them
+            from the local values; see `per_class_standard_errors`.
         id: A GUID.
-        details: How it was made, for the status record; plain JSON values.
+        details: How the explanation was computed, for the status record.
     """
 
     method: str
@@ -124,28 +124,29 @@ class Explanation:
     global_errors: FloatArray | None = None
     per_class_errors: FloatArray | None = None
     id: str = field(default_factory=lambda: str(uuid.uuid4()))
-    details: Mapping[str, Any] = field(default_factory=dict)
+    details: Details = field(default_factory=Details)
 
     @property
     def output_names(self) -> tuple[Any, ...] | None:
-        """What each block of values belongs to: a class or a target; None for a single output."""
+        """The names of the outputs, which are classes or targets; None for a single output."""
         return self.targets if self.classes is None else self.classes
 
     @property
     def output_kind(self) -> str:
-        """What a block of values belongs to, in a word."""
+        """The kind of the outputs: ``class`` or ``target``."""
         return "target" if self.classes is None else "class"
 
     @property
     def output_kind_plural(self) -> str:
-        """`output_kind` for several."""
+        """The plural of `output_kind`."""
         return "targets" if self.classes is None else "classes"
 
     @property
     def is_mirrored(self) -> bool:
-        """Whether there are two classes of equal importances: what speaks for one is against one.
+        """Whether there are two classes with equal importances.
 
-        Pictures by class then show everything twice.
+        A contribution to one class is then the negative contribution to the other, and figures by
+        class would show everything twice.
         """
         values = self.per_class_values
         if values is None or self.classes is None or len(values) != 2:
@@ -153,11 +154,11 @@ class Explanation:
         return bool(np.allclose(values[0], values[1], rtol=1e-6, atol=0, equal_nan=True))
 
     def standard_errors(self) -> FloatArray | None:
-        """``(F,)`` standard errors of the global values as means over the explained rows.
+        """Return ``(F,)`` standard errors of the global values as means over the explained rows.
 
-        They say how far the values may be off those of all rows that could have been drawn; None
-        without local values or with a single row. Stored ones count before those of the local
-        values, which may be a sample of the explained rows.
+        They estimate the distance to the values of all rows that could have been drawn. None
+        without local values or with a single row. Stored errors take precedence over those of the
+        local values, which may be a sample of the explained rows.
         """
         if self.global_errors is not None:
             return self.global_errors
@@ -169,23 +170,23 @@ class Explanation:
         return errors
 
     def per_class_standard_errors(self) -> FloatArray | None:
-        """``(C, F)`` standard errors of the per-class values, as `standard_errors` are."""
+        """Return ``(C, F)`` standard errors of the per-class values; see `standard_errors`."""
         if self.per_class_errors is not None:
             return self.per_class_errors
         local = self.local_values
         if local is None or local.ndim != 3 or local.shape[1] < 2:
             return None
-        # The rows may be a sample of the explained ones, whose means the values are.
-        explained = (self.details.get("rows") or {}).get("explained") or 0
+        # The local values may belong to a sample of the explained rows.
+        explained = (self.details.rows or RowCounts()).explained or 0
         count = max(explained, local.shape[1])
         errors: FloatArray = np.abs(local).std(axis=1, ddof=1) / np.sqrt(count)
         return errors
 
     def row_digests(self) -> dict[str, str] | None:
-        """A digest of each column of the explained rows: it tells whether others are the same.
+        """Return a digest of each column of the explained rows, to compare the rows of two runs.
 
-        None without these rows. Whoever must not see them gets no digest either: the cells of a
-        column that knows few values could be guessed from it.
+        None without these rows. A digest is data, too: the cells of a column with few distinct
+        values could be guessed from it.
         """
         rows = self.evaluation_rows
         if rows is None or rows.shape[1] != len(self.features):
@@ -193,23 +194,11 @@ class Explanation:
         names = comparable_names(self.features)
         return {name: _digest(rows.iloc[:, i]) for i, name in enumerate(names)}
 
-    def quoting(self, texts: Iterable[str]) -> Explanation:
-        """The same, which knows the texts of other packages' errors that its details quote."""
-        quoted = [text for text in texts if _without([text], self.details) != self.details]
-        if not quoted:
-            return self
-        engineered = None if self.engineered is None else self.engineered.quoting(quoted)
-        return replace(self, details={**self.details, "quoted": quoted}, engineered=engineered)
-
     def without_rows(self) -> Explanation:
-        """The aggregates only: nothing in it belongs to a single row of data."""
-        # The bounds of bins are cells of some rows, and errors quote cells.
-        private = {"histograms", "quoted"}
-        details = {name: value for name, value in self.details.items() if name not in private}
-        details = _without(self.details.get("quoted") or (), details)
+        """Return the aggregates only, without anything that belongs to a single row of data."""
         return replace(
             self,
-            details=details,
+            details=self.details.without_values(),
             local_values=None,
             global_errors=self.standard_errors(),
             per_class_errors=self.per_class_standard_errors(),
@@ -221,22 +210,9 @@ class Explanation:
         )
 
     def ranked(self) -> list[tuple[str, float]]:
-        """The features with their importances, most important first."""
+        """Return the features with their importances, the most important first."""
         order = rank(self.global_values)
         return [(self.features[i], float(self.global_values[i])) for i in order]
-
-
-def _without(texts: Sequence[str], value: Any) -> Any:
-    """Details whose texts end where one of some texts begins, which may be cut off there."""
-    if isinstance(value, str):
-        for text in texts:
-            before, found, _ = value.partition(text[:_TELLING])
-            value = f"{before}{LEFT_OUT}" if found else value
-    elif isinstance(value, Mapping):
-        return {name: _without(texts, each) for name, each in value.items()}
-    elif isinstance(value, (list, tuple)):
-        return type(value)(_without(texts, each) for each in value)
-    return value
 
 
 def _digest(column: pd.Series) -> str:
@@ -249,23 +225,24 @@ def _digest(column: pd.Series) -> str:
 
 @dataclass(frozen=True, eq=False)
 class Importances:
-    """What of an explanation is compared with others: its importances, and what they depend on.
+    """The importances of an explanation, for comparisons with other explanations.
 
     Attributes:
         run_id: The run that holds the explanation.
-        run_name: Its name, or what the user called it by.
+        run_name: Its name, or the name that the user gave.
         explanation_id: The explanation's id.
-        method: How the values were computed.
-        model_class: The name of the model's class, of a pipeline or a search that of its estimator.
-        scale: The scale of the model's output, which is that of the importances, or None.
-        features: The ``F`` feature names, all different.
+        method: The method of the explanation.
+        model_class: The class name of the model; that of the last step of a pipeline, and of the
+            best estimator of a search.
+        scale: The scale of the model's output and of the importances, or None.
+        features: The ``F`` unique feature names.
         values: ``(F,)`` importances.
         errors: ``(F,)`` standard errors, or None.
-        rows: ``source``, ``explained`` and ``available`` of the explained rows, as far as known.
-        row_digests: A digest of the explained rows' cells by feature, or None where the rows were
-            not to be logged.
-        in_run: How many explanations the run holds, of which this is the latest.
-        output_names: The classes or targets whose mean the importances are, or None.
+        rows: The number of explained rows and their source.
+        row_digests: A digest of the explained rows by feature, or None where the rows were not
+            logged.
+        in_run: The number of explanations in the run, of which this is the latest.
+        output_names: The classes or targets that the importances are averaged over, or None.
     """
 
     run_id: str
@@ -277,53 +254,53 @@ class Importances:
     features: tuple[str, ...]
     values: FloatArray
     errors: FloatArray | None = None
-    rows: Mapping[str, Any] = field(default_factory=dict)
+    rows: RowCounts = field(default_factory=RowCounts)
     row_digests: Mapping[str, str] | None = None
     in_run: int = 1
     output_names: tuple[str, ...] | None = None
 
 
 def importances_of(explanation: Explanation) -> Importances:
-    """What of an explanation that is in no run yet is compared."""
+    """Return the importances of an explanation that is not in a run yet."""
     return Importances(
         run_id="",
         run_name="",
         explanation_id=explanation.id,
         method=explanation.method,
         model_class=estimator_name(explanation.model_class, explanation.details),
-        scale=explanation.details.get("output_scale"),
+        scale=explanation.details.output_scale,
         features=comparable_names(explanation.features),
         values=explanation.global_values,
         errors=explanation.standard_errors(),
-        rows=explanation.details.get("rows") or {},
+        rows=explanation.details.rows or RowCounts(),
         row_digests=explanation.row_digests(),
-        output_names=block_names(explanation.output_names),
+        output_names=as_text(explanation.output_names),
     )
 
 
-def block_names(blocks: Sequence[Any] | None) -> tuple[str, ...] | None:
-    """Classes or targets as text, as they stand in files."""
-    return None if blocks is None else tuple(map(str, blocks))
+def as_text(labels: Sequence[Any] | None) -> tuple[str, ...] | None:
+    """Return class labels or target names as text, as files hold them."""
+    return None if labels is None else tuple(map(str, labels))
 
 
-def estimator_name(model_class: str | None, details: Mapping[str, Any]) -> str | None:
-    """The name of the estimator in a model, as far as it is known."""
-    estimator: str | None = (details.get("model") or {}).get("estimator")
+def estimator_name(model_class: str | None, details: Details) -> str | None:
+    """Return the class name of the estimator in a model, None where it is unknown."""
+    estimator = None if details.model is None else details.model.estimator
     return estimator or (model_class.rpartition(".")[2] if model_class else None)
 
 
 def comparable_names(names: Sequence[str]) -> tuple[str, ...]:
-    """The names as tables can hold them: pandas refuses half of a surrogate pair."""
+    """Return the names without lone surrogates, which pandas refuses, each name once."""
     return distinct_names([encodable(name) for name in names])
 
 
 def encodable(text: str) -> str:
-    """The text, what UTF-8 cannot encode as an escape."""
+    """Return the text with escapes for characters that UTF-8 cannot encode."""
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def distinct_names(names: Sequence[str]) -> tuple[str, ...]:
-    """The names, each once and none empty: a repeated one gets a number, an empty one its place."""
+    """Return unique, non-empty names: a repeated name gets a number, an empty one its position."""
     taken = set(names)
     seen: set[str] = set()
     distinct = []

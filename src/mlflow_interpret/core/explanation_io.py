@@ -21,11 +21,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from mlflow_interpret.core.details import Details, RowCounts
 from mlflow_interpret.core.errors import ExplanationNotFoundError
 from mlflow_interpret.core.explanation import (
     Explanation,
     Importances,
-    block_names,
+    as_text,
     comparable_names,
     encodable,
     estimator_name,
@@ -100,7 +101,7 @@ def read(folder: Path) -> Explanation:
         is_engineered=summary["is_engineered"],
         engineered=read(folder / ENGINEERED) if engineered else None,
         id=summary["id"],
-        details=summary["details"],
+        details=Details.from_json(summary["details"]),
     )
 
 
@@ -120,12 +121,12 @@ def read_importances(
     """
     summary = _read_summary(path)
     values, errors = summary["global_values"], summary.get("standard_errors")
-    blocks = block_names(summary["classes"] or summary.get("targets"))
+    blocks = as_text(summary["classes"] or summary.get("targets"))
     if label is not None:
         place, blocks = _place_of(summary, label), None
         values, errors = summary["per_class_values"], summary.get("per_class_standard_errors")
         values, errors = values[place], None if errors is None else errors[place]
-    details, names = summary["details"], comparable_names(summary["features"])
+    details, names = Details.from_json(summary["details"]), comparable_names(summary["features"])
     digests = summary.get("row_digests")
     return Importances(
         run_id=run_id,
@@ -133,11 +134,11 @@ def read_importances(
         explanation_id=summary["id"],
         method=summary["method"],
         model_class=estimator_name(summary["model_class"], details),
-        scale=details.get("output_scale"),
+        scale=details.output_scale,
         features=names,
         values=_from_list(values),
         errors=_from_list(errors),
-        rows=details.get("rows") or {},
+        rows=details.rows or RowCounts(),
         row_digests=None if digests is None else dict(zip(names, digests, strict=True)),
         output_names=blocks,
     )
@@ -154,7 +155,7 @@ def _read_summary(path: Path) -> dict[str, Any]:
 
 
 def _place_of(summary: dict[str, Any], label: str) -> int:
-    labels = block_names(summary["classes"] or summary.get("targets")) or ()
+    labels = as_text(summary["classes"] or summary.get("targets")) or ()
     if label not in labels or summary["per_class_values"] is None:
         known = ", ".join(labels[:20]) if labels else "none"
         raise ExplanationNotFoundError(f"it has no class or target {label!r} (it has: {known})")
@@ -199,7 +200,7 @@ def _summary(explanation: Explanation) -> dict[str, Any]:
         "row_digests": _digests(explanation),
         "per_class_values": _to_list(explanation.per_class_values),
         "local_shape": None if local is None else list(local.shape),
-        "details": dict(explanation.details),
+        "details": explanation.details.to_json(),
     }
 
 

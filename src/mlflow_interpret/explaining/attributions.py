@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
+from mlflow_interpret.core.details import Note
 from mlflow_interpret.core.statistics import FloatArray
 from mlflow_interpret.explaining.batch import RowBatch
 from mlflow_interpret.explaining.dataframes import Indices
@@ -100,7 +101,7 @@ class AttributionResult:
     background_rows: int | None
     sampling_error: FloatArray | None = None
     engineered: EngineeredAttributions | None = None
-    notes: tuple[str, ...] = ()
+    notes: tuple[str | Note, ...] = ()
     stopped: str = "all rows"
     settled: bool = True
     partial: bool = False

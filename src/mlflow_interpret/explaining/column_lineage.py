@@ -46,7 +46,7 @@ from sklearn.preprocessing import (
 )
 from sklearn.utils import _safe_indexing
 
-from mlflow_interpret.core.errors import one_line
+from mlflow_interpret.core.errors import MlflowInterpretError
 from mlflow_interpret.core.explanation import distinct_names
 from mlflow_interpret.core.statistics import sample_rows
 from mlflow_interpret.explaining.batch import RowBatch, as_batch
@@ -62,7 +62,7 @@ _WIDEST = 20_000
 """With more engineered columns, as of a HashingVectorizer, neither a check nor SHAP is feasible."""
 
 
-class UnknownLineageError(Exception):
+class UnknownLineageError(MlflowInterpretError):
     """It is not known for certain what the engineered columns are made of; the message says why."""
 
 
@@ -112,7 +112,7 @@ def lineage(steps: Sequence[tuple[str, Any]] | Any, rows: RowBatch) -> Lineage:
     except UnknownLineageError:
         raise
     except Exception as error:  # a transformer, or rows, of a kind that nobody thought of
-        raise UnknownLineageError(f"Its columns could not be traced: {one_line(error)}") from error
+        raise UnknownLineageError("Its columns could not be traced", error) from error
 
 
 def _lineage(chain: list[tuple[str, Any]], rows: RowBatch) -> Lineage:
@@ -211,7 +211,7 @@ def _transform(step: Any, rows: Any) -> Any:
         return step.transform(rows)
     except Exception as error:
         kind = type(step).__name__
-        raise UnknownLineageError(f"{kind} fails on rows: {one_line(error)}") from error
+        raise UnknownLineageError(f"{kind} fails on rows", error) from error
 
 
 def _is_step(step: Any) -> bool:

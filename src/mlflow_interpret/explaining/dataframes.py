@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy import sparse
 
-from mlflow_interpret.core.errors import CannotExplainError, one_line
+from mlflow_interpret.core.errors import CannotExplainError
 
 Indices = npt.NDArray[np.intp]
 
@@ -25,9 +25,7 @@ def as_rows(X: Any, name: str = "X") -> Any:
     try:
         array = np.asarray(X)
     except ValueError as error:
-        raise CannotExplainError(
-            f"{name} is no table of rows and columns: {one_line(error)}"
-        ) from error
+        raise CannotExplainError(f"{name} is no table of rows and columns", error) from error
     if array.dtype.names is not None:
         raise CannotExplainError(
             f"{name} is a structured array, which has fields and no columns; give a DataFrame"

@@ -7,11 +7,11 @@ import platform
 import time
 from dataclasses import replace
 from importlib import metadata
-from typing import Any
 
 import numpy as np
 from sklearn import config_context
 
+from mlflow_interpret.core.details import Details, ModelInfo, Note, RowCounts, as_notes
 from mlflow_interpret.core.explanation import Explanation, Plan, TrainingContext
 from mlflow_interpret.core.statistics import FloatArray
 from mlflow_interpret.explaining.attributions import AttributionResult
@@ -78,8 +78,7 @@ def _explained(subject: ExplainInputs, plan: Plan) -> Explanation:
         details=_details(subject, model, values, plan),
     )
     raw = replace(raw, engineered=_engineered(raw, model, values, available))
-    raw.details["seconds"] = round(time.perf_counter() - started, 3)  # type: ignore[index]
-    return raw
+    return _timed(raw, started)
 
 
 def _streamed(subject: ExplainInputs, plan: Plan) -> Explanation:
@@ -100,18 +99,23 @@ def _streamed(subject: ExplainInputs, plan: Plan) -> Explanation:
         predicted=model.predict(rows.original),
         predicted_probabilities=model.probabilities(rows.original),
         is_raw=hasattr(model.model, "steps"),
-        details={
-            **_details(subject, model, values, plan),
-            "sampling_error": found.sampling_error,
-            "rows": {**subject.source, "explained": found.sums.n, "kept": len(rows)},
-            "stopped": "all rows" if found.sums.n == available else "max_rows",
-            "settled": found.sums.n == available,
-            "intervals": recorded(found.intervals(), available),
-            "histograms": found.histograms,
-        },
+        details=replace(
+            _details(subject, model, values, plan),
+            sampling_error=found.sampling_error,
+            rows=RowCounts(**subject.source, explained=found.sums.n, kept=len(rows)),
+            stopped="all rows" if found.sums.n == available else "max_rows",
+            has_converged=found.sums.n == available,
+            intervals=recorded(found.intervals(), available),
+            histograms=tuple(found.histograms),
+        ),
     )
-    raw.details["seconds"] = round(time.perf_counter() - started, 3)  # type: ignore[index]
-    return raw
+    return _timed(raw, started)
+
+
+def _timed(explanation: Explanation, started: float) -> Explanation:
+    """Return the explanation with the duration since ``started``."""
+    seconds = round(time.perf_counter() - started, 3)
+    return replace(explanation, details=replace(explanation.details, seconds=seconds))
 
 
 def _explanation(
@@ -147,15 +151,15 @@ def _engineered(
     view = replace(
         _explanation(model, values, local, tuple(frame.columns)),
         is_engineered=True,
-        details={
-            **raw.details,
-            "features": frame.shape[1],
-            "intervals": recorded(
+        details=replace(
+            raw.details,
+            n_features=frame.shape[1],
+            intervals=recorded(
                 intervals(tuple(frame.columns), local, n_available, None), n_available
             ),
-            "raw_explanation_id": raw.id,
-            "notes": ["The last step's own columns; raw_explanation_id sums them up."],
-        },
+            raw_explanation_id=raw.id,
+            notes=as_notes(["The last step's own columns; raw_explanation_id sums them up."]),
+        ),
     )
     if local.size > _ENGINEERED_CELLS:  # as of a vectorizer: megabytes of a view few look at
         return view.without_rows()
@@ -170,9 +174,9 @@ def _engineered(
 
 def _details(
     subject: ExplainInputs, model: ModelAdapter, values: AttributionResult, plan: Plan
-) -> dict[str, Any]:
+) -> Details:
     available = subject.source["available"]
-    notes = list(values.notes)
+    notes: list[str | Note] = list(values.notes)
     breach = values.breach
     if breach is not None:
         notes.append(breach)
@@ -181,32 +185,28 @@ def _details(
     if not np.any(values.local_values):
         notes.append("All importances are 0: the model's output does not change with its features.")
     error, fitted = values.additivity_error, type(subject.estimator).__name__
-    return {
-        "model": {
-            "fitted": fitted,
-            "explained": model.path or fitted,
-            "estimator": last_step(model.model),
-        },
-        "engine": values.engine,
-        "output_scale": values.scale,
-        "additivity_error": error if math.isfinite(error) else None,
-        "additivity_breach": breach,
-        "sampling_error": _sampling_error(values),
-        "rows": {**subject.source, "explained": len(values.rows)},
-        "stopped": values.stopped,
-        "settled": values.settled,
-        "partial": values.partial,
-        "time_budget": plan.time_budget,
-        "intervals": recorded(
+    return Details(
+        model=ModelInfo(fitted, model.path or fitted, last_step(model.model)),
+        engine=values.engine,
+        output_scale=values.scale,
+        additivity_error=error if math.isfinite(error) else None,
+        additivity_breach=breach,
+        sampling_error=_sampling_error(values),
+        rows=RowCounts(**subject.source, explained=len(values.rows)),
+        stopped=values.stopped,
+        has_converged=values.settled,
+        partial=values.partial,
+        time_budget=plan.time_budget,
+        intervals=recorded(
             intervals(subject.names, values.local_values, available, values.sampling_error),
             available,
         ),
-        "background_rows": values.background_rows,
-        "features": len(subject.names),
-        "random_state": plan.random_state,
-        "notes": notes,
-        "versions": _versions(),
-    }
+        background_rows=values.background_rows,
+        n_features=len(subject.names),
+        random_state=plan.random_state,
+        notes=as_notes(notes),
+        versions=_versions(),
+    )
 
 
 def _sampling_error(values: AttributionResult) -> float | None:

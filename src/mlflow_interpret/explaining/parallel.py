@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn import config_context, get_config
 
-from mlflow_interpret.core.errors import CannotExplainError, one_line
+from mlflow_interpret.core.errors import CannotExplainError, MlflowInterpretError
 from mlflow_interpret.explaining.attributions import Attributions
 from mlflow_interpret.explaining.batch import RowBatch
 from mlflow_interpret.explaining.explainers.base import Explainer
@@ -59,7 +59,7 @@ class Workers:
         self._return_as = "generator_unordered" if streams else "list"
         self._key = uuid.uuid4().hex
         self._sent: npt.NDArray[np.uint8] | None = None
-        self.failure: str | None = None
+        self.failure: MlflowInterpretError | None = None
 
     def count(self, seconds: float) -> int:
         """How many blocks are to be explained at once, the work taking so many seconds by one."""
@@ -88,14 +88,14 @@ class Workers:
             try:
                 self._sent = np.frombuffer(cloudpickle.dumps(self._engine), np.uint8)
             except Exception as error:  # a model that holds a lock, an open file, ...
-                self._fail(f"the model cannot be sent to other processes: {one_line(error)}")
+                self._fail("the model cannot be sent to other processes", error)
                 return False
         asked = self._n_jobs is not None or self._named
         return asked or self._sent.nbytes <= _LARGEST
 
-    def _fail(self, reason: str) -> None:
+    def _fail(self, reason: str, error: Exception | None) -> None:
         _logger.debug("No parallel blocks: %s", reason)
-        self.failure = reason
+        self.failure = MlflowInterpretError(reason, error)
 
     def explain(
         self, tables: Sequence[RowBatch], scale: str | None, n: int
@@ -115,7 +115,7 @@ class Workers:
                 if None not in ended:
                     break
             else:
-                self._fail(f"{n} blocks at once failed: {failure}")
+                self._fail(f"{n} blocks at once failed", failure)
         for table, known in zip(tables, ended, strict=True):
             block = self._engine.explain(table, scale) if known is None else known
             if not isinstance(block, Attributions):
@@ -124,7 +124,7 @@ class Workers:
 
     def _try(
         self, tables: Sequence[RowBatch], ended: list[Ended | None], scale: str | None
-    ) -> str | None:
+    ) -> Exception | None:
         """Explain what is missing, and say what failed; a second time a lost worker may be back."""
         missing = [i for i, known in enumerate(ended) if known is None]
         wanted = self._wanted(float("inf"))
@@ -138,7 +138,7 @@ class Workers:
                 ended[i] = block
         except Exception as error:  # a worker was lost, or cannot load the model
             _logger.debug("Blocks at once failed", exc_info=True)
-            return f"{type(error).__name__}: {one_line(error)}"
+            return error
         return None
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from sklearn.pipeline import Pipeline
 
+from mlflow_interpret.core.errors import CannotExplainError
 from mlflow_interpret.core.statistics import FloatArray
 from mlflow_interpret.explaining.batch import RowBatch, as_batch
 from mlflow_interpret.explaining.column_lineage import (
@@ -62,18 +63,22 @@ class SplitPipeline:
         return tuple(notes)
 
 
-def split_pipeline(adapter: ModelAdapter, rows: RowBatch) -> SplitPipeline | str:
-    """The parts of a pipeline, or the reason why it has to be explained as a whole."""
+def split_pipeline(adapter: ModelAdapter, rows: RowBatch) -> SplitPipeline:
+    """The parts of a pipeline, which is explained by its last step.
+
+    Raises:
+        CannotExplainError: It has to be explained as a whole; the message says why.
+    """
     pipeline = adapter.model
     if not isinstance(pipeline, Pipeline):
-        return "the model is a pipeline of another package"
+        raise CannotExplainError("the model is a pipeline of another package")
     front, model = _steps(pipeline)
     try:
         found = lineage(front, rows)
     except UnknownLineageError as error:
-        return f"the pipeline cannot be taken apart: {str(error).rstrip('.')}"
+        raise CannotExplainError("the pipeline cannot be taken apart", error) from error
     if not found.is_separable:
-        return (
+        raise CannotExplainError(
             f"the pipeline cannot be taken apart: {len(found.mixed)} of {len(found.names)} "
             "engineered columns are made of several raw columns"
         )

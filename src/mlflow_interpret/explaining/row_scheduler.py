@@ -8,6 +8,7 @@ from typing import Literal
 
 import numpy as np
 
+from mlflow_interpret.core.details import Note, note_because
 from mlflow_interpret.core.errors import CannotExplainError
 from mlflow_interpret.core.explanation import Plan
 from mlflow_interpret.core.statistics import sample_rows
@@ -129,8 +130,8 @@ class _Run:
                 return "time_budget"
         return "all rows" if self.n_done == self.n_available else "max_rows"
 
-    def notes(self, stopped: Stop) -> tuple[str, ...]:
-        notes = []
+    def notes(self, stopped: Stop) -> tuple[str | Note, ...]:
+        notes: list[str | Note] = []
         if self.outrun:
             notes.append(self.outrun)
         if stopped == "time_budget":
@@ -139,7 +140,7 @@ class _Run:
                 f"{self.limit} rows; the standard errors say how far the importances may be off."
             )
         if self.workers.failure is not None:
-            notes.append(f"Explained in this process, because {self.workers.failure}.")
+            notes.append(note_because("Explained in this process", self.workers.failure))
         return tuple(notes)
 
     def probe(self) -> None:

@@ -9,7 +9,7 @@ from typing import Any, Protocol, TypeVar
 
 import pandas as pd
 
-from mlflow_interpret.core.errors import CannotExplainError, one_line
+from mlflow_interpret.core.errors import CannotExplainError
 
 _BATCH_ROWS = 65_536
 _FAN_IN = 8  # so many answers meet on a worker before they come back
@@ -73,7 +73,7 @@ def source_of(examples: Any) -> Source:
         return _Parquet(dataset.dataset(os.fspath(examples), format="parquet"))
     except Exception as error:  # pyarrow's errors have no common base but Exception
         raise CannotExplainError(
-            f"evaluation_examples cannot be read as a Parquet dataset: {one_line(error)}"
+            "evaluation_examples cannot be read as a Parquet dataset", error
         ) from error
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from dataclasses import replace
 
+from mlflow_interpret.core.details import note_because
 from mlflow_interpret.core.errors import CannotExplainError
 from mlflow_interpret.explaining.attributions import AttributionResult
 from mlflow_interpret.explaining.batch import RowBatch
@@ -58,10 +59,10 @@ def explain_rows(
     except TooSlowError:
         raise
     except CannotExplainError as error:
-        reason = str(error)
+        reason = error
     _logger.debug("No exact explainer for %s: %s", request.adapter.name, reason)
     result = _sample(request, rows, n_available)
-    return replace(result, notes=(f"Explained as a black box, because {reason}.", *result.notes))
+    return replace(result, notes=(note_because("Explained as a black box", reason), *result.notes))
 
 
 def sampling_explainer(request: ExplainRequest) -> Explainer:
@@ -105,7 +106,7 @@ def _sample(request: ExplainRequest, rows: RowBatch, n_available: int) -> Attrib
         else:
             if failure is None:
                 return result
-            note = f"Explained by {result.method}, because {failure}."
+            note = note_because(f"Explained by {result.method}", failure)
             return replace(result, notes=(note, *result.notes))
     if failure is not None:
         raise failure

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from mlflow.models.evaluation.base import EvaluationResult, ModelEvaluator
 
-from mlflow_interpret.core.errors import CannotExplainError, OptionError, one_line, quoting
+from mlflow_interpret.core.errors import CannotExplainError, OptionError, describe_error
 from mlflow_interpret.core.options import Options
 from mlflow_interpret.runtime.isolation import suppress_warnings
 from mlflow_interpret.runtime.messages import show_messages, warn
@@ -88,16 +88,15 @@ class InterpretEvaluator(ModelEvaluator):  # type: ignore[misc, unused-ignore]
         """
         explaining, options = _options(evaluator_config, model_id)
         show_messages()
-        with quoting(allowed=options.log_data):
-            try:
-                return _explained(model, dataset, run_id, explaining, options)
-            except OptionError:
-                raise
-            except Exception as error:
-                _logger.debug("Explaining the evaluated model failed", exc_info=True)
-                reason = one_line(error)
-                warn(options, f"The model evaluated in run {run_id} was not explained: {reason}")
-                _note(run_id, reason)
+        try:
+            return _explained(model, dataset, run_id, explaining, options)
+        except OptionError:
+            raise
+        except Exception as error:
+            _logger.debug("Explaining the evaluated model failed", exc_info=True)
+            reason = describe_error(error, log_data=options.log_data)
+            warn(options, f"The model evaluated in run {run_id} was not explained: {reason}")
+            _note(run_id, reason)
         return _result(run_id, {}, {})
 
 

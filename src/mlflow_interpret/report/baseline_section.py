@@ -20,7 +20,7 @@ def section(explanation: Explanation) -> dict[str, Any] | None:
     Args:
         explanation: One whose ``details["baseline"]`` is what `comparing.shifts.shift` returns.
     """
-    found = explanation.details.get("baseline")
+    found = explanation.details.baseline
     if not isinstance(found, Mapping):
         return None
     facts = [

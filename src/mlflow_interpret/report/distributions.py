@@ -89,7 +89,7 @@ def swarm(values: FloatArray, low: float, high: float) -> FloatArray:
 
 def seed_of(explanation: Explanation) -> int:
     """The seed the explanation was made with, which draws what is shown of it, too."""
-    seed = explanation.details.get("random_state")
+    seed = explanation.details.random_state
     return seed if isinstance(seed, int) and seed >= 0 else 0
 
 

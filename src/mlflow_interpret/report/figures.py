@@ -215,8 +215,12 @@ def _title(
     count = f"top {shown} of {total} features" if shown < total else f"{total} features"
     if total == 1:
         count = "1 feature"
-    rows = explanation.details.get("rows")
-    of = f", {rows['explained']:,} of {rows['available']:,} rows{extra}" if rows else extra
+    rows = explanation.details.rows
+    of = (
+        f", {rows.explained:,} of {rows.available:,} rows{extra}"
+        if rows and rows.explained is not None
+        else extra
+    )
     title = f"{what} ({explanation.method}{of}), {count}"
     if given is not None:
         axes.set_title(title, fontsize=10, parse_math=False)
@@ -225,7 +229,7 @@ def _title(
 
 
 def _unit(explanation: Explanation) -> str:
-    scale = explanation.details.get("output_scale")
+    scale = explanation.details.output_scale
     return f" ({scale})" if scale else ""
 
 

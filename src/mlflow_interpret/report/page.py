@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from mlflow_interpret.core.details import Details, ModelInfo, RowCounts
 from mlflow_interpret.core.explanation import Explanation
 from mlflow_interpret.core.statistics import FloatArray
 from mlflow_interpret.core.text import NAME_LENGTH, format_number, truncate
@@ -17,13 +18,6 @@ INTERVAL = 1.96
 """Standard errors to each side of a mean that make an interval of 95 %."""
 
 _CLASSES = 10  # whose expected values are listed
-# What has its own place on the page; all else that the details hold is listed at the end.
-_PLACED = frozenset({
-    "model", "engine", "output_scale", "additivity_error", "additivity_breach", "sampling_error",
-    "rows", "background_rows", "features", "random_state", "notes", "versions", "seconds",
-    "baseline", "raw_explanation_id", "intervals", "partial", "stopped", "settled", "time_budget",
-})  # fmt: skip
-
 _ENDS = {
     "all rows": "yes, all that there are",
     "settled": "yes, the ranking of the leading features was settled",
@@ -48,7 +42,7 @@ def render_report(explanation: Explanation, made: Mapping[str, Any] | None = Non
         "notices": _notices(details),
         "rows": _rows(explanation, shown.listed),
         "has_errors": explanation.standard_errors() is not None,
-        "unit": details.get("output_scale") or "",
+        "unit": details.output_scale or "",
         "blocks": [
             (number, truncate((explanation.output_names or ())[position], 80))
             for number, position in enumerate(shown.blocks, start=1)
@@ -57,7 +51,7 @@ def render_report(explanation: Explanation, made: Mapping[str, Any] | None = Non
         "has_points": shown.n_distributions > 0,
         "baseline": baseline_section.section(explanation),
         "facts": _facts(explanation, made or {}),
-        "notes": [str(note) for note in details.get("notes") or ()],
+        "notes": [str(note) for note in details.notes],
         "shown_notes": _what_is_shown(explanation, shown, in_run=bool((made or {}).get("run_id"))),
     }
     return html.render(
@@ -70,24 +64,24 @@ def render_report(explanation: Explanation, made: Mapping[str, Any] | None = Non
     )
 
 
-def _notices(details: Mapping[str, Any]) -> list[str]:
+def _notices(details: Details) -> list[str]:
     """What a reader has to know before believing a number."""
     partial = (
         "The time budget ended before the ranking was settled: rows or permutations were left out."
     )
-    notices = [details.get("additivity_breach"), partial if details.get("partial") else None]
+    notices = [details.additivity_breach, partial if details.partial else None]
     return [str(notice) for notice in notices if notice]
 
 
 def _heading(explanation: Explanation) -> str:
-    model = explanation.details.get("model") or {}
+    model = explanation.details.model or ModelInfo()
     name = (explanation.model_class or "model").rpartition(".")[2]
-    fitted, last = model.get("fitted", name), model.get("estimator", name)
+    fitted, last = model.fitted or name, model.estimator or name
     return fitted if fitted == last else f"{fitted} with {last}"
 
 
 def _lead(explanation: Explanation) -> str:
-    scale = explanation.details.get("output_scale")
+    scale = explanation.details.output_scale
     unit = f" ({scale})" if scale else ""
     what = f"Importance is the mean absolute contribution of a feature to the model's output{unit}"
     if explanation.output_names is None:
@@ -102,12 +96,12 @@ def _lead(explanation: Explanation) -> str:
 def _tiles(explanation: Explanation) -> list[tuple[str, str, str]]:
     """Name, value and remark of what is seen first."""
     details = explanation.details
-    rows = details.get("rows") or {}
+    rows = details.rows
     tiles = [("Method", explanation.method, "")]
     if rows:
-        source = _words(rows.get("source", "rows"), lower=True)
-        remark = f"of {format_number(rows.get('available'))} {source}"
-        tiles.append(("Rows explained", format_number(rows.get("explained")), remark))
+        source = _words(rows.source or "rows", lower=True)
+        remark = f"of {format_number(rows.available)} {source}"
+        tiles.append(("Rows explained", format_number(rows.explained), remark))
     tiles.append(("Features", format_number(len(explanation.features)), _columns(explanation)))
     if explanation.output_names is not None:
         tiles.append(
@@ -117,11 +111,11 @@ def _tiles(explanation: Explanation) -> list[tuple[str, str, str]]:
                 "",
             )
         )
-    if details.get("output_scale"):
-        tiles.append(("Scale", str(details["output_scale"]), ""))
-    error = details.get("additivity_error")
+    if details.output_scale:
+        tiles.append(("Scale", details.output_scale, ""))
+    error = details.additivity_error
     if error is not None:
-        remark = "does not add up" if details.get("additivity_breach") else "values add up"
+        remark = "does not add up" if details.additivity_breach else "values add up"
         tiles.append(("Additivity error", format_number(float(error), 2), remark))
     return tiles
 
@@ -173,48 +167,49 @@ def _percent(share: float) -> str:
 def _facts(explanation: Explanation, made: Mapping[str, Any]) -> list[tuple[str, str]]:
     """What was explained and how, as pairs of words and values."""
     details = explanation.details
-    model = details.get("model") or {}
-    rows = details.get("rows") or {}
-    sampling = details.get("sampling_error")
-    error = details.get("additivity_error")
-    budget = details.get("time_budget")
+    sampling, error, budget = (
+        details.sampling_error,
+        details.additivity_error,
+        details.time_budget,
+    )
     facts = [
         ("Run", made.get("run_id")),
         ("Created", made.get("created")),
         ("Comment", made.get("comment")),
         ("Model", explanation.model_class),
-        ("Fitted, explained", _path(model)),
+        ("Fitted, explained", _path(details.model)),
         ("Task", explanation.task),
-        ("Method", f"{explanation.method}, {details.get('engine') or 'engine not recorded'}"),
-        ("Scale", details.get("output_scale")),
+        ("Method", f"{explanation.method}, {details.engine or 'engine not recorded'}"),
+        ("Scale", details.output_scale),
         ("Expected output", _expected(explanation)),
-        ("Rows", _rows_fact(rows)),
-        ("Enough rows", _ENDS.get(str(details.get("stopped")))),
-        ("Background rows", details.get("background_rows")),
-        ("Seed", details.get("random_state")),
+        ("Rows", _rows_fact(details.rows)),
+        ("Enough rows", _ENDS.get(str(details.stopped))),
+        ("Background rows", details.background_rows),
+        ("Seed", details.random_state),
         ("Additivity error", None if error is None else format_number(float(error), 2)),
         ("Sampling error", None if sampling is None else f"{_percent(float(sampling))} of a row's "
          "largest contribution, typically"),
-        ("Duration", None if details.get("seconds") is None else f"{details['seconds']} s"),
+        ("Duration", None if details.seconds is None else f"{details.seconds} s"),
         ("Time budget", None if budget is None else f"{budget:g} s"),
         ("Explanation", explanation.id),
-        ("Aggregates up to", details.get("raw_explanation_id")),
+        ("Sums up to", details.raw_explanation_id),
     ]  # fmt: skip
-    facts += [(_words(key), value) for key, value in details.items() if key not in _PLACED]
-    facts.append(("Versions", details.get("versions")))
+    facts += [("Baseline missing", details.baseline_missing), ("Histograms", details.histograms)]
+    facts += [(_words(key), value) for key, value in details.extra.items()]
+    facts.append(("Versions", details.versions))
     return [(name, _text(value)) for name, value in facts if value not in (None, "", [], {})]
 
 
-def _path(model: Mapping[str, Any]) -> str:
-    names = [model.get(key) for key in ("fitted", "explained", "estimator")]
+def _path(model: ModelInfo | None) -> str:
+    names = [] if model is None else [model.fitted, model.explained, model.estimator]
     return " → ".join(dict.fromkeys(str(name) for name in names if name))
 
 
-def _rows_fact(rows: Mapping[str, Any]) -> str:
-    if not rows:
+def _rows_fact(rows: RowCounts | None) -> str:
+    if rows is None:
         return ""
-    numbers = f"{format_number(rows.get('explained'))} of {format_number(rows.get('available'))}"
-    return f"{numbers} {_words(rows.get('source', ''), lower=True)}"
+    numbers = f"{format_number(rows.explained)} of {format_number(rows.available)}"
+    return f"{numbers} {_words(rows.source or '', lower=True)}"
 
 
 def _expected(explanation: Explanation) -> str:

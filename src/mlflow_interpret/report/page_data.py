@@ -79,7 +79,7 @@ def choose(explanation: Explanation) -> Shown:
 def data(explanation: Explanation, shown: Shown) -> dict[str, Any]:
     """The JSON values for the script."""
     return {
-        "unit": str(explanation.details.get("output_scale") or ""),
+        "unit": str(explanation.details.output_scale or ""),
         "blocks": _importances(explanation, shown),
         "output_kind": explanation.output_kind,
         "mirrored": explanation.is_mirrored,

@@ -60,7 +60,7 @@ def test_what_was_written_is_read_back(workspace, run_id, case):
     upload(workspace, run_id, CASES[case], "a comment, of a = b")
     found = asset_reader.read(workspace, run_id, Wanted(comment="a comment, of a = b"))
     check_equal(found, CASES[case])
-    assert found.details["comment"] == "a comment, of a = b"
+    assert found.details.extra["comment"] == "a comment, of a = b"
 
 
 def test_rows_and_labels_are_read_back_where_all_are_there(workspace, run_id):
@@ -80,7 +80,7 @@ def test_a_sample_of_the_rows_is_not_taken_for_all(workspace, run_id):
     found = asset_reader.read(workspace, run_id, Wanted())
     assert found.local_values.shape == (2, 5003, 2)
     assert found.evaluation_rows is found.predicted is found.true_labels is None
-    assert any("sample" in note for note in found.details["notes"])
+    assert any("sample" in note for note in found.details.to_json()["notes"])
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from mlflow import MlflowClient
 from mlflow.utils.file_utils import local_file_uri_to_path
 
 from logged_explanations import explanation, log
+from mlflow_interpret.core.details import Details
 from mlflow_interpret.core.explanation import importances_of
 from mlflow_interpret.runtime.progress import nothing
 from mlflow_interpret.stores import mlflow as mlflow_store
@@ -53,7 +54,7 @@ def same(a, b):
 
 def test_what_is_logged_is_read(store, run_id):
     details = {"output_scale": "probability", "rows": {"explained": 5}}
-    record = explanation(details=details, evaluation_rows=rows())
+    record = explanation(details=Details.from_json(details), evaluation_rows=rows())
     log(record, run_id, store)
     found = read(run_id, store)
     same(found, importances_of(record))

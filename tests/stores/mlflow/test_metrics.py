@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from mlflow.utils.validation import MAX_ENTITY_KEY_LENGTH, _validate_metric_name
 
+from mlflow_interpret.core.details import Details
 from mlflow_interpret.core.explanation import Explanation
 from mlflow_interpret.stores.mlflow.metrics import metric_name, metrics_of
 
@@ -83,7 +84,7 @@ def test_there_are_no_more_than_there_is_room_for(room):
     metrics = metrics_of(record, 20, number=2, room=room)
     assert len(metrics.values) == max(0, min(20, room))
     assert metrics.left_out == 100 - len(metrics.values)
-    shifted = replace(record, details={"baseline": SHIFTED})
+    shifted = replace(record, details=Details.from_json({"baseline": SHIFTED}))
     metrics = metrics_of(shifted, 20, number=2, room=room)
     assert len(metrics.values) == max(0, min(23, room))
     assert metrics.left_out == 100 - len(metrics.features)
@@ -93,7 +94,7 @@ SHIFTED = {"spearman": 0.5, "kendall": 0.25, "top_k_overlap": 0.75, "k": 4, "run
 
 
 def test_the_shift_from_a_baseline_has_a_group_of_its_own():
-    record = replace(explanation(["a"]), details={"baseline": SHIFTED})
+    record = replace(explanation(["a"]), details=Details.from_json({"baseline": SHIFTED}))
     assert metrics_of(record, 20).values == {
         "importance_shift/spearman": 0.5,
         "importance_shift/kendall": 0.25,
@@ -103,7 +104,7 @@ def test_the_shift_from_a_baseline_has_a_group_of_its_own():
     assert "importance_shift-2/kendall" in metrics_of(record, 20, number=2).values
     assert metrics_of(record, 20).features == {"importance/a": "a"}
     unknown = {**SHIFTED, "spearman": None, "kendall": None}
-    record = replace(record, details={"baseline": unknown})
+    record = replace(record, details=Details.from_json({"baseline": unknown}))
     assert list(metrics_of(record, 20).values) == ["importance_shift/top_k_overlap", "importance/a"]
 
 

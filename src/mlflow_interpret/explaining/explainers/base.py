@@ -29,6 +29,7 @@ from importlib import import_module
 from pkgutil import iter_modules
 from typing import ClassVar, TypeVar
 
+from mlflow_interpret.core.details import Note
 from mlflow_interpret.core.errors import CannotExplainError
 from mlflow_interpret.core.explanation import Plan
 from mlflow_interpret.explaining import explainers
@@ -66,7 +67,7 @@ class ExplainerInfo:
     max_rows: int
     rows_in_full: int = -1
     background_rows: int | None = None
-    notes: tuple[str, ...] = ()
+    notes: tuple[str | Note, ...] = ()
     is_parallel: bool = False
     is_reduced: bool = False
 

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from scipy import sparse, special
 
-from mlflow_interpret.core.errors import CannotExplainError, one_line
+from mlflow_interpret.core.errors import CannotExplainError
 from mlflow_interpret.core.statistics import FloatArray
 from mlflow_interpret.explaining.attributions import Attributions
 from mlflow_interpret.explaining.batch import RowBatch
@@ -135,7 +135,7 @@ class BoosterExplainer(Explainer):
         except Exception as error:
             _logger.debug("%s gave no contributions", adapter.name, exc_info=True)
             raise CannotExplainError(
-                f"{adapter.name} gave no contributions of its own: {one_line(error)}"
+                f"{adapter.name} gave no contributions of its own", error
             ) from error
         return Attributions(found.local_values, found.expected_values, found.outputs, found.scale)
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from mlflow_interpret.core.errors import CannotExplainError, one_line
+from mlflow_interpret.core.errors import CannotExplainError
 from mlflow_interpret.core.statistics import sample_rows
 from mlflow_interpret.explaining.attributions import Attributions, EngineeredAttributions
 from mlflow_interpret.explaining.batch import RowBatch
@@ -67,7 +67,7 @@ class PipelineExplainer(Explainer):
             return self._parts.engineer(rows)
         except Exception as error:
             raise CannotExplainError(
-                f"the steps in front of {self._parts.last.name} failed: {one_line(error)}"
+                f"the steps in front of {self._parts.last.name} failed", error
             ) from error
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from mlflow_interpret.core.errors import CannotExplainError, one_line
+from mlflow_interpret.core.errors import CannotExplainError
 from mlflow_interpret.core.statistics import FloatArray, sample_rows
 from mlflow_interpret.explaining.attributions import Attributions
 from mlflow_interpret.explaining.batch import RowBatch
@@ -83,8 +83,7 @@ class BlackBox:
             return _columns(self._output(rows))
         except Exception as error:
             raise CannotExplainError(
-                f"{self.adapter.name} cannot predict rows that mix the cells of two others: "
-                f"{one_line(error)}"
+                f"{self.adapter.name} cannot predict rows that mix the cells of two others", error
             ) from error
 
 
@@ -211,7 +210,7 @@ def measured(
         raise meter.too_slow(adapter.name, _FEWEST_GROUND) from None
     except Exception as error:
         raise CannotExplainError(
-            f"{adapter.name} cannot predict the background rows: {one_line(error)}"
+            f"{adapter.name} cannot predict the background rows", error
         ) from error
     kept = np.argsort(order[: len(found)])
     return rows.subset(order[kept]), found[kept]
@@ -252,5 +251,6 @@ def callable_output(adapter: ModelAdapter, background: RowBatch) -> tuple[str, O
         return scale, output
     if isinstance(failure, CannotExplainError):
         raise failure
-    reason = one_line(failure) if failure else "it has no outputs"
-    raise CannotExplainError(f"{adapter.name} cannot predict the rows it was given: {reason}")
+    if failure is None:
+        raise CannotExplainError(f"{adapter.name} has no outputs")
+    raise CannotExplainError(f"{adapter.name} cannot predict the rows it was given", failure)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from mlflow_interpret.core.errors import CannotExplainError, one_line
+from mlflow_interpret.core.errors import CannotExplainError
 from mlflow_interpret.core.statistics import FloatArray, sample_rows
 from mlflow_interpret.explaining.attributions import Attributions
 from mlflow_interpret.explaining.batch import RowBatch
@@ -121,7 +121,7 @@ class TabularFastExplainer(Explainer):
 
 def _failed(adapter: ModelAdapter, error: Exception) -> CannotExplainError:
     _logger.debug("TabularExplainer failed for %s", adapter.name, exc_info=error)
-    return CannotExplainError(f"TabularExplainer failed: {one_line(error)}")
+    return CannotExplainError("TabularExplainer failed", error)
 
 
 @register(priority=10)

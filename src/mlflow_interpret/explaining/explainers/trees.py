@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from mlflow_interpret.core.errors import CannotExplainError, one_line
+from mlflow_interpret.core.errors import CannotExplainError
 from mlflow_interpret.core.statistics import FloatArray
 from mlflow_interpret.explaining.attributions import Attributions
 from mlflow_interpret.explaining.batch import RowBatch
@@ -59,7 +59,7 @@ class TreeExplainer(Explainer):
             self._trees = TreeValues(trees)
             self._trees.explain(np.zeros((1, model.n_features_in_)))
         except Exception as error:
-            raise CannotExplainError(f"shapiq failed: {one_line(error)}") from error
+            raise CannotExplainError("shapiq failed", error) from error
         self.info = ExplainerInfo(
             method="shap_tree",
             implementation="shapiq, QuadratureTreeSHAP",

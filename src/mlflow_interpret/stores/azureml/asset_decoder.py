@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from mlflow_interpret.core.details import Details, as_notes
 from mlflow_interpret.core.errors import AzureMLError
 from mlflow_interpret.core.explanation import Explanation, Task, distinct_names
 
@@ -87,7 +88,7 @@ def _explanation(properties: Mapping[str, Any], files: Mapping[str, Any]) -> Exp
         is_raw=is_true(properties.get("is_raw")),
         is_engineered=is_true(properties.get("is_engineered")),
         id=str(properties["explanation_id"]),
-        details={"notes": notes, "comment": properties.get("comment")},
+        details=Details(notes=as_notes(notes), extra={"comment": properties.get("comment")}),
     )
 
 

@@ -67,7 +67,7 @@ def metrics_of(
 
 
 def _shift(explanation: Explanation) -> dict[str, float]:
-    baseline = explanation.details.get("baseline") or {}
+    baseline = explanation.details.baseline or {}
     known = {name: baseline.get(name) for name in ("spearman", "kendall", "top_k_overlap")}
     return {name: value for name, value in known.items() if value is not None}
 

@@ -196,7 +196,7 @@ def _status(
         "comment": comment,
         "method": explanation.method,
         "task": explanation.task,
-        **explanation.details,
+        **explanation.details.to_json(),
         "metrics": {"features": dict(metrics.features), "left_out": metrics.left_out},
     }
 
@@ -211,7 +211,7 @@ def _tags(
         if explanation is not None:
             tags[tag_name(number, "explanation_id")] = explanation.id
             tags[tag_name(number, "method")] = explanation.method
-            scale = explanation.details.get("output_scale")
+            scale = explanation.details.output_scale
             if scale:
                 tags[tag_name(number, "scale")] = str(scale)
     return [RunTag(key, value) for key, value in tags.items()]

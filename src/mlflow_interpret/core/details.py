@@ -1,0 +1,212 @@
+"""The record of how an explanation was computed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
+
+from mlflow_interpret.core.errors import LEFT_OUT, MlflowInterpretError
+
+
+@dataclass(frozen=True)
+class Note:
+    """A sentence about an approximation or a problem.
+
+    Attributes:
+        text: The sentence.
+        public_text: The sentence without values of rows, which errors of other packages may quote;
+            None where ``text`` holds none.
+    """
+
+    text: str
+    public_text: str | None = None
+
+    def __str__(self) -> str:
+        return self.text
+
+    def without_values(self) -> Note:
+        """Return the note without values of rows."""
+        return self if self.public_text is None else Note(self.public_text)
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """Class names of the explained model.
+
+    Attributes:
+        fitted: The class that ``fit`` was called on.
+        explained: The path to the explained part, such as ``GridSearchCV.best_estimator_``.
+        estimator: The last step of the explained part.
+    """
+
+    fitted: str | None = None
+    explained: str | None = None
+    estimator: str | None = None
+
+
+@dataclass(frozen=True)
+class RowCounts:
+    """The number of explained rows and their source.
+
+    Attributes:
+        source: ``training rows`` or ``evaluation_examples``.
+        available: The number of rows in the source.
+        explained: The number of explained rows.
+        kept: The number of explained rows whose contributions are kept, None for all.
+    """
+
+    source: str | None = None
+    available: int | None = None
+    explained: int | None = None
+    kept: int | None = None
+
+
+@dataclass(frozen=True)
+class Details:
+    """How an explanation was computed.
+
+    Attributes:
+        model: Class names of the model.
+        engine: The library and function that computed the values.
+        output_scale: The scale of the model output that the values add up to.
+        additivity_error: The largest absolute difference between that output and the sum of the
+            contributions of a row.
+        additivity_breach: A warning where that difference is more than rounding.
+        sampling_error: The typical standard error of a contribution, relative to the largest
+            contribution of its row.
+        rows: The number of explained rows and their source.
+        stopped: The reason why no more rows were explained: ``all rows``, ``settled``,
+            ``max_rows`` or ``time_budget``.
+        has_converged: The ranking of the leading features is stable.
+        partial: A time budget left rows or permutations out.
+        time_budget: The time budget in seconds.
+        intervals: Confidence intervals of the leading importances: ``level``, ``about`` and ``of``.
+        background_rows: The number of background rows.
+        n_features: The number of features.
+        random_state: The seed.
+        notes: Approximations and problems.
+        versions: Versions of Python and of the packages involved.
+        seconds: The duration in seconds.
+        histograms: Mean contributions by the values of the leading features.
+        raw_explanation_id: The id of the view by raw column, of a view by engineered column.
+        baseline: The comparison with a baseline run.
+        baseline_missing: The reason why there is no such comparison.
+        extra: Further entries of a file that this version does not know.
+    """
+
+    model: ModelInfo | None = None
+    engine: str | None = None
+    output_scale: str | None = None
+    additivity_error: float | None = None
+    additivity_breach: str | None = None
+    sampling_error: float | None = None
+    rows: RowCounts | None = None
+    stopped: str | None = None
+    has_converged: bool | None = None
+    partial: bool | None = None
+    time_budget: float | None = None
+    intervals: Mapping[str, Any] | None = None
+    background_rows: int | None = None
+    n_features: int | None = None
+    random_state: int | None = None
+    notes: tuple[Note, ...] = ()
+    versions: Mapping[str, str] | None = None
+    seconds: float | None = None
+    histograms: tuple[Mapping[str, Any], ...] | None = None
+    raw_explanation_id: str | None = None
+    baseline: Mapping[str, Any] | None = None
+    baseline_missing: str | None = None
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+    def without_values(self) -> Details:
+        """Return the details without values of rows: no histograms, no quoted errors."""
+        notes = tuple(note.without_values() for note in self.notes)
+        return replace(self, histograms=None, notes=notes)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the entries of ``explanation.json`` and ``status.json`` as JSON values."""
+        complete = self.engine is not None  # of an explanation that this package computed
+        entries: dict[str, Any] = {}
+        for entry in fields(self):
+            value = getattr(self, entry.name)
+            if entry.name in {"extra", "notes"}:
+                continue
+            if value is None and not (complete and entry.name in _ALWAYS):
+                continue
+            if isinstance(value, (ModelInfo, RowCounts)):
+                value = {k: v for k, v in vars(value).items() if v is not None}
+            entries[_KEYS.get(entry.name, entry.name)] = value
+        if self.notes or complete:
+            entries["notes"] = [note.text for note in self.notes]
+        public = {str(i): n.public_text for i, n in enumerate(self.notes) if n.public_text}
+        if public:
+            entries[_PUBLIC_NOTES] = public
+        return {**entries, **self.extra}
+
+    @classmethod
+    def from_json(cls, entries: Mapping[str, Any]) -> Details:
+        """Return the details that `to_json` wrote, or those of an older version."""
+        names = {_KEYS.get(entry.name, entry.name): entry.name for entry in fields(cls)}
+        known = {
+            names[key]: value
+            for key, value in entries.items()
+            if key in names and key not in {"extra", "notes", "model", "rows", "histograms"}
+        }
+        extra = {
+            key: value
+            for key, value in entries.items()
+            if key not in names and key not in {_PUBLIC_NOTES, _QUOTED}
+        }
+        histograms = entries.get("histograms")
+        return cls(
+            **known,
+            model=_read(ModelInfo, entries.get("model")),
+            rows=_read(RowCounts, entries.get("rows")),
+            notes=_read_notes(entries),
+            histograms=None if histograms is None else tuple(histograms),
+            extra=extra,
+        )
+
+
+_KEYS = {"has_converged": "settled", "n_features": "features"}
+"""Keys in files that differ from the attribute; the storage format is older than the names."""
+
+_ALWAYS = {
+    "model", "engine", "output_scale", "additivity_error", "additivity_breach", "sampling_error",
+    "rows", "stopped", "has_converged", "partial", "time_budget", "intervals", "background_rows",
+    "n_features", "random_state", "versions",
+}  # fmt: skip
+"""Entries that are null rather than missing."""
+
+_PUBLIC_NOTES = "public_notes"
+_QUOTED = "quoted"
+"""Texts of foreign errors that notes of version 0.1.0 quote."""
+
+
+def note_because(text: str, error: MlflowInterpretError) -> Note:
+    """Return a note with an error as the reason."""
+    note, public = f"{text}, because {error}.", f"{text}, because {error.public_message}."
+    return Note(note, None if public == note else public)
+
+
+def as_notes(texts: Iterable[str | Note]) -> tuple[Note, ...]:
+    """Return notes of texts that hold no values of rows, and of notes."""
+    return tuple(text if isinstance(text, Note) else Note(text) for text in texts)
+
+
+def _read(cls: type[Any], entries: Any) -> Any:
+    if not isinstance(entries, Mapping):
+        return None
+    known = {entry.name for entry in fields(cls)}
+    return cls(**{key: value for key, value in entries.items() if key in known})
+
+
+def _read_notes(entries: Mapping[str, Any]) -> tuple[Note, ...]:
+    public = entries.get(_PUBLIC_NOTES) or {}
+    # Version 0.1.0 did not record which note quotes an error.
+    unknown = LEFT_OUT if entries.get(_QUOTED) else None
+    return tuple(
+        Note(str(text), public.get(str(i), unknown))
+        for i, text in enumerate(entries.get("notes") or ())
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from explanations import HOSTILE
+from mlflow_interpret.core.details import RowCounts
 from mlflow_interpret.core.explanation import Importances
 
 
@@ -25,7 +26,8 @@ def run(name, values, errors=None, features=None, **changes):
         "rows": {"source": "training rows", "explained": 50, "available": 100},
         "row_digests": dict.fromkeys(features, "same"),
     }
-    return Importances(**{**facts, **changes})
+    together = {**facts, **changes}
+    return Importances(**{**together, "rows": RowCounts(**together["rows"])})
 
 
 def hostile_runs(n_runs):

@@ -27,6 +27,7 @@ from sklearn.tree import DecisionTreeClassifier
 
 from mlflow_interpret.core.errors import CannotExplainError
 from mlflow_interpret.core.explanation import Plan, TrainingContext
+from mlflow_interpret.explaining import inputs
 from mlflow_interpret.explaining.explain import explain
 from mlflow_interpret.runtime.isolation import suppress_warnings
 
@@ -343,7 +344,7 @@ def test_large_identifiers_are_not_rounded():
 def test_a_wide_sparse_table_is_explained_on_as_many_rows_as_there_is_room_for(monkeypatch):
     from scipy import sparse
 
-    monkeypatch.setattr(explain.subjects, "_CELLS", 4_000)
+    monkeypatch.setattr(inputs, "_CELLS", 4_000)
     generator = np.random.default_rng(0)
     rows = sparse.random(60, 200, density=0.05, format="csr", random_state=0)
     labels = generator.integers(0, 2, 60)

@@ -47,7 +47,7 @@ MAY_IMPORT = {
 NAME_AZUREML = ["stores.azureml", "api", "autologging.autolog", "core.options", "doctor", "cli"]
 
 # Private APIs of other packages are read in these modules alone, which have contract tests.
-USE_PRIVATE_APIS = ["autologging.mlflow_patches", "interpret_community"]
+USE_PRIVATE_APIS = ["autologging.mlflow_patches", "interpret_community", "runtime.thread_warnings"]
 DOCUMENTED = {"_exit", "_getframe"}  # functions of os and sys, public in spite of their names
 
 # Modules that do not follow a rule yet.

@@ -1,16 +1,32 @@
-"""Explaining leaves warnings, filters and other threads as they were."""
+"""Warnings, filters, random state and environment stay as the user left them."""
 
 from __future__ import annotations
 
+import importlib.util
+import os
 import random
 import subprocess
 import sys
 import threading
+import time
+import types
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 
+import numpy as np
 import pytest
+from sklearn.utils.parallel import Parallel, delayed
 
-from mlflow_interpret.runtime.isolation import preserve_random_state, suppress_warnings
+from mlflow_interpret.runtime.isolation import (
+    is_isolated,
+    preserve_random_state,
+    seeded_numpy,
+    suppress_warnings,
+)
+
+
+def warn(message="inside"):
+    warnings.warn(message, UserWarning, stacklevel=2)
 
 
 def test_warnings_inside_are_dropped_even_where_they_would_raise():
@@ -25,11 +41,18 @@ def test_filters_are_restored():
     with warnings.catch_warnings():
         warnings.simplefilter("error", ImportWarning)
         before, show = list(warnings.filters), warnings.showwarning
+        functions = warnings._add_filter, warnings.resetwarnings, threading.Thread.start
         with suppress_warnings():
             warnings.simplefilter("always")
             warnings.filterwarnings("ignore", message="anything")
         assert warnings.filters == before
         assert warnings.showwarning is show
+        assert type(warnings) is types.ModuleType
+        assert functions == (
+            warnings._add_filter,
+            warnings.resetwarnings,
+            threading.Thread.start,
+        )
 
 
 def test_filters_are_restored_after_an_error():
@@ -54,47 +77,186 @@ def test_it_may_be_nested():
     assert warnings.filters == before
 
 
-def test_one_thread_at_a_time():
-    inside, entered, leave = [], threading.Event(), threading.Event()
+class Explaining:
+    """A thread that explains, warns and calls catch_warnings all the time, until it is left."""
 
-    def second():
-        with suppress_warnings():
-            inside.append("second")
+    def __enter__(self):
+        self.leave, entered = threading.Event(), threading.Event()
 
-    def first():
-        with suppress_warnings():
+        def work():
+            with suppress_warnings():
+                while not self.leave.is_set():
+                    warn("of the explaining thread")
+                    with warnings.catch_warnings():
+                        warnings.simplefilter("ignore")
+                        np.log(np.array([-1.0]))
+                    with warnings.catch_warnings(record=True):
+                        warnings.simplefilter("always")
+                        warn("recorded by the explaining thread")
+                    entered.set()
+                    time.sleep(0)
+
+        self.thread = threading.Thread(target=work)
+        self.thread.start()
+        assert entered.wait(10)
+        return self
+
+    def __exit__(self, *_):
+        self.leave.set()
+        self.thread.join(10)
+
+
+def test_warnings_of_other_threads_pass_while_one_explains():
+    with Explaining():
+        for i in range(200):
+            with pytest.warns(UserWarning, match=f"number {i}") as seen:
+                warn(f"number {i}")
+            assert len(seen) == 1
+        with warnings.catch_warnings(record=True) as log:
+            warnings.simplefilter("always")
+            for i in range(200):
+                warn(f"number {i}")
+                time.sleep(0)
+    assert [str(warning.message) for warning in log] == [f"number {i}" for i in range(200)]
+
+
+def test_filters_of_other_threads_hold_while_one_explains():
+    with warnings.catch_warnings(record=True) as log:
+        warnings.simplefilter("always")
+        with Explaining():
+            with warnings.catch_warnings(), pytest.raises(UserWarning, match="an error"):
+                warnings.simplefilter("error")
+                warn("an error")
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                warn("ignored")
+            np.log(np.array([-1.0]))  # numpy warns from C
+    assert [warning.category for warning in log] == [RuntimeWarning]
+
+
+def test_the_end_of_another_thread_s_filters_does_not_end_the_suppression():
+    entered, leave, left = threading.Event(), threading.Event(), threading.Event()
+
+    def other():
+        with warnings.catch_warnings():
+            warnings.simplefilter("always")
             entered.set()
             leave.wait(10)
-            inside.append("first")
+        left.set()
 
-    threads = [threading.Thread(target=first), threading.Thread(target=second)]
-    threads[0].start()
-    assert entered.wait(10)
-    threads[1].start()
-    threads[1].join(0.2)
-    assert inside == []
-    leave.set()
-    for thread in threads:
+    with warnings.catch_warnings(record=True) as log:
+        warnings.simplefilter("always")
+        thread = threading.Thread(target=other)
+        thread.start()
+        assert entered.wait(10)
+        with suppress_warnings():
+            leave.set()
+            assert left.wait(10)
+            warn()
         thread.join(10)
-    assert inside == ["first", "second"]
+    assert log == []
 
 
-def test_importing_interpret_community_inside_leaves_no_filter():
+def test_filters_that_code_inside_sets_for_itself_work():
+    before = list(warnings.filters)
+    with suppress_warnings():
+        with warnings.catch_warnings(), pytest.raises(UserWarning, match="inside"):
+            warnings.simplefilter("error")
+            warn()
+        with warnings.catch_warnings(record=True) as log:
+            warnings.resetwarnings()
+            warnings.filterwarnings("always", message="in", append=True)
+            warn()
+        warn()
+        with warnings.catch_warnings():
+            warnings.simplefilter("always")
+            warn("not shown")
+    assert [str(warning.message) for warning in log] == ["inside"]
+    assert warnings.filters == before
+
+
+@pytest.mark.filterwarnings("error")
+def test_threads_that_start_inside_are_covered():
+    before = list(warnings.filters)
+    with suppress_warnings():
+        with ThreadPoolExecutor(2) as pool:
+            for done in [pool.submit(warn) for _ in range(4)]:
+                done.result(10)
+            assert pool.submit(is_isolated).result(10)
+        Parallel(n_jobs=2, backend="threading")(delayed(warn)() for _ in range(4))
+    assert warnings.filters == before
+    assert not is_isolated()
+
+
+def test_scikit_learn_s_threads_do_not_silence_other_threads():
+    started, leave = threading.Event(), threading.Event()
+
+    def task():
+        started.set()
+        leave.wait(10)
+
+    def explain():
+        with suppress_warnings():
+            Parallel(n_jobs=2, backend="threading")(delayed(task)() for _ in range(2))
+
+    thread = threading.Thread(target=explain)
+    thread.start()
+    assert started.wait(10)
+    with pytest.warns(UserWarning, match="outside"):
+        warn("outside")
+    leave.set()
+    thread.join(10)
+
+
+def test_a_thread_that_outlives_the_block_warns_again():
+    before = list(warnings.filters)
+    inside, leave, leave_catching = (threading.Event() for _ in range(3))
+
+    def worker():
+        with warnings.catch_warnings():
+            inside.set()
+            leave_catching.wait(10)
+        leave.wait(10)
+        assert not is_isolated()
+        warn("afterwards")
+
+    with suppress_warnings():
+        thread = threading.Thread(target=worker)
+        thread.start()
+        assert inside.wait(10)
+    leave_catching.set()
+    with warnings.catch_warnings(record=True) as log:
+        warnings.simplefilter("always")
+        leave.set()
+        thread.join(10)
+    assert [str(warning.message) for warning in log] == ["afterwards"]
+    assert warnings.filters == before
+
+
+def test_importing_interpret_community_leaves_no_filter_and_no_variable():
     code = """
-import warnings
-import sklearn.ensemble, pandas  # they have filters of their own
-before = list(warnings.filters)
-from mlflow_interpret.runtime.isolation import preserve_random_state, suppress_warnings
-with suppress_warnings():
-    import interpret_community
-    import shap
+import importlib.util, os, warnings
+import mlflow, sklearn.ensemble, pandas  # they have filters and variables of their own
+if importlib.util.find_spec("polars"):
+    import polars
+before, environment = list(warnings.filters), dict(os.environ)
+from mlflow_interpret.runtime.optional_import import import_optional
+import_optional("interpret_community")
+import interpret_community
+import shap
 assert warnings.filters == before, warnings.filters
+assert dict(os.environ) == environment
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    if not importlib.util.find_spec("interpret_community"):
+        pytest.skip("interpret-community is not installed")
+    environment = {k: v for k, v in os.environ.items() if k != "TF_CPP_MIN_LOG_LEVEL"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, env=environment
+    )
     assert done.returncode == 0, done.stderr[-2000:]
 
 
-def test_own_chance_leaves_the_user_s_stream_and_does_not_follow_it():
+def test_a_fresh_seed_leaves_the_user_s_stream_and_does_not_follow_it():
     random.seed(1)
     state = random.getstate()
     with preserve_random_state():
@@ -105,16 +267,37 @@ def test_own_chance_leaves_the_user_s_stream_and_does_not_follow_it():
     assert random.getstate() == state
 
 
+def test_random_states_of_threads_do_not_mix():
+    random.seed(1)
+    np.random.seed(1)
+    states = random.getstate(), np.random.get_state()
+
+    def draw(seed):
+        draws = []
+        for _ in range(20):
+            with preserve_random_state(), seeded_numpy(seed):
+                time.sleep(0.0001)
+                draws.append(np.random.random())
+        return len(set(draws))
+
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(draw, range(4))) == [1] * 4
+    assert random.getstate() == states[0]
+    np.testing.assert_equal(np.random.get_state(), states[1])
+
+
 def test_the_first_import_holds_nothing_of_its_caller():
     """shap keeps the tracebacks of imports that failed, with all frames below them."""
+    if not importlib.util.find_spec("interpret_community"):
+        pytest.skip("interpret-community is not installed")
     code = (
         "import gc, weakref\n"
-        "from mlflow_interpret.runtime.isolation import suppress_warnings\n"
+        "from mlflow_interpret.runtime.optional_import import import_optional\n"
         "class Model: pass\n"
         "def train():\n"
         "    model = Model()\n"
-        "    with suppress_warnings():\n"
-        "        import interpret_community, shap\n"
+        "    import_optional('interpret_community')\n"
+        "    import interpret_community, shap\n"
         "    return weakref.ref(model)\n"
         "watched = train()\n"
         "gc.collect()\n"

@@ -6,9 +6,7 @@ import logging
 import os
 import threading
 import uuid
-import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +20,7 @@ from mlflow_interpret.explaining.attributions import Attributions
 from mlflow_interpret.explaining.batch import RowBatch
 from mlflow_interpret.explaining.explainers.base import Explainer
 from mlflow_interpret.explaining.time_budget import OutOfTimeError
+from mlflow_interpret.runtime.isolation import suppress_warnings
 
 _logger = logging.getLogger(__name__)
 
@@ -174,10 +173,8 @@ def _explain(
     number: int,
 ) -> tuple[int, Ended]:
     engine = _received(sent, key)
-    # A thread of the sender has its warnings held back already.
-    apart = nullcontext() if os.getpid() == sender.pid else _without_warnings()
     try:
-        with apart, config_context(**sender.settings):
+        with suppress_warnings(), config_context(**sender.settings):
             return number, engine.explain(rows, scale)
     except (CannotExplainError, OutOfTimeError) as error:
         return number, error
@@ -193,28 +190,3 @@ def _received(sent: npt.NDArray[np.uint8], key: str) -> Explainer:
                 del _engines[next(iter(_engines))]
             _engines[key] = cloudpickle.loads(sent.tobytes())
         return _engines[key]
-
-
-class _Held:
-    """How many threads of a worker hold warnings back, and what they restore in the end."""
-
-    n = 0
-    context: Any = None
-
-
-@contextmanager
-def _without_warnings() -> Iterator[None]:
-    # Filters belong to the process: the first thread sets them, and the last one puts them back.
-    with _LOCK:
-        _Held.n += 1
-        if _Held.n == 1:
-            _Held.context = warnings.catch_warnings()
-            _Held.context.__enter__()
-            warnings.simplefilter("ignore")
-    try:
-        yield
-    finally:
-        with _LOCK:
-            _Held.n -= 1
-            if _Held.n == 0:
-                _Held.context.__exit__(None, None, None)

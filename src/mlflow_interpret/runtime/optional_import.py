@@ -7,11 +7,11 @@ import importlib.util
 import os
 import sys
 import threading
-import warnings
 from functools import cache
 from types import ModuleType
 
 from mlflow_interpret.core.errors import one_line
+from mlflow_interpret.runtime.isolation import suppress_warnings
 
 _ENVIRONMENT = "TF_CPP_MIN_LOG_LEVEL"  # interpret-community sets it for TensorFlow
 
@@ -64,8 +64,7 @@ def _import_in_thread(name: str) -> str | None:
             errors.append(f"{type(error).__name__}: {one_line(error)}")
 
     level = os.environ.get(_ENVIRONMENT)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with suppress_warnings():  # interpret-community adds filters, too
         thread = threading.Thread(target=run)
         thread.start()
         thread.join()

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import cached_property
 from typing import Any
 
@@ -35,6 +33,8 @@ from mlflow_interpret.explaining.explainers.permutation import (
 from mlflow_interpret.explaining.explainers.tree_nodes import tree_notes
 from mlflow_interpret.explaining.model_adapter import ModelAdapter, per_class
 from mlflow_interpret.explaining.time_budget import Metered
+from mlflow_interpret.runtime.isolation import seeded_numpy
+from mlflow_interpret.runtime.optional_import import import_optional
 
 _logger = logging.getLogger(__name__)
 
@@ -87,11 +87,12 @@ class TabularFastExplainer(Explainer):
 
     @cached_property
     def _explainer(self) -> Any:
+        import_optional("interpret_community")  # without its side effects
         from interpret_community.shap.linear_explainer import LinearExplainer
         from interpret_community.shap.tree_explainer import TreeExplainer
 
         # The order of TabularExplainer; its next choice, the kernel explainer, calls the model.
-        with _steady_numpy(self._seed):
+        with seeded_numpy(self._seed):
             for kind, arguments in ((TreeExplainer, ()), (LinearExplainer, (self._mean,))):
                 try:
                     return kind(self._adapter.model, *arguments)
@@ -107,7 +108,7 @@ class TabularFastExplainer(Explainer):
             raise CannotExplainError(NOT_NUMBERS)
         explainer = self._explainer
         try:
-            with _steady_numpy(self._seed):
+            with seeded_numpy(self._seed):
                 raw = explainer.explain_global(numbers(batch.frame))
             values, expected = _by_output(self._adapter, raw)
         except Exception as error:
@@ -192,16 +193,17 @@ class KernelExplainer(Explainer):
             CannotExplainError: The model gives no finite outputs.
             OutOfTimeError: The budget is spent.
         """
+        import_optional("interpret_community")  # without its side effects
         from interpret_community import TabularExplainer
 
         box = BlackBox(self._adapter, self._scale, batch, self._background, self._meter)
-        with _steady_numpy(self._seed):
+        with seeded_numpy(self._seed):
             explainer = TabularExplainer(_Numeric(box), box.background)
         explainer.explainer.show_progress = False
         explainer.explainer.nsamples = self._n_samples
         by_row = []
         for number, row in zip(batch.numbers, box.rows, strict=True):
-            with _steady_numpy([self._seed, int(number)]):
+            with seeded_numpy([self._seed, int(number)]):
                 by_row.append(_by_output(self._adapter, explainer.explain_global(row[None, :])))
         values = np.concatenate([values for values, _ in by_row], axis=-2)
         if not np.isfinite(values).all():
@@ -267,14 +269,3 @@ def tree_rows(model: Any, most: int = _TREE_STEPS) -> int:
     if not steps:
         return TREE_ROWS
     return int(np.clip(most // steps, KERNEL_ROWS, TREE_ROWS))
-
-
-@contextmanager
-def _steady_numpy(seed: int | list[int]) -> Iterator[None]:
-    """Seed numpy's global generator, which shap draws from, and leave it as it was."""
-    state = np.random.get_state()  # noqa: NPY002 - shap knows no other generator
-    np.random.seed(seed)  # noqa: NPY002
-    try:
-        yield
-    finally:
-        np.random.set_state(state)  # noqa: NPY002

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
         push,
     )
     from mlflow_interpret.api.global_explanation import GlobalExplanation
+    from mlflow_interpret.api.tabular_explainer import TabularExplainer
     from mlflow_interpret.autologging.autolog import autolog
     from mlflow_interpret.core.errors import (
         AzureMLError,
@@ -37,6 +38,7 @@ __all__ = [
     "MlflowInterpretError",
     "OptionError",
     "RunNotFoundError",
+    "TabularExplainer",
     "TrackingUnavailableError",
     "__version__",
     "autolog",
@@ -51,6 +53,7 @@ __all__ = [
 _HOMES = {
     "ExplanationDisplay": "api.display",
     "GlobalExplanation": "api.global_explanation",
+    "TabularExplainer": "api.tabular_explainer",
     "autolog": "autologging.autolog",
     "compare_runs": "api.explanations",
     "explain": "api.explanations",

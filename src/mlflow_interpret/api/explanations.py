@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from mlflow_interpret import interpret_community
 from mlflow_interpret.api import load
+from mlflow_interpret.api.explain_model import explain_model
 from mlflow_interpret.api.global_explanation import public_explanation
-from mlflow_interpret.autologging import fit_hooks
 from mlflow_interpret.autologging.run_context import active_run, run_to_log
 from mlflow_interpret.core.errors import OptionError
-from mlflow_interpret.core.explanation import Plan, TrainingContext
 from mlflow_interpret.core.options import Comparison, Options, check_views, check_workspace
 from mlflow_interpret.runtime.isolation import suppress_warnings
 from mlflow_interpret.runtime.messages import show_messages
@@ -70,47 +69,23 @@ def explain(
         CannotExplainError: The model or its rows cannot be explained.
         ExplanationNotFoundError: There is no engineered view.
     """
-    from mlflow_interpret.explaining.explain import explain as compute
-    from mlflow_interpret.runtime.progress import progress
-
-    if initialization_examples is None:
-        raise OptionError(
-            "initialization_examples must be a table of rows (DataFrame, 2-D array, sparse "
-            "matrix): the training rows of the model, got None."
-        )
-    options = Options(
-        evaluation_examples=evaluation_examples,
-        initialization_examples=initialization_examples,
-        features=features,
-        classes=classes,
-        max_rows=max_rows,
-        engine=engine,
-        random_state=random_state,
-        n_jobs=n_jobs,
-        time_budget=time_budget,
-        silent=silent,
+    record = explain_model(
+        model,
+        initialization_examples,
+        Options(
+            evaluation_examples=evaluation_examples,
+            initialization_examples=initialization_examples,
+            features=features,
+            classes=classes,
+            max_rows=max_rows,
+            engine=engine,
+            random_state=random_state,
+            n_jobs=n_jobs,
+            time_budget=time_budget,
+            silent=silent,
+        ),
     )
-    if options.time_budget == "auto":
-        raise OptionError(
-            "time_budget must be a positive number of seconds or None, got 'auto', which autolog "
-            "knows alone: it is a share of the time that fit takes."
-        )
-    context = TrainingContext(
-        model=model,
-        X=initialization_examples,
-        evaluation_examples=options.evaluation_rows,
-        evaluation_labels=options.evaluation_labels,
-        features=features,
-        classes=classes,
-    )
-    with (
-        suppress_warnings(),
-        fit_hooks.unrecorded(),
-        progress("Explaining", unit="rows", silent=silent) as report,
-    ):
-        plan = Plan(max_rows, random_state, engine, n_jobs, time_budget, report)
-        record = compute(context, plan)
-        return public_explanation(load.select_view(record, engineered=engineered))
+    return public_explanation(load.select_view(record, engineered=engineered))
 
 
 def log_explanation(

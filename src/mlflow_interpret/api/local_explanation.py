@@ -223,8 +223,8 @@ class LocalExplanation:
         """Values by raw column, from those by engineered column.
 
         Args:
-            feature_maps: Weights of the engineered columns in the raw ones: ``(n_raw, n_generated)``
-                arrays or sparse matrices, one for each step of a sequence of transformations.
+            feature_maps: ``(n_raw, n_generated)`` weights of the engineered columns in the raw
+                ones, as arrays or sparse matrices, one for each of a sequence of transformations.
         """
         values: list[Any] = (self._values() @ combined_weights(feature_maps).T).tolist()
         return values

@@ -31,7 +31,8 @@ def explain_model(model: Any, initialization_examples: Any, options: Options) ->
             "initialization_examples must be a table of rows (DataFrame, 2-D array, sparse "
             "matrix): the training rows of the model, got None."
         )
-    if options.time_budget == "auto":
+    time_budget = options.time_budget
+    if isinstance(time_budget, str):
         raise OptionError(
             "time_budget must be a positive number of seconds or None, got 'auto', which only "
             "autolog knows: it is a share of the time that fit takes."
@@ -54,7 +55,7 @@ def explain_model(model: Any, initialization_examples: Any, options: Options) ->
             options.random_state,
             options.engine,
             options.n_jobs,
-            options.time_budget,
+            time_budget,
             report,
         )
         return explain(context, plan)

@@ -21,8 +21,74 @@ pytest.register_assert_rewrite(
     "explaining.any_model", "explaining.path_dependent",
 )  # fmt: skip
 
+TESTS = Path(__file__).parent
+
 os.environ["MLFLOW_AUTOLOGGING_TESTING"] = "true"  # errors that MLflow or we would swallow raise
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+
+
+# Markers by folder or module, and by the fixtures and functions that a test uses.
+PLACE_MARKERS = {
+    "azureml_double": "slow",
+    "azureml_system": "subprocess",
+    "browser": "browser",
+    "test_background.py": "subprocess",
+    "test_background_worker.py": "subprocess",
+    "test_boosters.py": "slow",
+    "test_convergence.py": "slow",
+    "test_coverage_benchmark.py": "slow",
+    "test_every_estimator.py": "exhaustive",
+    "test_every_table.py": "exhaustive",
+    "test_every_transformer.py": "exhaustive",
+    "test_exactness.py": "slow",
+    "test_examples.py": "subprocess",
+    "test_figures.py": "slow",  # draws hundreds
+    "test_parallel.py": "subprocess",
+    "test_secrets.py": "subprocess",
+    "test_worker_process.py": "subprocess",
+}
+USE_MARKERS = {
+    "chromium": "browser",
+    "cloud": "slow",  # an HTTP server in a thread
+    "dask_client": "subprocess",
+    "loaded_after": "subprocess",
+    "run_python": "subprocess",
+    "store": "slow",  # a SQLite database of MLflow
+    "subprocess": "subprocess",
+    "worker_process": "subprocess",
+}
+NOT_FAST = {"browser", "exhaustive", "slow", "subprocess"}
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option of `tox -e fast`."""
+    text = f"leave out tests that are marked {', '.join(sorted(NOT_FAST))}"
+    parser.addoption("--fast", action="store_true", help=text)
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Do not even import modules without a fast test."""
+    return True if config.getoption("fast") and collection_path.name in PLACE_MARKERS else None
+
+
+@pytest.hookimpl(tryfirst=True)  # before -m deselects
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Set the markers, and leave out what is not fast."""
+    fast, left_out = [], []
+    for item in items:
+        places = {*item.path.relative_to(TESTS).parts} & PLACE_MARKERS.keys()
+        code = getattr(getattr(item, "function", None), "__code__", None)
+        uses = {*getattr(item, "fixturenames", ()), *getattr(code, "co_names", ())}
+        for marker in [
+            *(PLACE_MARKERS[place] for place in places),
+            *(USE_MARKERS[name] for name in uses & USE_MARKERS.keys()),
+        ]:
+            item.add_marker(marker)
+        is_fast = NOT_FAST.isdisjoint(marker.name for marker in item.iter_markers())
+        (fast if is_fast else left_out).append(item)
+    if config.getoption("fast"):
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = fast
 
 
 @pytest.fixture(autouse=True)

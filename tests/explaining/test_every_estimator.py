@@ -50,8 +50,6 @@ from mlflow_interpret.core.explanation import Plan, TrainingContext
 from mlflow_interpret.explaining.explain import explain
 from mlflow_interpret.runtime.isolation import suppress_warnings
 
-pytestmark = pytest.mark.exhaustive
-
 IRIS, SPECIES = load_iris(return_X_y=True, as_frame=True)
 NAMES = load_iris().target_names
 DIABETES, PROGRESS = load_diabetes(return_X_y=True, as_frame=True)

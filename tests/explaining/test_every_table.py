@@ -32,8 +32,6 @@ from mlflow_interpret.explaining.dataframes import as_rows, take
 from mlflow_interpret.explaining.explain import explain
 from mlflow_interpret.runtime.isolation import suppress_warnings
 
-pytestmark = pytest.mark.exhaustive
-
 N = 30
 BACKGROUND = np.arange(5)
 

@@ -75,8 +75,6 @@ from .seen import (
     trace,
 )
 
-pytestmark = pytest.mark.exhaustive
-
 TARGETS = {
     id(IRIS): np.arange(150) % 7 + IRIS.iloc[:, 2].to_numpy(),
     id(FULL): FULL["body_mass_g"].to_numpy() / 1000 + (FULL["island"] == "Biscoe"),

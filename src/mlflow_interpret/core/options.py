@@ -1,11 +1,15 @@
-"""Every option, checked in one place."""
+"""The options of the public functions, each with its check.
+
+A check takes a value and returns None where it is allowed, else the text for the error message. An
+option that belongs to a store, as ``azureml``, is checked by the store.
+"""
 
 from __future__ import annotations
 
 import numbers
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +17,106 @@ from mlflow_interpret.core.errors import OptionError
 from mlflow_interpret.core.text import describe_value
 
 MAX_METRICS = 30
-"""Metric names a run gets from us: Azure ML allows 50 in all, the rest belongs to training."""
+"""Metric names of a run that this package uses: Azure ML allows 50, the rest belongs to training."""
 
 ENGINES = ("auto", "kernel", "tabular")
 
 _MAX_SEED = 2**32 - 1
-_MAX_POINTS = 20_000  # rows that Azure ML studio shows at most
-_MAX_COMMENT = 1000  # characters: Azure ML's limit for a property or tag value
+_MAX_POINTS = 20_000  # rows that Azure ML studio shows
+_MAX_COMMENT = 1000  # characters of a property or tag in Azure ML
+
+Check = Callable[[Any], "str | None"]
+
+
+def option_error(argument: str, allowed: str, given: Any) -> OptionError:
+    """Return the error for a value that is not allowed.
+
+    Args:
+        argument: The name of the argument.
+        allowed: The allowed values.
+        given: The value.
+    """
+    return _error(argument, allowed, describe_value(given))
+
+
+def _error(argument: str, allowed: str, given: str) -> OptionError:
+    shown = given if len(given) <= 80 else f"{given[:77]}..."
+    return OptionError(f"{argument} must be {allowed}, got {shown}.", argument=argument)
+
+
+def _flag(value: Any) -> str | None:
+    return None if isinstance(value, bool) else "True or False"
+
+
+def _one_of(*allowed: str) -> Check:
+    return lambda value: None if value in allowed else " or ".join(map(repr, allowed))
+
+
+def _integer(low: int, high: int | None = None, *, optional: bool = False) -> Check:
+    allowed = "a positive integer" if high is None else f"an integer from {low} to {high}"
+    allowed += " or None" if optional else ""
+
+    def check(value: Any) -> str | None:
+        if value is None and optional:
+            return None
+        fits = _is_integer(value) and value >= low and (high is None or value <= high)
+        return None if fits else allowed
+
+    return check
+
+
+def _text(allowed: str, *, longest: int | None = None, empty: bool = False) -> Check:
+    def check(value: Any) -> str | None:
+        if value is None:
+            return None
+        fits = isinstance(value, str) and (bool(value) or empty)
+        return None if fits and (longest is None or len(value) <= longest) else allowed
+
+    return check
+
+
+def _seconds(value: Any) -> str | None:
+    return None if _is_positive(value) else "a positive number of seconds"
+
+
+def _time_budget(value: Any) -> str | None:
+    if value is None or (isinstance(value, str) and value == "auto") or _is_positive(value):
+        return None
+    return "a positive number of seconds, 'auto' or None"
+
+
+def _n_jobs(value: Any) -> str | None:
+    if value is None or (_is_integer(value) and value != 0):
+        return None
+    return "a positive integer, a negative one for all cores but some, or None"
+
+
+def _labels(value: Any) -> str | None:
+    if value is None:
+        return None
+    fits = not isinstance(value, str) and _is_listlike(value) and len(list(value)) >= 2
+    return None if fits else "a list of two or more class names in the order of the model"
+
+
+def _tags(value: Any) -> str | None:
+    if value is None or (isinstance(value, Mapping) and all(isinstance(key, str) for key in value)):
+        return None
+    return "a dictionary with string keys or None"
+
+
+def _azureml(value: Any) -> str | None:
+    from mlflow_interpret.stores.azureml.resource_ids import is_run, is_workspace
+
+    if value is False or value == "auto" or is_run(value) or is_workspace(value):
+        return None
+    return (
+        "'auto', False, a Run or a Workspace of azureml.core, an MLClient, an azureml:// URI, "
+        "a workspace's resource id or the path of its config.json"
+    )
+
+
+def _option(default: Any, check: Check | None = None) -> Any:
+    return field(default=default, metadata={"check": check})
 
 
 @dataclass(frozen=True)
@@ -27,76 +124,58 @@ class Options:
     """The options of `autolog`, `explain` and `log_explanation`.
 
     Raises:
-        OptionError: A value is not allowed. The message names the argument, what is allowed and
-            what was given.
+        OptionError: A value is not allowed. The message names the argument, the allowed values and
+            the given one.
     """
 
-    evaluation_examples: Any = None
+    evaluation_examples: Any = None  # this and the next four are checked below
     initialization_examples: Any = None
     features: Sequence[str] | None = None
-    classes: Sequence[Any] | None = None
-    max_rows: int | None = None
-    engine: str = "auto"
-    n_jobs: int | None = None
-    time_budget: float | str | None = None
-    top_k: int = 20
-    baseline: str | None = None
-    comment: str | None = None
-    model_id: str | None = None
-    random_state: int = 0
-    azureml: Any = "auto"
-    upload_timeout: float = 60.0
-    visualization_points: int | None = None
-    log_figures: bool = True
-    log_report: bool = True
-    log_data: bool = True
-    background: bool = False
-    disable: bool = False
-    exclusive: bool = False
-    silent: bool = False
-    disable_for_unsupported_versions: bool = False
-    extra_tags: Mapping[str, str] | None = None
     estimators: Sequence[type] | None = None
+    classes: Sequence[Any] | None = _option(None, _labels)
+    max_rows: int | None = _option(None, _integer(1, optional=True))
+    engine: str = _option("auto", _one_of(*ENGINES))
+    n_jobs: int | None = _option(None, _n_jobs)
+    time_budget: float | str | None = _option(None, _time_budget)
+    top_k: int = _option(20, _integer(1, MAX_METRICS))
+    baseline: str | None = _option(
+        None, _text("a run id, a model version ('models:/name@alias'), 'latest' or None")
+    )
+    comment: str | None = _option(
+        None,
+        _text(
+            f"a string of at most {_MAX_COMMENT} characters or None",
+            longest=_MAX_COMMENT,
+            empty=True,
+        ),
+    )
+    model_id: str | None = _option(None, _text("the id of a logged model or None"))
+    random_state: int = _option(0, _integer(0, _MAX_SEED))
+    azureml: Any = _option("auto", _azureml)
+    upload_timeout: float = _option(60.0, _seconds)
+    visualization_points: int | None = _option(None, _integer(0, _MAX_POINTS, optional=True))
+    log_figures: bool = _option(True, _flag)
+    log_report: bool = _option(True, _flag)
+    log_data: bool = _option(True, _flag)
+    background: bool = _option(False, _flag)
+    disable: bool = _option(False, _flag)
+    exclusive: bool = _option(False, _flag)
+    silent: bool = _option(False, _flag)
+    disable_for_unsupported_versions: bool = _option(False, _flag)
+    extra_tags: Mapping[str, str] | None = _option(None, _tags)
 
     def __post_init__(self) -> None:
         if not self.partitioned:
             _check_rows("evaluation_examples", _rows_of(self.evaluation_examples))
         _check_pair(self.evaluation_examples)
         _check_rows("initialization_examples", self.initialization_examples)
-        _check_names("features", self.features)
-        _check_labels("classes", self.classes)
-        _check_integer("max_rows", self.max_rows, 1, None, optional=True)
-        if self.engine not in ENGINES:
-            raise _error("engine", " or ".join(map(repr, ENGINES)), self.engine)
-        _check_jobs(self.n_jobs)
-        _check_budget(self.time_budget)
-        _check_integer("top_k", self.top_k, 1, MAX_METRICS)
-        _check_integer("random_state", self.random_state, 0, _MAX_SEED)
-        _check_baseline(self.baseline)
-        _check_comment(self.comment)
-        _check_model(self.model_id)
-        _check_azureml(self.azureml)
-        _check_seconds("upload_timeout", self.upload_timeout)
-        _check_integer(
-            "visualization_points", self.visualization_points, 0, _MAX_POINTS, optional=True
-        )
-        for name in (
-            "log_figures",
-            "log_report",
-            "log_data",
-            "background",
-            "disable",
-            "exclusive",
-            "silent",
-            "disable_for_unsupported_versions",
-        ):
-            _check_flag(name, getattr(self, name))
-        _check_tags(self.extra_tags)
+        _check_features(self.features)
         _check_estimators(self.estimators)
+        _check_fields(self)
 
     @property
     def azureml_place(self) -> str | bool:
-        """``azureml`` as text, for files and commands: nothing in it opens anything."""
+        """The option ``azureml`` as text for files and commands, without credentials."""
         from mlflow_interpret.stores.azureml.resource_ids import place_of
 
         return place_of(self.azureml)
@@ -106,15 +185,15 @@ class Options:
         """Whether ``evaluation_examples`` are a Parquet dataset, its path, or a Dask DataFrame.
 
         Raises:
-            OptionError: There is nothing at the path.
+            OptionError: The path does not exist.
         """
         rows = self.evaluation_examples
         if isinstance(rows, (str, os.PathLike)):
             if not Path(rows).exists():
                 allowed = "the path of a Parquet file or folder that exists"
-                raise _error("evaluation_examples", allowed, os.fspath(rows))
+                raise option_error("evaluation_examples", allowed, os.fspath(rows))
             return True
-        # They are told by their looks: neither package is imported for a check.
+        # By the module's name, so that neither package is imported for a check.
         module = type(rows).__module__
         if module.startswith(("dask.dataframe", "dask_expr")):
             return True
@@ -131,42 +210,123 @@ class Options:
         return self.evaluation_examples[1] if _is_pair(self.evaluation_examples) else None
 
 
+def _strings(value: Any) -> str | None:
+    fits = value is None or (
+        _is_listlike(value)
+        and not isinstance(value, str)
+        and all(isinstance(item, str) for item in value)
+    )
+    return None if fits else "a list of strings or None"
+
+
+def _filter(value: Any) -> str | None:
+    return None if isinstance(value, str) else "a filter string as for mlflow.search_runs"
+
+
+def _label(value: Any) -> str | None:
+    fits = value is None or isinstance(value, str)
+    return None if fits else "the name of a class or target as a string, or None"
+
+
 @dataclass(frozen=True)
 class Comparison:
-    """The options of `compare_runs`, but for the runs themselves.
+    """The options of `compare_runs`, except for the runs.
 
     Raises:
         OptionError: A value is not allowed.
     """
 
-    experiment_names: Sequence[str] | None = None
-    filter_string: str = ""
-    order_by: Sequence[str] | None = None
-    max_results: int = 1000
-    top_k: int = 10
-    label: str | None = None
-    engineered: bool = False
-    silent: bool = False
+    experiment_names: Sequence[str] | None = _option(None, _strings)
+    filter_string: str = _option("", _filter)
+    order_by: Sequence[str] | None = _option(None, _strings)
+    max_results: int = _option(1000, _integer(2, 50_000))
+    top_k: int = _option(10, _integer(1))
+    label: str | None = _option(None, _label)
+    engineered: bool = _option(False, _flag)
+    silent: bool = _option(False, _flag)
 
     def __post_init__(self) -> None:
-        for name in ("experiment_names", "order_by"):
-            given = getattr(self, name)
-            if given is not None and not (
-                _is_listlike(given) and not isinstance(given, str) and all(map(_is_text, given))
-            ):
-                raise _error(name, "a list of strings or None", given)
-        if not isinstance(self.filter_string, str):
-            raise _error("filter_string", "a filter as of mlflow.search_runs", self.filter_string)
-        _check_integer("max_results", self.max_results, 2, 50_000)
-        _check_integer("top_k", self.top_k, 1, None)
-        if self.label is not None and not _is_text(self.label):
-            raise _error("label", "the name of a class or target as a string, or None", self.label)
-        for name in ("engineered", "silent"):
-            _check_flag(name, getattr(self, name))
+        _check_fields(self)
 
 
-def _is_text(value: Any) -> bool:
-    return isinstance(value, str)
+def check_views(*, engineered: bool, raw: bool) -> None:
+    """Check the view that `load_explanation` is asked for.
+
+    Raises:
+        OptionError: Both views are asked for.
+    """
+    if engineered and raw:
+        raise option_error("raw", "False where engineered is True: a view is one of the two", raw)
+
+
+def check_workspace(workspace: Any) -> None:
+    """Check the workspace that `load_explanation` is given."""
+    from mlflow_interpret.stores.azureml.resource_ids import FORMS, is_workspace
+
+    if workspace is not None and not is_workspace(workspace):
+        allowed = f"a Workspace of azureml.core, an MLClient, {FORMS}, or None"
+        raise option_error("workspace", allowed, workspace)
+
+
+def _check_fields(options: Options | Comparison) -> None:
+    for option in fields(options):
+        check: Check | None = option.metadata.get("check")
+        value = getattr(options, option.name)
+        allowed = None if check is None else check(value)
+        if allowed is not None:
+            raise option_error(option.name, allowed, value)
+
+
+def _check_rows(argument: str, rows: Any) -> None:
+    if rows is None:
+        return
+    allowed = "a table of rows (DataFrame, 2-D array, sparse matrix)"
+    if argument == "evaluation_examples":
+        allowed += ", a Dask DataFrame, a Parquet dataset, its path or a pair (rows, labels)"
+    allowed += " or None"
+    shape = getattr(rows, "shape", None)
+    if shape is None or len(shape) != 2:
+        raise option_error(argument, allowed, rows)
+    if shape[0] == 0 or shape[1] == 0:
+        raise option_error(argument, f"{allowed}, with at least one row and one column", rows)
+
+
+def _check_pair(examples: Any) -> None:
+    if not _is_pair(examples) or examples[1] is None:
+        return
+    n_rows, n_labels = examples[0].shape[0], _length(examples[1])
+    if n_labels != n_rows:
+        raise option_error(
+            "evaluation_examples",
+            "a pair (rows, labels) with a label for each row",
+            f"{n_rows} rows and {n_labels} labels",
+        )
+
+
+def _check_features(names: Any) -> None:
+    if names is None:
+        return
+    allowed = "a list of different strings, one for each column, or None"
+    if isinstance(names, str) or not _is_listlike(names):
+        raise option_error("features", allowed, names)
+    listed = list(names)
+    if not listed or not all(isinstance(name, str) for name in listed):
+        raise option_error("features", allowed, names)
+    if len(set(listed)) != len(listed):
+        repeated = next(name for name in listed if listed.count(name) > 1)
+        raise _error("features", allowed, f"{repeated!r} more than once")
+
+
+def _check_estimators(estimators: Any) -> None:
+    if estimators is None:
+        return
+    allowed = "a list of classes with methods fit and predict, or None"
+    if isinstance(estimators, str) or not _is_listlike(estimators):
+        raise option_error("estimators", allowed, estimators)
+    for cls in estimators:
+        methods = (getattr(cls, name, None) for name in ("fit", "predict"))
+        if not isinstance(cls, type) or not all(map(callable, methods)):
+            raise option_error("estimators", allowed, cls)
 
 
 def _is_pair(examples: Any) -> bool:
@@ -177,172 +337,19 @@ def _rows_of(examples: Any) -> Any:
     return examples[0] if _is_pair(examples) else examples
 
 
-def _error(name: str, allowed: str, got: Any) -> OptionError:
-    return _error_with(name, allowed, describe_value(got))
-
-
-def _error_with(name: str, allowed: str, shown: str) -> OptionError:
-    if len(shown) > 80:
-        shown = f"{shown[:77]}..."
-    return OptionError(f"{name} must be {allowed}, got {shown}.")
-
-
-def _check_rows(name: str, rows: Any) -> None:
-    if rows is None:
-        return
-    pair = " or a pair (rows, labels)" if name == "evaluation_examples" else ""
-    stored = ", a Dask DataFrame, a Parquet dataset, its path" if pair else ""
-    allowed = f"a table of rows (DataFrame, 2-D array, sparse matrix){stored}{pair} or None"
-    shape = getattr(rows, "shape", None)
-    if shape is None or len(shape) != 2:
-        raise _error(name, allowed, rows)
-    if shape[0] == 0 or shape[1] == 0:
-        raise _error(name, f"{allowed}, with at least one row and one column", rows)
-
-
-def _check_pair(examples: Any) -> None:
-    if not _is_pair(examples) or examples[1] is None:
-        return
-    rows, labels = examples[0].shape[0], _length(examples[1])
-    if labels != rows:
-        raise _error(
-            "evaluation_examples",
-            "a pair (rows, labels) with a label for each row",
-            f"{rows} rows and {labels} labels",
-        )
-
-
 def _length(labels: Any) -> int:
     shape = getattr(labels, "shape", None)
     return int(shape[0]) if shape else len(labels)
-
-
-def _check_names(name: str, names: Any) -> None:
-    if names is None:
-        return
-    allowed = "a list of different strings, one for each column, or None"
-    if isinstance(names, str) or not _is_listlike(names):
-        raise _error(name, allowed, names)
-    listed = list(names)
-    if not listed or not all(isinstance(item, str) for item in listed):
-        raise _error(name, allowed, names)
-    if len(set(listed)) != len(listed):
-        repeated = next(item for item in listed if listed.count(item) > 1)
-        raise _error_with(name, allowed, f"{repeated!r} more than once")
-
-
-def _check_labels(name: str, labels: Any) -> None:
-    if labels is None:
-        return
-    if isinstance(labels, str) or not _is_listlike(labels) or len(list(labels)) < 2:
-        raise _error(name, "a list of two or more class names in the order of the model", labels)
 
 
 def _is_listlike(value: Any) -> bool:
     return hasattr(value, "__len__") and hasattr(value, "__iter__") and not isinstance(value, dict)
 
 
-def _check_integer(
-    name: str, value: Any, low: int, high: int | None, *, optional: bool = False
-) -> None:
-    if value is None and optional:
-        return
-    allowed = "a positive integer" if high is None else f"an integer from {low} to {high}"
-    if optional:
-        allowed += " or None"
-    whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
-    if not whole or value < low or (high is not None and value > high):
-        raise _error(name, allowed, value)
+def _is_integer(value: Any) -> bool:
+    return isinstance(value, numbers.Integral) and not isinstance(value, bool)
 
 
-def _check_baseline(baseline: Any) -> None:
-    if baseline is not None and not (_is_text(baseline) and baseline):
-        allowed = "a run id, a model version ('models:/name@alias'), 'latest' or None"
-        raise _error("baseline", allowed, baseline)
-
-
-def _check_jobs(n_jobs: Any) -> None:
-    if n_jobs is None:
-        return
-    whole = isinstance(n_jobs, numbers.Integral) and not isinstance(n_jobs, bool)
-    if not whole or n_jobs == 0:
-        raise _error(
-            "n_jobs", "a positive integer, a negative one for all cores but some, or None", n_jobs
-        )
-
-
-def _check_budget(budget: Any) -> None:
-    if budget is None or (isinstance(budget, str) and budget == "auto"):
-        return
-    real = isinstance(budget, numbers.Real) and not isinstance(budget, bool)
-    if not real or not 0 < float(budget) < float("inf"):
-        raise _error("time_budget", "a positive number of seconds, 'auto' or None", budget)
-
-
-def _check_comment(comment: Any) -> None:
-    if comment is not None and (not isinstance(comment, str) or len(comment) > _MAX_COMMENT):
-        raise _error("comment", f"a string of at most {_MAX_COMMENT} characters or None", comment)
-
-
-def _check_model(model_id: Any) -> None:
-    if model_id is not None and not (_is_text(model_id) and model_id):
-        raise _error("model_id", "the id of a logged model or None", model_id)
-
-
-def _check_azureml(target: Any) -> None:
-    if target is False or target == "auto":
-        return
-    from mlflow_interpret.stores.azureml.resource_ids import is_run, is_workspace
-
-    if is_run(target) or is_workspace(target):
-        return
-    allowed = (
-        "'auto', False, a Run or a Workspace of azureml.core, an MLClient, an azureml:// URI, "
-        "a workspace's resource id or the path of its config.json"
-    )
-    raise _error("azureml", allowed, target)
-
-
-def check_views(*, engineered: bool, raw: bool) -> None:
-    """Check the views that `load_explanation` is asked for."""
-    if engineered and raw:
-        raise _error("raw", "False where engineered is True: a view is one of the two", raw)
-
-
-def check_workspace(workspace: Any) -> None:
-    """Check what `load_explanation` is given as a workspace."""
-    from mlflow_interpret.stores.azureml.resource_ids import FORMS, is_workspace
-
-    if workspace is not None and not is_workspace(workspace):
-        allowed = f"a Workspace of azureml.core, an MLClient, {FORMS}, or None"
-        raise _error("workspace", allowed, workspace)
-
-
-def _check_seconds(name: str, value: Any) -> None:
+def _is_positive(value: Any) -> bool:
     real = isinstance(value, numbers.Real) and not isinstance(value, bool)
-    if not real or not 0 < float(value) < float("inf"):
-        raise _error(name, "a positive number of seconds", value)
-
-
-def _check_flag(name: str, value: Any) -> None:
-    if not isinstance(value, bool):
-        raise _error(name, "True or False", value)
-
-
-def _check_tags(tags: Any) -> None:
-    if tags is None:
-        return
-    if not isinstance(tags, Mapping) or not all(isinstance(key, str) for key in tags):
-        raise _error("extra_tags", "a dictionary with string keys or None", tags)
-
-
-def _check_estimators(estimators: Any) -> None:
-    if estimators is None:
-        return
-    allowed = "a list of classes with methods fit and predict, or None"
-    if isinstance(estimators, str) or not _is_listlike(estimators):
-        raise _error("estimators", allowed, estimators)
-    for cls in estimators:
-        methods = (getattr(cls, name, None) for name in ("fit", "predict"))
-        if not isinstance(cls, type) or not all(map(callable, methods)):
-            raise _error("estimators", allowed, cls)
+    return real and 0 < float(value) < float("inf")

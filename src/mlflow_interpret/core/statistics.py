@@ -14,28 +14,34 @@ INTERVAL = 1.96
 
 
 def rank(values: FloatArray) -> npt.NDArray[np.intp]:
-    """Feature indices by falling importance along the last axis, as interpret-community ranks."""
+    """Return indices from the largest to the smallest value along the last axis.
+
+    Ties are in the order of interpret-community.
+    """
     order: npt.NDArray[np.intp] = np.argsort(values)[..., ::-1]
     return order
 
 
 def shares(values: FloatArray) -> FloatArray:
-    """``(F,)`` shares of the total of the finite values; 0 where all of them are."""
+    """Return ``(F,)`` shares of the total of the finite values; 0 where the total is 0."""
     return finite(values) / total(values)
 
 
 def total(values: FloatArray) -> float:
-    """The total of the finite values, 1 where it is 0."""
+    """Return the total of the finite values, 1 where it is 0."""
     return float(np.nansum(finite(values))) or 1.0
 
 
 def finite(values: FloatArray) -> FloatArray:
-    """The values, NaN where they are infinite."""
+    """Return the values with NaN in place of infinity."""
     return np.where(np.isfinite(values), values, np.nan)
 
 
 def sample_rows(n: int, size: int, seed: int) -> npt.NDArray[np.intp]:
-    """``size`` of ``n`` row numbers, without repetition, rising; all when ``n <= size``."""
+    """Return ``size`` of ``n`` row numbers in rising order, drawn without replacement.
+
+    All row numbers where ``n <= size``.
+    """
     if n <= size:
         return np.arange(n)
     return np.sort(np.random.default_rng(seed).choice(n, size, replace=False))

@@ -50,7 +50,7 @@ from sklearn.svm import SVC, SVR
 
 from mlflow_interpret.core.explanation import Plan, TrainingContext
 from mlflow_interpret.explaining.explain import explain
-from mlflow_interpret.explaining.explainers.permutation_sampler import shapley
+from mlflow_interpret.explaining.explainers.permutation_sampler import sample_shapley
 from mlflow_interpret.runtime.isolation import suppress_warnings
 
 REPEATS = 3
@@ -290,7 +290,7 @@ def black_boxes() -> Iterator[tuple[Any, ...]]:
     """Sampled permutations and the kernel explainer with interpret-community's defaults."""
     for name, output, X, classes in problems():
         rows = X[:8]
-        truth = shapley(output, rows, X, len(X) * max(1, 2000 // len(X)), 999)
+        truth = sample_shapley(output, rows, X, len(X) * max(1, 2000 // len(X)), 999)
         size = np.abs(truth.values).max(axis=-1).mean()
         rest = np.mean(truth.errors**2)  # what the truth itself may be off
 
@@ -305,12 +305,12 @@ def black_boxes() -> Iterator[tuple[Any, ...]]:
         bar = error(theirs.reshape(truth.values.shape))
 
         def mine(pairs: int, output: Any = output, rows: Any = rows, X: Any = X) -> Any:
-            return shapley(output, rows, X, pairs, 0)
+            return sample_shapley(output, rows, X, pairs, 0)
 
         def own_error(
             pairs: int, output: Any = output, rows: Any = rows, X: Any = X, truth: Any = truth
         ) -> tuple[float, float]:
-            found = [shapley(output, rows, X, pairs, seed) for seed in range(4)]
+            found = [sample_shapley(output, rows, X, pairs, seed) for seed in range(4)]
             inside = [
                 np.abs(one.values - truth.values) <= 1.96 * np.hypot(one.errors, truth.errors)
                 for one in found
@@ -341,7 +341,7 @@ def samplers() -> Iterator[tuple[Any, ...]]:
             continue
         rows, width = X[:4], X.shape[1]
         evaluations = 2 * PAIRS * (width - 1) // 10  # of each of 10 background rows
-        truth = shapley(output, rows, X, 4 * len(X), 999)
+        truth = sample_shapley(output, rows, X, 4 * len(X), 999)
         size = np.abs(truth.values).max(axis=-1).mean()
 
         def single(some: Any, output: Any = output) -> Any:
@@ -366,9 +366,9 @@ def samplers() -> Iterator[tuple[Any, ...]]:
             )
 
         works = {
-            "ours": lambda output=output, rows=rows, X=X: shapley(output, rows, X, PAIRS, 0).values[
-                -1
-            ],
+            "ours": lambda output=output, rows=rows, X=X: sample_shapley(
+                output, rows, X, PAIRS, 0
+            ).values[-1],
             "shap, PermutationExplainer": by_shap,
             "shapiq, permutation sampling": by_shapiq,
         }

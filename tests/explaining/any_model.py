@@ -117,7 +117,7 @@ class AnyModel:
         model = VotingClassifier(members, voting="hard").fit(rows, labels)
         found = self.explain(model, rows, max_rows=3)
         assert found.scale == "predicted label"
-        assert any("no scores" in note for note in found.notes)
+        assert any("no scores" in str(note) for note in found.notes)
         votes = lambda table: model.predict(table)[:, None] == model.classes_[None, :]  # noqa: E731
         assert_agrees(found, votes, rows)
 

@@ -167,7 +167,8 @@ class TestWhichRows:
             "source": "training rows", "available": 150, "explained": 7
         }  # fmt: skip
         assert any(
-            "explained rows are training rows" in note for note in found.details.to_json()["notes"]
+            "explained rows are training rows" in str(note)
+            for note in found.details.to_json()["notes"]
         )
         assert found.details.random_state == 3
 
@@ -182,7 +183,8 @@ class TestWhichRows:
         assert found.evaluation_rows.to_numpy().tolist() == rows.to_numpy().tolist()
         assert found.true_labels.tolist() == labels
         assert not any(
-            "explained rows are training rows" in note for note in found.details.to_json()["notes"]
+            "explained rows are training rows" in str(note)
+            for note in found.details.to_json()["notes"]
         )
 
     def test_evaluation_examples_without_labels_get_none_of_the_training(self, iris):
@@ -282,7 +284,9 @@ class TestNamesAndNotes:
         model = DecisionTreeClassifier(max_depth=1, min_impurity_decrease=10).fit(X, y)
         found = explained(model, X, y)
         assert not found.global_values.any()
-        assert any("All importances are 0" in note for note in found.details.to_json()["notes"])
+        assert any(
+            "All importances are 0" in str(note) for note in found.details.to_json()["notes"]
+        )
 
     def test_the_record_says_with_which_versions_and_how_long(self, iris):
         import sklearn

@@ -63,7 +63,7 @@ def test_processes_give_the_values_of_one_and_get_over_their_loss():
     mortal.home = HERE
     found = explained(mortal, max_rows=40, n_jobs=2)
     np.testing.assert_allclose(found.local_values, alone.local_values, rtol=1e-9)
-    assert any("TerminatedWorkerError" in note for note in found.details.to_json()["notes"])
+    assert any("TerminatedWorkerError" in str(note) for note in found.details.to_json()["notes"])
 
 
 def test_a_model_that_cannot_be_sent_is_explained_here():
@@ -71,7 +71,8 @@ def test_a_model_that_cannot_be_sent_is_explained_here():
     model.lock = threading.Lock()
     found = explained(model, max_rows=20, n_jobs=2)
     assert any(
-        "cannot be sent to other processes" in note for note in found.details.to_json()["notes"]
+        "cannot be sent to other processes" in str(note)
+        for note in found.details.to_json()["notes"]
     )
 
 
@@ -137,7 +138,7 @@ class TestDask:
             found = explained(model, max_rows=60)
         assert_same(found, alone)
         assert len(list(model.folder.iterdir())) > 1
-        assert not any("in this process" in note for note in found.details.to_json()["notes"])
+        assert not any("in this process" in str(note) for note in found.details.to_json()["notes"])
 
     def test_a_worker_that_is_lost_half_way_does_not_lose_the_answer(self, dask_client, tmp_path):
         alone = explained(SVR().fit(X, y), max_rows=60)

@@ -122,7 +122,7 @@ def test_a_budget_ends_it_with_what_is_known_and_says_so(clock):
     assert clock.now - began <= 20.0
     assert 20 <= len(found.rows) <= 40
     assert engine.sizes[0] == 1  # nothing is known of the cost before
-    assert any("time budget of 20 s" in note for note in found.notes)
+    assert any("time budget of 20 s" in str(note) for note in found.notes)
 
 
 def test_a_row_that_takes_longer_than_the_budget_is_the_only_one(clock):
@@ -173,7 +173,7 @@ class TestRival:
         found, _ = self.asked(clock, 1.0, None)
         assert 5 <= len(found.rows) <= 9
         assert found.stopped == "time_budget"
-        assert not any("could have" in note for note in found.notes)
+        assert not any("could have" in str(note) for note in found.notes)
 
     @pytest.mark.parametrize("error", [OutOfTimeError(), CannotExplainError("cannot")])
     def test_when_it_fails_the_slow_engine_goes_on(self, clock, error):
@@ -185,7 +185,7 @@ class TestRival:
         assert rows == [9]
         assert 5 <= len(found.rows) <= 9
         assert found.method == "shap_sums"
-        assert not any("could have" in note for note in found.notes)
+        assert not any("could have" in str(note) for note in found.notes)
 
     @pytest.mark.parametrize("predicts_quickly", [True, False])
     def test_a_forest_that_is_slow_to_explain_is_sampled_where_it_predicts_quickly(

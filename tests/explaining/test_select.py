@@ -167,7 +167,7 @@ def test_tabular_explainer_s_own_engine_is_used_where_asked_for(diabetes):
     model = SVR().fit(rows, y)
     found = explain(model, rows, max_rows=2, engine="tabular")
     assert found.engine == "TabularExplainer, KernelExplainer"
-    assert "TabularExplainer has no fast engine for SVR" in str(found.notes[0])
+    assert "no explainer for trees or linear models of SVR" in str(found.notes[0])
     assert_agrees(found, model.predict, rows)
 
 

@@ -44,12 +44,16 @@ from sklearn.preprocessing import (
     PolynomialFeatures,
     SplineTransformer,
 )
-from sklearn.utils import _safe_indexing
 
 from mlflow_interpret.core.errors import MlflowInterpretError
 from mlflow_interpret.core.explanation import distinct_names
 from mlflow_interpret.core.statistics import sample_rows
 from mlflow_interpret.explaining.batch import RowBatch, as_batch
+from mlflow_interpret.explaining.sklearn_compat import (
+    column_transformer_inputs,
+    one_hot_widths,
+    select_columns,
+)
 
 Sources = list[frozenset[int]]
 
@@ -292,14 +296,14 @@ def _containers(step: Any, rows: Any, inferred: list[str]) -> Sources | None:
 
 
 def _column_transformer(step: Any, rows: Any, inferred: list[str]) -> Sources:
-    inputs = step._transformer_to_input_indices  # names, slices, masks and callables resolved
+    inputs = column_transformer_inputs(step)
     sources: Sources = []
     for name, child, columns in step.transformers_:
-        positions = [int(i) for i in inputs[name]]
+        positions = inputs[name]
         if not positions or child == "drop":
             continue
         key = positions[0] if np.isscalar(columns) else positions  # a scalar asks for a 1-D column
-        own, _ = _trace(child, _safe_indexing(rows, key, axis=1), inferred)
+        own, _ = _trace(child, select_columns(rows, key), inferred)
         sources.extend(frozenset(positions[i] for i in one) for one in own)
     return sources
 
@@ -319,7 +323,7 @@ def _rules(step: Any, n_in: int, n_out: int) -> Sources | None:
     if isinstance(step, SimpleImputer):
         return _imputer(step, n_in, n_out)
     if isinstance(step, OneHotEncoder):
-        return _blocks(getattr(step, "_n_features_outs", ()))
+        return _blocks(one_hot_widths(step))
     if isinstance(step, KBinsDiscretizer) and step.encode != "ordinal":
         return _blocks(step.n_bins_)
     # SplineTransformer, and TargetEncoder with several classes, make equally many of each column.

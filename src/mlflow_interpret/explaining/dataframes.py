@@ -10,6 +10,7 @@ import pandas as pd
 from scipy import sparse
 
 from mlflow_interpret.core.errors import CannotExplainError
+from mlflow_interpret.explaining.pandas_compat import as_subclass
 
 Indices = npt.NDArray[np.intp]
 
@@ -108,7 +109,7 @@ def refilled(template: Any, frame: pd.DataFrame, nulls: frozenset[str]) -> Any:
     """``frame`` in the container of a row-less ``template``, with its column names and types."""
     if isinstance(template, pd.DataFrame):
         columns = _as_fitted(frame, template.dtypes).set_axis(template.columns, axis=1)
-        return template._constructor(columns).__finalize__(template)
+        return as_subclass(columns, template)
     if sparse.issparse(template):
         return type(template)(_as_array(frame, template.dtype))
     if _is_polars(template):

@@ -17,7 +17,7 @@ from sklearn.ensemble import GradientBoostingRegressor
 
 from explaining import path_dependent
 from mlflow_interpret.core.errors import CannotExplainError
-from mlflow_interpret.explaining.explainers.boosters import is_booster, native
+from mlflow_interpret.explaining.explainers.boosters import booster_attributions, is_booster
 from mlflow_interpret.explaining.model_adapter import adapt_model
 
 ROWS = 200
@@ -94,7 +94,7 @@ def trees_of(model, output=0, n_outputs=1, tmp_path=None):
 def test_regression_agrees_with_enumeration(package, container, tmp_path):
     rows = container(X)
     model = package("Regressor").fit(rows, number)
-    result = native(model, rows[:20], None)
+    result = booster_attributions(model, rows[:20], None)
     check_sums(result, model, rows[:20])
     assert result.scale == "prediction"
     expected = path_dependent.shapley(trees_of(model, tmp_path=tmp_path), X[:20])
@@ -105,7 +105,7 @@ def test_regression_agrees_with_enumeration(package, container, tmp_path):
 @every
 def test_two_classes_are_one_margin_and_its_negative(package, tmp_path):
     model = package("Classifier").fit(X, package.labels(two))
-    result = native(model, X[:20], 2)
+    result = booster_attributions(model, X[:20], 2)
     check_sums(result, model, X[:20])
     assert result.scale == "log-odds"
     np.testing.assert_array_equal(result.local_values[0], -result.local_values[1])
@@ -119,7 +119,7 @@ def test_two_classes_are_one_margin_and_its_negative(package, tmp_path):
 @every
 def test_three_classes_are_in_the_order_of_the_model(package, tmp_path):
     model = package("Classifier").fit(X, package.labels(three))
-    result = native(model, X[:20], 3)
+    result = booster_attributions(model, X[:20], 3)
     check_sums(result, model, X[:20])
     assert result.scale == "log-odds"
     chosen = np.asarray(model.classes_)[result.outputs.argmax(axis=1)]
@@ -134,7 +134,7 @@ def test_lightgbm_agrees_with_shap_s_own_tree_code():
     explainer = shap.TreeExplainer(model)
     explainer.model.model_type = "internal"  # else shap asks LightGBM
     expected = explainer.shap_values(np.nan_to_num(X))
-    result = native(model, np.nan_to_num(X), None)
+    result = booster_attributions(model, np.nan_to_num(X), None)
     np.testing.assert_allclose(result.local_values, expected, rtol=1e-4, atol=1e-6)
 
 
@@ -142,9 +142,9 @@ def test_lightgbm_agrees_with_shap_s_own_tree_code():
 def test_permuted_columns_permute_the_values(package):
     order = np.array([3, 0, 4, 2, 1])
     settings = {"random_strength": 0, "bootstrap_type": "No"} if package is CAT else {}
-    plain = native(package("Regressor", **settings).fit(X, number), X, None)
+    plain = booster_attributions(package("Regressor", **settings).fit(X, number), X, None)
     model = package("Regressor", **settings).fit(X[:, order], number)
-    permuted = native(model, X[:, order], None)
+    permuted = booster_attributions(model, X[:, order], None)
     np.testing.assert_allclose(
         permuted.local_values, plain.local_values[:, order], rtol=1e-3, atol=1e-4
     )
@@ -154,7 +154,7 @@ def test_permuted_columns_permute_the_values(package):
 def test_a_single_row_is_as_among_others(package):
     for kind, y, n in (("Regressor", number, None), ("Classifier", three, 3)):
         model = package(kind).fit(X, y if n is None else package.labels(y))
-        one, all_ = native(model, X[5:6], n), native(model, X, n)
+        one, all_ = booster_attributions(model, X[5:6], n), booster_attributions(model, X, n)
         np.testing.assert_allclose(one.local_values[..., 0, :], all_.local_values[..., 5, :])
         assert one.scale == all_.scale
 
@@ -171,7 +171,7 @@ def test_the_model_stays_as_it_was(package):
         return bytes(model._serialize_model()), str(model.get_params())
 
     before = state()
-    native(model, X, 3)
+    booster_attributions(model, X, 3)
     assert state() == before
 
 
@@ -194,7 +194,7 @@ def test_early_stopping_is_respected_as_predict_does(package):
         model.fit(X[:100], y[:100], **late)
         best, last = model.tree_count_, 200
     assert 1 < best < last
-    check_sums(native(model, X, 2), model, X)
+    check_sums(booster_attributions(model, X, 2), model, X)
 
 
 @every
@@ -209,7 +209,7 @@ def test_sparse_rows(package, sparse_format):
         ("Classifier", three, 3),
     ):
         model = package(kind).fit(sparse_format(rows), y if n is None else package.labels(y))
-        check_sums(native(model, sparse_format(rows), n), model, sparse_format(rows))
+        check_sums(booster_attributions(model, sparse_format(rows), n), model, sparse_format(rows))
 
 
 @every
@@ -222,7 +222,7 @@ def test_categories_and_texts_in_a_table(package):
     rows, settings = columns[package]
     for kind, y, n in (("Regressor", number, None), ("Classifier", three, 3)):
         model = package(kind, **settings).fit(rows, y if n is None else package.labels(y))
-        result = native(model, rows[:30], n)
+        result = booster_attributions(model, rows[:30], n)
         check_sums(result, model, rows[:30])
         assert np.abs(result.local_values[..., 5]).max() > 0
 
@@ -251,7 +251,7 @@ LINKS = [
 def test_the_scale_says_whether_a_link_stands_between(package, objective, scale):
     name = "loss_function" if package is CAT else "objective"
     model = package("Regressor", **{name: objective}).fit(X, count + 1)
-    result = native(model, X, None)
+    result = booster_attributions(model, X, None)
     check_sums(result, model, X)
     assert result.scale == scale
     assert np.allclose(model.predict(X), result.outputs) == (scale == "prediction")
@@ -259,9 +259,9 @@ def test_the_scale_says_whether_a_link_stands_between(package, objective, scale)
 
 def test_margins_that_are_no_log_odds_are_said_to_be_raw():
     hinge = XGB("Classifier", objective="binary:hinge").fit(X, XGB.labels(two))
-    assert native(hinge, X, 2).scale == "raw prediction"
+    assert booster_attributions(hinge, X, 2).scale == "raw prediction"
     steep = LGBM("Classifier", sigmoid=2.0).fit(X, two)
-    result = native(steep, X, 2)
+    result = booster_attributions(steep, X, 2)
     check_sums(result, steep, X)
     assert result.scale == "raw prediction"
 
@@ -295,14 +295,14 @@ def test_variants_add_up(package, kind, settings):
     classes = None if kind.endswith("Regressor") else 3
     y = number if classes is None else package.labels(three)
     model = package(kind, **settings).fit(X, y, sample_weight=np.linspace(0.5, 2, ROWS))
-    result = native(model, X, classes)
+    result = booster_attributions(model, X, classes)
     check_sums(result, model, X)
     assert result.scale == ("prediction" if classes is None else "log-odds")
 
 
 def test_two_classes_with_an_output_each():
     model = CAT("Classifier", loss_function="MultiClass").fit(X, two)
-    result = native(model, X, 2)
+    result = booster_attributions(model, X, 2)
     check_sums(result, model, X)
     assert result.scale == "log-odds"
 
@@ -315,7 +315,7 @@ def test_two_classes_with_an_output_each():
 def test_several_targets(package, settings):
     y = number if "quantile_alpha" in settings else np.column_stack([number, np.abs(signal)])
     model = package("Regressor", **settings).fit(X, y)
-    result = native(model, X, None)
+    result = booster_attributions(model, X, None)
     assert result.local_values.shape == (2, ROWS, 5)
     assert result.outputs.shape == (ROWS, 2)
     check_sums(result, model, X)
@@ -324,7 +324,7 @@ def test_several_targets(package, settings):
 def test_trees_with_a_vector_in_each_leaf_are_right_or_refused():
     model = XGB("Classifier", multi_strategy="multi_output_tree").fit(X, XGB.labels(three))
     try:
-        result = native(model, X, 3)
+        result = booster_attributions(model, X, 3)
     except Exception as error:
         assert "not yet implemented" in str(error)  # noqa: PT017 - XGBoost before 3.3 or so
     else:
@@ -366,7 +366,7 @@ def test_what_has_no_contributions_is_refused(make, classes, reason, capfd):
     model = make()
     capfd.readouterr()
     with pytest.raises(CannotExplainError, match=reason):
-        native(model, X, classes)
+        booster_attributions(model, X, classes)
     assert capfd.readouterr() == ("", "")
 
 
@@ -375,7 +375,7 @@ def test_where_catboost_s_are_wrong_the_sums_tell(tmp_path):
     right = []
     for seed in range(6):
         model = CAT("Regressor", grow_policy="Depthwise", iterations=4, random_seed=seed)
-        result = native(model.fit(rows, number), rows[:10], None)
+        result = booster_attributions(model.fit(rows, number), rows[:10], None)
         expected = path_dependent.shapley(trees_of(model, tmp_path=tmp_path), rows[:10])
         sums = result.local_values.sum(axis=1) + result.expected_values
         right.append(np.allclose(result.local_values, expected, atol=1e-9))
@@ -392,7 +392,7 @@ def test_subclasses_are_boosters_too(package):
 
     model = Own(**package.settings).fit(X, number)
     assert is_booster(model)
-    check_sums(native(model, X, None), model, X)
+    check_sums(booster_attributions(model, X, None), model, X)
 
 
 def test_other_models_are_none_and_no_package_is_imported_to_tell(monkeypatch):
@@ -405,7 +405,7 @@ def test_other_models_are_none_and_no_package_is_imported_to_tell(monkeypatch):
     lookalike.__module__ = "elsewhere"
     assert not is_booster(lookalike())
     with pytest.raises(CannotExplainError, match="GradientBoostingRegressor is no booster"):
-        native(model, X, None)
+        booster_attributions(model, X, None)
 
 
 def test_raw_scores_of_a_custom_objective_are_not_taken_for_probabilities():
@@ -417,7 +417,7 @@ def test_raw_scores_of_a_custom_objective_are_not_taken_for_probabilities():
         return p - y, p * (1 - p)
 
     model = package.LGBMClassifier(n_estimators=5, verbose=-1, objective=logistic)
-    found = native(model.fit(X[:, :6], labels), X[:20, :6], 2)
+    found = booster_attributions(model.fit(X[:, :6], labels), X[:20, :6], 2)
     assert found.scale == "raw prediction"
     sums = found.local_values.sum(axis=-1).T + found.expected_values
     np.testing.assert_allclose(sums, found.outputs, atol=1e-6)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mlflow_interpret.explaining.explainers.control_variates import estimated, standardized
+from mlflow_interpret.explaining.explainers.control_variates import estimate, standardize
 
 N_ROWS, N_FEATURES = 3, 4
 
@@ -22,7 +22,7 @@ def draw(n, seed=0):
 def test_values_add_up_to_what_is_wanted(n):
     samples, totals, steps = draw(n)
     wanted = np.random.default_rng(1).normal(size=(N_ROWS, 2))
-    values, errors = estimated(samples, totals, steps, wanted)
+    values, errors = estimate(samples, totals, steps, wanted)
     np.testing.assert_allclose(values.sum(axis=2), wanted.T, atol=1e-9)
     assert values.shape == errors.shape == (2, N_ROWS, N_FEATURES)
     assert (errors > 0).all()
@@ -33,7 +33,7 @@ def test_what_follows_the_steps_is_exact(n):
     _, _, steps = draw(n)
     slopes, means = np.array([1.0, -2.0, 0.0, 3.0]), np.array([0.5, 1.0, 0.0, -1.0])
     samples = (means + slopes * steps)[..., None]
-    values, errors = estimated(
+    values, errors = estimate(
         samples, samples.sum(axis=2), steps, np.full((N_ROWS, 1), means.sum())
     )
     np.testing.assert_allclose(values[0], np.tile(means, (N_ROWS, 1)), atol=1e-9)
@@ -44,7 +44,7 @@ def test_slopes_do_not_reach_far_beyond_the_samples():
     samples, _, steps = draw(12)
     samples -= samples.mean(axis=2, keepdims=True) * (1 - 1e-4)  # so that sums hardly vary
     wanted = np.full((N_ROWS, 2), 1.0)
-    values, _ = estimated(samples, samples.sum(axis=2), steps, wanted)
+    values, _ = estimate(samples, samples.sum(axis=2), steps, wanted)
     np.testing.assert_allclose(values.sum(axis=2), wanted.T, atol=1e-9)
     assert np.abs(values).max() < 3.0
 
@@ -52,9 +52,9 @@ def test_slopes_do_not_reach_far_beyond_the_samples():
 def test_a_sample_that_draws_a_slope_to_itself_makes_the_error_larger():
     samples, totals, steps = draw(40)
     wanted = totals.mean(axis=1)
-    _, usual = estimated(samples, totals, steps, wanted)
+    _, usual = estimate(samples, totals, steps, wanted)
     samples[:, 0, 0], steps[:, 0, 0] = 50.0, 100.0  # without a residual of its own
-    _, drawn = estimated(samples, samples.sum(axis=2), steps, samples.sum(axis=2).mean(axis=1))
+    _, drawn = estimate(samples, samples.sum(axis=2), steps, samples.sum(axis=2).mean(axis=1))
     assert (drawn[:, :, 0] > 3 * usual[:, :, 0]).all()
 
 
@@ -64,7 +64,7 @@ def test_columns_are_of_one_size_whatever_their_units_and_gaps_are_nothing():
     background[:, 4] = 7.0
     background[::5, 1] = np.nan
     background[::7, 2] = np.inf
-    own, theirs = standardized(background[:6], background)
+    own, theirs = standardize(background[:6], background)
     np.testing.assert_array_equal(own, theirs[:6])
     assert np.isfinite(theirs).all()
     assert (theirs[:, 4] == 0).all()

@@ -158,18 +158,31 @@ def test_a_link_is_not_taken_for_the_identity(diabetes):
 
 def test_models_that_are_not_linear_are_refused(iris):
     rows, y = iris
-    assert "SVC has no coefficients" in refusal(SVC().fit(rows, y), rows)
+    model = SVC().fit(rows, y)
+    assert not LinearExplainer.supports(adapt_model(model))
+    assert "SVC has no coefficients" in refusal(model, rows)
     pairs = SVC(kernel="linear").fit(rows, y)  # three pairs of three classes
     assert "no output of SVC is linear" in refusal(pairs, rows)
 
 
-def test_one_background_row_tells_nothing_and_tabular_explainer_is_asked(diabetes):
+def test_constant_outputs_are_linear_where_the_intercept_gives_them(diabetes):
     rows, y = diabetes
     model = Ridge().fit(rows, y)
-    assert "no output of Ridge is linear" in refusal(model, rows.head(1))
     found = explain(model, rows, rows.head(1), max_rows=4)
-    assert found.engine == "TabularExplainer, LinearExplainer"
+    assert found.engine == OURS
     assert_agrees(found, model.predict, rows, rows.head(1))
+    constant = explain(Lasso(alpha=1e6).fit(rows, y), rows, max_rows=4)
+    assert constant.engine == OURS
+    assert not constant.local_values.any()
+    np.testing.assert_allclose(constant.expected_values, y.mean())
+
+
+def test_constant_outputs_of_other_functions_are_refused(diabetes):
+    rows, y = diabetes
+    model = PoissonRegressor(alpha=0).fit(rows, y)
+    assert "no output of PoissonRegressor is linear" in refusal(model, rows.head(1))
+    outliers = SGDOneClassSVM(random_state=0).fit(rows)  # without intercept_
+    assert "no output of SGDOneClassSVM is linear" in refusal(outliers, rows.head(1))
 
 
 def test_text_is_refused():

@@ -16,6 +16,7 @@ from sklearn.svm import SVC
 
 from explaining.exact import shapley as exact
 from mlflow_interpret.explaining.explainers import permutation_sampler
+from mlflow_interpret.explaining.explainers.permutation_sampler import sample_shapley
 
 
 def real(load, columns, n=60):
@@ -44,7 +45,7 @@ def network():
 
 def test_values_add_up_to_the_outputs(network):
     output, X = network
-    found = permutation_sampler.shapley(output, X[:20], X, 2, 0)
+    found = sample_shapley(output, X[:20], X, 2, 0)
     sums = found.values.sum(axis=-1) + found.expected[:, None]
     np.testing.assert_allclose(sums, found.outputs.T, atol=1e-9)
 
@@ -58,7 +59,7 @@ def exact_values(output, rows, background):
 
 def test_many_permutations_come_to_the_exact_values(network):
     output, X = network
-    found = permutation_sampler.shapley(output, X[:4], X, 3000, 0)
+    found = sample_shapley(output, X[:4], X, 3000, 0)
     values, expected = exact_values(output, X[:4], X)
     np.testing.assert_allclose(found.expected, expected)
     assert np.abs(found.values - values).max() < 0.015 * np.abs(values).max()
@@ -67,7 +68,7 @@ def test_many_permutations_come_to_the_exact_values(network):
 def test_many_permutations_come_to_the_exact_values_of_each_class():
     X, y = real(load_wine, [0, 6, 9, 12])
     output = KNeighborsClassifier(7).fit(X, y).predict_proba
-    found = permutation_sampler.shapley(output, X[:3], X, 3000, 1)
+    found = sample_shapley(output, X[:3], X, 3000, 1)
     values, _ = exact_values(output, X[:3], X)
     assert found.values.shape == values.shape == (3, 3, 4)
     assert np.abs(found.values - values).max() < 0.015 * np.abs(values).max()
@@ -79,7 +80,7 @@ def test_the_standard_errors_tell_how_far_off_the_values_are(network):
     values, _ = exact_values(output, X[:6], X)
     deviations = []
     for seed in range(30):
-        found = permutation_sampler.shapley(output, X[:6], X, 20, seed)
+        found = sample_shapley(output, X[:6], X, 20, seed)
         deviations.append((found.values - values) / found.errors)
     # Each of the 30 x 30 deviations would be one error in size; drawing background rows without
     # repetition makes them smaller, the estimate of the error from 20 samples somewhat larger.
@@ -99,7 +100,7 @@ def test_the_standard_errors_are_honest_for_models_of_real_classes(model):
     values, _ = exact_values(output, rows, X)
     deviations = []
     for seed in range(15):
-        found = permutation_sampler.shapley(output, rows, X, 40, seed)
+        found = sample_shapley(output, rows, X, 40, seed)
         assert (found.errors > 0).all()
         deviations.append((found.values - values) / found.errors)
     # 0.78 to 1.05 with these columns and two other choices
@@ -109,9 +110,7 @@ def test_the_standard_errors_are_honest_for_models_of_real_classes(model):
 def test_what_no_sample_met_is_not_known_for_certain():
     rows, background = np.zeros((1, 3)), np.ones((50, 3))
     background[:, 2] = np.arange(50) == 7  # in one of fifty the third column differs
-    found = permutation_sampler.shapley(
-        column(lambda X: X[:, 0] * X[:, 1] + X[:, 2]), rows, background, 5, 0
-    )
+    found = sample_shapley(column(lambda X: X[:, 0] * X[:, 1] + X[:, 2]), rows, background, 5, 0)
     assert (found.errors > 0).all()
 
 
@@ -120,9 +119,7 @@ def test_four_times_the_permutations_about_halve_the_error(network):
     values, _ = exact_values(output, X[:6], X)
 
     def error(n):
-        found = [
-            permutation_sampler.shapley(output, X[:6], X, n, seed).values for seed in range(20)
-        ]
+        found = [sample_shapley(output, X[:6], X, n, seed).values for seed in range(20)]
         return np.sqrt(np.mean(np.square(np.array(found) - values)))
 
     assert error(80) < 0.6 * error(20)
@@ -131,9 +128,7 @@ def test_four_times_the_permutations_about_halve_the_error(network):
 def test_what_adds_up_by_column_is_exact_where_each_background_row_is_used():
     rows, background = np.random.default_rng(0).normal(size=(2, 12, 4))
     weights = np.array([3.0, -1.0, 0.0, 0.5])
-    found = permutation_sampler.shapley(
-        column(lambda rows: rows @ weights), rows, background, 12, 0
-    )
+    found = sample_shapley(column(lambda rows: rows @ weights), rows, background, 12, 0)
     np.testing.assert_allclose(
         found.values[0], weights * (rows - background.mean(axis=0)), atol=1e-12
     )
@@ -143,7 +138,7 @@ def test_what_is_linear_is_exact_with_a_few_of_many_background_rows():
     X = StandardScaler().fit_transform(load_breast_cancer(return_X_y=True)[0])[:, :6]
     X = X * 10.0 ** np.arange(-150, 150, 50)  # whatever the units
     weights = np.array([1.0, -2.0, 0.5, 0.0, 3.0, 1.0]) / X.std(axis=0)
-    found = permutation_sampler.shapley(lambda rows: (rows @ weights)[:, None], X[:10], X, 30, 0)
+    found = sample_shapley(lambda rows: (rows @ weights)[:, None], X[:10], X, 30, 0)
     expected = (X[:10] - X.mean(axis=0)) * weights
     np.testing.assert_allclose(found.values[0], expected, atol=1e-6)
     assert found.errors.max() < 1e-6
@@ -153,7 +148,7 @@ def test_gaps_in_the_background_are_no_cells_to_learn_from():
     X = StandardScaler().fit_transform(load_wine(return_X_y=True)[0])[:, :4]
     X[::3, 1] = np.nan
     weights = np.array([1.0, 2.0, 3.0, 4.0])
-    found = permutation_sampler.shapley(
+    found = sample_shapley(
         lambda rows: (np.nan_to_num(rows, nan=5.0) @ weights)[:, None], X[:6], X, 60, 0
     )
     filled = np.nan_to_num(X, nan=5.0)
@@ -170,12 +165,12 @@ def test_the_model_gets_few_large_calls_of_bounded_size(network, monkeypatch):
         sizes.append(rows.size)
         return output(rows)
 
-    permutation_sampler.shapley(counted, X, X, 10, 0, at_background=output(X))
+    sample_shapley(counted, X, X, 10, 0, background_outputs=output(X))
     assert len(sizes) == 2
-    plain = permutation_sampler.shapley(output, X, X, 10, 0)
+    plain = sample_shapley(output, X, X, 10, 0)
     monkeypatch.setattr(permutation_sampler, "_CELLS", 1000)
     sizes.clear()
-    again = permutation_sampler.shapley(counted, X, X, 10, 0)
+    again = sample_shapley(counted, X, X, 10, 0)
     assert max(sizes) <= 1000
     np.testing.assert_allclose(again.values, plain.values, atol=1e-12)
 
@@ -189,7 +184,7 @@ def test_only_cells_that_differ_cost_an_evaluation():
 
     rows, background = np.zeros((1, 500)), np.zeros((3, 500))
     rows[0, :2] = 1
-    permutation_sampler.shapley(output, rows, background, 6, 0)
+    sample_shapley(output, rows, background, 6, 0)
     assert sum(seen) == 4 + 6 * 2
 
 
@@ -197,9 +192,7 @@ def test_rare_cells_that_matter_are_met_and_nobody_else_gets_their_share():
     draw = np.random.default_rng(0)
     background = np.column_stack([draw.random(1000) < 0.01, draw.normal(size=1000)]).astype(float)
     rows = background[background[:, 0] == 0][:30]
-    found = permutation_sampler.shapley(
-        column(lambda X: 10 * X[:, 0] + 0.2 * X[:, 1]), rows, background, 40, 0
-    )
+    found = sample_shapley(column(lambda X: 10 * X[:, 0] + 0.2 * X[:, 1]), rows, background, 40, 0)
     exact = np.array([10.0, 0.2]) * (rows - background.mean(axis=0))
     np.testing.assert_allclose(found.values[0], exact, atol=0.02)
 
@@ -213,7 +206,7 @@ def test_columns_that_go_together_do_not_make_the_errors_too_small():
     exact = weights * (X[:20] ** 2 - (X**2).mean(axis=0))
     deviations = []
     for seed in range(20):
-        found = permutation_sampler.shapley(column(lambda X: X**2 @ weights), X[:20], X, 40, seed)
+        found = sample_shapley(column(lambda X: X**2 @ weights), X[:20], X, 40, seed)
         deviations.append((found.values[0] - exact) / found.errors[0])
     assert 0.6 < np.sqrt(np.mean(np.square(deviations))) < 1.2
 
@@ -238,10 +231,10 @@ def test_values_add_up_and_move_with_their_columns(tables, n):
         product = np.prod([1 + columns[i] for i in range(width)], axis=0)
         return np.column_stack([product, columns[0] ** 2])
 
-    found = permutation_sampler.shapley(output, rows, background, n, 0)
+    found = sample_shapley(output, rows, background, n, 0)
     assert_sums(found)
     assert (np.abs(found.values[1, :, 1:]) == 0).all()  # the second output uses one column
-    moved = permutation_sampler.shapley(
+    moved = sample_shapley(
         lambda table: output(table, order), rows[:, order], background[:, order], n, 0
     )
     distinct = len(np.unique(np.vstack([rows, background]), axis=1).T) == width

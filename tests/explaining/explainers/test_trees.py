@@ -22,9 +22,9 @@ from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 from explaining import path_dependent
 from explaining.agreement import explain, rows_of, with_gaps
 from mlflow_interpret.explaining.explainers.base import ExplainRequest
-from mlflow_interpret.explaining.explainers.tree_nodes import trees_of
 from mlflow_interpret.explaining.explainers.trees import MAX_ROWS, TreeExplainer, TreeValues
 from mlflow_interpret.explaining.model_adapter import adapt_model
+from mlflow_interpret.explaining.sklearn_trees import trees_of
 
 pytest.importorskip("shapiq", reason="shapiq needs Python 3.12")
 
@@ -182,37 +182,7 @@ class TestShap:
 
 
 class TestTreeValues:
-    """What is ours: the rows of a call, and the points of the quadrature."""
-
-    @pytest.fixture(scope="class")
-    @staticmethod
-    def wide():
-        """Trees whose paths ask for up to hundreds of columns."""
-        draw = np.random.default_rng(0)
-        X = (draw.random((1500, 200)) < 0.02).astype(float)
-        y = X @ draw.normal(size=200) + draw.normal(size=1500)
-        return ExtraTreesRegressor(2, max_features=1, random_state=0).fit(X, y), X[:3]
-
-    def test_rows_at_once_are_rows_one_by_one_as_shapiq_has_it(self):
-        from shapiq.tree import QuadratureTreeSHAP
-
-        X, y = load_diabetes(return_X_y=True)
-        model = RandomForestRegressor(5, random_state=0).fit(X, y)
-        found = TreeValues(trees_of(model)).explain(X[:10])
-        public = QuadratureTreeSHAP(model)
-        rows = X[:10].astype(np.float32).astype(float)
-        one_by_one = [public.explain(row).get_n_order_values(1) for row in rows]
-        np.testing.assert_allclose(found[0], one_by_one, rtol=1e-9, atol=1e-9)
-
-    def test_fewer_points_than_paths_have_features_are_exact(self, wide):
-        from shapiq.tree import QuadratureTreeSHAP
-
-        model, rows = wide
-        public = QuadratureTreeSHAP(model)
-        assert public.max_features_per_path > 150
-        exact = np.array([public.explain(row).get_n_order_values(1) for row in rows])
-        found = TreeValues(trees_of(model)).explain(rows)[0]
-        assert np.abs(found[:, public._relevant_features] - exact[:, public._relevant_features]).max() < 1e-12 * np.abs(exact).max()  # fmt: skip
+    """Attributions of arrays of nodes."""
 
     def test_nodes_that_no_weight_reached_are_no_obstacle(self):
         X, y = load_diabetes(return_X_y=True)
@@ -237,7 +207,7 @@ def test_the_ceiling_falls_with_the_size_of_the_trees():
     large = ready(RandomForestRegressor(300, random_state=0).fit(X, y), X)
     assert 20 < large.info.rows_in_full < large.info.max_rows < MAX_ROWS
     large._trees.n_steps = 10**12
-    assert large._affordable_rows(10**9) == 20
+    assert large._rows_within(10**9) == 20
 
 
 def test_what_shapiq_cannot_do_is_left_to_others(monkeypatch):
@@ -250,5 +220,5 @@ def test_what_shapiq_cannot_do_is_left_to_others(monkeypatch):
     assert plain.engine == "shapiq, QuadratureTreeSHAP"
     monkeypatch.setattr(TreeValues, "explain", broken)
     found = explain(model, X)
-    assert found.engine == "TabularExplainer, TreeExplainer"
+    assert found.engine == "shap, TreeExplainer"
     np.testing.assert_allclose(found.local_values, plain.local_values, atol=1e-9)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
+
 from mlflow_interpret.core.errors import CannotExplainError
 from mlflow_interpret.core.statistics import FloatArray
 from mlflow_interpret.explaining.attributions import additivity_error, is_sum
 from mlflow_interpret.explaining.batch import RowBatch
-from mlflow_interpret.explaining.model_adapter import ModelAdapter
+from mlflow_interpret.explaining.model_adapter import ModelAdapter, per_class
 
 
 def check_shapes(
@@ -65,3 +69,43 @@ def matching_scale(
     if closest is None:
         raise CannotExplainError(f"{adapter.name} cannot predict the rows it was given")
     return None, closest[1]
+
+
+def split_by_output(
+    adapter: ModelAdapter, local_values: Any, expected_values: Any
+) -> tuple[FloatArray, FloatArray]:
+    """Give every output of the model its own attributions, as shap does not for binary models.
+
+    Args:
+        adapter: The model.
+        local_values: ``(n, n_rows, n_features)`` or ``(n_rows, n_features)`` values of shap.
+        expected_values: ``(n,)`` or a scalar.
+
+    Returns:
+        ``(n_outputs, n_rows, n_features)`` or ``(n_rows, n_features)``, and ``(n_outputs,)``.
+
+    Raises:
+        CannotExplainError: The shapes do not fit the outputs.
+    """
+    values: FloatArray = np.asarray(local_values, dtype=np.float64)
+    expected: FloatArray = np.atleast_1d(np.asarray(expected_values, dtype=np.float64))
+    if adapter.output_names is None:
+        if values.ndim == 3 and len(values) <= 2:
+            values = values[-1]  # a single output; of two, the first is the negated second
+        check_shapes(adapter, values, expected)
+        return values, expected
+    values = values[None] if values.ndim == 2 else values
+    n_classes = [len(labels) for labels in adapter.labels or ()]
+    padded = len(n_classes) * max(n_classes, default=0)
+    if len(n_classes) > 1 and len(values) == len(expected) == padded:
+        # Trees of several targets: shap pads each target to the largest number of classes, and
+        # divides by the number of targets.
+        kept = [t * max(n_classes) + i for t, n in enumerate(n_classes) for i in range(n)]
+        values, expected = values[kept] * len(n_classes), expected[kept] * len(n_classes)
+    elif set(n_classes) == {2}:
+        if len(values) == len(n_classes):
+            values = np.stack([-values, values], axis=1).reshape(-1, *values.shape[1:])
+        if len(expected) == len(n_classes):
+            expected = per_class(expected[None], n_classes)[0]
+    check_shapes(adapter, values, expected)
+    return values, expected

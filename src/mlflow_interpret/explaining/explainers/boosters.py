@@ -1,9 +1,8 @@
-"""The contributions that XGBoost, LightGBM and CatBoost compute for their own models.
+"""Contributions that XGBoost, LightGBM and CatBoost compute for their own models.
 
-They are tree SHAP's path-dependent values: where a feature is not known, both sides of its splits
-count, in the proportions of the training rows. The sums are for the caller to check: those of
-CatBoost for one output and trees that are not symmetric (``grow_policy``) are wrong for some
-models, and then do not add up.
+They are the path-dependent values of tree SHAP: for an unknown feature, both sides of a split count
+in proportion to the training rows. The caller checks their sums: CatBoost's contributions of some
+models with a single output and asymmetric trees (``grow_policy``) are wrong and do not add up.
 """
 
 from __future__ import annotations
@@ -28,79 +27,12 @@ from mlflow_interpret.explaining.explainers.base import (
     ExplainRequest,
     register,
 )
-from mlflow_interpret.explaining.explainers.tree_nodes import TREES_NOTE
 from mlflow_interpret.explaining.model_adapter import ModelAdapter
+from mlflow_interpret.explaining.sklearn_trees import TREES_NOTE
 
 _logger = logging.getLogger(__name__)
 
 MAX_ROWS = 1_000
-
-
-@dataclass(frozen=True, eq=False)
-class Native:
-    """What a booster says about some rows.
-
-    Attributes:
-        engine: The booster's own name of the computation.
-        local_values: ``(n_classes, n_rows, n_features)`` for classification,
-            ``(n_rows, n_features)`` for regression, ``(n_outputs, n_rows, n_features)`` for a
-            regression with several targets.
-        expected_values: ``(n_classes,)``, ``(1,)`` or ``(n_outputs,)``.
-        scale: ``log-odds`` where the values add up to what the class probabilities are the logistic
-            function or the softmax of, ``prediction`` where they add up to what the model predicts,
-            else ``raw prediction``: a link stands between, or a custom objective.
-        outputs: ``(n_rows, n_classes)``, ``(n_rows,)`` or ``(n_rows, n_outputs)`` outputs of the
-            model on that scale, which ``local_values`` and ``expected_values`` should add up to.
-    """
-
-    engine: str
-    local_values: FloatArray
-    expected_values: FloatArray
-    scale: str
-    outputs: FloatArray
-
-
-def is_booster(model: Any) -> bool:
-    """Whether the model is an XGBoost, LightGBM or CatBoost one, or of a subclass of theirs."""
-    return _engine(model) is not None
-
-
-def native(model: Any, rows: Any, n_classes: int | None) -> Native:
-    """The booster's own contributions; the model stays as it is.
-
-    Args:
-        model: A fitted model for which `is_booster` holds.
-        rows: ``(n_rows, n_features)`` in the container that the model was fitted with.
-        n_classes: The number of classes, None for regression.
-
-    Raises:
-        CannotExplainError: The model has no contributions of its own, or none that are right.
-        Exception: Whatever the booster raises for such a model or such rows.
-    """
-    engine = _engine(model)
-    if engine is None:
-        raise CannotExplainError(f"{type(model).__name__} is no booster")
-    name, compute = engine
-    values, margins = compute(model, rows)  # with the bias as the last column
-    if values.shape[:2] != margins.shape or values.shape[2] != rows.shape[1] + 1:
-        raise CannotExplainError(
-            f"{name} gave contributions of shape {values.shape} for outputs of shape "
-            f"{margins.shape} and rows of shape {tuple(rows.shape)}"
-        )
-    local, expected = values[:, :, :-1].transpose(1, 0, 2), values[0, :, -1]
-    if n_classes is None:
-        single = margins.shape[1] == 1
-        outputs = margins[:, 0] if single else margins
-        scale = "prediction" if _predicts(model, rows, outputs) else "raw prediction"
-        return Native(name, local[0] if single else local, expected, scale, outputs)
-    _refuse_several_labels(model, rows)
-    scale = "log-odds" if _are_log_odds(model, rows, margins) else "raw prediction"
-    if margins.shape[1] == 1 and n_classes == 2:  # the margin of the second class
-        local, expected = np.concatenate([-local, local]), np.concatenate([-expected, expected])
-        margins = np.hstack([-margins, margins])
-    if margins.shape[1] != n_classes:
-        raise CannotExplainError(f"{name} has {margins.shape[1]} outputs for {n_classes} classes")
-    return Native(name, local, expected, scale, margins)
 
 
 @register(priority=70)
@@ -114,40 +46,90 @@ class BoosterExplainer(Explainer):
     def __init__(self, request: ExplainRequest) -> None:
         self._adapter = request.adapter
         model = request.adapter.model
-        known = _engine(model)
-        if known is None:
+        library = _library(model)
+        if library is None:
             raise CannotExplainError(f"{request.adapter.name} is no booster")
         self.info = ExplainerInfo(
             method="shap_tree",
-            implementation=known[0],
+            implementation=library.implementation,
             max_rows=MAX_ROWS,
-            notes=(TREES_NOTE, *_notes(model, known[0])),
+            notes=(TREES_NOTE, *library.notes(model)),
             is_parallel=False,  # the library uses all cores itself
         )
 
     def explain(self, batch: RowBatch, scale: str | None = None) -> Attributions:  # noqa: ARG002
-        """Compute the attributions of a batch; the scale follows from the outputs of the batch."""
+        """Compute the attributions of a batch; the scale follows from the outputs of the batch.
+
+        Raises:
+            CannotExplainError: The library gives no contributions for the model or these rows.
+        """
         adapter = self._adapter
         n_classes = None if adapter.classes is None else len(adapter.classes)
         try:
-            found = native(adapter.model, batch.original, n_classes)
-            check_shapes(adapter, found.local_values, found.expected_values)
+            attributions = booster_attributions(adapter.model, batch.original, n_classes)
+            check_shapes(adapter, attributions.local_values, attributions.expected_values)
         except Exception as error:
             _logger.debug("%s gave no contributions", adapter.name, exc_info=True)
             raise CannotExplainError(
                 f"{adapter.name} gave no contributions of its own", error
             ) from error
-        return Attributions(found.local_values, found.expected_values, found.outputs, found.scale)
+        return attributions
 
 
-_Compute = Callable[[Any, Any], tuple[FloatArray, FloatArray]]
+def is_booster(model: Any) -> bool:
+    """Whether the model is of XGBoost, LightGBM or CatBoost, or of a subclass."""
+    return _library(model) is not None
 
 
-def _engine(model: Any) -> tuple[str, _Compute] | None:
-    for cls in type(model).__mro__:
-        package = cls.__module__.partition(".")[0]
-        if (package, cls.__name__) in _ENGINES:
-            return _ENGINES[package, cls.__name__]
+def booster_attributions(model: Any, rows: Any, n_classes: int | None) -> Attributions:
+    """Compute the contributions of a booster; the model is not changed.
+
+    Args:
+        model: A fitted model of XGBoost, LightGBM or CatBoost.
+        rows: ``(n_rows, n_features)`` in the container that the model was fitted with.
+        n_classes: Number of classes, None for regression.
+
+    Returns:
+        Attributions on the scale ``log-odds`` if the class probabilities are their logistic
+        function or softmax, ``prediction`` if they add up to the predictions, else ``raw
+        prediction``: the model has a link function or a custom objective.
+
+    Raises:
+        CannotExplainError: The library has no right contributions for the model.
+        Exception: Any error of the library.
+    """
+    library = _library(model)
+    if library is None:
+        raise CannotExplainError(f"{type(model).__name__} is no booster")
+    values, margins = library.compute(model, rows)  # the last column of the values is the bias
+    if values.shape[:2] != margins.shape or values.shape[2] != rows.shape[1] + 1:
+        raise CannotExplainError(
+            f"{library.implementation} gave contributions of shape {values.shape} for outputs of "
+            f"shape {margins.shape} and rows of shape {tuple(rows.shape)}"
+        )
+    local, expected = values[:, :, :-1].transpose(1, 0, 2), values[0, :, -1]
+    if n_classes is None:
+        single = margins.shape[1] == 1
+        outputs = margins[:, 0] if single else margins
+        scale = "prediction" if _is_prediction(model, rows, outputs) else "raw prediction"
+        return Attributions(local[0] if single else local, expected, outputs, scale)
+    _refuse_several_labels(model, rows)
+    scale = "log-odds" if _are_log_odds(model, rows, margins) else "raw prediction"
+    if margins.shape[1] == 1 and n_classes == 2:  # the margin of the second class
+        local, expected = np.concatenate([-local, local]), np.concatenate([-expected, expected])
+        margins = np.hstack([-margins, margins])
+    if margins.shape[1] != n_classes:
+        raise CannotExplainError(
+            f"{library.implementation} has {margins.shape[1]} outputs for {n_classes} classes"
+        )
+    return Attributions(local, expected, margins, scale)
+
+
+def _library(model: Any) -> _Library | None:
+    for base in type(model).__mro__:
+        package = base.__module__.partition(".")[0]
+        if (package, base.__name__) in _LIBRARIES:
+            return _LIBRARIES[package, base.__name__]
     return None
 
 
@@ -157,8 +139,10 @@ def _xgboost(model: Any, rows: Any) -> tuple[FloatArray, FloatArray]:
     booster = model.get_booster()
     settings = json.loads(booster.save_config())
     if settings["learner"]["gradient_booster"]["name"] == "gblinear":
-        # weight x value: how far the output is from that of a row of zeros, not from the mean
-        raise CannotExplainError("XGBoost's contributions of booster='gblinear' are no SHAP values")
+        # weight x value is the difference from the output of a row of zeros, not from the mean
+        raise CannotExplainError(
+            "XGBoost's contributions of booster='gblinear' are not SHAP values"
+        )
     matrix = DMatrix(
         rows,
         missing=model.missing,
@@ -169,22 +153,30 @@ def _xgboost(model: Any, rows: Any) -> tuple[FloatArray, FloatArray]:
     values = booster.predict(
         matrix,
         pred_contribs=True,
-        iteration_range=model._get_iteration_range(None),  # as predict, after early stopping
+        iteration_range=_iteration_range(model),
         strict_shape=True,
     )
     return _float64(values), _columns(model.predict(rows, output_margin=True))
 
 
+def _iteration_range(model: Any) -> tuple[int, int]:
+    """The iterations that ``predict`` uses: those up to the best one after early stopping."""
+    try:
+        return 0, model.best_iteration + 1
+    except AttributeError:
+        return 0, 0  # all
+
+
 def _lightgbm(model: Any, rows: Any) -> tuple[FloatArray, FloatArray]:
     settings = {**model.get_params(), **model.booster_.params}
     if settings.get("linear_tree") or settings.get("linear_trees"):
-        # asked all the same, LightGBM prints the refusal beside raising it
+        # LightGBM would print an error in addition to raising it
         raise CannotExplainError("LightGBM has no contributions for linear trees")
     margins = _columns(model.predict(rows, raw_score=True))
     values = model.predict(rows, pred_contrib=True)
-    blocks = values if isinstance(values, list) else [values]  # sparse ones, one for each class
-    dense = np.hstack([b.toarray() if sparse.issparse(b) else b for b in blocks])
-    # The trees of a random forest are summed up here, and averaged by predict.
+    outputs = values if isinstance(values, list) else [values]  # a list of sparse arrays by class
+    dense = np.hstack([o.toarray() if sparse.issparse(o) else o for o in outputs])
+    # The contributions are sums over the trees of a random forest; predict averages them.
     averaged = model.booster_.dump_model(num_iteration=1)["average_output"]
     trees = model.booster_.num_trees() // margins.shape[1] if averaged else 1
     return _float64(dense).reshape(*margins.shape, -1) / trees, margins / trees
@@ -204,15 +196,12 @@ def _catboost(model: Any, rows: Any) -> tuple[FloatArray, FloatArray]:
     return values if values.ndim == 3 else values[:, None, :], margins
 
 
-_ENGINES: dict[tuple[str, str], tuple[str, _Compute]] = {
-    ("xgboost", "XGBModel"): ("xgboost pred_contribs", _xgboost),
-    ("lightgbm", "LGBMModel"): ("lightgbm pred_contrib", _lightgbm),
-    ("catboost", "CatBoost"): ("catboost ShapValues", _catboost),
-}
+def _no_notes(model: Any) -> tuple[str, ...]:  # noqa: ARG001
+    return ()
 
 
-def _notes(model: Any, engine: str) -> tuple[str, ...]:
-    if engine != "catboost ShapValues" or len(model.get_cat_feature_indices()) < 2:
+def _catboost_notes(model: Any) -> tuple[str, ...]:
+    if len(model.get_cat_feature_indices()) < 2:
         return ()
     if model.get_all_params().get("max_ctr_complexity", 1) < 2:
         return ()
@@ -223,12 +212,35 @@ def _notes(model: Any, engine: str) -> tuple[str, ...]:
     return (shared,)
 
 
+@dataclass(frozen=True)
+class _Library:
+    """A library that computes contributions for its own models.
+
+    Attributes:
+        implementation: Name of the computation, for the status record.
+        compute: Maps a model and rows to ``(n_rows, n_outputs, n_features + 1)`` contributions and
+            ``(n_rows, n_outputs)`` outputs.
+        notes: Notes on a model, for the status record.
+    """
+
+    implementation: str
+    compute: Callable[[Any, Any], tuple[FloatArray, FloatArray]]
+    notes: Callable[[Any], tuple[str, ...]] = _no_notes
+
+
+_LIBRARIES = {
+    ("xgboost", "XGBModel"): _Library("xgboost pred_contribs", _xgboost),
+    ("lightgbm", "LGBMModel"): _Library("lightgbm pred_contrib", _lightgbm),
+    ("catboost", "CatBoost"): _Library("catboost ShapValues", _catboost, _catboost_notes),
+}
+
+
 def _float64(values: Any) -> FloatArray:
     return np.asarray(values, dtype=np.float64)
 
 
 def _columns(margins: Any) -> FloatArray:
-    """``(n_rows, n_outputs)``, also for a single output."""
+    """``(n_rows, n_outputs)`` outputs, also if there is one."""
     array = _float64(margins)
     return array[:, None] if array.ndim == 1 else array
 
@@ -241,18 +253,18 @@ def _refuse_several_labels(model: Any, rows: Any) -> None:
         )
 
 
-# Whether a link stands between is asked of the model's outputs, not of its objective: each package
-# has dozens of these, with aliases and parameters that change the link.
+# A link function is detected by the outputs, not by the objective: each library has dozens of
+# objectives, with aliases and with parameters that change the link function.
 
 
-def _predicts(model: Any, rows: Any, outputs: FloatArray) -> bool:
+def _is_prediction(model: Any, rows: Any, outputs: FloatArray) -> bool:
     predicted = _float64(model.predict(rows))
     return predicted.shape == outputs.shape and np.allclose(predicted, outputs, rtol=1e-5)
 
 
 def _are_log_odds(model: Any, rows: Any, margins: FloatArray) -> bool:
     probabilities = _float64(model.predict_proba(rows))
-    if probabilities.ndim != 2:  # raw scores, under an objective of the user's own
+    if probabilities.ndim != 2:  # raw scores of a custom objective
         return False
     if margins.shape[1] == 1:
         return np.allclose(special.expit(margins[:, 0]), probabilities[:, -1], atol=1e-5)

@@ -73,10 +73,19 @@ class LinearExplainer(Explainer):
                 continue
             sums = values.sum(axis=-1).T
             expected = np.atleast_1d((outputs - sums).mean(axis=0))
-            varies = np.ptp(outputs, axis=0).any()  # any function is linear in a constant output
-            if varies and is_sum(values, outputs, additivity_error(values, expected, outputs)):
+            if not np.ptp(outputs, axis=0).any() and not self._equals_intercept(expected):
+                continue  # constant outputs do not show whether the function is linear
+            if is_sum(values, outputs, additivity_error(values, expected, outputs)):
                 return self._adapter.scale_of(scale, outputs, rows.original), expected
         raise CannotExplainError(f"no output of {self._adapter.name} is linear in its columns")
+
+    def _equals_intercept(self, expected: FloatArray) -> bool:
+        """Whether the mean output is the one that the intercept and the coefficients give."""
+        intercept = np.atleast_1d(getattr(self._adapter.model, "intercept_", np.nan))
+        labels = self._adapter.labels
+        if labels is not None:
+            intercept = per_class(intercept[None], [len(classes) for classes in labels])[0]
+        return np.allclose(self._coefficients @ self._mean + intercept, expected, rtol=1e-9)
 
 
 def _coefficients(adapter: ModelAdapter, n_features: int) -> FloatArray:

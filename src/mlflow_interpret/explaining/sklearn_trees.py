@@ -1,4 +1,7 @@
-"""The trees of scikit-learn's models as plain arrays of nodes, whatever the model's class."""
+"""Trees of scikit-learn's models as arrays of nodes.
+
+The only module that reads the private attributes of these models; a test lists them.
+"""
 
 from __future__ import annotations
 
@@ -29,21 +32,22 @@ Flags = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True, eq=False)
 class Trees:
-    """The nodes of all trees, one tree after the other.
+    """The nodes of all trees of a model, one tree after another.
 
-    The leaves that a row reaches add up to ``K`` sums, of which `mixed` makes the outputs.
+    The values of the leaves that a row reaches add up to ``n_sums`` sums. The outputs of the model
+    are ``mix @ sums + offset``.
 
     Attributes:
-        roots: ``(n_trees,)`` the trees' first nodes.
-        left: ``(n_nodes,)`` the node for cells up to the threshold, -1 for a leaf.
-        right: ``(n_nodes,)`` the node for cells above the threshold, -1 for a leaf.
+        roots: ``(n_trees,)`` first node of each tree.
+        left: ``(n_nodes,)`` child for cells up to the threshold, -1 for a leaf.
+        right: ``(n_nodes,)`` child for cells above the threshold, -1 for a leaf.
         missing_left: ``(n_nodes,)`` whether missing cells go left.
-        feature: ``(n_nodes,)`` the column that is compared, of a leaf any.
-        threshold: ``(n_nodes,)`` what it is compared with.
-        cover: ``(n_nodes,)`` the weight of the training rows that reached the node.
-        values: ``(n_nodes, K)`` what a leaf adds.
-        mix: ``(n_outputs, K)`` what a sum counts for an output.
-        offset: ``(n_outputs,)`` what all rows get beside.
+        feature: ``(n_nodes,)`` column of the split; any column for a leaf.
+        threshold: ``(n_nodes,)`` threshold of the split.
+        cover: ``(n_nodes,)`` weight of the training rows that reached the node.
+        values: ``(n_nodes, n_sums)`` values of the leaves.
+        mix: ``(n_outputs, n_sums)`` weights of the sums in the outputs.
+        offset: ``(n_outputs,)`` constants of the outputs.
         single_precision: Whether the model rounds cells to 32 bits before it compares them.
     """
 
@@ -60,10 +64,13 @@ class Trees:
     single_precision: bool
 
     def of_sum(self, k: int) -> Trees:
-        """The trees of one of the sums, without the splits below which it is the same everywhere.
+        """The trees of one sum, without the splits below which all leaves have the same value.
 
-        Below these all path-dependent values are 0, so that nothing is lost without them. Where a
-        forest tells many classes apart, few of its nodes are left for each.
+        The path-dependent values of these splits are 0. Few nodes remain for each class of a forest
+        with many classes.
+
+        Args:
+            k: Position of the sum.
         """
         values = self.values[:, k].copy()
         same = self.left < 0
@@ -73,25 +80,25 @@ class Trees:
             same[inner] = same[left] & same[right] & (values[left] == values[right])
             values[inner] = values[left]
         split = np.flatnonzero(self.left >= 0)
-        kept = np.ones(len(same), dtype=bool)
-        kept[self.left[split]] = kept[self.right[split]] = ~same[split]
-        place = np.cumsum(kept) - 1
+        is_kept = np.ones(len(same), dtype=bool)
+        is_kept[self.left[split]] = is_kept[self.right[split]] = ~same[split]
+        place = np.cumsum(is_kept) - 1
         return replace(
             self,
             roots=place[self.roots],
-            left=np.where(same, -1, place[self.left])[kept],
-            right=np.where(same, -1, place[self.right])[kept],
-            missing_left=self.missing_left[kept],
-            feature=self.feature[kept],
-            threshold=self.threshold[kept],
-            cover=self.cover[kept],
-            values=values[kept, None],
+            left=np.where(same, -1, place[self.left])[is_kept],
+            right=np.where(same, -1, place[self.right])[is_kept],
+            missing_left=self.missing_left[is_kept],
+            feature=self.feature[is_kept],
+            threshold=self.threshold[is_kept],
+            cover=self.cover[is_kept],
+            values=values[is_kept, None],
             mix=np.eye(1),
             offset=np.zeros(1),
         )
 
     def levels(self) -> list[Nodes]:
-        """The nodes by their depth."""
+        """The nodes of each depth."""
         levels, nodes = [], self.roots
         while len(nodes):
             levels.append(nodes)
@@ -109,19 +116,18 @@ def trees_of(model: Any) -> Trees:
     """The trees of a fitted model.
 
     Raises:
-        CannotExplainError: It has none, or its output is not made of them alone.
+        CannotExplainError: The model has no trees, or its output depends on more than its trees.
     """
     for family, convert in _CONVERTERS.items():
         if isinstance(model, family):
             return convert(model)
-    raise CannotExplainError(f"{type(model).__name__} is no tree ensemble of scikit-learn")
+    raise CannotExplainError(f"{type(model).__name__} is not a tree ensemble of scikit-learn")
 
 
 def tree_notes(model: Any) -> tuple[str, ...]:
-    """What is to be said of the path-dependent values of a model."""
+    """Notes on the path-dependent values of a model, for the status record."""
     if isinstance(model, IsolationForest):
-        longer = "Rows are more normal, the longer the path; the score follows from it."
-        return (TREES_NOTE, longer)
+        return (TREES_NOTE, "A longer path means a more normal row; it determines the score.")
     return (TREES_NOTE,)
 
 
@@ -138,7 +144,7 @@ def _averaged(model: Any, trees: Sequence[Any]) -> Trees:
     if not hasattr(model, "classes_"):
         n = values.shape[1]
         return _joined(trees, values[:, :, 0], np.eye(n), np.zeros(n))
-    # The probability of a target's last class is what the others leave.
+    # The probability of the last class of a target is 1 minus those of the others.
     sizes = np.atleast_1d(model.n_classes_).astype(int)
     columns = [values[:, target, : n - 1] for target, n in enumerate(sizes)]
     mix = np.zeros((sizes.sum(), (sizes - 1).sum()))
@@ -154,24 +160,24 @@ def _averaged(model: Any, trees: Sequence[Any]) -> Trees:
 
 
 def _isolation_forest(model: Any) -> Trees:
-    """The mean depth at which rows are isolated: Liu, Ting and Zhou (2008), equation 1."""
+    """The mean depth at which a row is isolated: Liu, Ting and Zhou (2008), equation 1."""
     trees = [tree.tree_ for tree in model.estimators_]
-    found = _joined(trees, np.zeros((0, 1)), np.eye(1), np.zeros(1))
+    joined = _joined(trees, np.zeros((0, 1)), np.eye(1), np.zeros(1))
     samples = np.concatenate([tree.n_node_samples for tree in trees])
     depth = np.zeros(len(samples))
-    for level, nodes in enumerate(found.levels()):
+    for level, nodes in enumerate(joined.levels()):
         depth[nodes] = level
     columns = [
-        np.asarray(own)[np.maximum(tree.feature, 0)]  # each tree may know some of the columns only
-        for tree, own in zip(trees, model.estimators_features_, strict=True)
+        np.asarray(features)[np.maximum(tree.feature, 0)]  # a tree may use a subset of the columns
+        for tree, features in zip(trees, model.estimators_features_, strict=True)
     ]
     values = (depth + _average_path_length(samples)) / len(trees)
-    return replace(found, values=values[:, None], feature=np.concatenate(columns))
+    return replace(joined, values=values[:, None], feature=np.concatenate(columns))
 
 
 def _gradient_boosting(model: Any) -> Trees:
     if model.init not in (None, "zero"):
-        raise CannotExplainError("its init estimator adds what no tree knows of")
+        raise CannotExplainError("its init estimator adds values that are in no tree")
     trees = model.estimators_  # (n_stages, K)
     n_sums = trees.shape[1]
     nodes = [tree.tree_ for tree in trees.ravel()]
@@ -185,10 +191,10 @@ def _gradient_boosting(model: Any) -> Trees:
 
 
 def _margins(model: Any, start: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """The mix and the offset of a boosting model: of two classes it knows the second's log-odds."""
+    """``mix`` and ``offset`` of a boosting model, whose binary output is that of class 2 only."""
     if hasattr(model, "classes_") and len(start) == 1:
-        sides = np.array([-1.0, 1.0])
-        return sides[:, None], sides * start
+        signs = np.array([-1.0, 1.0])
+        return signs[:, None], signs * start
     return np.eye(len(start)), start
 
 
@@ -222,7 +228,7 @@ def _hist_gradient_boosting(model: Any) -> Trees:
 
 
 def _joined(trees: Sequence[Any], values: FloatArray, mix: FloatArray, offset: FloatArray) -> Trees:
-    """Trees of scikit-learn's own kind."""
+    """Join trees of the class ``sklearn.tree._tree.Tree``."""
     sizes = np.array([tree.node_count for tree in trees])
     roots = np.cumsum(sizes) - sizes
     shift = np.repeat(roots, sizes)

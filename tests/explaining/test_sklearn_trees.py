@@ -29,8 +29,9 @@ from sklearn.tree import (
 
 from explaining.agreement import with_gaps
 from mlflow_interpret.core.errors import CannotExplainError
-from mlflow_interpret.explaining.explainers.tree_nodes import trees_of
+from mlflow_interpret.explaining import sklearn_trees
 from mlflow_interpret.explaining.model_adapter import adapt_model
+from mlflow_interpret.explaining.sklearn_trees import trees_of
 
 SMALL = {"n_estimators": 6, "random_state": 0}
 REGRESSORS = (
@@ -155,7 +156,7 @@ def test_what_is_the_same_everywhere_is_one_leaf():
 def test_a_start_that_depends_on_the_row_is_refused():
     X, y = load_diabetes(return_X_y=True)
     model = GradientBoostingRegressor(**SMALL, init=DummyRegressor()).fit(X, y)
-    with pytest.raises(CannotExplainError, match="init estimator adds what no tree knows of"):
+    with pytest.raises(CannotExplainError, match="init estimator adds values that are in no tree"):
         trees_of(model)
 
 
@@ -168,5 +169,60 @@ def test_splits_on_categories_are_refused():
 
 def test_other_models_have_no_trees():
     model = LinearRegression().fit([[0], [1]], [0, 1])
-    with pytest.raises(CannotExplainError, match="LinearRegression is no tree ensemble"):
+    with pytest.raises(CannotExplainError, match="LinearRegression is not a tree ensemble"):
         trees_of(model)
+
+
+class TestPrivateAttributes:
+    """The attributes of scikit-learn's models that are read."""
+
+    X, y = load_diabetes(return_X_y=True)
+
+    def test_a_tree_has_arrays_of_nodes(self):
+        tree = DecisionTreeRegressor(max_depth=3).fit(self.X, self.y).tree_
+        n = tree.node_count
+        for name in (
+            "children_left",
+            "children_right",
+            "feature",
+            "missing_go_to_left",
+            "n_node_samples",
+            "threshold",
+            "weighted_n_node_samples",
+        ):
+            assert getattr(tree, name).shape == (n,), name
+        assert tree.value.shape == (n, 1, 1)
+        assert tree.children_left.min() == -1
+
+    def test_gradient_boosting_predicts_its_start(self):
+        model = GradientBoostingRegressor(**SMALL).fit(self.X, self.y)
+        assert model.estimators_.shape == (6, 1)
+        start = model._raw_predict_init(np.zeros((1, 10), np.float32))
+        np.testing.assert_allclose(start, [[self.y.mean()]])
+
+    def test_histogram_boosting_has_nodes_with_fields(self):
+        model = HistGradientBoostingRegressor(max_iter=4).fit(self.X, self.y)
+        assert [len(stage) for stage in model._predictors] == [1] * 4
+        assert model.n_trees_per_iteration_ == 1
+        np.testing.assert_allclose(np.ravel(model._baseline_prediction), [self.y.mean()])
+        fields = set(model._predictors[0][0].nodes.dtype.names)
+        assert fields >= {
+            "count",
+            "feature_idx",
+            "is_categorical",
+            "is_leaf",
+            "left",
+            "missing_go_to_left",
+            "num_threshold",
+            "right",
+            "value",
+        }
+
+    def test_an_isolation_forest_may_use_some_columns_in_each_tree(self):
+        model = IsolationForest(**SMALL, max_features=0.5).fit(self.X)
+        assert [len(features) for features in model.estimators_features_] == [5] * 6
+        np.testing.assert_allclose(sklearn_trees._average_path_length(np.array([1, 2])), [0, 1])
+
+    @pytest.mark.parametrize("model", [*REGRESSORS, *CLASSIFIERS, IsolationForest()], ids=repr)
+    def test_base_classes_cover_all_tree_ensembles(self, model):
+        assert sklearn_trees.is_tree_ensemble(model)

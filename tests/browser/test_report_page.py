@@ -12,12 +12,12 @@ import pytest
 from explanations import explanation, hostile
 from mlflow_interpret.core.details import Details
 from mlflow_interpret.core.text import format_number, truncate
-from mlflow_interpret.report import page
+from mlflow_interpret.report.page import render_report
 
 
 @pytest.fixture
 def open_report(open_text):
-    return lambda explained, **options: open_text(page.page(explained), **options).page
+    return lambda explained, **options: open_text(render_report(explained), **options).page
 
 
 def names(page):
@@ -41,7 +41,7 @@ def test_search_sort_and_classes(open_report):
     page.locator("th[data-sort=name] button").click()
     assert names(page) == [f"f{i}" for i in reversed(range(40))]
     page.locator("th.bars button").click()
-    page.locator("#block").select_option(label="c2")
+    page.locator("#output").select_option(label="c2")
     values = dict(zip(explained.features, explained.per_class_values[2]))
     shown = names(page)
     assert shown == sorted(shown, key=values.get, reverse=True)
@@ -209,12 +209,12 @@ def test_a_printed_page_is_complete(open_report):
     page = open_report(explanation(28, 60, 3), color_scheme="dark")
     page.locator("#theme").click()
     page.locator("#theme").click()
-    page.locator("#block").select_option(label="c2")
+    page.locator("#output").select_option(label="c2")
     page.emulate_media(media="print", color_scheme="light")
     page.evaluate("dispatchEvent(new Event('beforeprint'))")
     painted = "canvas => [...canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data].some(Boolean)"
     assert all(strip.evaluate(painted) for strip in page.locator("canvas.strip").all())
-    assert page.locator("#block").is_visible()
+    assert page.locator("#output").is_visible()
     assert page.locator("#theme").is_hidden()
     assert page.locator("#search").is_hidden()
     detail, table = (page.locator(one).bounding_box() for one in ("tr.detail td", "#table"))
@@ -230,7 +230,7 @@ def test_targets_are_not_called_classes(open_report):
     page = open_report(targets)
     assert "Share of each target's importances (%)" in page.locator("tr.detail").inner_text()
     assert "class" not in page.locator("tr.detail").inner_text()
-    page.locator("#block").select_option(label="0")
+    page.locator("#output").select_option(label="0")
     assert "Contribution to target 0" in page.locator("tr.detail").inner_text()
 
 
@@ -266,7 +266,7 @@ def test_the_baseline_says_which_bar_is_which_and_scrolls_by_the_keyboard(open_r
     found = [{"feature": f"f{i}", "rank": i + 1, "share": 0.1} for i in range(6)]
     details = {"baseline": {"run_id": "run-6", "importances": found}}
     page = open_report(replace(explanation(), details=Details.from_json(details)), width=360)
-    area = page.get_by_role("group", name="Against the baseline")
+    area = page.get_by_role("group", name="Comparison with the baseline")
     assert area.evaluate("one => one.scrollWidth > one.clientWidth")
     area.focus()
     assert area.evaluate("one => one === document.activeElement")
@@ -285,7 +285,7 @@ def test_hostile_names_stay_text(open_report):
     page = open_report(explained)
     for button in page.locator("#table tbody th button").all()[1:]:
         button.click()
-    page.locator("#block").select_option(index=1)
+    page.locator("#output").select_option(index=1)
     assert set(names(page)) == {truncate(name) for name in explained.features}
     assert page.locator("img, iframe, b, a").count() == 0
     assert page.locator("script").count() == 2
@@ -299,7 +299,7 @@ def test_without_scripts_everything_can_be_read(open_report):
     assert names(page) == [name for name, _ in explained.ranked()]
     assert page.locator("#search").is_hidden()
     assert page.locator("#theme").is_hidden()
-    assert page.get_by_role("heading", name="How it was made").is_visible()
+    assert page.get_by_role("heading", name="Details").is_visible()
 
 
 @pytest.mark.parametrize("width", [360, 520, 700, 1100])
@@ -315,5 +315,5 @@ def test_large_explanations_and_bare_ones_open_without_complaint(open_report):
     assert large.get_by_role("status").inner_text() == "25 of 500 features"
     bare = open_report(replace(explanation(n_classes=2).without_rows(), global_errors=None))
     bare.locator("#table tbody th button").first.click()
-    assert "No contributions of single rows were kept" in bare.locator("tr.detail").inner_text()
+    assert "no contributions of single rows were stored" in bare.locator("tr.detail").inner_text()
     assert bare.locator("canvas").count() == 0

@@ -1,4 +1,4 @@
-"""The command, on a real store."""
+"""The command line on a real store."""
 
 from __future__ import annotations
 
@@ -46,10 +46,10 @@ def classification():
     )
 
 
-def logged(one, uri):
+def logged(record, uri):
     with mlflow.start_run() as run:
         pass
-    mlflow_store.log(one, run.info.run_id, uri, top_k=20, figures=False)
+    mlflow_store.log(record, run.info.run_id, uri, top_k=20, figures=False)
     return run.info.run_id
 
 
@@ -96,7 +96,7 @@ class TestShow:
         assert max(map(len, lines)) < 120
         assert "…" in lines[1]
 
-    def test_top_cuts_and_says_how_much(self, store):
+    def test_top_limits_the_features_and_counts_the_others(self, store):
         run_id = logged(explanation(), store)
         result = call("show", run_id, "--top", "1")
         assert lines_of(result)[0][1] == "bmi"
@@ -104,7 +104,7 @@ class TestShow:
         assert "more" not in call("show", run_id, "--top", "4").output
 
     @pytest.mark.parametrize("top", ["0", "-3", "many"])
-    def test_a_wrong_top_is_refused(self, store, top):
+    def test_invalid_top_is_rejected(self, store, top):
         result = call("show", "0123", "--top", top)
         assert result.exit_code == 2
         assert "--top" in result.output
@@ -131,14 +131,14 @@ class TestShow:
         run_id = logged(explanation(targets=("up", "down"), per_class_values=values), store)
         assert lines_of(call("show", run_id, "--class", "up"))[0][1] == "bmi"
 
-    def test_an_unknown_class_lists_those_there_are(self, store):
+    def test_unknown_class_lists_the_classes(self, store):
         result = call("show", logged(classification(), store), "--class", "30")
         assert result.exit_code == 1
         assert (
             "Error: --class must be one of the model's classes (10, 20), got '30'." in result.output
         )
 
-    def test_a_class_of_a_regression_says_there_are_none(self, store):
+    def test_class_of_a_regression_is_rejected(self, store):
         result = call("show", logged(explanation(), store), "--class", "1")
         assert result.exit_code == 1
         assert "the model has no classes" in result.output
@@ -146,26 +146,26 @@ class TestShow:
     @pytest.mark.parametrize(
         "values", [[0.0, 0.0], [np.nan, 1.0], [np.inf, 1.0], [np.nan, np.nan]], ids=str
     )
-    def test_any_values_can_be_shown(self, store, values):
-        one = explanation(features=("a", "b"), global_values=np.array(values))
-        result = call("show", logged(one, store))
+    def test_any_values_are_shown(self, store, values):
+        record = explanation(features=("a", "b"), global_values=np.array(values))
+        result = call("show", logged(record, store))
         assert result.exit_code == 0, result.output
         assert sorted(row[1] for row in lines_of(result)) == ["a", "b"]
 
-    def test_the_store_can_be_named(self, store):
+    def test_tracking_uri_option(self, store):
         run_id = logged(explanation(), store)
         mlflow.set_tracking_uri("sqlite:////nowhere/mlflow.db")
         result = call("show", run_id, "--tracking-uri", store)
         assert result.exit_code == 0, result.output
         assert "bmi" in result.output
 
-    def test_a_run_that_does_not_exist_is_one_line_without_a_traceback(self, store):
+    def test_unknown_run_is_an_error_on_one_line(self, store):
         result = call("show", "0" * 32)
         assert result.exit_code == 1
         assert result.output.startswith("Error: Run ")
         assert "does not exist" in result.output
 
-    def test_a_run_without_an_explanation_says_how_to_get_one(self, store):
+    def test_run_without_an_explanation_is_an_error(self, store):
         with mlflow.start_run() as run:
             pass
         result = call("show", run.info.run_id)
@@ -177,12 +177,12 @@ class TestFlush:
     def entry(self, uri, run_id=None):
         return spool.Entry(uri, run_id, "kept", 2, figures=False)
 
-    def test_nothing_kept_says_where(self, store):
+    def test_empty_spool_is_reported_with_its_folder(self, store):
         result = call("flush")
         assert result.exit_code == 0
         assert result.output == f"Nothing is kept in {spool.directory()}.\n"
 
-    def test_what_is_kept_is_logged_to_its_run_and_forgotten(self, store):
+    def test_stored_explanation_is_logged_to_its_run_and_deleted(self, store):
         with mlflow.start_run() as run:
             pass
         kept = explanation()
@@ -198,7 +198,7 @@ class TestFlush:
         assert spool.folders() == []
         assert "Nothing is kept" in call("flush").output
 
-    def test_a_run_is_made_where_there_was_none_and_is_closed(self, store):
+    def test_new_run_is_created_and_closed_for_a_fit_without_a_run(self, store):
         spool.keep(explanation(), self.entry(store))
         assert call("flush").exit_code == 0
         (run,) = mlflow.search_runs(output_format="list", search_all_experiments=True)
@@ -206,14 +206,14 @@ class TestFlush:
         assert run.data.metrics
         assert mlflow.active_run() is None
 
-    def test_list_says_what_is_kept_and_keeps_it(self, store):
+    def test_list_logs_nothing(self, store):
         kept = explanation()
         spool.keep(kept, self.entry(store))
         result = call("flush", "--list")
         assert result.output == f"{kept.id}  run (new)  {store}\n"
         assert len(spool.folders()) == 1
 
-    def test_one_that_fails_stays_and_keeps_no_other(self, store):
+    def test_failure_keeps_the_explanation_and_continues_with_the_others(self, store):
         with socket.socket() as taken:
             taken.bind(("127.0.0.1", 0))
             silent = f"http://127.0.0.1:{taken.getsockname()[1]}"
@@ -222,12 +222,12 @@ class TestFlush:
             spool.keep(works, self.entry(store))
             result = call("flush")
         assert result.exit_code == 1
-        assert f"{fails.id}  still kept: No MLflow server answers at {silent}" in result.output
+        assert f"{fails.id}  kept: No MLflow server answers at {silent}" in result.output
         assert "works  logged to run " in result.output
         assert "1 of 2 could not be logged" in result.output
         assert [path.name for path in spool.folders()] == [fails.id]
 
-    def test_another_store_can_be_named(self, store):
+    def test_other_store_by_tracking_uri_option(self, store):
         spool.keep(explanation(), self.entry("http://127.0.0.1:9"))
         result = call("flush", "--tracking-uri", store)
         assert result.exit_code == 0, result.output
@@ -235,7 +235,7 @@ class TestFlush:
 
 
 @pytest.mark.parametrize("arguments", [("-h",), ("--help",), ("show", "-h"), ("flush", "--help")])
-def test_help_explains(arguments):
+def test_help_of_commands(arguments):
     result = call(*arguments)
     assert result.exit_code == 0
     assert result.output.startswith("Usage: ")
@@ -243,8 +243,8 @@ def test_help_explains(arguments):
 
 @pytest.mark.parametrize("command", ["show", "compare"])
 def test_letters_that_the_encoding_lacks_are_escaped(store, command):
-    one = explanation(features=("年齢", "größe", "c", "d"))
-    ids = [logged(one, store) for _ in range(1 if command == "show" else 2)]
+    record = explanation(features=("年齢", "größe", "c", "d"))
+    ids = [logged(record, store) for _ in range(1 if command == "show" else 2)]
     result = CliRunner(charset="cp1252").invoke(main, [command, *ids])
     assert result.exit_code == 0, result.output
     assert r"\u5e74\u9f62" in result.output
@@ -252,7 +252,7 @@ def test_letters_that_the_encoding_lacks_are_escaped(store, command):
     lines = CliRunner().invoke(main, [command, *ids]).output.splitlines()
     lines = [line.rstrip("█ ").rstrip("0123456789.%") for line in lines if line.strip()]
     wide, plain = (next(line for line in lines if name in line) for name in ("年齢", "größe"))
-    assert len(wide) == len(plain) - 2  # the letters of the first take two places each
+    assert len(wide) == len(plain) - 2  # each letter of the first name takes two columns
 
 
 def test_help_names_every_command():
@@ -260,18 +260,18 @@ def test_help_names_every_command():
     assert all(f"  {name}" in text for name in main.commands)
 
 
-def test_the_version_is_the_package_s():
+def test_version_is_that_of_the_package():
     import mlflow_interpret
 
     assert mlflow_interpret.__version__ in call("--version").output
 
 
-def test_an_unknown_command_is_refused():
+def test_unknown_command_is_rejected():
     assert call("shwo").exit_code == 2
 
 
 class TestCompare:
-    def test_runs_side_by_side_and_a_page(self, store, tmp_path):
+    def test_runs_are_compared_in_the_terminal_and_on_a_page(self, store, tmp_path):
         first = logged(explanation(), store)
         turned = np.array([4.0, 1.0, 2.0, 0.0])
         second = logged(explanation(global_values=turned), store)
@@ -284,21 +284,21 @@ class TestCompare:
         assert "... and 1 more feature\n" in result.output
         assert "<h1>2 runs compared</h1>" in page.read_text("utf-8")
 
-    def test_without_runs_those_of_the_experiment_are_compared_from_the_oldest_on(self, store):
+    def test_default_runs_are_those_of_the_experiment_from_the_oldest_on(self, store):
         first, second = logged(explanation(), store), logged(explanation(), store)
         for arguments in ([], ["--experiment", "test"], ["--tracking-uri", store]):
             result = call("compare", *arguments)
             assert result.exit_code == 0, result.output
             assert result.output.index(first) < result.output.index(second)
 
-    def test_what_is_skipped_is_said_once(self, store):
+    def test_skipped_run_is_reported_once(self, store):
         ids = [logged(explanation(), store) for _ in range(2)]
         with mlflow.start_run() as run:
             pass
         result = call("compare", *ids, run.info.run_id)
         assert result.exit_code == 0
-        told = f"Not compared: run {run.info.run_id}: it holds no explanation"
-        assert result.output.count(told) == 1
+        line = f"Not compared: run {run.info.run_id}: it holds no explanation"
+        assert result.output.count(line) == 1
         assert "WARNING" not in result.output
 
     @pytest.mark.parametrize(
@@ -311,14 +311,14 @@ class TestCompare:
             ([], "found 0 in 0 runs of the active experiment"),
         ],
     )
-    def test_a_mistake_is_one_line(self, store, arguments, message):
+    def test_invalid_arguments_are_errors_on_one_line(self, store, arguments, message):
         result = call("compare", *arguments)
         assert result.exit_code == 1
         assert result.output.startswith("Error: ")
         assert message in result.output
         assert "Traceback" not in result.output
 
-    def test_a_page_that_cannot_be_written_is_one_line(self, store, tmp_path):
+    def test_unwritable_page_is_an_error_on_one_line(self, store, tmp_path):
         ids = [logged(explanation(), store) for _ in range(2)]
         result = call("compare", *ids, "--html", str(tmp_path / "none" / "page.html"))
         assert result.exit_code == 1
@@ -327,20 +327,20 @@ class TestCompare:
         assert "--html must be a file that can be written, got" in line
         assert line.endswith("page.html': No such file or directory.")
 
-    def test_what_mlflow_refuses_is_one_line(self, store, monkeypatch):
+    def test_errors_of_mlflow_are_on_one_line(self, store, monkeypatch):
         def refuse(*_, **__):
             raise MlflowException("Permission \x1b[2Jdenied", error_code=PERMISSION_DENIED)
 
         monkeypatch.setattr(mlflow.MlflowClient, "get_run", refuse)
         result = call("compare", "a", "b")
         assert result.exit_code == 1
-        told = "Error: MLflow says: Permission \ufffd[2Jdenied\n"
-        assert result.output == told
+        message = "Error: MLflow: Permission \ufffd[2Jdenied\n"
+        assert result.output == message
 
-    def test_without_runs_is_one_way_to_use_it(self):
+    def test_usage_shows_that_runs_are_optional(self):
         assert "compare [OPTIONS] [RUN]..." in call("compare", "--help").output
 
-    def test_a_terminal_says_once_what_is_skipped(self, store, monkeypatch):
+    def test_skipped_run_is_reported_once_in_a_terminal(self, store, monkeypatch):
         monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
         ids = [logged(explanation(), store) for _ in range(2)]
         with mlflow.start_run() as run:
@@ -351,7 +351,7 @@ class TestCompare:
         assert logging.getLogger("mlflow_interpret").level == before
 
 
-def test_a_push_of_a_run_that_does_not_exist_says_so_first(store):
+def test_push_of_an_unknown_run_is_an_error(store):
     result = call("push", "nope")
     assert result.exit_code == 1
     assert "Run 'nope' does not exist" in result.output

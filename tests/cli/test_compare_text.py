@@ -1,20 +1,20 @@
-"""A comparison in a terminal."""
+"""Text of a comparison for a terminal."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from compare.runs import run
-from mlflow_interpret.cli.compare_text import text
+from mlflow_interpret.cli.compare_text import comparison_text
 from mlflow_interpret.compare.comparison import RunComparison
 
 
-def truncate(*runs, width=100, skipped=None, **options):
-    return text(RunComparison(runs, skipped or {}, **options), width=width)
+def text_of(*runs, width=100, skipped=None, **options):
+    return comparison_text(RunComparison(runs, skipped or {}, **options), width=width)
 
 
-def test_runs_ranks_moves_and_agreement():
-    lines = truncate(run("A", [3, 1, 2], [0.01] * 3), run("B", [1, 3, 2], [0.01] * 3)).splitlines()
+def test_runs_ranks_rank_changes_and_agreement():
+    lines = text_of(run("A", [3, 1, 2], [0.01] * 3), run("B", [1, 3, 2], [0.01] * 3)).splitlines()
     assert lines[1].split()[:4] == ["1", "run", "A", "A"]
     ranks = {line.split()[0]: line.split()[1:] for line in lines[4:8]}
     assert ranks["a"] == ["1", "50%", "3", "▼2", "17%*"]
@@ -23,36 +23,36 @@ def test_runs_ranks_moves_and_agreement():
     assert lines[-1].split() == ["run", "2", "-1.00", "-1.00", "1", "of", "2"]
 
 
-def test_a_feature_that_a_run_lacks_and_values_that_are_not_finite():
-    told = truncate(run("A", [3, np.nan]), run("B", [3], features="a", rows={}, scale=None))
-    line = next(line for line in told.splitlines() if line.startswith("b "))
+def test_missing_features_and_nonfinite_values():
+    text = text_of(run("A", [3, np.nan]), run("B", [3], features="a", rows={}, scale=None))
+    line = next(line for line in text.splitlines() if line.startswith("b "))
     assert line.split() == ["b", "-", "-"]
-    assert "other scale: unknown" in told
+    assert "other scale: unknown" in text
 
 
-def test_what_does_not_fit_is_counted():
+def test_omitted_runs_and_features_are_counted():
     runs = [run(str(i), np.arange(1.0, 13)) for i in range(40)]
-    told = truncate(*runs, width=60, top_k=5, skipped={"x": "it holds no explanation"})
-    assert "... and 10 more runs" in told  # of the list
-    assert "... and 7 more features" in told
-    assert "... and 37 more runs" in told  # of the columns
-    assert told.endswith("Not compared: run x: it holds no explanation")
+    text = text_of(*runs, width=60, top_k=5, skipped={"x": "it holds no explanation"})
+    assert "... and 10 more runs" in text  # of the list
+    assert "... and 7 more features" in text
+    assert "... and 37 more runs" in text  # of the columns
+    assert text.endswith("Not compared: run x: it holds no explanation")
 
 
 def test_control_characters_do_not_reach_the_terminal():
     hostile = "\x1b[2J\x07\n"
     facts = {"run_name": hostile, "method": hostile, "scale": hostile, "model_class": hostile}
-    told = truncate(
+    text = text_of(
         run("A", [1, 2], features=[hostile, "b"], **facts),
         run("B", [1, 2], features=[hostile, "b"]),
         skipped={"x": hostile},
     )
-    assert not set(told) & set("\x1b\x07")
+    assert not set(text) & set("\x1b\x07")
 
 
-def test_a_narrow_terminal_has_the_facts_of_a_run_below_its_name():
+def test_narrow_terminals_show_the_facts_of_a_run_below_its_name():
     runs = [run(letter * 32, [3, 1, 2], [0.1] * 3, method=f"method {letter}") for letter in "AB"]
-    wide, narrow = (truncate(*runs, width=width) for width in (200, 72))
+    wide, narrow = (text_of(*runs, width=width) for width in (200, 72))
     assert "RandomForestRegressor  method A  prediction" in wide
     assert max(map(len, narrow.splitlines())) <= 72
     lines = narrow.splitlines()

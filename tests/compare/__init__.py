@@ -1,1 +1,1 @@
-"""Runs side by side."""
+"""Tests of the comparison of runs."""

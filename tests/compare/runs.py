@@ -1,4 +1,4 @@
-"""Runs to compare, made from numbers."""
+"""Importances of runs for tests of comparisons."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from mlflow_interpret.core.explanation import Importances
 
 
 def run(name, values, errors=None, features=None, **changes):
-    """The importances of a run; features are called a, b, c, ..."""
+    """Importances of one run; the default feature names are a, b, c, ..."""
     values = np.asarray(values, dtype=float)
     features = tuple(features or "abcdefghijklmnopqrstuvwxyz"[: len(values)])
     facts = {
@@ -31,7 +31,7 @@ def run(name, values, errors=None, features=None, **changes):
 
 
 def hostile_runs(n_runs):
-    """Runs whose features, names and facts try to become markup."""
+    """Runs whose names and facts contain markup."""
     generator = np.random.default_rng(0)
     names = [name for name in HOSTILE if "\ud800" not in name]
     rows = {"explained": 5, "available": 9, "source": HOSTILE[0]}

@@ -1,4 +1,4 @@
-"""Figures of several runs: readable for any number of runs and features, whatever their names."""
+"""Slope chart and heat map: readable for any numbers of runs and features and any names."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_any_number_of_runs_and_features(kind, n_runs, n_features):
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("names", [("a", "b"), ("w" * 40, "w" * 40), ["n" * 40] * 3, ["n"] * 12])
 @pytest.mark.parametrize("feature", ["x", "W" * 40])
-def test_nothing_is_cut_and_names_of_runs_do_not_overlap(kind, names, feature):
+def test_no_text_is_cut_off_and_run_labels_do_not_overlap(kind, names, feature):
     features = [f"{i}{feature}" for i in range(20)]
     drawn = [
         run(f"{i:032d}", np.exp(np.arange(20.0)), None, features, run_name=name)
@@ -92,7 +92,7 @@ def test_nothing_is_cut_and_names_of_runs_do_not_overlap(kind, names, feature):
     assert not any(a.overlaps(b) for a, b in pairwise(level))
 
 
-def test_the_scale_of_a_heat_map_stands_below_it():
+def test_color_bar_is_below_the_heat_map():
     figure = compared(*runs(3, 4, names=list("abcd"))).plot("heatmap")
     figure.canvas.draw()
     axes = figure.axes[0]
@@ -105,7 +105,7 @@ def test_the_scale_of_a_heat_map_stands_below_it():
     assert not any(a.overlaps(b) for a, b in pairwise(ticks))
 
 
-def test_a_small_share_is_not_told_as_none():
+def test_small_shares_are_distinguished_from_zero():
     figure = compared(run("A", [1, 0.001, 0]), run("B", [1, 0.001, 0])).plot("heatmap")
     assert [text.get_text() for text in figure.axes[0].texts][::2] == [
         "1 · 100 %", "2 · < 1 %", "3 · 0 %",
@@ -121,18 +121,18 @@ def test_hostile_names(kind):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_features_that_a_run_lacks_and_values_that_are_not_finite(kind):
+def test_missing_features_and_nonfinite_values(kind):
     pair = run("A", [3, 2, np.nan]), run("B", [1, np.inf], features="ax")
     compared(*pair).plot(kind).canvas.draw()
     compared(run("A", [np.nan]), run("B", [0], features="x")).plot(kind).canvas.draw()
 
 
-def test_the_most_important_come_first_and_top_k_bounds_them():
+def test_top_k_most_important_features_come_first():
     figure = compared(run("A", [1, 5, 3]), run("B", [1, 4, 3])).plot("heatmap", top_k=2)
     assert texts(figure) == ["b", "c"]
 
 
-def test_the_slope_chart_shows_ranks_among_all_features_of_the_run():
+def test_slope_chart_shows_ranks_among_all_features_of_the_run():
     figure = compared(run("A", [4, 3, 1, 2]), run("B", [1, 4, 2, 3])).plot(top_k=3)
     marks = sorted((x.get_position(), x.get_text()) for x in figure.axes[0].texts)
     assert [text for _, text in marks] == ["1", "2", "3", "1", "2", "4"]

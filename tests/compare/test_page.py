@@ -1,4 +1,4 @@
-"""The page of a comparison: it stands alone, and no name in it becomes markup."""
+"""Comparison page: self-contained, complete, and with all names escaped."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import pytest
 from compare.runs import run
 from mlflow_interpret.compare import page as module
 from mlflow_interpret.compare.comparison import RunComparison
+from mlflow_interpret.rendering.figure import svg_image
 
 HOSTILE = [
     "<script>alert(1)</script>",
@@ -46,7 +47,7 @@ def runs(names, n_runs=3, **changes):
     )  # fmt: skip
 
 
-def test_names_are_text_wherever_they_stand():
+def test_names_are_escaped_everywhere():
     plain = RunComparison(runs([f"f{i}" for i in range(len(HOSTILE))]), {"x": "y"})
     for text in HOSTILE[:-1]:
         facts = {"run_name": text, "method": text, "scale": text, "model_class": text}
@@ -59,19 +60,21 @@ def test_names_are_text_wherever_they_stand():
     assert "n" * 400 not in page
 
 
-def test_a_page_asks_for_nothing_and_styles_nothing_inline():
-    reader = read(RunComparison(runs(["a", "b"])).to_html())
-    assert not reader.names & {"src", "href", "srcset", "action", "style", "data", "poster"}
+def test_page_makes_no_request_and_has_no_inline_style():
+    page = RunComparison(runs(["a", "b"])).to_html()
+    reader = read(page)
+    assert not reader.names & {"href", "srcset", "action", "style", "data", "poster"}
+    assert set(re.findall(r'src="(.{26})', page)) == {"data:image/svg+xml;base64,"}
 
 
-def test_it_shows_ranks_moves_shares_and_what_is_beyond_the_error_bars():
+def test_ranks_rank_changes_shares_and_significant_differences():
     pair = run("A", [3, 1], [0.01, 0.01]), run("B", [1, 3], [0.01, 0.01])
     page = RunComparison(pair).to_html()
     assert "2 runs compared" in page
     assert "▲1" in page
     assert "▼1" in page
     assert "75.0%*" in page
-    assert "2 of 2 differences to run 1 are beyond the error bars" in page
+    assert "2 of 2 differences from run 1 are significant" in page
     assert "<b>-1.00</b>" in page
 
 
@@ -82,29 +85,28 @@ def test_it_shows_ranks_moves_shares_and_what_is_beyond_the_error_bars():
         (run("A", [1]), run("B", [1], features="x", rows={}, scale=None, model_class=None)),
     ],
 )
-def test_what_is_not_known_is_said_to_be(pair):
+def test_missing_standard_errors_and_shared_features_are_reported(pair):
     page = RunComparison(pair).to_html()
     shared = set(pair[0].features) & set(pair[1].features)
     assert ("have no standard errors" if shared else "No run shares a feature") in page
     assert "nan" not in re.sub("<script.*?</script>|<style.*?</style>", "", page, flags=re.DOTALL)
 
 
-def test_names_have_the_room_that_there_is():
-    long = "a name of a feature that is rather long"
-    page = RunComparison(runs([long, "b"], 2, run_name="a run with a name of its own")).to_html()
-    (slope,) = re.findall(r'<svg class="slope".*?</svg>', page, flags=re.DOTALL)
-    assert slope.count(f">&#x2068;{long}&#x2069;</text>") == 2
-    assert slope.count('">&#x2068;a run with a name of i') == 2
+def test_figures_are_those_of_plot():
+    comparison = RunComparison(runs(["a", "b"]))
+    sources = re.findall(r'<img class="figure" src="([^"]*)"', comparison.to_html())
+    figures = [svg_image(lambda kind=kind: comparison.plot(kind)) for kind in ("slope", "heatmap")]
+    assert sources == [figure.source for figure in figures]
 
 
-def test_ids_are_short_and_notes_stand_below_the_name():
+def test_ids_are_short_and_notes_follow_the_name():
     pair = run("0123456789abcdef", [3, 1]), run("B", [1, 3], method="shap_linear")
     page = RunComparison(pair).to_html()
     assert '<small class="muted" title="0123456789abcdef">01234567</small>' in page
     assert "Notes: other method: shap_linear; no standard errors</small></th>" in page
 
 
-def test_many_runs_and_features_are_cut_and_the_page_says_so():
+def test_limits_on_runs_and_features_are_reported():
     names = [f"f{i}" for i in range(300)]
     page = RunComparison(runs(names, 25), {"gone": "it holds no explanation"}).to_html()
     assert "The first 20 of 25 runs are shown." in page
@@ -113,19 +115,19 @@ def test_many_runs_and_features_are_cut_and_the_page_says_so():
     assert len(page) < 1_500_000
 
 
-def test_of_many_runs_only_what_is_shown_is_made(monkeypatch):
-    """Else the cells of a thousand runs of hundreds of features would take seconds."""
-    made = []
-    monkeypatch.setattr(module, "number", lambda *told: made.append(told) or "1")
+def test_only_shown_cells_are_computed(monkeypatch):
+    """The cells of a thousand runs with hundreds of features would take seconds."""
+    calls = []
+    monkeypatch.setattr(module, "format_number", lambda *args: calls.append(args) or "1")
     runs = [run(str(i), np.arange(1.0, 301), features=map(str, range(300))) for i in range(30)]
     RunComparison(tuple(runs)).to_html()
-    assert len(made) == 20 * 200
+    assert len(calls) == 20 * 200
 
 
-def test_it_is_written_to_a_file_and_shown_in_notebooks(tmp_path):
+def test_page_is_written_to_a_file_and_shown_in_notebooks(tmp_path):
     comparison = RunComparison(runs(["a", "b"]))
     path = tmp_path / "page.html"
-    assert comparison.to_html(str(path)) == path  # a notebook shows no page of text
+    assert comparison.to_html(str(path)) == path  # so a notebook does not print the whole page
     assert path.read_text("utf-8") == comparison.to_html()
     assert comparison._repr_html_().startswith("<iframe")
     assert repr(comparison) == "RunComparison(3 runs, 0 skipped)"

@@ -1,4 +1,4 @@
-"""Pages stand alone, and nothing of what they show can become markup or a request."""
+"""HTML pages: self-contained, without requests, and with all text escaped."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from mlflow_interpret.core.text import NAME_LENGTH, format_number, truncate
 from mlflow_interpret.rendering import html
 
 PAGE = (
-    '{% extends "base.html" %}{% block title %}{{ name|shown }}{% endblock %}'
-    '{% block content %}<p title="{{ name|shown }}">{{ name|shown }}</p>{% endblock %}'
+    '{% extends "base.html" %}{% block title %}{{ name|truncate_name }}{% endblock %}'
+    '{% block content %}<p title="{{ name|truncate_name }}">{{ name|truncate_name }}</p>{% endblock %}'
 )
 
 
@@ -43,17 +43,17 @@ def read(page):
 
 @pytest.fixture
 def render(monkeypatch):
-    """`html.render` with a template of the test beside the package's own."""
+    """`html.render` with a template for this test."""
     environment = html._environment("mlflow_interpret.report")
-    both = jinja2.ChoiceLoader([jinja2.DictLoader({"page.html": PAGE}), environment.loader])
-    monkeypatch.setattr(environment, "loader", both)
+    loader = jinja2.ChoiceLoader([jinja2.DictLoader({"page.html": PAGE}), environment.loader])
+    monkeypatch.setattr(environment, "loader", loader)
     return lambda name, **more: html.render(
         "mlflow_interpret.report", "page.html", {"name": name}, **more
     )
 
 
 @pytest.mark.parametrize("name", HOSTILE, ids=lambda name: ascii(name[:20]))
-def test_a_name_is_text_wherever_it_stands(render, name):
+def test_names_are_escaped_everywhere(render, name):
     plain, hostile = read(render("name", data=["name"])), read(render(name, data=[name]))
     assert hostile.tags == plain.tags
     assert [(t, k) for t, k, _ in hostile.attributes] == [(t, k) for t, k, _ in plain.attributes]
@@ -65,7 +65,7 @@ def test_a_name_is_text_wherever_it_stands(render, name):
     assert not re.search("[<>&\u2028\u2029]", data)
 
 
-def test_nothing_runs_or_is_styled_but_what_the_policy_names(render):
+def test_policy_allows_the_style_and_the_script_of_the_page_only(render):
     page = render("a", data=[1])
     policy = next(v for _, k, v in read(page).attributes if k == "content" and "default-src" in v)
     rules = dict(rule.split(" ", 1) for rule in policy.split("; "))
@@ -77,7 +77,7 @@ def test_nothing_runs_or_is_styled_but_what_the_policy_names(render):
         assert rules[f"{tag}-src"] == f"'sha256-{digest}'"
 
 
-def test_a_page_asks_for_nothing(render):
+def test_page_makes_no_request(render):
     page = render("a")
     names = {name for _, name, _ in read(page).attributes}
     assert not names & {"src", "href", "srcset", "action", "data", "poster", "background"}
@@ -86,13 +86,13 @@ def test_a_page_asks_for_nothing(render):
     assert "@import" not in page
 
 
-def test_numbers_that_json_does_not_know_become_null(render):
+def test_nonfinite_numbers_become_null(render):
     page = render("a", data={"x": [float("nan"), float("inf"), 1.5], "n": None})
     (data,) = re.findall(r'id="data">(.*?)</script>', page)
     assert json.loads(data) == {"x": [None, None, 1.5], "n": None}
 
 
-def test_a_frame_holds_the_page_and_gives_it_no_rights(render):
+def test_notebook_frame_is_sandboxed(render):
     page = render(HOSTILE[2])
     framed = read(html.frame(page, '"><b>'))
     assert framed.tags == ["iframe"]
@@ -103,7 +103,7 @@ def test_a_frame_holds_the_page_and_gives_it_no_rights(render):
     assert markup.unescape(markup.escape(page)) == page
 
 
-def test_shown_names_are_one_line_of_bounded_length():
+def test_truncated_names_are_one_line_of_limited_length():
     assert truncate("age") == "age"
     assert truncate("") == truncate("\n\t ") == "(no name)"
     assert truncate(3) == "3"
@@ -126,5 +126,5 @@ def test_shown_names_are_one_line_of_bounded_length():
         (-0.5, "-0.500"), (float("nan"), "not finite"), (float("-inf"), "not finite"),
     ],
 )  # fmt: skip
-def test_numbers_for_people(value, text):
+def test_number_format(value, text):
     assert format_number(value) == text

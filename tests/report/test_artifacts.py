@@ -1,4 +1,4 @@
-"""The files of an explanation in a run."""
+"""Artifacts of an explanation: data, figures and report."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ CLASSES = replace(
 FIGURES = {artifacts.FIGURE, artifacts.BEESWARM, artifacts.PER_CLASS}
 
 
-def drawn(folder):
+def drawn_files(folder):
     return {path.name for path in folder.iterdir() if path.suffix in {".png", ".html"}}
 
 
 @pytest.mark.parametrize("figures", [True, False])
 @pytest.mark.parametrize("report", [True, False])
-def test_data_and_figures_are_written_beside_each_other(tmp_path, figures, report):
+def test_data_figures_and_report_are_written(tmp_path, figures, report):
     assert artifacts.write(CLASSES, tmp_path, figures=figures, report=report) == {}
     assert explanation_io.read(tmp_path).features == ("a", "b")
-    wanted = (FIGURES if figures else set()) | ({artifacts.REPORT} if report else set())
-    assert drawn(tmp_path) == wanted
+    expected = (FIGURES if figures else set()) | ({artifacts.REPORT} if report else set())
+    assert drawn_files(tmp_path) == expected
 
 
-def test_what_needs_rows_or_classes_is_left_out_without_them(tmp_path):
+def test_figures_that_need_rows_or_classes_are_omitted_without_them(tmp_path):
     assert artifacts.write(RECORD, tmp_path, figures=True, report=True) == {}
-    assert drawn(tmp_path) == {artifacts.FIGURE, artifacts.REPORT}
+    assert drawn_files(tmp_path) == {artifacts.FIGURE, artifacts.REPORT}
 
 
-def test_an_engineered_view_has_its_own_report(tmp_path):
+def test_engineered_view_has_its_own_report(tmp_path):
     both = replace(CLASSES, engineered=replace(RECORD, features=("only_here", "b")))
     artifacts.write(both, tmp_path, figures=False, report=True)
     page = (tmp_path / explanation_io.ENGINEERED / artifacts.REPORT).read_text("utf-8")
@@ -46,23 +46,23 @@ def test_an_engineered_view_has_its_own_report(tmp_path):
     assert "only_here" not in (tmp_path / artifacts.REPORT).read_text("utf-8")
 
 
-def test_the_report_names_the_run(tmp_path):
+def test_report_has_the_id_of_the_run(tmp_path):
     artifacts.write(RECORD, tmp_path, figures=False, report=True, made={"run_id": "run-7"})
     assert "run-7" in (tmp_path / artifacts.REPORT).read_text("utf-8")
 
 
-def test_a_picture_that_fails_keeps_nothing_else_from_the_run(tmp_path, monkeypatch):
+def test_failure_of_a_figure_does_not_affect_the_other_files(tmp_path, monkeypatch):
     def broken(explanation, *_):
         raise RuntimeError("no font\nat all")
 
     monkeypatch.setattr("mlflow_interpret.report.figures.importances", broken)
-    failed = artifacts.write(CLASSES, tmp_path, figures=True, report=True)
-    assert failed == {artifacts.FIGURE: "no font at all"}
-    assert drawn(tmp_path) == {artifacts.REPORT, artifacts.BEESWARM, artifacts.PER_CLASS}
+    failures = artifacts.write(CLASSES, tmp_path, figures=True, report=True)
+    assert failures == {artifacts.FIGURE: "no font at all"}
+    assert drawn_files(tmp_path) == {artifacts.REPORT, artifacts.BEESWARM, artifacts.PER_CLASS}
     assert explanation_io.read(tmp_path).features == ("a", "b")
 
 
-def test_figures_that_were_drawn_elsewhere_are_taken_as_they_are(tmp_path, monkeypatch):
+def test_figures_drawn_in_advance_are_copied(tmp_path, monkeypatch):
     before, folder = tmp_path / "before", tmp_path / "folder"
     before.mkdir()
     folder.mkdir()
@@ -73,6 +73,6 @@ def test_figures_that_were_drawn_elsewhere_are_taken_as_they_are(tmp_path, monke
     monkeypatch.setattr("mlflow_interpret.report.figures.beeswarm", broken)
     artifacts.draw(CLASSES, before)
     monkeypatch.setattr("mlflow_interpret.report.figures.importances", broken)
-    failed = artifacts.write(CLASSES, folder, figures=True, report=False, drawn=before)
-    assert failed == {artifacts.BEESWARM: "no font"}
-    assert drawn(folder) == {artifacts.FIGURE, artifacts.PER_CLASS}
+    failures = artifacts.write(CLASSES, folder, figures=True, report=False, drawn=before)
+    assert failures == {artifacts.BEESWARM: "no font"}
+    assert drawn_files(folder) == {artifacts.FIGURE, artifacts.PER_CLASS}

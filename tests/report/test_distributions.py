@@ -1,4 +1,4 @@
-"""Values on a scale from 0 to 1, swarms, and samples."""
+"""Scales of values, swarms, contributions and samples."""
 
 from __future__ import annotations
 
@@ -16,30 +16,30 @@ from mlflow_interpret.core.details import Details
 from mlflow_interpret.core.explanation import Explanation
 from mlflow_interpret.core.statistics import sample_rows
 from mlflow_interpret.report import distributions
-from mlflow_interpret.report.distributions import CATEGORIES, contributions, scale, swarm
+from mlflow_interpret.report.distributions import MAX_CATEGORIES, contributions, scale, swarm_offsets
 
 
 @given(st.lists(st.one_of(st.floats(allow_infinity=False), st.none()), min_size=1, max_size=50))
-def test_numbers_keep_their_order_and_missing_ones_have_no_place(cells):
+def test_numbers_keep_their_order_and_missing_values_have_no_position(cells):
     column = pd.Series(cells, dtype=float)
-    places = scale(column).places
+    positions = scale(column).positions
     known = column.notna().to_numpy()
-    assert np.isnan(places[~known]).all()
-    if np.isfinite(places[known]).all():  # the span of some is beyond all numbers
-        assert ((places[known] >= 0) & (places[known] <= 1)).all()
+    assert np.isnan(positions[~known]).all()
+    if np.isfinite(positions[known]).all():  # the range may overflow
+        assert ((positions[known] >= 0) & (positions[known] <= 1)).all()
         order = np.argsort(column[known].to_numpy(), kind="stable")
-        assert (np.diff(places[known][order]) >= 0).all()
+        assert (np.diff(positions[known][order]) >= 0).all()
 
 
-def test_one_far_value_does_not_press_the_others_together():
-    found = scale(pd.Series([*range(1000), 1e9]))
-    assert found.beyond == 1
-    assert found.places[:1000].max() - found.places[:1000].min() > 0.3
-    assert found.places[-1] == 1.0
+def test_outlier_is_clipped():
+    result = scale(pd.Series([*range(1000), 1e9]))
+    assert result.n_outside == 1
+    assert result.positions[:1000].max() - result.positions[:1000].min() > 0.3
+    assert result.positions[-1] == 1.0
 
 
 @pytest.mark.parametrize(
-    ("column", "kind", "places"),
+    ("column", "kind", "positions"),
     [
         (pd.Series([1, 3, 2]), "number", [0, 1, 0.5]),
         (pd.Series([True, False]), "category", [1, 0]),
@@ -64,41 +64,41 @@ def test_one_far_value_does_not_press_the_others_together():
         (pd.Series(["\ud800", "b"], dtype=object), "category", [0, 1]),
     ],
 )  # fmt: skip
-def test_every_kind_of_column_has_a_scale(column, kind, places):
-    found = scale(column)
-    assert found.kind == kind
-    assert found.places == pytest.approx(places, nan_ok=True)
+def test_every_kind_of_column_has_a_scale(column, kind, positions):
+    result = scale(column)
+    assert result.kind == kind
+    assert result.positions == pytest.approx(positions, nan_ok=True)
 
 
-def test_rare_categories_share_the_last_place():
+def test_rare_categories_share_the_last_position():
     cells = [f"c{i}" for i in range(40) for _ in range(40 - i)]
-    found = scale(pd.Series(cells, dtype=object))
-    assert len(found.categories) == CATEGORIES
-    assert found.categories[:2] == ("c0", "c1")
-    assert found.categories[-1] == "29 others"
-    assert found.places[cells.index("c39")] == found.places[cells.index("c11")] == 1.0
+    result = scale(pd.Series(cells, dtype=object))
+    assert len(result.categories) == MAX_CATEGORIES
+    assert result.categories[:2] == ("c0", "c1")
+    assert result.categories[-1] == "29 others"
+    assert result.positions[cells.index("c39")] == result.positions[cells.index("c11")] == 1.0
 
 
-def test_times_are_named_by_their_ends():
-    found = scale(pd.Series(pd.to_datetime(["2020-01-01", "2021-05-06"])))
-    assert (found.low[:10], found.high[:10]) == ("2020-01-01", "2021-05-06")
+def test_ends_of_a_time_scale():
+    result = scale(pd.Series(pd.to_datetime(["2020-01-01", "2021-05-06"])))
+    assert (result.low[:10], result.high[:10]) == ("2020-01-01", "2021-05-06")
 
 
 @given(st.lists(st.floats(-10, 10), max_size=60))
-def test_a_swarm_stays_within_its_row_and_sets_equal_values_apart(values):
+def test_swarm_stays_within_its_row_and_separates_equal_values(values):
     values = np.array(values)
-    offsets = swarm(values, -10.0, 10.0)
+    offsets = swarm_offsets(values, -10.0, 10.0)
     assert (np.abs(offsets) <= 0.5 + 1e-9).all()
     pairs = list(zip(values, offsets))
     assert len(set(pairs)) == len(pairs)
 
 
-def test_a_sample_is_seeded_and_in_order():
+def test_sample_is_seeded_and_sorted():
     assert sample_rows(5, 9, 0).tolist() == [0, 1, 2, 3, 4]
-    drawn = sample_rows(1000, 20, 7)
-    assert len(set(drawn.tolist())) == 20
-    assert drawn.tolist() == sorted(drawn.tolist()) == sample_rows(1000, 20, 7).tolist()
-    assert drawn.tolist() != sample_rows(1000, 20, 8).tolist()
+    sample = sample_rows(1000, 20, 7)
+    assert len(set(sample.tolist())) == 20
+    assert sample.tolist() == sorted(sample.tolist()) == sample_rows(1000, 20, 7).tolist()
+    assert sample.tolist() != sample_rows(1000, 20, 8).tolist()
 
 
 def explanation(n_classes):
@@ -110,7 +110,7 @@ def explanation(n_classes):
     )  # fmt: skip
 
 
-def test_which_contributions_stand_for_all_classes():
+def test_default_contributions_with_several_outputs():
     two, four = explanation(2), explanation(4)
     assert (contributions(two, None) == two.local_values[1]).all()
     assert contributions(four, None).mean(axis=0) == pytest.approx(four.global_values)
@@ -120,15 +120,15 @@ def test_which_contributions_stand_for_all_classes():
     assert contributions(two.without_rows(), None) is None
 
 
-def test_a_class_whose_name_is_no_word_says_that_it_is_a_class():
+def test_label_of_a_class_that_is_not_a_word():
     named = replace(explanation(4), classes=("Adelie", 1, "2.5", True))
-    told = [distributions.block_name(named, position) for position in range(4)]
-    assert told == ["Adelie", "class 1", "class 2.5", "class True"]
+    labels = [distributions.output_label(named, position) for position in range(4)]
+    assert labels == ["Adelie", "class 1", "class 2.5", "class True"]
     targets = replace(named, classes=None, targets=("0", "kg", "m", "s"))
-    assert distributions.block_name(targets, 0) == "target 0"
+    assert distributions.output_label(targets, 0) == "target 0"
 
 
-def test_the_seed_is_the_explanation_s():
+def test_seed_of_the_explanation():
     assert (
         distributions.seed_of(
             replace(explanation(2), details=Details.from_json({"random_state": 5}))

@@ -1,4 +1,4 @@
-"""Figures: the right numbers in the right order, whatever the names are, and no global state."""
+"""Figures: correct numbers and order, any names, and no global state."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from mlflow_interpret.core.details import Details
 from mlflow_interpret.core.explanation import Explanation
 from mlflow_interpret.report import figures
-from mlflow_interpret.report.figures import beeswarm, importances, per_class, short_name
+from mlflow_interpret.report.figures import beeswarm, importances, per_class, wrap_name
 
 
 def explanation(features, values, **details):
@@ -32,7 +32,7 @@ def explanation(features, values, **details):
 
 
 def local(n_features=4, n_rows=60, n_classes=None, names=None, targets=None, rows=None):
-    """An explanation with values of single rows: the contribution of each is its value times c."""
+    """An explanation whose contributions are the values times a constant for each feature."""
     names = tuple(names or (f"f{i}" for i in range(n_features)))
     X = np.random.default_rng(0).normal(size=(n_rows, n_features))
     values = X * np.arange(n_features, 0, -1)
@@ -62,7 +62,7 @@ def png(figure):
 
 
 def cut(figure):
-    """The texts of a figure that reach beyond its edges."""
+    """The texts of a figure that extend beyond its edges."""
     figure.canvas.draw()
     width, height = figure.canvas.get_width_height()
     texts = [figure._suptitle]
@@ -76,7 +76,7 @@ def cut(figure):
             if box.x0 < -1 or box.y0 < -1 or box.x1 > width + 1 or box.y1 > height + 1]  # fmt: skip
 
 
-def test_bars_fall_from_top_to_bottom_beside_their_names():
+def test_bars_are_sorted_from_top_to_bottom():
     axes, labels, widths = drawn(importances(explanation("abc", [1.0, 2571.8, 2.0])))
     assert labels == ["b", "c", "a"]
     assert widths == [2571.8, 2.0, 1.0]
@@ -84,7 +84,7 @@ def test_bars_fall_from_top_to_bottom_beside_their_names():
     assert [text.get_text() for text in axes.texts] == ["2,572", "2.00", "1.00"]
 
 
-def test_error_bars_reach_1_96_standard_errors_and_not_below_0():
+def test_error_bars_are_1_96_standard_errors_and_not_below_0():
     explained = local()
     axes, _, widths = drawn(importances(explained))
     (segments,) = [lines.get_segments() for lines in axes.collections]
@@ -100,7 +100,7 @@ def test_error_bars_reach_1_96_standard_errors_and_not_below_0():
     assert lines.get_segments()[0][0, 0] == 0
 
 
-def test_only_the_top_is_shown_and_the_title_says_so():
+def test_top_k_features_are_drawn_and_counted_in_the_title():
     shown = explanation([f"f{i}" for i in range(50)], range(50))
     axes, labels, _ = drawn(importances(shown, top_k=5))
     assert labels == ["f49", "f48", "f47", "f46", "f45"]
@@ -111,12 +111,12 @@ def test_only_the_top_is_shown_and_the_title_says_so():
     assert "top" not in axes.figure.get_suptitle()
 
 
-def test_the_axis_names_the_scale():
+def test_axis_label_has_the_scale():
     axes, _, _ = drawn(importances(explanation("a", [1.0], output_scale="probability")))
     assert axes.get_xlabel().startswith("mean |contribution| (probability)")
 
 
-def test_a_swarm_has_a_point_for_each_row_coloured_by_value():
+def test_beeswarm_has_a_point_for_each_row_colored_by_value():
     explained = local(2, 30)
     figure = beeswarm(explained)
     axes, labels, _ = drawn(figure)
@@ -124,28 +124,28 @@ def test_a_swarm_has_a_point_for_each_row_coloured_by_value():
     (points,) = axes.collections
     offsets = points.get_offsets()
     assert sorted(offsets[:, 0]) == pytest.approx(sorted(explained.local_values.ravel()))
-    colours = [to_hex(colour) for colour in points.get_facecolors()]
+    colors = [to_hex(color) for color in points.get_facecolors()]
     first = np.flatnonzero(np.abs(offsets[:, 1]) < 0.5)  # of the feature on top
     ordered = first[np.argsort(offsets[first, 0])]
-    assert colours[ordered[0]] == figures._BLUE.lower()
-    assert colours[ordered[-1]] == figures._VERMILION.lower()
+    assert colors[ordered[0]] == figures._BLUE.lower()
+    assert colors[ordered[-1]] == figures._VERMILION.lower()
 
 
-def test_points_of_one_feature_do_not_reach_another():
+def test_points_stay_in_the_row_of_their_feature():
     (points,) = drawn(beeswarm(local(3, 1000)))[0].collections
     rows = points.get_offsets()[:, 1]
     assert np.all(np.abs(rows - rows.round()) <= 0.41)
     assert set(rows.round()) == {0, 1, 2}
 
 
-def test_categories_and_missing_values_are_grey():
+def test_categories_and_missing_values_are_gray():
     rows = pd.DataFrame({"f0": ["a", "b", "c"] * 4, "f1": [np.nan] * 12})
     (points,) = drawn(beeswarm(local(2, 12, rows=rows)))[0].collections
-    assert len({to_hex(colour) for colour in points.get_facecolors()}) == 1
+    assert len({to_hex(color) for color in points.get_facecolors()}) == 1
 
 
-def test_a_feature_of_two_categories_says_which_colour_is_which():
-    """The first is drawn as low; where the pair has no room, or says nothing more, it is left out."""
+def test_name_of_a_feature_with_two_categories_includes_them():
+    """The first category has the low color. Long and boolean pairs are omitted."""
     rows = pd.DataFrame({
         "f0": ["male"] * 7 + ["female"] * 5, "f1": [True, False] * 6, "f2": ["a" * 30, "b"] * 6,
     })  # fmt: skip
@@ -154,36 +154,36 @@ def test_a_feature_of_two_categories_says_which_colour_is_which():
     assert labels == ["f0 (male to female)", "f1", "f2"]
     (points,) = axes.collections
     offsets, values = points.get_offsets(), explained.local_values[:, 0]
-    colour_of = {
+    color_of = {
         x: to_hex(c) for x, c in zip(offsets[:, 0], points.get_facecolors()) if x in values
     }
     expected = np.where(rows["f0"] == "male", figures._BLUE.lower(), figures._VERMILION.lower())
-    assert [colour_of[x] for x in values] == expected.tolist()
+    assert [color_of[x] for x in values] == expected.tolist()
 
 
-def test_a_swarm_of_many_rows_shows_a_seeded_sample_and_says_so():
+def test_beeswarm_of_many_rows_shows_a_seeded_sample():
     explained = local(2, 1500)
     assert "1,000 of them shown" in beeswarm(explained).get_suptitle()
     assert png(beeswarm(explained)) == png(beeswarm(explained))
 
 
-def test_which_classes_a_swarm_shows():
+def test_classes_of_a_beeswarm():
     assert "contribution to c1" in drawn(beeswarm(local(n_classes=2)))[0].get_xlabel()
     figure = beeswarm(local(n_classes=5))
     assert [axes.get_xlabel() for axes in figure.axes[:3]] == [
         "contribution to c0", "contribution to c3", "contribution to c4"
     ]  # fmt: skip
     assert "3 of 5 classes" in figure.get_suptitle()
-    assert "to c2" in drawn(beeswarm(local(n_classes=5), block=2))[0].get_xlabel()
+    assert "to c2" in drawn(beeswarm(local(n_classes=5), output=2))[0].get_xlabel()
 
 
-def test_without_values_of_rows_or_classes_there_is_no_such_figure():
+def test_no_figure_without_values_of_rows_or_classes():
     assert beeswarm(explanation("ab", [1, 2])) is None
     assert beeswarm(local().without_rows()) is None
     assert per_class(local()) is None
 
 
-def test_two_classes_of_equal_importances_are_not_shown_twice():
+def test_no_figure_by_class_for_two_classes_with_equal_importances():
     values = local(3).local_values
     mirrored = replace(
         local(3, n_classes=2),
@@ -209,7 +209,7 @@ def test_bars_by_class_are_stacked():
     assert axes.get_legend().get_window_extent().x0 >= axes.get_window_extent().x1 - 1
 
 
-def test_short_names_of_classes_stand_upright_below_a_heat_map():
+def test_short_class_labels_are_horizontal_below_a_heat_map():
     digits = replace(local(2, n_classes=10), classes=tuple(range(10)))
     axes = per_class(digits).axes[0]
     assert axes.get_xlabel() == "class"
@@ -219,7 +219,7 @@ def test_short_names_of_classes_stand_upright_below_a_heat_map():
 
 
 @pytest.mark.parametrize("size", [0.01, 1.0, 1e5])
-def test_ticks_of_several_swarms_do_not_overlap(size):
+def test_ticks_of_several_panels_do_not_overlap(size):
     explained = local(3, n_classes=4)
     figure = beeswarm(replace(explained, local_values=size * explained.local_values))
     figure.canvas.draw()
@@ -230,7 +230,7 @@ def test_ticks_of_several_swarms_do_not_overlap(size):
 
 
 @pytest.mark.parametrize(("n_classes", "columns"), [(8, 8), (30, 30), (31, 30), (100, 30)])
-def test_many_classes_make_a_heat_map(n_classes, columns):
+def test_heat_map_of_many_classes(n_classes, columns):
     explained = local(3, n_classes=n_classes)
     (image,) = per_class(explained).axes[0].images
     values = np.asarray(image.get_array())
@@ -245,7 +245,7 @@ def test_many_classes_make_a_heat_map(n_classes, columns):
         )
 
 
-def test_targets_are_shown_as_shares_since_their_units_may_differ():
+def test_importances_by_target_are_shares():
     explained = local(3, n_classes=2, targets=("kg", "m"))
     axes, _, widths = drawn(per_class(explained))
     assert sum(widths[:3]) == pytest.approx(100)
@@ -267,7 +267,7 @@ ODD = ["<script>", "$x^2", "$", "a_b^{", "Größe 年齢", "🙂", "n" * 10_000,
 
 
 @pytest.mark.filterwarnings("ignore:Glyph")
-def test_odd_names_are_drawn_as_they_are():
+def test_unusual_names_are_drawn_unchanged():
     figure = importances(explanation(ODD, range(len(ODD), 0, -1)))
     assert png(figure).startswith(b"\x89PNG")
     axes, labels, _ = drawn(figure)
@@ -277,7 +277,7 @@ def test_odd_names_are_drawn_as_they_are():
 
 @pytest.mark.filterwarnings("ignore:Glyph")
 @pytest.mark.parametrize("n_classes", [3, 12], ids=["stack", "heat map"])
-def test_odd_names_of_classes_are_drawn(n_classes):
+def test_unusual_class_names_are_drawn(n_classes):
     explained = local(len(ODD) - 1, 20, n_classes, names=ODD[:-1])
     object.__setattr__(explained, "classes", tuple(ODD[-n_classes:]))
     for draw in (beeswarm, per_class):
@@ -304,32 +304,32 @@ def test_nothing_is_cut_off(draw, n_features, n_classes, names):
     assert cut(draw(explained)) == []
 
 
-def colour_bar(figure):
+def color_bar(figure):
     figure.canvas.draw()
     (bar,) = [axes for axes in figure.axes if axes.get_label() == "<colorbar>"]
     return bar
 
 
 @pytest.mark.parametrize("n_features", [2, 7, 20])
-def test_a_row_of_a_heat_map_is_as_high_as_its_name_whatever_stands_below(n_features):
+def test_row_height_of_a_heat_map_does_not_depend_on_class_labels(n_features):
     long = replace(local(n_features, n_classes=30), classes=tuple(LONG))
     figure = per_class(long)
-    bar = colour_bar(figure)
+    bar = color_bar(figure)
     inches = figure.axes[0].get_window_extent().height / figure.dpi
     assert inches / n_features > 0.2
     assert 0.08 < bar.get_window_extent().width / figure.dpi < 0.3
 
 
 @pytest.mark.parametrize("n_classes", [2, 3])
-def test_a_swarm_says_what_is_grey(n_classes):
+def test_color_bar_explains_gray_points(n_classes):
     rows = pd.DataFrame({"f0": ["a", "b", "c"] * 4, "f1": range(12)})
-    grey = beeswarm(local(2, 12, n_classes, rows=rows))
-    assert colour_bar(grey).get_ylabel() == "feature value\ngrey: category\nor missing"
-    assert cut(grey) == []
-    assert colour_bar(beeswarm(local(2, 12, n_classes))).get_ylabel() == "feature value"
+    figure = beeswarm(local(2, 12, n_classes, rows=rows))
+    assert color_bar(figure).get_ylabel() == "feature value\ngray: category\nor missing"
+    assert cut(figure) == []
+    assert color_bar(beeswarm(local(2, 12, n_classes))).get_ylabel() == "feature value"
 
 
-def test_a_swarm_calls_targets_targets():
+def test_beeswarm_of_targets():
     figure = beeswarm(local(n_classes=5, targets=tuple("abcde")))
     assert "3 of 5 targets" in figure.get_suptitle()
     both = beeswarm(local(n_classes=2, targets=("kg", "m"))).axes[:2]
@@ -339,7 +339,7 @@ def test_a_swarm_calls_targets_targets():
 @pytest.mark.parametrize(
     "values", [[0.0, 0.0], [np.nan, 1.0], [np.inf, 1.0], [np.nan, np.nan], [1e-300, 1e300]], ids=str
 )
-def test_any_values_can_be_drawn(values):
+def test_unusual_values_are_drawn(values):
     assert png(importances(explanation("ab", values))).startswith(b"\x89PNG")
     explained = local(2, 3, 3)
     strange = np.asarray(explained.local_values).copy()
@@ -350,31 +350,31 @@ def test_any_values_can_be_drawn(values):
         assert png(draw(explained)).startswith(b"\x89PNG")
 
 
-def test_two_drawings_are_the_same_picture():
-    one = explanation(["a", "b"], [1.0, 2.0])
-    assert png(importances(one)) == png(importances(one))
+def test_figures_are_reproducible():
+    explained = explanation(["a", "b"], [1.0, 2.0])
+    assert png(importances(explained)) == png(importances(explained))
 
 
-def test_more_lines_make_a_taller_figure():
+def test_figure_height_grows_with_the_number_of_rows():
     short = importances(explanation("abc", [1, 2, 3])).get_size_inches()[1]
     names = ["long name " * 20 + str(i) for i in range(20)]
     assert importances(explanation(names, range(20))).get_size_inches()[1] > 3 * short
 
 
-def test_short_names_keep_both_ends_on_two_lines():
-    assert short_name("age") == "age"
-    assert short_name("") == short_name("\n\t") == "(no name)"
-    long = short_name("start " + "x" * 500 + " end")
+def test_wrapped_names_keep_both_ends_on_two_lines():
+    assert wrap_name("age") == "age"
+    assert wrap_name("") == wrap_name("\n\t") == "(no name)"
+    long = wrap_name("start " + "x" * 500 + " end")
     assert long.startswith("start")
     assert long.endswith("end")
     assert "…" in long
     for name in (*ODD, "word " * 200, "x" * 97, "a-b " * 24):
-        lines = short_name(name).split("\n")
+        lines = wrap_name(name).split("\n")
         assert 1 <= len(lines) <= 2
         assert all(0 < len(line) <= 40 for line in lines)
 
 
-def test_pyplot_is_not_touched():
+def test_pyplot_is_not_imported():
     code = """
 import sys
 import numpy as np
@@ -393,7 +393,7 @@ assert "matplotlib.pyplot" not in sys.modules
     assert done.returncode == 0, done.stderr[-2000:]
 
 
-def test_the_palette_is_that_of_okabe_and_ito():
+def test_palette_of_okabe_and_ito():
     okabe_ito = {
         "#000000",
         "#E69F00",

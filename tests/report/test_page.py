@@ -1,4 +1,4 @@
-"""The report: complete without a script, small, and silent about what is not to be shown."""
+"""Report: complete without scripts, small, and without private values."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from mlflow_interpret.report.page import render_report
 
 
 class Table(HTMLParser):
-    """The rows of the table as texts, and the texts of the page outside of it."""
+    """The rows of the table as texts, and the other texts of the page."""
 
     def __init__(self, page):
         super().__init__()
@@ -51,8 +51,8 @@ class Table(HTMLParser):
 
 
 def data_of(page):
-    (found,) = re.findall(r'<script type="application/json" id="data">(.*?)</script>', page)
-    return json.loads(found)
+    (block,) = re.findall(r'<script type="application/json" id="data">(.*?)</script>', page)
+    return json.loads(block)
 
 
 DETAILS = {
@@ -71,18 +71,18 @@ DETAILS = {
 }
 
 
-def test_the_table_needs_no_script():
+def test_table_without_a_script():
     explained = explanation(8)
     table = Table(render_report(explained))
     ranked = explained.ranked()
     assert [row[1] for row in table.rows] == [name for name, _ in ranked]
     assert [row[0] for row in table.rows] == [str(i) for i in range(1, 9)]
-    reach = dict(zip(explained.features, 1.96 * explained.standard_errors()))
+    half_widths = dict(zip(explained.features, 1.96 * explained.standard_errors()))
     for row, (name, value) in zip(table.rows, ranked):
-        assert row[3].strip() == f"{format_number(value)} ± {format_number(reach[name], 2)}"
+        assert row[3].strip() == f"{format_number(value)} ± {format_number(half_widths[name], 2)}"
 
 
-def test_bars_and_their_intervals_are_drawn_to_scale():
+def test_bars_and_intervals_are_to_scale():
     explained = explanation(8)
     page = render_report(explained)
     widths = [float(width) for width in re.findall(r'<rect width="([\d.]+)%"', page)]
@@ -97,30 +97,31 @@ def test_bars_and_their_intervals_are_drawn_to_scale():
     assert all(low < width < high for width, (low, high) in zip(widths, lines))
 
 
-def test_what_was_explained_and_how_is_told():
+def test_facts_about_the_explanation():
     text = Table(render_report(
         replace(explanation(), model_class="sklearn.svm.SVC", expected_values=np.array([0.25]), details=Details.from_json(DETAILS)),
         {"run_id": "run-7", "created": "2026-01-02", "comment": "first <try>"},
     )).text  # fmt: skip
-    for told in (
+    for fact in (
         "GridSearchCV with SVC", "GridSearchCV → Pipeline → SVC", "sklearn.svm.SVC", "m, sampled permutations",
         "probability", "40 of 5,000 evaluation examples", "1,000", "2.5e-7", "3.1 %", "1.25 s", "0.250",
         "python 3.12.1, shap 0.46.0", "run-7", "2026-01-02", "first <try>", "because <reason>.",
         "Row budget", "asked 10, used 7", "95 % intervals",
     ):  # fmt: skip
-        assert told in text, told
+        assert fact in text, fact
 
 
-def test_targets_of_different_units_are_no_silent_mean():
+def test_mean_over_targets_with_different_units_is_pointed_out():
     classes = explanation(n_classes=2)
     targets = replace(classes, classes=None, targets=("kg", "m"))
     assert (
-        "all 2 targets. Targets of larger numbers weigh more" in Table(render_report(targets)).text
+        "both targets. Targets with larger values have more weight"
+        in Table(render_report(targets)).text
     )
-    assert "weigh more" not in Table(render_report(classes)).text
+    assert "more weight" not in Table(render_report(classes)).text
 
 
-def test_a_breach_of_additivity_is_seen_at_once():
+def test_breach_of_additivity_is_a_notice():
     page = render_report(
         replace(
             explanation(),
@@ -128,7 +129,7 @@ def test_a_breach_of_additivity_is_seen_at_once():
         )
     )
     assert '<div class="notice" role="note"><p>It is &lt;off&gt;.</p></div>' in page
-    assert "does not add up" in Table(page).text
+    assert "contributions do not add up" in Table(page).text
     page = render_report(
         replace(explanation(), details=Details.from_json({**DETAILS, "partial": True}))
     )
@@ -137,39 +138,39 @@ def test_a_breach_of_additivity_is_seen_at_once():
 
 
 @pytest.mark.parametrize(
-    ("stopped", "told"),
+    ("stopped", "text"),
     [
-        ("all rows", "yes, all that there are"), ("settled", "was settled"),
-        ("max_rows", "may not be settled"), ("time_budget", "no, the time budget was spent"),
+        ("all rows", "yes, all available rows"), ("settled", "was stable"),
+        ("max_rows", "may not be stable"), ("time_budget", "no, the time budget was used up"),
     ],
 )  # fmt: skip
-def test_whether_there_were_enough_rows_is_told_in_words(stopped, told):
+def test_stopping_reason_is_explained(stopped, text):
     details = {**DETAILS, "stopped": stopped, "settled": stopped == "settled", "time_budget": 5.0}
-    text = Table(render_report(replace(explanation(), details=Details.from_json(details)))).text
-    assert "Enough rows" in text
-    assert told in text
-    assert "Time budget 5 s" in text
-    assert "Stopped" not in text
+    page_text = Table(render_report(replace(explanation(), details=Details.from_json(details)))).text
+    assert "Enough rows" in page_text
+    assert text in page_text
+    assert "Time budget 5 s" in page_text
+    assert "Stopped" not in page_text
 
 
-def test_a_page_names_files_beside_it_only_where_there_are_some():
+def test_other_files_are_named_only_if_the_explanation_is_in_a_run():
     assert "explanation.json" in Table(render_report(explanation(), {"run_id": "run-7"})).text
     assert "explanation.json" not in Table(render_report(explanation(), {"run_id": None})).text
 
 
-def test_a_baseline_is_shown_where_there_is_one():
+def test_baseline_section_is_shown_with_a_baseline():
     details = {
         **DETAILS,
         "baseline": {"run_id": "run-6", "spearman": 0.875, "marks": ["a", "<b>"]},
     }
     text = Table(render_report(replace(explanation(), details=Details.from_json(details)))).text
-    assert "Against the baseline" in text
+    assert "Comparison with the baseline" in text
     assert "0.875" in text
     assert "a <b>" in text
-    assert "Against the baseline" not in Table(render_report(explanation())).text
+    assert "Comparison with the baseline" not in Table(render_report(explanation())).text
 
 
-def test_without_details_there_is_still_a_page():
+def test_page_without_details():
     bare = replace(explanation().without_rows(), global_errors=None)
     page = render_report(bare)
     assert len(Table(page).rows) == 6
@@ -179,7 +180,7 @@ def test_without_details_there_is_still_a_page():
     assert "contributions against" in Table(render_report(explanation())).text
 
 
-def test_aggregates_only_hold_nothing_of_a_single_row():
+def test_page_of_aggregates_has_no_values_of_rows():
     rows = pd.DataFrame({f"f{i}": [f"secret-{i}-{n}" for n in range(40)] for i in range(6)})
     whole = explanation(rows=rows)
     assert "secret-" in render_report(whole)
@@ -195,7 +196,7 @@ def test_aggregates_only_hold_nothing_of_a_single_row():
      ((700, 235, 5), 400), ((500, 1000, 30), 450), ((3000, 20, 3), 400)],
     ids=str,
 )  # fmt: skip
-def test_a_page_is_small(shape, kilobytes):
+def test_size_of_a_page(shape, kilobytes):
     explained = explanation(*shape)
     names = [f"feature_with_a_name_{i}" for i in range(shape[0])]
     explained = replace(explained, features=tuple(names), details=Details.from_json(DETAILS))
@@ -203,7 +204,7 @@ def test_a_page_is_small(shape, kilobytes):
     assert len(render_report(explained).encode()) <= kilobytes * 1000
 
 
-def test_a_page_of_names_beyond_ascii_is_small():
+def test_size_of_a_page_with_names_beyond_ascii():
     names = [f"年齢と職業と学歴の階級を表す特徴量の番号 {i}" for i in range(100)]
     cells = [f"階級の{i % 12}番" for i in range(1000)]
     rows = pd.DataFrame({name: np.roll(cells, i) for i, name in enumerate(names)})
@@ -211,13 +212,13 @@ def test_a_page_of_names_beyond_ascii_is_small():
     assert len(render_report(explained).encode()) <= 400_000
 
 
-def test_two_pages_of_one_explanation_are_equal():
+def test_pages_are_reproducible():
     explained = explanation(10, 5000)
     assert render_report(explained) == render_report(explained)
     assert "1,000 of 5,000 explained rows" in Table(render_report(explained)).text
 
 
-def test_hostile_names_are_text_everywhere():
+def test_hostile_names_are_escaped():
     explained = hostile()
     names = explained.features
     page = render_report(explained, {"run_id": HOSTILE[0], "comment": HOSTILE[1]})
@@ -227,11 +228,11 @@ def test_hostile_names_are_text_everywhere():
     assert table.tags.count("script") == 2
     assert "<img" not in page
     assert "alert(1)</script>" not in page
-    assert data_of(page)["blocks"][1]["name"] == truncate(names[0], 80)
+    assert data_of(page)["outputs"][1]["name"] == truncate(names[0], 80)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 0.0])
-def test_any_importances_make_a_page(value):
+def test_page_of_unusual_importances(value):
     values = np.array([value, 1.0, value])
     explained = replace(explanation(3).without_rows(), global_values=values, global_errors=values)
     assert len(Table(render_report(explained)).rows) == 3

@@ -1,4 +1,4 @@
-"""Runs that are to be compared: found, read, and said what is left out."""
+"""Find, read and compare the explanations of several runs."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from mlflow_interpret.compare.comparison import RunComparison
+from mlflow_interpret.compare import RunComparison
 from mlflow_interpret.core.errors import ExplanationNotFoundError
 from mlflow_interpret.core.options import Comparison
 from mlflow_interpret.core.text import truncate
@@ -17,65 +17,76 @@ from mlflow_interpret.stores.mlflow.search import asked_for
 
 _logger = logging.getLogger("mlflow_interpret")
 
+_MAX_LISTED = 5  # runs in a message
+
 
 def compare(runs: Iterable[Any] | None, tracking_uri: str, options: Comparison) -> RunComparison:
-    """The comparison of runs; see `mlflow_interpret.compare_runs`."""
+    """Compare runs; see `mlflow_interpret.compare_runs`."""
     mlflow_store.check_reachable(tracking_uri)
     with progress("Finding runs", unit="runs", silent=options.silent) as report:
-        asked = asked_for(runs, options, tracking_uri, report)
-    once = {run.info.run_id: (run, name) for run, name in reversed(asked)}
-    wanted = [once.pop(run.info.run_id) for run, _ in asked if run.info.run_id in once]
+        named_runs = asked_for(runs, options, tracking_uri, report)
+    distinct = {run.info.run_id: (run, name) for run, name in reversed(named_runs)}
+    run_ids = dict.fromkeys(run.info.run_id for run, _ in named_runs)
     with progress("Reading explanations", unit="runs", silent=options.silent) as report:
-        found, skipped = load_importances(
-            wanted, tracking_uri, report, label=options.label, engineered=options.engineered
+        importances, skipped = load_importances(
+            [distinct[run_id] for run_id in run_ids],
+            tracking_uri,
+            report,
+            label=options.label,
+            engineered=options.engineered,
         )
-    if len(found) < 2:
-        active = runs is None and options.experiment_names is None
-        place = " of the active experiment" if active else ""
+    if len(importances) < 2:
+        is_default = runs is None and options.experiment_names is None
         raise ExplanationNotFoundError(
-            _too_few(len(asked), len(wanted), place, len(found), skipped)
+            _too_few(
+                f"{len(importances)} in {len(distinct)}"
+                f"{' different' if len(named_runs) > len(distinct) else ''}"
+                f" run{'' if len(distinct) == 1 else 's'}"
+                f"{' of the active experiment' if is_default else ''}",
+                skipped,
+            )
         )
-    comparison = RunComparison(tuple(found), skipped, options.top_k)
+    comparison = RunComparison(tuple(importances), skipped, options.top_k)
     if not options.silent:
         _warn(comparison)
     return comparison
 
 
+def _too_few(count: str, skipped: Mapping[str, str]) -> str:
+    reasons = f" ({_reasons(skipped)})" if skipped else ""
+    return (
+        f"A comparison needs at least two runs that hold an explanation, and found {count}"
+        f"{reasons}. Name further runs or other experiment_names, or explain models with "
+        "mlflow_interpret.autolog() before fit."
+    )
+
+
 def _warn(comparison: RunComparison) -> None:
-    """Of runs that are left out, and of those of which nothing can be told."""
+    """Warn about skipped runs, and about runs that share no feature with the first one."""
     if comparison.skipped:
         _logger.warning("Not compared: %s", _reasons(comparison.skipped))
-    first, *others = comparison.importances
-    strangers = [run.run_id for run in others if not set(run.features) & set(first.features)]
-    if strangers:
+    reference, *others = comparison.importances
+    features = set(reference.features)
+    incomparable = [run.run_id for run in others if not features & set(run.features)]
+    if incomparable:
         _logger.warning(
-            "Run %s, the first, shares no feature with %s: nothing can be told between them. Name "
+            "Run %s, the first, shares no feature with %s and cannot be compared with it. Name "
             "another run first.",
-            first.run_id,
-            _several(strangers),
+            reference.run_id,
+            _run_list(incomparable),
         )
 
 
-def _several(run_ids: Sequence[str], most: int = 5) -> str:
-    more = len(run_ids) - most
-    told = f"run{'s' if len(run_ids) > 1 else ''} {', '.join(run_ids[:most])}"
-    return f"{told} and {more:,} more" if more > 0 else told
+def _run_list(run_ids: Sequence[str]) -> str:
+    n_others = len(run_ids) - _MAX_LISTED
+    text = f"run{'s' if len(run_ids) > 1 else ''} {', '.join(run_ids[:_MAX_LISTED])}"
+    return f"{text} and {n_others:,} more" if n_others > 0 else text
 
 
-def _reasons(skipped: Mapping[str, str], most: int = 5) -> str:
-    told = [
-        f"run {run_id}: {truncate(reason, 300)}" for run_id, reason in list(skipped.items())[:most]
+def _reasons(skipped: Mapping[str, str]) -> str:
+    reasons = [
+        f"run {run_id}: {truncate(reason, 300)}"
+        for run_id, reason in list(skipped.items())[:_MAX_LISTED]
     ]
-    more = len(skipped) - most
-    return "; ".join(told) + (f"; and {more:,} more, see .skipped" if more > 0 else "")
-
-
-def _too_few(asked: int, distinct: int, place: str, found: int, skipped: Mapping[str, str]) -> str:
-    different = " different" if asked > distinct else ""
-    why = f" ({_reasons(skipped)})" if skipped else ""
-    return (
-        "A comparison needs at least two runs that hold an explanation, and found "
-        f"{found} in {distinct}{different} run{'' if distinct == 1 else 's'}{place}{why}. Name "
-        "further runs or other experiment_names, or explain models with "
-        "mlflow_interpret.autolog() before fit."
-    )
+    n_others = len(skipped) - _MAX_LISTED
+    return "; ".join(reasons) + (f"; and {n_others:,} more, see .skipped" if n_others > 0 else "")

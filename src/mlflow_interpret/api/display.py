@@ -1,4 +1,4 @@
-"""An explanation that can be looked at: figures and the report, in a notebook or as files."""
+"""Figures and the report of an explanation, in a notebook or as files."""
 
 from __future__ import annotations
 
@@ -17,15 +17,14 @@ if TYPE_CHECKING:
 
 
 class ExplanationDisplay:
-    """Figures and the HTML report of an explanation, drawn from what is stored.
+    """Figures and the HTML report of an explanation.
 
-    Nothing is computed again: what `mlflow_interpret.explain` or
-    `mlflow_interpret.load_explanation` returned is enough. As the last line of a notebook cell it
-    shows the report.
+    Create a display with `from_explanation` or `from_run`. The explanation is not computed again.
+    As the last line of a notebook cell, a display shows the report.
 
     Args:
-        record: The explanation, as `from_explanation` or `from_run` make it.
-        run_id: The run it came from, which the report names.
+        record: The explanation.
+        run_id: The run of the explanation, for the report.
 
     Examples:
         >>> display = ExplanationDisplay.from_run(run_id)          # doctest: +SKIP
@@ -39,10 +38,14 @@ class ExplanationDisplay:
 
     @classmethod
     def from_explanation(cls, explanation: Any) -> ExplanationDisplay:
-        """Of a global explanation: interpret-community's own type, whoever made it.
+        """Create a display of a global explanation.
+
+        Args:
+            explanation: The result of `explain` or `load_explanation`, or a global explanation of
+                any explainer of interpret-community.
 
         Raises:
-            CannotExplainError: ``explanation`` is no global explanation.
+            CannotExplainError: ``explanation`` is not a global explanation.
         """
         if isinstance(explanation, Explanation):
             return cls(explanation)
@@ -52,31 +55,36 @@ class ExplanationDisplay:
     def from_run(
         cls, run_id: str, *, explanation_id: str | None = None, engineered: bool = False
     ) -> ExplanationDisplay:
-        """Of an explanation in a run; the arguments are those of `load_explanation`.
+        """Create a display of an explanation in a run.
+
+        Args:
+            run_id: The run or model, as for `load_explanation`.
+            explanation_id: The id of an explanation in the run. Default: the latest one.
+            engineered: Show the engineered columns of a pipeline instead of the raw columns.
 
         Raises:
-            RunNotFoundError: There is no such run, or model, in the tracking store.
-            ExplanationNotFoundError: The run holds no explanation, or not that one.
-            AzureMLError: The run is Azure ML's alone, which does not allow it or does not answer.
+            RunNotFoundError: The tracking store does not have the run or model.
+            ExplanationNotFoundError: The run does not have the explanation.
+            AzureMLError: Azure ML, which alone has the explanation, cannot be read.
         """
         from mlflow_interpret.api import load
         from mlflow_interpret.stores import mlflow as mlflow_store
 
         uri = mlflow_store.current_tracking_uri()
         run_id = mlflow_store.run_id_of(run_id, uri)
-        found = load.load(run_id, uri, explanation_id=explanation_id, engineered=engineered)
-        return cls(found, run_id)
+        record = load.load(run_id, uri, explanation_id=explanation_id, engineered=engineered)
+        return cls(record, run_id)
 
     def plot_importances(self, *, top_k: int = 20, ax: Axes | None = None) -> Figure:
-        """The global importances as bars with intervals of 95 %.
+        """Draw the global importances as bars with 95 % intervals.
 
         Args:
-            top_k: At most so many features.
+            top_k: Maximum number of features.
             ax: Matplotlib axes to draw into. Default: those of a new figure.
 
         Returns:
-            The figure. A new one is not pyplot's: save it with ``savefig``, or let a notebook show
-            it.
+            The figure. A new figure is independent of pyplot: a notebook shows it, and ``savefig``
+            saves it.
 
         Raises:
             OptionError: ``top_k`` is not a positive integer.
@@ -88,63 +96,74 @@ class ExplanationDisplay:
     def plot_beeswarm(
         self, *, top_k: int = 20, label: Any = None, ax: Axes | None = None
     ) -> Figure:
-        """The contributions of each explained row, coloured by the feature's value.
+        """Draw the contributions of each explained row, colored by the value of the feature.
 
         Args:
-            top_k: At most so many features.
-            label: The class, or target. Default: the second of two classes; else up to three with
-                the largest importances beside each other.
-            ax: Matplotlib axes to draw into, with one class.
+            top_k: Maximum number of features.
+            label: A class or target. Default: the second of two classes, or else up to three
+                outputs with the largest importances side by side.
+            ax: Matplotlib axes to draw a single output into. Default: those of a new figure.
 
         Raises:
-            OptionError: ``top_k`` is not a positive integer, or there is no such ``label``.
-            ExplanationNotFoundError: The explanation holds no values of single rows.
+            OptionError: ``top_k`` is not a positive integer, or ``label`` does not exist.
+            ExplanationNotFoundError: The explanation has no values of single rows.
         """
         from mlflow_interpret.report import figures
 
-        block = None if label is None else self._block(label)
-        figure = figures.beeswarm(self._record, _positive(top_k), block, ax)
+        output = None if label is None else self._output(label)
+        figure = figures.beeswarm(self._record, _positive(top_k), output, ax)
         if figure is None:
             raise ExplanationNotFoundError(
-                "The explanation holds no contributions of single rows, as with log_data=False; "
-                "plot_importances() needs none."
+                "The explanation has no contributions of single rows, as with log_data=False. Use "
+                "plot_importances()."
             )
         return figure
 
     def plot_per_class(self, *, top_k: int = 20, ax: Axes | None = None) -> Figure:
-        """The importances by class: stacked bars for up to seven classes, else a heat map.
+        """Draw the importances by class: stacked bars for up to seven classes, else a heat map.
 
-        Several targets of a regression are shown as shares of each target's sum.
+        The importances for the targets of a regression are drawn as shares of the total of each
+        target.
+
+        Args:
+            top_k: Maximum number of features.
+            ax: Matplotlib axes to draw into. Default: those of a new figure.
 
         Raises:
             OptionError: ``top_k`` is not a positive integer.
-            ExplanationNotFoundError: The model has no classes and no several targets, or two
-                classes whose importances are the same.
+            ExplanationNotFoundError: The model has a single output, or two classes with equal
+                importances.
         """
         from mlflow_interpret.report import figures
 
         figure = figures.per_class(self._record, _positive(top_k), ax)
         if figure is None and self._record.is_mirrored:
             raise ExplanationNotFoundError(
-                "The two classes have the same importances: what speaks for one speaks against the "
-                "other. Use plot_importances()."
+                "The two classes have equal importances, since their contributions have opposite "
+                "signs. Use plot_importances()."
             )
         if figure is None:
             raise ExplanationNotFoundError(
-                "The explanation has no importances by class: its model has a single output. "
+                "The explanation has no importances by class, since the model has a single output. "
                 "Use plot_importances()."
             )
         return figure
 
     def to_html(self) -> str:
-        """The report: one HTML page that stands alone and asks nothing of any network."""
+        """Render the report as a self-contained HTML page that works offline."""
         return render_report(self._record, {"run_id": self._run_id})
 
     def save(self, path: str | Path) -> Path:
-        """Write the report (``.html``) or the bar chart (``.png``, ``.svg``, ``.pdf``) to a file.
+        """Save the report (``.html``) or the importances (``.png``, ``.svg``, ``.pdf``).
+
+        Args:
+            path: The file; its suffix determines the format.
+
+        Returns:
+            The path.
 
         Raises:
-            OptionError: The name of the file ends otherwise.
+            OptionError: The suffix is not supported.
         """
         path = Path(path)
         writers: dict[str, Callable[[], object]] = {
@@ -169,12 +188,12 @@ class ExplanationDisplay:
         name = (record.model_class or "a model").rpartition(".")[2]
         return f"<ExplanationDisplay of {name}, {len(record.features)} features, {record.method}>"
 
-    def _block(self, label: Any) -> int:
-        blocks = list(self._record.output_names or ())
-        for known in (blocks, [str(block) for block in blocks]):
-            if label in known:
-                return known.index(label)
-        allowed = ", ".join(map(str, blocks)) or "None: the model has a single output"
+    def _output(self, label: Any) -> int:
+        outputs = list(self._record.output_names or ())
+        for labels in (outputs, [str(output) for output in outputs]):
+            if label in labels:
+                return labels.index(label)
+        allowed = ", ".join(map(str, outputs)) or "None: the model has a single output"
         raise OptionError(f"label must be one of the model's classes ({allowed}), got {label!r}.")
 
 

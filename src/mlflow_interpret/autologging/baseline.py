@@ -25,7 +25,7 @@ def compared(
     if options.baseline is None:
         return explanation
     try:
-        from mlflow_interpret.compare.baseline import shift
+        from mlflow_interpret.compare.baseline import compare_with_baseline
         from mlflow_interpret.stores.mlflow.search import load_baseline
 
         current = importances_of(explanation)
@@ -33,7 +33,7 @@ def compared(
         if baseline is None:
             reason = "no other finished run of the experiment holds an explanation"
             return _with(explanation, baseline=None, baseline_missing=reason)
-        return _with(explanation, baseline=shift(current, baseline))
+        return _with(explanation, baseline=compare_with_baseline(current, baseline))
     except Exception as error:
         _logger.debug("The baseline cannot be read", exc_info=True)
         # Whatever else is raised may name addresses with what lets one in.

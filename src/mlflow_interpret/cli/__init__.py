@@ -1,4 +1,4 @@
-"""The ``mlflow-interpret`` command; each of its commands is a module."""
+"""The ``mlflow-interpret`` command, with a module for each subcommand."""
 
 from __future__ import annotations
 
@@ -9,27 +9,27 @@ from mlflow_interpret.cli.doctor import doctor
 from mlflow_interpret.cli.flush import flush
 from mlflow_interpret.cli.push import push
 from mlflow_interpret.cli.show import show
-from mlflow_interpret.cli.terminal import escape_what_cannot_be_shown
+from mlflow_interpret.cli.terminal import escape_unencodable_characters
 
-_HELP = """Explanations of MLflow runs, from the terminal.
+_HELP = """Show, compare and deliver the explanations of MLflow runs.
 
-The tracking store is MLflow's: the one that MLFLOW_TRACKING_URI names, or --tracking-uri.
+The tracking store is that of MLFLOW_TRACKING_URI or --tracking-uri.
 
 \b
 Examples:
-  mlflow-interpret show 3f2a9c...   the features that drive a run's model, ranked
-  mlflow-interpret compare 3f2a9c... 81d204...   rankings side by side
-  mlflow-interpret flush            log what was kept while no server answered
-  mlflow-interpret doctor           what would happen on this machine, and why
-  mlflow-interpret push 3f2a9c...   finish the upload to Azure ML
+  mlflow-interpret show 3f2a9c...   rank the features of a run's model
+  mlflow-interpret compare 3f2a9c... 81d204...   compare rankings
+  mlflow-interpret flush            log explanations that were stored while offline
+  mlflow-interpret doctor           check the configuration of this machine
+  mlflow-interpret push 3f2a9c...   finish an upload to Azure ML
 """
 
 
 @click.group(help=_HELP, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="mlflow-interpret")
 def main() -> None:
-    """Explanations of MLflow runs, from the terminal."""
-    escape_what_cannot_be_shown()
+    """Show, compare and deliver the explanations of MLflow runs."""
+    escape_unencodable_characters()
 
 
 for _command in (show, compare, flush, doctor, push):

@@ -1,4 +1,4 @@
-"""``python -m mlflow_interpret.cli``."""
+"""Entry point of ``python -m mlflow_interpret.cli``."""
 
 from mlflow_interpret.cli import main
 

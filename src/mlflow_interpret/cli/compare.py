@@ -1,4 +1,4 @@
-"""``mlflow-interpret compare``: rankings side by side."""
+"""The command ``mlflow-interpret compare``."""
 
 from __future__ import annotations
 
@@ -9,21 +9,23 @@ from pathlib import Path
 import click
 
 from mlflow_interpret.cli.terminal import (
-    draws,
+    class_option,
     engineered_option,
-    label_option,
-    no_warnings,
-    plain_errors,
-    store_named,
-    store_option,
+    errors_on_one_line,
+    package_warnings_disabled,
+    supports_unicode,
     top_option,
+    tracking_uri_of,
+    tracking_uri_option,
 )
 
-_OPTIONS = {
+_OPTION_NAMES = {
+    "filter_string and order_by": "--filter and --order-by",
     "experiment_names": "--experiment",
     "filter_string": "--filter",
     "order_by": "--order-by",
 }
+_UNLIMITED_WIDTH = 10_000
 
 
 @click.command()
@@ -33,34 +35,34 @@ _OPTIONS = {
     "experiments",
     multiple=True,
     metavar="NAME",
-    help="Search in it; several are allowed.",
+    help="Experiment to search; can be given several times.",
 )
 @click.option(
     "--filter",
     "filter_string",
     default="",
     metavar="FILTER",
-    help="Which runs, as of mlflow.search_runs.",
+    help="Filter string as for mlflow.search_runs.",
 )
 @click.option(
-    "--order-by", multiple=True, metavar="COLUMN", help="In which order, as of mlflow.search_runs."
+    "--order-by", multiple=True, metavar="COLUMN", help="Order as for mlflow.search_runs."
 )
 @click.option(
     "--max-results",
     default=20,
     show_default=True,
     type=click.IntRange(2, 50_000),
-    help="Find at most so many runs.",
+    help="Maximum number of runs to find.",
 )
 @top_option(10)
-@label_option
+@class_option
 @engineered_option
 @click.option(
     "--html",
     type=click.Path(dir_okay=False, writable=True, path_type=Path),
-    help="Write a page with figures and all differences.",
+    help="File for an HTML page with figures and all differences.",
 )
-@store_option
+@tracking_uri_option
 def compare(
     runs: tuple[str, ...],
     experiments: tuple[str, ...],
@@ -73,19 +75,19 @@ def compare(
     html: Path | None,
     tracking_uri: str | None,
 ) -> None:
-    """Put the rankings of several runs side by side.
+    """Compare the rankings of several runs.
 
-    RUN is a run id or a model version, as models:/name/1 or models:/name@alias. Without any, the
-    newest explained runs of the active experiment, or of those named, are compared, the oldest of
-    them first, unless --order-by is given. The first is the one that the others are compared with.
+    RUN is a run id or a model version (models:/name/1 or models:/name@alias). Without RUN, the
+    command compares the newest runs with an explanation, of the active experiment or of
+    --experiment. The first run is the reference: without --order-by, it is the oldest of them.
     """
     import mlflow
 
     from mlflow_interpret.api import explanations
-    from mlflow_interpret.cli.compare_text import text
+    from mlflow_interpret.cli.compare_text import comparison_text
 
-    mlflow.set_tracking_uri(store_named(tracking_uri))
-    with plain_errors(_OPTIONS), no_warnings():
+    mlflow.set_tracking_uri(tracking_uri_of(tracking_uri))
+    with errors_on_one_line(_OPTION_NAMES), package_warnings_disabled():
         comparison = explanations.compare_runs(
             runs or None,
             experiment_names=experiments or None,
@@ -96,9 +98,9 @@ def compare(
             label=label,
             engineered=engineered,
         )
-    arrows = ("▲", "▼") if draws() else ("+", "-")
-    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 10_000
-    click.echo(text(comparison, width=width, arrows=arrows))
+    arrows = ("▲", "▼") if supports_unicode() else ("+", "-")
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else _UNLIMITED_WIDTH
+    click.echo(comparison_text(comparison, width=width, arrows=arrows))
     if html is not None:
         try:
             comparison.to_html(html)

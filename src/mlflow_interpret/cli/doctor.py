@@ -1,4 +1,4 @@
-"""``mlflow-interpret doctor``: what would happen on this machine."""
+"""The command ``mlflow-interpret doctor``."""
 
 from __future__ import annotations
 
@@ -6,35 +6,33 @@ import os
 
 import click
 
-from mlflow_interpret.cli.terminal import store_named, store_option
+from mlflow_interpret.cli.terminal import tracking_uri_of, tracking_uri_option
 
 
 @click.command()
-@click.option(
-    "--workspace", metavar="WORKSPACE", help="An Azure ML workspace that is to be asked, too."
-)
-@store_option
+@click.option("--workspace", metavar="WORKSPACE", help="An Azure ML workspace to check, too.")
+@tracking_uri_option
 @click.pass_context
 def doctor(context: click.Context, workspace: str | None, tracking_uri: str | None) -> None:
-    """Say what would happen on this machine, and why.
+    """Check the configuration of this machine.
 
-    Looks at versions, the MLflow store, Azure ML with its credentials, the spool and optional
-    packages. Nothing is changed, no browser is opened, no secret is shown. The exit code is 1
-    where something that is set up cannot work.
+    Checks versions, the MLflow store, Azure ML and its credentials, stored explanations and
+    optional packages. It changes nothing, opens no browser and shows no secrets. The exit code is 1
+    if something is configured but cannot work.
     """
-    # This process is ours: a server that is not there is to be told within seconds.
+    # Report a server that does not answer within seconds.
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "5")
-    from mlflow_interpret import doctor as examination
+    from mlflow_interpret import doctor as checks
 
-    marks = {"ok": "ok", "note": "note", "broken": "BROKEN"}
+    states = {"ok": "ok", "note": "note", "broken": "BROKEN"}
     findings, topic = [], None
-    for finding in examination.examine(store_named(tracking_uri), workspace):
+    for finding in checks.examine(tracking_uri_of(tracking_uri), workspace):
         findings.append(finding)
-        shown = "" if finding.topic == topic else finding.topic
+        heading = "" if finding.topic == topic else finding.topic
         topic = finding.topic
-        click.echo(f"{shown:<13} {marks[finding.state]:<7} {finding.text}")
+        click.echo(f"{heading:<13} {states[finding.state]:<7} {finding.text}")
         if finding.remedy:
             click.echo(f"{'':<21} -> {finding.remedy}")
-    if examination.is_broken(findings):
+    if checks.is_broken(findings):
         context.exit(1)

@@ -1,37 +1,42 @@
-"""``mlflow-interpret show``: one ranking."""
+"""The command ``mlflow-interpret show``."""
 
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import click
 
 from mlflow_interpret.cli.terminal import (
-    draws,
+    class_option,
     engineered_option,
-    label_option,
-    plain_errors,
-    shorten,
-    store_named,
-    store_option,
+    errors_on_one_line,
+    supports_unicode,
+    table_lines,
     top_option,
+    tracking_uri_of,
+    tracking_uri_option,
 )
 
+if TYPE_CHECKING:
+    from mlflow_interpret.core.explanation import Explanation
+
 _BAR_WIDTH = 30
+_NAME_LENGTH = 60
 
 
 @click.command()
 @click.argument("run_id")
 @top_option(20)
-@label_option
+@class_option
 @engineered_option
 @click.option(
     "--workspace",
     metavar="WORKSPACE",
-    help="Read from an Azure ML workspace: an azureml:// URI, a resource id or a config.json.",
+    help="Azure ML workspace to read from: an azureml:// URI, a resource id or a config.json file.",
 )
-@store_option
+@tracking_uri_option
 def show(
     run_id: str,
     top: int,
@@ -40,42 +45,33 @@ def show(
     workspace: str | None,
     tracking_uri: str | None,
 ) -> None:
-    """Rank the features of the explanation in run RUN_ID, or in that of a model (models:/name/1).
+    """Show the ranking of the features in the explanation of run RUN_ID.
 
-    Prints how the model was explained, then each feature with its importance, the mean absolute
-    contribution to the model's output, and how far its 95 % interval reaches, where that is known.
+    RUN_ID can also be a model, such as models:/name/1. The first line says how the model was
+    explained. The table lists each feature with its importance, which is its mean absolute
+    contribution to the model's output, and the half width of the 95 % interval if it is known.
     """
     from mlflow_interpret.api import load
-    from mlflow_interpret.core.text import display_width, format_number, pad_to_width
     from mlflow_interpret.stores import mlflow as mlflow_store
 
-    uri = store_named(tracking_uri)
-    with plain_errors():
+    uri = tracking_uri_of(tracking_uri)
+    with errors_on_one_line():
         run_id = mlflow_store.run_id_of(run_id, uri)
         explanation = load.load(run_id, uri, engineered=engineered, workspace=workspace)
-        ranked = explanation.ranked() if label is None else _ranked_for(explanation, label)
-        reaches = _reaches(explanation) if label is None else {}
+        ranking = explanation.ranked() if label is None else _class_ranking(explanation, label)
+        half_widths = _half_widths(explanation) if label is None else {}
     click.echo(_headline(explanation, run_id))
-    shown = ranked[:top]
-    block = "█" if draws() else "#"
-    widest = max(display_width(shorten(name)) for name, _ in shown)
-    widest_reach = max(len(reaches.get(name, "")) for name, _ in shown)
-    finite = [value for _, value in shown if math.isfinite(value)]
-    largest = max(finite, default=0.0) or 1.0
-    for position, (name, value) in enumerate(shown, start=1):
-        bar = block * round(_BAR_WIDTH * value / largest) if math.isfinite(value) else ""
-        reach = f"{reaches.get(name, ''):<{widest_reach}}  " if widest_reach else ""
-        told = f"{pad_to_width(shorten(name), widest)}  {format_number(value, 4):>10}  {reach}{bar}"
-        click.echo(f"{position:>4}  {told}".rstrip())
-    if len(ranked) > top:
-        click.echo(f"      ... and {len(ranked) - top:,} more; --top {len(ranked)} shows all")
+    for line in _ranking_lines(ranking[:top], half_widths):
+        click.echo(line)
+    if len(ranking) > top:
+        click.echo(f"      ... and {len(ranking) - top:,} more; --top {len(ranking)} shows all")
 
 
-def _ranked_for(explanation: Any, label: str) -> list[tuple[str, float]]:
+def _class_ranking(explanation: Explanation, label: str) -> list[tuple[str, float]]:
     from mlflow_interpret.core.errors import OptionError
     from mlflow_interpret.core.statistics import rank
 
-    labels = [str(known) for known in explanation.output_names or ()]
+    labels = [str(name) for name in explanation.output_names or ()]
     if label not in labels or explanation.per_class_values is None:
         allowed = ", ".join(labels) if labels else "none: the model has no classes"
         raise OptionError(f"--class must be one of the model's classes ({allowed}), got {label!r}.")
@@ -83,22 +79,45 @@ def _ranked_for(explanation: Any, label: str) -> list[tuple[str, float]]:
     return [(explanation.features[i], float(values[i])) for i in rank(values)]
 
 
-def _reaches(explanation: Any) -> dict[str, str]:
-    """How far the 95 % interval of each importance reaches, where it is known."""
+def _half_widths(explanation: Explanation) -> dict[str, str]:
+    """Half widths of the 95 % intervals by feature, where they are known."""
+    from mlflow_interpret.core.statistics import INTERVAL
     from mlflow_interpret.core.text import format_number
-    from mlflow_interpret.report.figures import INTERVAL
 
     errors = explanation.standard_errors()
     if errors is None:
         return {}
-    sign = "±" if draws() else "+-"
-    pairs = zip(explanation.features, errors, strict=True)
+    sign = "±" if supports_unicode() else "+-"
     return {
-        name: f"{sign} {format_number(INTERVAL * error, 2)}" for name, error in pairs if error > 0
+        name: f"{sign} {format_number(INTERVAL * error, 2)}"
+        for name, error in zip(explanation.features, errors, strict=True)
+        if error > 0
     }
 
 
-def _headline(explanation: Any, run_id: str) -> str:
+def _ranking_lines(
+    ranking: Sequence[tuple[str, float]], half_widths: Mapping[str, str]
+) -> list[str]:
+    from mlflow_interpret.core.text import format_number, truncate
+
+    block = "█" if supports_unicode() else "#"
+    largest = max((value for _, value in ranking if math.isfinite(value)), default=0.0) or 1.0
+    rows = [
+        (
+            f"{position:>4}",
+            truncate(name, _NAME_LENGTH),
+            f"{format_number(value, 4):>10}",
+            half_widths.get(name, ""),
+            block * round(_BAR_WIDTH * value / largest) if math.isfinite(value) else "",
+        )
+        for position, (name, value) in enumerate(ranking, start=1)
+    ]
+    if not any(row[3] for row in rows):
+        rows = [(*row[:3], row[4]) for row in rows]
+    return table_lines(rows)
+
+
+def _headline(explanation: Explanation, run_id: str) -> str:
     details = explanation.details
     rows = details.rows
     parts = [f"Run {run_id}: {explanation.model_class}, {explanation.method}"]

@@ -1,4 +1,4 @@
-"""What the commands share: options, the store that is meant, and what the terminal can show."""
+"""Options, tables and error messages that the commands share."""
 
 from __future__ import annotations
 
@@ -6,42 +6,40 @@ import io
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Literal
 
 import click
 
-_NAME_WIDTH = 60
-
-store_option = click.option(
-    "--tracking-uri", metavar="URI", help="The MLflow store. Default: MLflow's own setting."
+tracking_uri_option = click.option(
+    "--tracking-uri", metavar="URI", help="URI of the MLflow store. Default: the MLflow setting."
 )
-label_option = click.option(
-    "--class", "label", metavar="CLASS", help="For one class, or target, instead of over all."
+class_option = click.option(
+    "--class", "label", metavar="CLASS", help="Importances for one class or target. Default: all."
 )
 engineered_option = click.option(
-    "--engineered", is_flag=True, help="By a pipeline's engineered columns instead of the raw."
+    "--engineered", is_flag=True, help="Engineered columns of a pipeline instead of raw columns."
 )
 
 
 def top_option(default: int) -> Callable[[Any], Any]:
-    """How many features a command shows."""
+    """The option ``--top``: the number of features to show."""
     return click.option(
         "--top",
         default=default,
         show_default=True,
         type=click.IntRange(min=1),
-        help="Show at most so many features.",
+        help="Maximum number of features to show.",
     )
 
 
 @contextmanager
-def plain_errors(options: Mapping[str, str] | None = None) -> Iterator[None]:
-    """What is wrong is told in one line, without a traceback.
+def errors_on_one_line(options: Mapping[str, str] | None = None) -> Iterator[None]:
+    """Report errors on one line, without a traceback.
 
     Args:
-        options: What the command calls the arguments that an error names.
+        options: Names of the command's options by the names of arguments in error messages.
     """
     from mlflow.exceptions import MlflowException
 
@@ -50,48 +48,70 @@ def plain_errors(options: Mapping[str, str] | None = None) -> Iterator[None]:
     try:
         yield
     except MlflowException as error:
-        raise click.ClickException(f"MLflow says: {one_line(error)}") from error
+        raise click.ClickException(f"MLflow: {one_line(error)}") from error
     except MlflowInterpretError as error:
-        told = str(error)
-        for name, option in (options or {}).items():
-            told = told.replace(name, option)
-        raise click.ClickException(told) from error
+        raise click.ClickException(_with_option_name(error, options or {})) from error
+
+
+def _with_option_name(error: Exception, options: Mapping[str, str]) -> str:
+    """The message, with the name of the argument at its start replaced by that of the option."""
+    message, argument = str(error), getattr(error, "argument", None)
+    # Some errors do not carry the argument, but their messages start with it, too.
+    for name in [argument] if argument in options else options:
+        if message.startswith(f"{name} "):
+            return f"{options[name]}{message.removeprefix(name)}"
+    return message
 
 
 @contextmanager
-def no_warnings() -> Iterator[None]:
-    """Our warnings are not shown: for a command that says in its output what they would say."""
+def package_warnings_disabled() -> Iterator[None]:
+    """Disable the warnings of this package, for a command that prints the same facts itself."""
     logger = logging.getLogger("mlflow_interpret")
-    before = logger.level
+    level = logger.level
     logger.setLevel(logging.ERROR)
     try:
         yield
     finally:
-        logger.setLevel(before)
+        logger.setLevel(level)
 
 
-def store_named(tracking_uri: str | None) -> str:
-    """The store of --tracking-uri, else that of MLflow's own setting."""
+def tracking_uri_of(option: str | None) -> str:
+    """The tracking URI of the option ``--tracking-uri``, or else of the MLflow setting."""
     from mlflow_interpret.stores import mlflow as mlflow_store
 
-    # This process is ours: MLflow's progress bars would stand between the lines of the table.
+    # MLflow's progress bars would interrupt the output of the command.
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-    return tracking_uri or mlflow_store.current_tracking_uri()
+    return option or mlflow_store.current_tracking_uri()
 
 
-def escape_what_cannot_be_shown() -> None:
-    """Names may have letters that the encoding lacks, as that of a pipe on Windows."""
+def escape_unencodable_characters() -> None:
+    """Escape characters that the encoding of the output lacks, as of a pipe on Windows."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
 
 
-def draws() -> bool:
-    """Whether the terminal shows more than ASCII."""
+def supports_unicode() -> bool:
+    """Whether the terminal can show more than ASCII."""
     return (sys.stdout.encoding or "").lower().startswith("utf")
 
 
-def shorten(name: str) -> str:
-    """A name on one line that is not too long."""
-    line = "".join(c if c.isprintable() else " " for c in name)
-    return line if len(line) <= _NAME_WIDTH else f"{line[: _NAME_WIDTH - 1]}…"
+def table_lines(
+    rows: Sequence[Sequence[str]], align: Sequence[Literal["l", "r"]] | None = None
+) -> list[str]:
+    """Lines of a table without borders, with columns aligned by display width.
+
+    Args:
+        rows: The cells; each row has the same number.
+        align: Left or right alignment of each column. Default: left.
+    """
+    from prettytable import PrettyTable
+
+    if not rows:
+        return []
+    table = PrettyTable(header=False, border=False, padding_width=0)
+    table.right_padding_width = 2
+    table.add_rows([list(row) for row in rows])
+    for name, alignment in zip(table.field_names, align or ["l"] * len(rows[0]), strict=True):
+        table.align[name] = alignment
+    return [line.rstrip() for line in table.get_string().splitlines()]

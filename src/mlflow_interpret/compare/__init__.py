@@ -1,1 +1,5 @@
-"""Explanations of several runs side by side."""
+"""Comparison of the explanations of several runs."""
+
+from mlflow_interpret.compare.comparison import RunComparison
+
+__all__ = ["RunComparison"]

@@ -1,4 +1,4 @@
-"""Runs side by side: importances as tables, figures and a page; pure."""
+"""The result of `mlflow_interpret.compare_runs`."""
 
 from __future__ import annotations
 
@@ -20,14 +20,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class RunComparison:
-    """The explanations of several runs side by side; `mlflow_interpret.compare_runs` makes it.
+    """Comparison of the explanations of several runs, as `mlflow_interpret.compare_runs` returns.
 
-    The first run is the reference: marks and differences are told against it.
+    The first run is the reference. As the last line of a notebook cell, the comparison is shown as
+    a page.
 
     Attributes:
-        importances: The compared importances, one for each run.
-        skipped: Why a run that was asked for is not compared, by run id.
-        top_k: So many features are drawn, and make the top of `agreement`.
+        importances: The compared importances, one item for each run.
+        skipped: The reason why a run is not compared, by run id.
+        top_k: Number of features in figures, and of top features in `agreement`.
     """
 
     importances: tuple[Importances, ...]
@@ -36,61 +37,63 @@ class RunComparison:
 
     @cached_property
     def table(self) -> pd.DataFrame:
-        """A row for each run and feature, the most important first.
+        """One row for each run and feature, the most important features first.
 
-        ``feature``, ``run_id``, ``importance`` (mean absolute contribution, on the run's scale),
-        ``share`` (of the run's total), ``rank`` (from 1, ties share the best) and
-        ``standard_error`` (of the importance, as a mean over the explained rows).
+        Columns: ``feature``, ``run_id``, ``importance`` (mean absolute contribution, on the scale
+        of the run), ``share`` (of the total of the run), ``rank`` (from 1; ties share the best
+        rank) and ``standard_error`` (of the importance, as a mean over the explained rows).
         """
-        return tables.tidy(self.importances)
+        return tables.importance_table(self.importances)
 
     @cached_property
     def runs(self) -> pd.DataFrame:
-        """A row for each run: what was explained and how.
+        """One row for each run.
 
-        ``run_id``, ``name``, ``model_class``, ``method``, ``scale``, ``rows``, ``rows_of``,
-        ``rows_source``, ``features`` (their number), ``explanation_id``, and ``marks``: what to
-        mind when it is compared with the first run.
+        Columns: ``run_id``, ``name``, ``model_class``, ``method``, ``scale``, ``rows`` (number of
+        explained rows), ``rows_of`` (number of available rows), ``rows_source``, ``features``
+        (number of features), ``explanation_id`` and ``marks`` (caveats for the comparison with the
+        first run).
         """
-        return tables.overview(self.importances)
+        return tables.run_table(self.importances)
 
     @cached_property
     def agreement(self) -> pd.DataFrame:
-        """A row for each pair of runs: how alike their rankings are, over the shared features.
+        """One row for each pair of runs: the agreement of their rankings of the shared features.
 
-        ``run_a``, ``run_b``, ``spearman``, ``kendall`` (tau-b), ``top_k_overlap``, ``k`` and
-        ``shared_features``. The overlap is the share of the ``k`` most important features that both
-        runs have in common; ``k`` is ``top_k``, but at most half of the shared features, and at
-        most as many as are not 0 in the run with fewer of them. Of more than 100 runs, each is
-        compared with the first only.
+        Columns: ``run_a``, ``run_b``, ``spearman``, ``kendall`` (tau-b), ``top_k_overlap``, ``k``
+        and ``shared_features``. The overlap is the share of the ``k`` most important features that
+        both runs have in common. ``k`` is `top_k`, but at most half of the shared features, and at
+        most the number of features with a nonzero importance in the run that has fewer of them. Of
+        more than 100 runs, each is compared with the first one only.
         """
-        return tables.agreement(self.importances, self.top_k)
+        return tables.agreement_table(self.importances, self.top_k)
 
     @cached_property
     def differences(self) -> pd.DataFrame:
-        """A row for each run but the first and each shared feature: the difference to the first.
+        """One row for each shared feature of each run but the first: the difference to the first.
 
-        ``compared`` is ``importance`` where both runs have the same scale, else ``share``, of the
-        shared features' total. ``difference`` has a ``standard_error`` and a 95 % interval from
-        ``low`` to ``high``; ``p_value`` is that of Welch's t test, ``p_adjusted`` that for the
-        number of tests (Benjamini and Hochberg), and ``differs`` says whether it is below 0.05:
-        the difference is beyond the error bars. ``rank_change`` counts the ranks that a feature has
-        risen among the shared ones. The errors know of the explained rows only, not of what
-        another seed or sample of training rows would have changed.
+        ``compared`` is ``importance`` if both runs have the same scale, and otherwise ``share``, of
+        the total of the shared features. ``difference`` has a ``standard_error`` and a 95 %
+        interval from ``low`` to ``high``. ``p_value`` is that of Welch's t-test, ``p_adjusted`` is
+        adjusted for multiple tests (Benjamini and Hochberg), and ``differs`` says whether it is
+        below 0.05. ``rank_change`` is the number of ranks that a feature rose among the shared
+        features. The errors cover the choice of the explained rows only, not the variation of the
+        model with the seed or the training rows.
         """
-        return significance.differences(self.importances[0], self.importances[1:])
+        return significance.difference_table(self.importances[0], self.importances[1:])
 
     def plot(self, kind: Literal["slope", "heatmap"] = "slope", top_k: int | None = None) -> Figure:
         """Draw the most important features of the first 20 runs.
 
         Args:
-            kind: ``"slope"``: their order in each run, a line for each feature, with its rank
-                among all of the run's features. ``"heatmap"``: their share of each run's total.
-            top_k: So many features, those with the largest mean share. Default: that of the
+            kind: ``"slope"`` draws the order of the features in each run, with a line for each
+                feature and its rank among all features of the run. ``"heatmap"`` draws the share of
+                each feature in the total of the run.
+            top_k: Number of features: those with the largest mean share. Default: `top_k` of the
                 comparison.
 
         Returns:
-            A `matplotlib.figure.Figure`.
+            A `matplotlib.figure.Figure` that is independent of pyplot.
 
         Raises:
             OptionError: An argument is not allowed.
@@ -112,13 +115,13 @@ class RunComparison:
     def to_html(self, path: str | Path) -> Path: ...
 
     def to_html(self, path: str | Path | None = None) -> str | Path:
-        """The comparison as one HTML page that stands alone: it asks for nothing.
+        """Render the comparison as a self-contained HTML page that works offline.
 
         Args:
-            path: Where to write it.
+            path: File to write the page to. Default: return the page.
 
         Returns:
-            The page, or the path where one is given.
+            The page, or the path if one is given.
         """
         from mlflow_interpret.compare.page import render_comparison
 

@@ -1,1 +1,1 @@
-"""HTML pages and figures that stand alone, shared by reports and comparisons."""
+"""Self-contained HTML pages and figures, shared by the report and the comparison."""

@@ -1,8 +1,11 @@
-"""Figures that belong to no window, and that a notebook shows by themselves."""
+"""Matplotlib figures without pyplot, as notebook output and as images of a page."""
 
 from __future__ import annotations
 
+import base64
 import io
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -10,21 +13,23 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import fontManager
 from matplotlib.text import Text
 
-# Names come in all scripts, and matplotlib's own font knows neither Chinese, Japanese nor Korean.
-# These families do, and some more signs; most systems have one of them, and none is asked for.
-FAMILIES = (
+# Matplotlib's default font lacks Chinese, Japanese and Korean letters. Most systems have one of
+# these families, and none of them is required.
+FALLBACK_FONTS = (
     "Noto Sans CJK SC", "Noto Sans CJK JP", "WenQuanYi Zen Hei", "IPAexGothic", "Noto Sans SC",
     "Microsoft YaHei", "Yu Gothic", "Malgun Gothic", "Nirmala UI", "Segoe UI Emoji",
     "PingFang SC", "Hiragino Sans", "Apple SD Gothic Neo", "Arial Unicode MS", "Noto Emoji",
 )  # fmt: skip
 
+_PIXELS_PER_INCH = 96  # of CSS
 
-class Picture(Figure):
-    """A figure apart from matplotlib's global state.
+
+class StandaloneFigure(Figure):
+    """A figure that is independent of pyplot and of matplotlib's global state.
 
     Args:
-        width: In inches.
-        height: In inches.
+        width: Width in inches.
+        height: Height in inches.
     """
 
     def __init__(self, width: float, height: float) -> None:
@@ -32,17 +37,49 @@ class Picture(Figure):
         FigureCanvasAgg(self)
 
     def draw(self, renderer: Any) -> None:
-        """Draw, with letters that the font lacks from other fonts that are installed."""
-        known = set(fontManager.get_font_names())
-        further = [family for family in FAMILIES if family in known]
-        for text in self.findobj(Text) if further else ():
+        """Draw the figure, with installed fallback fonts for letters that its font lacks."""
+        installed = set(fontManager.get_font_names())
+        fallback = [family for family in FALLBACK_FONTS if family in installed]
+        for text in self.findobj(Text) if fallback else ():
             families = text.get_fontfamily()
-            if families[-len(further) :] != further:
-                text.set_fontfamily([*families, *further])
+            if families[-len(fallback) :] != fallback:
+                text.set_fontfamily([*families, *fallback])
         super().draw(renderer)
 
     def _repr_png_(self) -> bytes:
-        # IPython knows how to show a figure only after pyplot has been used.
+        # IPython registers its own formatter for figures only when pyplot is used.
         buffer = io.BytesIO()
         self.savefig(buffer, format="png")
         return buffer.getvalue()
+
+
+@dataclass(frozen=True)
+class Image:
+    """An SVG image for an HTML page.
+
+    Attributes:
+        source: A ``data:`` URI, so that the page needs no other file.
+        width: Width in CSS pixels.
+        height: Height in CSS pixels.
+    """
+
+    source: str
+    width: int
+    height: int
+
+
+def svg_image(draw: Callable[[], Figure]) -> Image:
+    """Draw a figure as an SVG image with a transparent background.
+
+    The same figure gives the same bytes, and the user's matplotlib style does not change it: the
+    colors have to match those of the page.
+    """
+    from matplotlib import style
+
+    buffer = io.BytesIO()
+    with style.context(["default", {"svg.hashsalt": "mlflow-interpret"}]):
+        figure = draw()
+        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
+    width, height = (round(_PIXELS_PER_INCH * inches) for inches in figure.get_size_inches())
+    source = base64.b64encode(buffer.getvalue()).decode()
+    return Image(f"data:image/svg+xml;base64,{source}", width, height)

@@ -1,8 +1,8 @@
-"""HTML pages that stand alone: one file, no request, and nothing in a name can become markup.
+"""Self-contained HTML pages that make no request and escape all names.
 
-A page is a template that extends ``base.html``. Text is escaped by Jinja; data for scripts is JSON
-in a block that no browser runs; the content security policy names the page's own style and script
-by their hashes, so that nothing else would run even if it got into the page.
+A page is a template that extends ``base.html``. Jinja escapes text, and scripts read their data
+from a JSON block, which browsers do not run. The content security policy allows only the style and
+the script of the page, by their hashes, so injected code would not run.
 """
 
 from __future__ import annotations
@@ -30,15 +30,18 @@ def render(
     scripts: Sequence[str] = (),
     styles: Sequence[str] = (),
 ) -> str:
-    """A page.
+    """Render a page.
 
     Args:
-        package: The package whose folder ``templates/`` holds the template, scripts and styles.
-        template: A template that extends ``base.html``.
-        context: What the template shows.
-        data: What its scripts read: JSON values, where an infinite number becomes null.
-        scripts: Further files in ``templates/`` that run after ``base.js``.
-        styles: Further files in ``templates/`` after ``base.css``.
+        package: The package whose ``templates/`` folder has the template, scripts and styles.
+        template: Name of a template that extends ``base.html``.
+        context: Variables of the template.
+        data: JSON values for the scripts. Numbers that are not finite become null.
+        scripts: Files in ``templates/`` that run after ``base.js``.
+        styles: Files in ``templates/`` that follow ``base.css``.
+
+    Returns:
+        The HTML text.
     """
     from markupsafe import Markup
 
@@ -49,8 +52,8 @@ def render(
         .get_template(template)
         .render(
             **context,
-            page_data=None if data is None else finite(data),
-            # These are files of this package, and nothing of a user's is put into them.
+            page_data=None if data is None else replace_nonfinite(data),
+            # These are files of this package without any text of the user.
             page_script=Markup(script),  # noqa: S704
             page_style=Markup(style),  # noqa: S704
             page_policy=(
@@ -59,12 +62,12 @@ def render(
             ),
         )
     )
-    # Half of a surrogate pair, as in undecodable names of files, has no place in UTF-8.
+    # UTF-8 cannot encode lone surrogates, as in undecodable file names.
     return page.encode("utf-8", "replace").decode("utf-8")
 
 
 def frame(page: str, title: str, height: int = 640) -> str:
-    """A page as a sandboxed frame for notebooks: it cannot touch the notebook around it."""
+    """Wrap a page in a sandboxed frame, which isolates it from the notebook that shows it."""
     return (
         f'<iframe title="{html.escape(title, quote=True)}" sandbox="allow-scripts" '
         f'srcdoc="{html.escape(page, quote=True)}" '
@@ -72,17 +75,17 @@ def frame(page: str, title: str, height: int = 640) -> str:
     )
 
 
-def escaped(name: Any) -> bytes:
-    """A name as it stands in a page, as markup in UTF-8."""
-    return html.escape(truncate(name)).encode()
+def escaped_size(name: Any) -> int:
+    """Number of bytes that a name takes in a page."""
+    return len(html.escape(truncate(name)).encode())
 
 
-def finite(value: Any) -> Any:
-    """JSON values without infinity and NaN, which JSON has no words for."""
+def replace_nonfinite(value: Any) -> Any:
+    """Replace infinity and NaN in JSON values by None, since JSON cannot represent them."""
     if isinstance(value, Mapping):
-        return {str(key): finite(item) for key, item in value.items()}
+        return {str(key): replace_nonfinite(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [finite(item) for item in value]
+        return [replace_nonfinite(item) for item in value]
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     return value
@@ -107,10 +110,10 @@ def _environment(package: str) -> jinja2.Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    # The filter tojson writes <, >, & and ' as \u003c..., and all beyond ASCII, too.
+    # The tojson filter escapes <, >, &, ' and everything beyond ASCII.
     environment.policies["json.dumps_kwargs"] = {"separators": (",", ":"), "allow_nan": False}
-    environment.filters["shown"] = truncate
-    environment.filters["number"] = format_number
+    environment.filters["truncate_name"] = truncate
+    environment.filters["format_number"] = format_number
     return environment
 
 
@@ -118,7 +121,7 @@ def _environment(package: str) -> jinja2.Environment:
 def _source(package: str, name: str) -> str:
     environment = _environment(package)
     loader = environment.loader
-    if loader is None:  # cannot be: it is set above
+    if loader is None:  # for the type checker: it is set above
         return ""
-    # Browsers hash what they read, and they read every end of a line as one character.
+    # Browsers normalize line endings before they hash the text.
     return loader.get_source(environment, name)[0].replace("\r\n", "\n").strip()

@@ -1,1 +1,1 @@
-"""What people see of an explanation: figures, the report, and the files of a run; all pure."""
+"""Figures, the HTML report and the files of an explanation."""

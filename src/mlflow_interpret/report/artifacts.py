@@ -1,4 +1,4 @@
-"""The files of an explanation in a run, but for its status record; pure."""
+"""Artifacts of an explanation in a run: data, figures and the report."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ FIGURE = "global_importances.png"
 BEESWARM = "beeswarm.png"
 PER_CLASS = "per_class_importances.png"
 REPORT = "report.html"
-_FAILED = "not_drawn.json"
+_FAILURES = "not_drawn.json"
 
 _logger = logging.getLogger("mlflow_interpret")
 
@@ -33,58 +33,60 @@ def write(
     made: Mapping[str, Any] | None = None,
     drawn: Path | None = None,
 ) -> dict[str, str]:
-    """Write an explanation's data, and what is drawn of it, into an existing folder.
+    """Write the data, figures and report of an explanation into an existing folder.
 
     Args:
         explanation: The explanation.
-        folder: Where to.
-        figures: Draw the figures.
-        report: Write the report.
-        made: What the report says of the run: ``run_id``, ``created``, ``comment``.
-        drawn: A folder with the figures, where `draw` has drawn them already.
+        folder: The folder.
+        figures: Whether to draw the figures.
+        report: Whether to write the report.
+        made: Facts about the run for the report: ``run_id``, ``created``, ``comment``.
+        drawn: Folder with figures that `draw` has already drawn.
 
     Returns:
-        The files that could not be drawn, with the reasons: a picture that fails must not keep the
-        numbers from the run.
+        The reasons for files that could not be drawn, by file name. A figure that fails does not
+        keep the data from being written.
     """
     explanation_io.write(explanation, folder)
-    drawers: dict[str, Callable[[Path], None]] = {}
+    writers: dict[str, Callable[[Path], None]] = {}
     if figures and drawn is None:
-        drawers.update(_figures(explanation))
+        writers.update(_figure_writers(explanation))
     if report:
-        drawers[REPORT] = partial(_write_report, explanation, made)
+        writers[REPORT] = partial(_write_report, explanation, made)
     if report and explanation.engineered is not None:
         name = f"{explanation_io.ENGINEERED}/{REPORT}"
-        drawers[name] = partial(_write_report, explanation.engineered, made)
-    before = {} if drawn is None else _taken(drawn, folder)
-    return before | _drawn(drawers, folder)
+        writers[name] = partial(_write_report, explanation.engineered, made)
+    failures = {} if drawn is None else _copy_figures(drawn, folder)
+    return failures | _write_all(writers, folder)
 
 
 def draw(explanation: Explanation, folder: Path) -> None:
-    """Draw the figures into an existing folder, to be given to `write` as ``drawn``."""
-    explanation_io.write_json(folder / _FAILED, _drawn(_figures(explanation), folder))
+    """Draw the figures into an existing folder, for the argument ``drawn`` of `write`."""
+    failures = _write_all(_figure_writers(explanation), folder)
+    explanation_io.write_json(folder / _FAILURES, failures)
 
 
-def _taken(drawn: Path, folder: Path) -> dict[str, str]:
-    failed: dict[str, str] = json.loads((drawn / _FAILED).read_text(encoding="utf-8"))
+def _copy_figures(source: Path, folder: Path) -> dict[str, str]:
+    """Copy the figures that `draw` has drawn, and return its failures."""
+    failures: dict[str, str] = json.loads((source / _FAILURES).read_text(encoding="utf-8"))
     for name in (FIGURE, BEESWARM, PER_CLASS):
-        if (drawn / name).is_file() and name not in failed:
-            shutil.copy(drawn / name, folder)
-    return failed
+        if (source / name).is_file() and name not in failures:
+            shutil.copy(source / name, folder)
+    return failures
 
 
-def _drawn(drawers: Mapping[str, Callable[[Path], None]], folder: Path) -> dict[str, str]:
-    failed = {}
-    for name, drawer in drawers.items():
+def _write_all(writers: Mapping[str, Callable[[Path], None]], folder: Path) -> dict[str, str]:
+    failures = {}
+    for name, write_file in writers.items():
         try:
-            drawer(folder / name)
+            write_file(folder / name)
         except Exception as error:
             _logger.debug("%s could not be drawn", name, exc_info=True)
-            failed[name] = one_line(error)
-    return failed
+            failures[name] = one_line(error)
+    return failures
 
 
-def _figures(explanation: Explanation) -> dict[str, Callable[[Path], None]]:
+def _figure_writers(explanation: Explanation) -> dict[str, Callable[[Path], None]]:
     from mlflow_interpret.report import figures
 
     return {
@@ -94,8 +96,10 @@ def _figures(explanation: Explanation) -> dict[str, Callable[[Path], None]]:
     }
 
 
-def _save_figure(draw: Callable[[Explanation], Any], explanation: Explanation, path: Path) -> None:
-    figure = draw(explanation)
+def _save_figure(
+    draw_figure: Callable[[Explanation], Any], explanation: Explanation, path: Path
+) -> None:
+    figure = draw_figure(explanation)
     if figure is not None:
         figure.savefig(path)
 

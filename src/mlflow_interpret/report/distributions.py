@@ -1,4 +1,4 @@
-"""What figures and pages show of single rows: values on a scale, swarms, samples; pure."""
+"""Values and contributions of single rows, prepared for figures and pages."""
 
 from __future__ import annotations
 
@@ -13,114 +13,114 @@ import pandas as pd
 from mlflow_interpret.core.explanation import Explanation
 from mlflow_interpret.core.statistics import FloatArray
 
-CATEGORIES = 12
-"""Categories told apart; the rarer ones share the last place."""
+MAX_CATEGORIES = 12
+"""Number of categories that are distinguished; rarer ones share the last position."""
 
 _SWARM_BINS = 80
 
 
 @dataclass(frozen=True, eq=False)
 class Scale:
-    """The values of one feature, placed between 0 and 1.
+    """The values of one feature on a scale from 0 to 1.
 
     Attributes:
         kind: ``number``, ``time`` or ``category``.
-        places: ``(R,)`` from 0 to 1, NaN where the value is missing.
-        low: The value at 0, of numbers and times.
+        positions: ``(R,)`` positions from 0 to 1; NaN where the value is missing.
+        low: The value at 0 of numbers and times.
         high: The value at 1.
-        beyond: How many values lie outside of ``low`` and ``high`` and are placed on them.
-        categories: The categories from 0 to 1 at equal distances.
-        whole: All of the numbers are whole.
+        n_outside: Number of values outside of ``low`` and ``high``, which are clipped.
+        categories: The categories, at equal distances from 0 to 1.
+        is_whole: Whether all numbers are whole.
     """
 
     kind: Literal["number", "time", "category"]
-    places: FloatArray
+    positions: FloatArray
     low: Any = None
     high: Any = None
-    beyond: int = 0
+    n_outside: int = 0
     categories: tuple[str, ...] = ()
-    whole: bool = False
+    is_whole: bool = False
 
 
-def block_name(explanation: Explanation, position: int) -> str:
-    """The name of a class or target; one that is no word, as 1 or True, says what it is of."""
-    name = str((explanation.output_names or ())[position])
+def output_label(explanation: Explanation, output: int) -> str:
+    """The name of a class or target; "class" or "target" precedes a name that is not a word."""
+    name = str((explanation.output_names or ())[output])
     is_word = any(character.isalpha() for character in name) and name not in {"True", "False"}
     return name if is_word else f"{explanation.output_kind} {name}"
 
 
 def scale(column: pd.Series) -> Scale:
-    """Place a column's values between 0 and 1: numbers and times by size, others by category."""
+    """Scale a column to 0 to 1: numbers and times by size, other values by category."""
     if isinstance(column.dtype, pd.SparseDtype):
         column = column.sparse.to_dense()
     if isinstance(column.dtype, pd.CategoricalDtype) and column.cat.ordered:
-        return _categories(column, [str(name) for name in column.cat.categories])
-    if _is_true_or_false(column):
-        return _categories(column, ["False", "True"])
+        return _scale_categories(column, [str(name) for name in column.cat.categories])
+    if _is_boolean(column):
+        return _scale_categories(column, ["False", "True"])
     if column.dtype.kind in "mM" or isinstance(column.dtype, pd.DatetimeTZDtype):
-        return _times(column)
-    values = _numbers(column)
-    return _categories(column, None) if values is None else _by_size(values)
+        return _scale_times(column)
+    values = _numbers_of(column)
+    return _scale_categories(column, None) if values is None else _scale_numbers(values)
 
 
-def swarm(values: FloatArray, low: float, high: float) -> FloatArray:
-    """Offsets from -0.5 to 0.5 that set equal values beside each other.
+def swarm_offsets(values: FloatArray, low: float, high: float) -> FloatArray:
+    """Vertical offsets from -0.5 to 0.5 that place points with similar values side by side.
 
     Args:
         values: ``(R,)`` contributions of one feature.
         low: The left end of the axis.
-        high: The right end.
+        high: The right end of the axis.
 
     Returns:
-        ``(R,)`` offsets: where most values lie, the swarm is widest.
+        ``(R,)`` offsets: the swarm is widest where most values are.
     """
     span = (high - low) or 1.0
-    shares = np.clip(np.nan_to_num((values - low) / span), 0.0, 1.0)
-    bins = (shares * _SWARM_BINS).round().astype(int)
+    fractions = np.clip(np.nan_to_num((values - low) / span), 0.0, 1.0)
+    bins = (fractions * _SWARM_BINS).round().astype(int)
     counts = np.bincount(bins, minlength=_SWARM_BINS + 1)
     order = np.argsort(bins, kind="stable")
     starts = np.cumsum(counts) - counts
-    within = np.empty(len(values))
-    within[order] = np.arange(len(values)) - starts[bins[order]]
-    # The first of a bin lies in the middle, the next ones in turn above and below.
-    sides = np.ceil(within / 2) * np.where(within % 2 == 1, 1.0, -1.0)
+    index_in_bin = np.empty(len(values))
+    index_in_bin[order] = np.arange(len(values)) - starts[bins[order]]
+    # The first point of a bin is in the middle; the next ones alternate above and below it.
+    sides = np.ceil(index_in_bin / 2) * np.where(index_in_bin % 2 == 1, 1.0, -1.0)
     return np.asarray(sides / max(int(counts.max(initial=0)), 12), dtype=np.float64)
 
 
 def seed_of(explanation: Explanation) -> int:
-    """The seed the explanation was made with, which draws what is shown of it, too."""
+    """The seed of the explanation, with which samples of its rows are drawn, too."""
     seed = explanation.details.random_state
     return seed if isinstance(seed, int) and seed >= 0 else 0
 
 
-def contributions(explanation: Explanation, block: int | None) -> FloatArray | None:
-    """``(R, F)`` contributions to one block.
+def contributions(explanation: Explanation, output: int | None) -> FloatArray | None:
+    """``(R, F)`` contributions to one output, or None without values of single rows.
 
-    Without a block: those of a single output; of two classes those to the second, which are the
-    others' with another sign where the model gives probabilities; else the mean of the sizes over
-    all blocks, whose mean over the rows is the global importance.
+    Without ``output``, these are the contributions to the only output; of two classes, those to the
+    second, since those to the first have the opposite sign if the outputs are probabilities; or
+    else the mean absolute contributions over all outputs, whose means are the importances.
     """
     local = explanation.local_values
     if local is None or local.ndim == 2:
         return local
-    if block is None and not one_stands_for_both(explanation):
+    if output is None and not has_two_classes(explanation):
         return np.asarray(np.abs(local).mean(axis=0))
-    return np.asarray(local[1 if block is None else block])
+    return np.asarray(local[1 if output is None else output])
 
 
-def one_stands_for_both(explanation: Explanation) -> bool:
-    """Whether there are two classes, so that contributions to one tell those to the other."""
+def has_two_classes(explanation: Explanation) -> bool:
+    """Whether there are two classes, so that the contributions to one determine the other."""
     return explanation.classes is not None and len(explanation.classes) == 2
 
 
-def _is_true_or_false(column: pd.Series) -> bool:
+def _is_boolean(column: pd.Series) -> bool:
     if column.dtype != object:
         return bool(column.dtype.kind == "b")
     known = column.dropna()
     return len(known) > 0 and all(isinstance(cell, (bool, np.bool_)) for cell in known)
 
 
-def _numbers(column: pd.Series) -> FloatArray | None:
+def _numbers_of(column: pd.Series) -> FloatArray | None:
     if column.dtype.kind in "biuf":
         try:
             return np.asarray(column.to_numpy(dtype=np.float64, na_value=np.nan))
@@ -134,52 +134,53 @@ def _numbers(column: pd.Series) -> FloatArray | None:
     return np.asarray([np.nan if pd.isna(cell) else float(cell) for cell in column])
 
 
-def _times(column: pd.Series) -> Scale:
-    missing = column.isna().to_numpy()
+def _scale_times(column: pd.Series) -> Scale:
+    is_missing = column.isna().to_numpy()
     values = column.astype("int64").to_numpy().astype(np.float64)
-    values[missing] = np.nan
-    found = _by_size(values, all_of_it=True)
-    known = column[~missing]
+    values[is_missing] = np.nan
+    number_scale = _scale_numbers(values, clip_outliers=False)
+    known = column[~is_missing]
     if len(known) == 0:
-        return found
-    return Scale("time", found.places, str(known.min()), str(known.max()))
+        return number_scale
+    return Scale("time", number_scale.positions, str(known.min()), str(known.max()))
 
 
-def _by_size(values: FloatArray, *, all_of_it: bool = False) -> Scale:
+def _scale_numbers(values: FloatArray, *, clip_outliers: bool = True) -> Scale:
     known = values[np.isfinite(values)]
     if len(known) == 0:
         return Scale("number", np.full(len(values), np.nan))
     low, high = float(known.min()), float(known.max())
-    if not all_of_it:  # a single far value must not press all others together
+    if clip_outliers:  # a single outlier would leave the other values indistinguishable
         first, last = np.quantile(known, [0.01, 0.99])
-        room = last - first
-        if room > 0:
-            low, high = max(low, float(first - room)), min(high, float(last + room))
+        margin = last - first
+        if margin > 0:
+            low, high = max(low, float(first - margin)), min(high, float(last + margin))
     span = high - low
     if not np.isfinite(span):
         return Scale("number", np.full(len(values), np.nan))
-    places = np.clip((values - low) / span, 0.0, 1.0) if span > 0 else np.full(len(values), 0.5)
-    places[np.isnan(values)] = np.nan
-    beyond = int(np.sum((known < low) | (known > high)))
-    whole = bool(np.all(known == np.round(known)))
-    return Scale("number", places, low, high, beyond, whole=whole)
+    positions = np.clip((values - low) / span, 0.0, 1.0) if span > 0 else np.full(len(values), 0.5)
+    positions[np.isnan(values)] = np.nan
+    n_outside = int(np.sum((known < low) | (known > high)))
+    is_whole = bool(np.all(known == np.round(known)))
+    return Scale("number", positions, low, high, n_outside, is_whole=is_whole)
 
 
-def _categories(column: pd.Series, order: list[str] | None) -> Scale:
-    missing = column.isna().to_numpy()
-    cells = [None if gone else str(cell) for cell, gone in zip(column, missing, strict=True)]
-    texts = pd.Series(cells, dtype=object)  # pandas' own strings are UTF-8, and not all names are
+def _scale_categories(column: pd.Series, order: list[str] | None) -> Scale:
+    is_missing = column.isna().to_numpy()
+    cells = [None if missing else str(cell)
+             for cell, missing in zip(column, is_missing, strict=True)]  # fmt: skip
+    texts = pd.Series(cells, dtype=object)  # the string type of pandas rejects lone surrogates
     counts = texts.value_counts()
-    kept = [str(name) for name in counts.index]
+    categories = [str(name) for name in counts.index]
     if order is not None:
-        kept = [name for name in order if name in counts.index]
-    if len(kept) > CATEGORIES:
-        common = set(counts.index[: CATEGORIES - 1])
-        kept = [name for name in kept if name in common]
-    places = {name: position for position, name in enumerate(kept)}
-    others = len(counts) - len(kept)
-    names = (*kept, f"{others:,} others") if others else tuple(kept)
+        categories = [name for name in order if name in counts.index]
+    if len(categories) > MAX_CATEGORIES:
+        most_frequent = set(counts.index[: MAX_CATEGORIES - 1])
+        categories = [name for name in categories if name in most_frequent]
+    index = {name: position for position, name in enumerate(categories)}
+    n_others = len(counts) - len(categories)
+    names = (*categories, f"{n_others:,} others") if n_others else tuple(categories)
     last = max(len(names) - 1, 1)
-    found = [np.nan if gone else places.get(str(text), len(kept)) / last
-             for text, gone in zip(texts, missing, strict=True)]  # fmt: skip
-    return Scale("category", np.asarray(found, dtype=np.float64), categories=names)
+    positions = [np.nan if missing else index.get(str(text), len(categories)) / last
+                 for text, missing in zip(texts, is_missing, strict=True)]  # fmt: skip
+    return Scale("category", np.asarray(positions, dtype=np.float64), categories=names)

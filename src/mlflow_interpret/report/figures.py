@@ -1,7 +1,7 @@
-"""An explanation as figures; pure, and apart from matplotlib's global state.
+"""Figures of an explanation: importances, beeswarm and importances by class.
 
-Colours are those of Okabe and Ito (https://jfly.uni-koeln.de/color/), and cividis for the heat map
-(https://doi.org/10.1371/journal.pone.0199239): both were made for colour-blind readers.
+The colors are those of Okabe and Ito (https://jfly.uni-koeln.de/color/), and cividis for the heat
+map (https://doi.org/10.1371/journal.pone.0199239); color-blind readers can distinguish both.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mlflow_interpret.core.explanation import Explanation
-from mlflow_interpret.core.statistics import FloatArray, rank, sample_rows
-from mlflow_interpret.core.text import format_number
+from mlflow_interpret.core.statistics import INTERVAL, FloatArray, rank, sample_rows
+from mlflow_interpret.core.text import format_number, truncate
 from mlflow_interpret.report import distributions
 
 if TYPE_CHECKING:
@@ -22,210 +22,211 @@ if TYPE_CHECKING:
     from matplotlib.colorbar import Colorbar
     from matplotlib.figure import Figure
 
-INTERVAL = 1.96
-"""Standard errors to each side of a mean that make an interval of 95 %."""
-
-_ROWS = 20  # features in a figure
-_ROW_HEIGHT = 0.34  # inches: a row is as high as a name of two lines
-_LINE = 40  # characters of a name on one line
-_POINTS = 20_000  # in a beeswarm
-_POINT_ROWS = 1000
-_PANELS = 3  # classes in a beeswarm
-_CELLS = 30  # classes in a heat map
-_UPRIGHT = 3  # characters of a class's name that have room below a cell
-_LETTER = 0.06  # inches of a tilted name's character
-_BLUE, _GREY, _VERMILION = "#0072B2", "#B3AAB0", "#D55E00"
+_TOP_K = 20
+_ROW_HEIGHT = 0.34  # inches; a name of two lines fits
+_LINE_LENGTH = 40  # characters of a name on one line
+_MAX_POINTS = 20_000  # in a beeswarm
+_MAX_POINT_ROWS = 1000
+_MAX_PANELS = 3  # classes in a beeswarm
+_MAX_HEAT_MAP_CLASSES = 30
+_MAX_UPRIGHT_LABEL = 3  # characters of a class label that fit horizontally below a cell
+_CHARACTER_HEIGHT = 0.06  # inches that a character of a vertical label takes
+_BLUE, _GRAY, _VERMILION = "#0072B2", "#B3AAB0", "#D55E00"
 _STACK = (_BLUE, "#E69F00", "#009E73", "#CC79A7", "#56B4E9", _VERMILION, "#F0E442")
 
 
-def importances(explanation: Explanation, top_k: int = _ROWS, ax: Axes | None = None) -> Figure:
-    """The global importances as bars, most important on top, with intervals of 95 %.
+def importances(explanation: Explanation, top_k: int = _TOP_K, ax: Axes | None = None) -> Figure:
+    """Draw the global importances as bars with 95 % intervals, the most important on top.
 
     Args:
-        explanation: The explanation to draw.
-        top_k: At most so many bars.
+        explanation: The explanation.
+        top_k: Maximum number of bars.
         ax: Axes to draw into. Default: those of a new figure.
 
     Returns:
-        The figure; a new one belongs to no window and no global state of matplotlib.
+        The figure; a new one is independent of pyplot.
     """
     order = rank(explanation.global_values)[:top_k]
-    figure, (axes,) = _axes(ax, len(order))
+    figure, (axes,) = _figure_and_axes(ax, len(order))
     values = explanation.global_values[order]
     positions = list(range(len(order)))
     axes.barh(positions, values.tolist(), color=_BLUE, height=0.72)
     errors = explanation.standard_errors()
     ends = np.nan_to_num(values, posinf=0.0, neginf=0.0)
     if errors is not None:
-        reach = INTERVAL * np.nan_to_num(errors[order], posinf=0.0)
-        below = np.minimum(reach, np.abs(ends))  # a mean of sizes is not negative
-        ends = ends + reach
+        half_widths = INTERVAL * np.nan_to_num(errors[order], posinf=0.0)
+        below = np.minimum(half_widths, np.abs(ends))  # importances are not negative
+        ends = ends + half_widths
         axes.errorbar(
-            values.tolist(), positions, xerr=np.stack([below, reach]), fmt="none", ecolor="#222222",
-            elinewidth=1.2, capsize=2.5,
+            values.tolist(), positions, xerr=np.stack([below, half_widths]), fmt="none",
+            ecolor="#222222", elinewidth=1.2, capsize=2.5,
         )  # fmt: skip
     for position, end, value in zip(positions, ends, values, strict=True):
-        axes.annotate(format_number(float(value)), (end, position), (4, 0), textcoords="offset points",
-                      va="center", fontsize=8)  # fmt: skip
-    _name_rows(axes, [explanation.features[i] for i in order])
+        axes.annotate(format_number(float(value)), (end, position), (4, 0),
+                      textcoords="offset points", va="center", fontsize=8)  # fmt: skip
+    _label_rows(axes, [explanation.features[i] for i in order])
     axes.margins(x=0.12)
     axes.set_xlim(left=0)
     interval = "" if errors is None else "\nlines: 95 % intervals"
-    _name_axis(axes, f"mean |contribution|{_unit(explanation)}{interval}")
-    _title(figure, axes, ax, "Global importance", explanation, len(order))
+    _label_axis(axes, f"mean |contribution|{_unit(explanation)}{interval}")
+    _set_title(figure, axes, ax, "Global importance", explanation, len(order))
     return figure
 
 
 def beeswarm(
     explanation: Explanation,
-    top_k: int = _ROWS,
-    block: int | None = None,
+    top_k: int = _TOP_K,
+    output: int | None = None,
     ax: Axes | None = None,
 ) -> Figure | None:
-    """The contributions of each explained row, coloured by the feature's value.
+    """Draw the contributions of each explained row, colored by the value of the feature.
 
     Args:
-        explanation: The explanation to draw.
-        top_k: At most so many features.
-        block: The position of a class (or target). Default: the second of two classes; else up to
-            three with the largest importances beside each other.
-        ax: Axes to draw into, with one class. Default: those of a new figure.
+        explanation: The explanation.
+        top_k: Maximum number of features.
+        output: Position of a class or target. Default: the second of two classes, or else up to
+            three outputs with the largest importances side by side.
+        ax: Axes to draw a single output into. Default: those of a new figure.
 
     Returns:
-        The figure, or None where the explanation holds no values of single rows.
+        The figure, or None if the explanation has no values of single rows.
     """
     if explanation.local_values is None or explanation.local_values.size == 0:
         return None
     order = rank(explanation.global_values)[:top_k]
-    blocks = _panels(explanation, block, ax)
-    figure, all_axes = _axes(ax, len(order), len(blocks))
-    total = explanation.local_values.shape[-2]
-    limit = min(_POINT_ROWS, _POINTS // (len(blocks) * len(order)))
-    chosen = sample_rows(total, limit, distributions.seed_of(explanation))
-    colours, names = _colours(explanation, order, chosen)
-    for axes, one in zip(all_axes, blocks, strict=True):
-        values = distributions.contributions(explanation, one)
+    outputs = _drawn_outputs(explanation, output, ax)
+    figure, all_axes = _figure_and_axes(ax, len(order), len(outputs))
+    n_rows = explanation.local_values.shape[-2]
+    limit = min(_MAX_POINT_ROWS, _MAX_POINTS // (len(outputs) * len(order)))
+    sample = sample_rows(n_rows, limit, distributions.seed_of(explanation))
+    color_positions, names = _color_positions(explanation, order, sample)
+    for axes, position in zip(all_axes, outputs, strict=True):
+        values = distributions.contributions(explanation, position)
         if values is not None:
-            _draw_swarms(axes, values[np.ix_(chosen, order)], colours)
-        _style(axes)
-        if len(blocks) > 1:
+            _draw_swarms(axes, values[np.ix_(sample, order)], color_positions)
+        _style_axes(axes)
+        if len(outputs) > 1:
             axes.locator_params(axis="x", nbins=5)
-        unit = _unit(explanation) if len(blocks) == 1 else ""
-        _name_axis(axes, f"contribution{_to(explanation, one, len(blocks))}{unit}")
-    _name_rows(all_axes[0], names)
-    extra = f", {len(chosen):,} of them shown" if len(chosen) < total else ""
-    if len(blocks) > 1 and len(blocks) < len(explanation.output_names or ()):
-        extra += f", {len(blocks)} of {len(explanation.output_names or ())} {explanation.output_kind_plural}"
-    _title(figure, all_axes[0], ax, "Contributions by row", explanation, len(order), extra)
-    _name_colours(figure, all_axes, len(order), grey=bool(np.isnan(colours).any()))
+        unit = _unit(explanation) if len(outputs) == 1 else ""
+        _label_axis(axes, f"contribution{_to_output(explanation, position, len(outputs))}{unit}")
+    _label_rows(all_axes[0], names)
+    details = f", {len(sample):,} of them shown" if len(sample) < n_rows else ""
+    n_outputs = len(explanation.output_names or ())
+    if 1 < len(outputs) < n_outputs:
+        details += f", {len(outputs)} of {n_outputs} {explanation.output_kind_plural}"
+    _set_title(figure, all_axes[0], ax, "Contributions by row", explanation, len(order), details)
+    _add_value_bar(figure, all_axes, len(order), has_gray=bool(np.isnan(color_positions).any()))
     return figure
 
 
 def per_class(
-    explanation: Explanation, top_k: int = _ROWS, ax: Axes | None = None
+    explanation: Explanation, top_k: int = _TOP_K, ax: Axes | None = None
 ) -> Figure | None:
-    """The importances by class: stacked bars for up to seven classes, else a heat map.
+    """Draw the importances by class: stacked bars for up to seven classes, else a heat map.
 
-    Several targets of a regression may have different units, so theirs are shares of each
-    target's sum.
+    The targets of a regression may have different units, so their importances are drawn as shares
+    of the total of each target.
 
     Returns:
-        The figure, or None where there are no classes, or two whose importances are the same.
+        The figure, or None if there are no classes, or two classes with equal importances.
     """
     values = explanation.per_class_values
     if values is None or explanation.output_names is None or explanation.is_mirrored:
         return None
-    shares = explanation.classes is None
-    if shares:
+    has_targets = explanation.classes is None
+    if has_targets:
         sums = np.nansum(values, axis=1, keepdims=True)
         values = np.divide(100 * values, sums, out=np.zeros_like(values), where=sums > 0)
-    order = rank(np.nan_to_num(values.mean(axis=0)) if shares else explanation.global_values)
+    order = rank(np.nan_to_num(values.mean(axis=0)) if has_targets else explanation.global_values)
     order = order[:top_k]
-    labels = [short_name(str(label)) for label in explanation.output_names]
-    unit = "share of the target's importances (%)" if shares else (
+    labels = [wrap_name(str(label)) for label in explanation.output_names]
+    unit = "share of the target's importances (%)" if has_targets else (
         f"mean |contribution|{_unit(explanation)}"
     )  # fmt: skip
     kind = explanation.output_kind
     if len(labels) <= len(_STACK):
-        figure, (axes,) = _axes(ax, len(order))
-        _stack(axes, values[:, order], labels, unit, kind)
+        figure, (axes,) = _figure_and_axes(ax, len(order))
+        _draw_stacked_bars(axes, values[:, order], labels, unit, kind)
     else:
-        cells, labels = _most(values, [_on_one_line(label) for label in labels], order)
+        labels = [truncate(label, _LINE_LENGTH) for label in labels]
+        cells, labels = _largest_classes(values, labels, order)
         longest = max(map(len, labels))
-        below = _LETTER * longest if longest > _UPRIGHT else 0.0
-        figure, (axes,) = _axes(ax, len(order), below=below)
-        _heat_map(figure, axes, cells, labels, unit, kind)
-    _name_rows(axes, [explanation.features[i] for i in order])
-    _title(figure, axes, ax, f"Importance by {kind}", explanation, len(order))
+        label_height = _CHARACTER_HEIGHT * longest if longest > _MAX_UPRIGHT_LABEL else 0.0
+        figure, (axes,) = _figure_and_axes(ax, len(order), label_height=label_height)
+        _draw_heat_map(figure, axes, cells, labels, unit, kind)
+    _label_rows(axes, [explanation.features[i] for i in order])
+    _set_title(figure, axes, ax, f"Importance by {kind}", explanation, len(order))
     return figure
 
 
-def short_name(name: str, line: int = _LINE) -> str:
-    """A name on at most two lines, its middle left out where it is longer."""
-    cut = name if len(name) <= 4 * line else f"{name[: 2 * line]} {name[-2 * line :]}"
-    clean = "".join(c if c.isprintable() else " " for c in cut).strip() or "(no name)"
-    lines = textwrap.wrap(clean, line)
-    if len(lines) > 2 or len(cut) < len(name):
-        lines = [f"{clean[: line - 2].rstrip()} …", clean[-line:].lstrip()]
+def wrap_name(name: str, line_length: int = _LINE_LENGTH) -> str:
+    """Write a name on at most two lines, without its middle if it is longer."""
+    text = truncate(name, 4 * line_length)
+    lines = textwrap.wrap(text, line_length)
+    if len(lines) > 2:
+        lines = [f"{text[: line_length - 2].rstrip()} …", text[-line_length:].lstrip()]
     return "\n".join(lines)
 
 
-def _on_one_line(label: str, limit: int = 40) -> str:
-    line = " ".join(label.split())
-    return line if len(line) <= limit else f"{line[: limit - 18]}…{line[-17:]}"
-
-
-def _axes(
-    given: Axes | None, rows: int, panels: int = 1, below: float = 0.0
+def _figure_and_axes(
+    ax: Axes | None, n_rows: int, n_panels: int = 1, label_height: float = 0.0
 ) -> tuple[Figure, list[Axes]]:
-    """Axes with room for so many rows and, below them, for inches of names."""
-    if given is not None:
-        figure: Any = given.figure
-        return figure, [given]
-    from mlflow_interpret.rendering.figure import Picture
+    """The given axes, or those of a new figure.
 
-    height = 1.3 + _ROW_HEIGHT * max(rows, 2) + below
-    width = 8.0 + 2.2 * (panels - 1)
-    figure = Picture(width, height)
-    return figure, list(figure.subplots(1, panels, sharey=True, squeeze=False)[0])
+    Args:
+        ax: Axes of the user, or None.
+        n_rows: Number of rows that the new figure has room for.
+        n_panels: Number of axes side by side.
+        label_height: Inches below the rows for labels.
+    """
+    if ax is not None:
+        figure: Any = ax.figure
+        return figure, [ax]
+    from mlflow_interpret.rendering.figure import StandaloneFigure
+
+    height = 1.3 + _ROW_HEIGHT * max(n_rows, 2) + label_height
+    width = 8.0 + 2.2 * (n_panels - 1)
+    figure = StandaloneFigure(width, height)
+    return figure, list(figure.subplots(1, n_panels, sharey=True, squeeze=False)[0])
 
 
-def _name_rows(axes: Axes, names: Sequence[str]) -> None:
-    axes.set_yticks(range(len(names)), labels=[short_name(name) for name in names], fontsize=9,
+def _label_rows(axes: Axes, names: Sequence[str]) -> None:
+    axes.set_yticks(range(len(names)), labels=[wrap_name(name) for name in names], fontsize=9,
                     parse_math=False)  # fmt: skip
     axes.set_ylim(len(names) - 0.4, -0.6)
-    _style(axes)
+    _style_axes(axes)
 
 
-def _style(axes: Axes) -> None:
+def _style_axes(axes: Axes) -> None:
     axes.spines[["top", "right"]].set_visible(False)
     axes.tick_params(axis="x", labelsize=8)
     axes.tick_params(axis="y", length=0)
 
 
-def _name_axis(axes: Axes, label: str) -> None:
+def _label_axis(axes: Axes, label: str) -> None:
     axes.set_xlabel(label, fontsize=9, parse_math=False)
 
 
-def _title(
-    figure: Figure, axes: Axes, given: Axes | None, what: str, explanation: Explanation,
-    shown: int, extra: str = "",
+def _set_title(
+    figure: Figure, axes: Axes, ax: Axes | None, title: str, explanation: Explanation,
+    n_drawn: int, details: str = "",
 ) -> None:  # fmt: skip
+    """Set the title of the figure, or of the user's axes."""
     total = len(explanation.features)
-    count = f"top {shown} of {total} features" if shown < total else f"{total} features"
+    count = f"top {n_drawn} of {total} features" if n_drawn < total else f"{total} features"
     if total == 1:
         count = "1 feature"
     rows = explanation.details.rows
-    of = (
-        f", {rows.explained:,} of {rows.available:,} rows{extra}"
+    row_count = (
+        f", {rows.explained:,} of {rows.available:,} rows"
         if rows and rows.explained is not None
-        else extra
+        else ""
     )
-    title = f"{what} ({explanation.method}{of}), {count}"
-    if given is not None:
-        axes.set_title(title, fontsize=10, parse_math=False)
+    text = f"{title} ({explanation.method}{row_count}{details}), {count}"
+    if ax is not None:
+        axes.set_title(text, fontsize=10, parse_math=False)
     else:
-        figure.suptitle(title, fontsize=10, x=0.01, horizontalalignment="left", parse_math=False)
+        figure.suptitle(text, fontsize=10, x=0.01, horizontalalignment="left", parse_math=False)
 
 
 def _unit(explanation: Explanation) -> str:
@@ -233,123 +234,131 @@ def _unit(explanation: Explanation) -> str:
     return f" ({scale})" if scale else ""
 
 
-def _to(explanation: Explanation, block: int | None, panels: int) -> str:
-    blocks = explanation.output_names
-    if blocks is None or block is None:
+def _to_output(explanation: Explanation, output: int | None, n_panels: int) -> str:
+    if explanation.output_names is None or output is None:
         return ""
-    line = _LINE if panels == 1 else 24
-    name = short_name(distributions.block_name(explanation, block), line)
-    return f" to\n{name}" if len(name) > line // 2 else f" to {name}"
+    line_length = _LINE_LENGTH if n_panels == 1 else 24
+    label = wrap_name(distributions.output_label(explanation, output), line_length)
+    return f" to\n{label}" if len(label) > line_length // 2 else f" to {label}"
 
 
-def _panels(explanation: Explanation, block: int | None, ax: Axes | None) -> list[int | None]:
-    blocks = explanation.output_names
-    if blocks is None or explanation.local_values is None or explanation.local_values.ndim == 2:
+def _drawn_outputs(
+    explanation: Explanation, output: int | None, ax: Axes | None
+) -> list[int | None]:
+    local = explanation.local_values
+    if explanation.output_names is None or local is None or local.ndim == 2:
         return [None]
-    if block is not None:
-        return [block]
-    if distributions.one_stands_for_both(explanation):
+    if output is not None:
+        return [output]
+    if distributions.has_two_classes(explanation):
         return [1]
-    sizes = np.abs(explanation.local_values).mean(axis=(1, 2))
-    largest = np.sort(rank(np.nan_to_num(sizes))[: 1 if ax is not None else _PANELS])
+    sizes = np.abs(local).mean(axis=(1, 2))
+    largest = np.sort(rank(np.nan_to_num(sizes))[: 1 if ax is not None else _MAX_PANELS])
     return [int(position) for position in largest]
 
 
-def _colours(explanation: Explanation, order: Any, chosen: Any) -> tuple[FloatArray, list[str]]:
-    """``(rows, features)`` places between 0 and 1, NaN where there is no value to show; and names.
+def _color_positions(
+    explanation: Explanation, order: Any, sample: Any
+) -> tuple[FloatArray, list[str]]:
+    """``(rows, features)`` positions on the color map, NaN for gray points; and feature names.
 
-    A feature of two categories is named with them, since a colour does not say which it is.
+    The name of a feature with two categories includes them, since the colors do not show which one
+    is which.
     """
-    places = np.full((len(chosen), len(order)), np.nan)
+    positions = np.full((len(sample), len(order)), np.nan)
     names = [explanation.features[i] for i in order]
     rows = explanation.evaluation_rows
     if rows is None:
-        return places, names
+        return positions, names
     for column, feature in enumerate(order):
-        found = distributions.scale(rows.iloc[chosen, feature])
-        if found.kind != "category":
-            places[:, column] = found.places
-        elif len(found.categories) == 2:
-            places[:, column] = found.places
-            pair = " to ".join(map(short_name, found.categories))
-            if len(pair) <= _LINE // 2 and found.categories != ("False", "True"):
+        scale = distributions.scale(rows.iloc[sample, feature])
+        if scale.kind != "category":
+            positions[:, column] = scale.positions
+        elif len(scale.categories) == 2:
+            positions[:, column] = scale.positions
+            pair = " to ".join(map(wrap_name, scale.categories))
+            if len(pair) <= _LINE_LENGTH // 2 and scale.categories != ("False", "True"):
                 names[column] = f"{names[column]} ({pair})"
-    return places, names
+    return positions, names
 
 
-def _draw_swarms(axes: Axes, values: FloatArray, colours: FloatArray) -> None:
+def _draw_swarms(axes: Axes, values: FloatArray, color_positions: FloatArray) -> None:
     known = values[np.isfinite(values)]
     low, high = (known.min(), known.max()) if known.size else (0.0, 0.0)
-    offsets = np.column_stack([distributions.swarm(one, low, high) for one in values.T])
-    positions = np.arange(values.shape[1]) + 0.8 * offsets
-    colour_map = _gradient()
-    painted = colour_map(np.nan_to_num(colours).ravel())
-    painted[np.isnan(colours).ravel()] = (0.55, 0.55, 0.55, 1.0)
+    offsets = [distributions.swarm_offsets(column, low, high) for column in values.T]
+    y = np.arange(values.shape[1]) + 0.8 * np.column_stack(offsets)
+    colors = _value_color_map()(np.nan_to_num(color_positions).ravel())
+    colors[np.isnan(color_positions).ravel()] = (0.55, 0.55, 0.55, 1.0)
     axes.axvline(0, color="#888888", linewidth=0.8, zorder=0)
-    axes.scatter(values.ravel(), positions.ravel(), c=painted, s=7, linewidths=0, alpha=0.8)
+    axes.scatter(values.ravel(), y.ravel(), c=colors, s=7, linewidths=0, alpha=0.8)
     axes.grid(axis="y", color="#E5E5E5", linewidth=0.6)
     axes.set_axisbelow(True)
 
 
-def _gradient() -> Any:
+def _value_color_map() -> Any:
     from matplotlib.colors import LinearSegmentedColormap
 
-    return LinearSegmentedColormap.from_list("values", [_BLUE, _GREY, _VERMILION])
+    return LinearSegmentedColormap.from_list("values", [_BLUE, _GRAY, _VERMILION])
 
 
-def _name_colours(figure: Figure, all_axes: list[Axes], rows: int, *, grey: bool) -> None:
+def _add_value_bar(figure: Figure, all_axes: list[Axes], n_rows: int, *, has_gray: bool) -> None:
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import Normalize
 
-    bar = _colour_bar(figure, ScalarMappable(Normalize(0, 1), _gradient()), all_axes, rows)
+    mappable = ScalarMappable(Normalize(0, 1), _value_color_map())
+    bar = _add_color_bar(figure, mappable, all_axes, n_rows)
     bar.set_ticks([0, 1], labels=["low", "high"], fontsize=8)
-    note = "\ngrey: category\nor missing" if grey else ""
+    note = "\ngray: category\nor missing" if has_gray else ""
     bar.set_label(f"feature value{note}", fontsize=8, labelpad=-8)
     bar.outline.set_visible(False)
 
 
-def _colour_bar(figure: Figure, drawn: Any, all_axes: list[Axes], rows: int) -> Colorbar:
-    """A bar of the same width in each figure, however tall that is."""
-    aspect = _ROW_HEIGHT * max(rows, 2) / 0.13
-    return figure.colorbar(drawn, ax=all_axes, aspect=aspect, pad=0.01)
+def _add_color_bar(figure: Figure, mappable: Any, all_axes: list[Axes], n_rows: int) -> Colorbar:
+    """Add a color bar whose width does not depend on the height of the figure."""
+    aspect = _ROW_HEIGHT * max(n_rows, 2) / 0.13
+    return figure.colorbar(mappable, ax=all_axes, aspect=aspect, pad=0.01)
 
 
-def _stack(axes: Axes, values: FloatArray, labels: list[str], unit: str, kind: str) -> None:
+def _draw_stacked_bars(
+    axes: Axes, values: FloatArray, labels: list[str], unit: str, kind: str
+) -> None:
     left = np.zeros(values.shape[1])
-    for row, label, colour in zip(values, labels, _STACK, strict=False):
-        sizes = np.nan_to_num(row, posinf=0.0)
-        axes.barh(np.arange(len(row)), sizes, left=left, color=colour, label=label, height=0.72)
-        left = left + sizes
+    for row, label, color in zip(values, labels, _STACK, strict=False):
+        widths = np.nan_to_num(row, posinf=0.0)
+        axes.barh(np.arange(len(row)), widths, left=left, color=color, label=label, height=0.72)
+        left = left + widths
     legend = axes.legend(
         title=kind, loc="upper left", bbox_to_anchor=(1.0, 1.0), fontsize=8, title_fontsize=8,
         alignment="left", frameon=False,
     )  # fmt: skip
     for text in legend.get_texts():
         text.set_parse_math(False)
-    _name_axis(axes, f"{unit}, stacked")
+    _label_axis(axes, f"{unit}, stacked")
 
 
-def _most(values: FloatArray, labels: list[str], order: Any) -> tuple[FloatArray, list[str]]:
-    """The classes with the largest importances and, in the last row, the mean of the others."""
-    if len(labels) <= _CELLS:
+def _largest_classes(
+    values: FloatArray, labels: list[str], order: Any
+) -> tuple[FloatArray, list[str]]:
+    """The classes with the largest importances, and the mean of the others in the last row."""
+    if len(labels) <= _MAX_HEAT_MAP_CLASSES:
         return values[:, order], labels
     ranked = rank(np.nan_to_num(values.sum(axis=1)))
-    kept, others = np.sort(ranked[: _CELLS - 1]), ranked[_CELLS - 1 :]
-    rest = values[others].mean(axis=0)
-    shown = np.vstack([values[kept], rest])
-    return shown[:, order], [*(labels[i] for i in kept), f"mean of {len(others)} others"]
+    largest = np.sort(ranked[: _MAX_HEAT_MAP_CLASSES - 1])
+    others = ranked[_MAX_HEAT_MAP_CLASSES - 1 :]
+    cells = np.vstack([values[largest], values[others].mean(axis=0)])
+    return cells[:, order], [*(labels[i] for i in largest), f"mean of {len(others)} others"]
 
 
-def _heat_map(
+def _draw_heat_map(
     figure: Figure, axes: Axes, values: FloatArray, labels: list[str], unit: str, kind: str
 ) -> None:
-    drawn = axes.imshow(
+    image = axes.imshow(
         np.where(np.isfinite(values.T), values.T, np.nan), aspect="auto", cmap="cividis"
     )
-    turn = 0 if max(map(len, labels)) <= _UPRIGHT else 90
-    axes.set_xticks(range(len(labels)), labels=labels, rotation=turn, fontsize=8,
+    rotation = 0 if max(map(len, labels)) <= _MAX_UPRIGHT_LABEL else 90
+    axes.set_xticks(range(len(labels)), labels=labels, rotation=rotation, fontsize=8,
                     parse_math=False)  # fmt: skip
-    _name_axis(axes, kind)
-    bar = _colour_bar(figure, drawn, [axes], values.shape[1])
+    _label_axis(axes, kind)
+    bar = _add_color_bar(figure, image, [axes], values.shape[1])
     bar.set_label(textwrap.fill(unit, 24), fontsize=8)
     bar.ax.tick_params(labelsize=8)

@@ -1,14 +1,14 @@
 const search = document.getElementById("search");
-const lines = [...document.querySelectorAll("#table tbody tr")].map((line) => ({
-  line,
-  name: line.querySelector("th").textContent.toLocaleLowerCase(),
+const rows = [...document.querySelectorAll("#table tbody tr")].map((row) => ({
+  row,
+  name: row.querySelector("th").textContent.toLocaleLowerCase(),
 }));
 search.addEventListener("input", () => {
-  const wanted = search.value.trim().toLocaleLowerCase();
-  let found = 0;
-  for (const { line, name } of lines) {
-    line.hidden = !name.includes(wanted);
-    found += line.hidden ? 0 : 1;
+  const query = search.value.trim().toLocaleLowerCase();
+  let matches = 0;
+  for (const { row, name } of rows) {
+    row.hidden = !name.includes(query);
+    matches += row.hidden ? 0 : 1;
   }
-  document.getElementById("count").textContent = wanted ? `${found} of ${lines.length}` : "";
+  document.getElementById("count").textContent = query ? `${matches} of ${rows.length}` : "";
 });

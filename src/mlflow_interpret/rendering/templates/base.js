@@ -1,5 +1,5 @@
 "use strict";
-// Names come from data: they are only ever written as text, never as markup.
+// Names are untrusted data: write them as text only, never as markup.
 const root = document.documentElement;
 root.classList.add("scripted");
 
@@ -18,7 +18,7 @@ function make(tag, attributes = {}, text = null) {
   return element;
 }
 
-// The choice lasts as long as the page: a sandboxed frame has no storage.
+// The choice is lost with the page, since a sandboxed frame has no storage.
 document.getElementById("theme").addEventListener("click", () => {
   const dark = root.dataset.theme
     ? root.dataset.theme === "dark"

@@ -1,53 +1,54 @@
-const FIRST = 25; // features before "Show all"
+const INITIAL_ROWS = 25; // before "Show all"
 const search = document.getElementById("search");
-const chooser = document.getElementById("block");
-const more = document.getElementById("more");
-let showAll = features.length <= FIRST + 5;
-let sorting = { key: "importance", down: true };
+const outputSelect = document.getElementById("output");
+const showAllButton = document.getElementById("more");
+let showAll = features.length <= INITIAL_ROWS + 5;
+let sorting = { key: "importance", isDescending: true };
 
 /* The table */
 
 function draw() {
-  const { values, errors } = pageData.blocks[block];
-  const reach = (index) => (errors && errors[index] !== null ? INTERVAL * errors[index] : 0);
-  const longest = Math.max(...values.map((value, i) => (value === null ? 0 : value + reach(i)))) || 1;
+  const { values, errors } = pageData.outputs[selectedOutput];
+  const halfWidth = (index) => (errors && errors[index] !== null ? INTERVAL * errors[index] : 0);
+  const axisEnd = Math.max(...values.map((value, i) => (value === null ? 0 : value + halfWidth(i)))) || 1;
   const ranked = features.slice().sort((a, b) => compare(values[b.index], values[a.index]));
   ranked.forEach(({ row, index }, position) => {
-    const [place, , bar, cell] = row.cells;
-    place.textContent = position + 1;
-    bar.firstChild.replaceChildren(...drawBar(values[index], errors && reach(index), longest));
-    cell.replaceChildren(...told(values[index], errors && reach(index)));
+    const [rankCell, , barCell, valueCell] = row.cells;
+    rankCell.textContent = position + 1;
+    barCell.firstChild.replaceChildren(...drawBar(values[index], errors && halfWidth(index), axisEnd));
+    valueCell.replaceChildren(...valueNodes(values[index], errors && halfWidth(index)));
   });
   const ordered = sorting.key === "name"
     ? features.slice().sort((a, b) => a.name.localeCompare(b.name, undefined, { numeric: true }))
     : ranked;
-  if (sorting.key === "name" ? sorting.down : !sorting.down) ordered.reverse();
+  if (sorting.key === "name" ? sorting.isDescending : !sorting.isDescending) ordered.reverse();
   arrange(ordered);
 }
 
-// A bar and the interval around its end, on an axis up to `longest`.
-function drawBar(value, reach, longest) {
-  const share = (size) => Math.min(Math.max((100 * size) / longest, 0), 100);
-  const parts = [make("rect", { width: `${share(value ?? 0)}%` })];
-  if (reach !== null) {
-    const [low, high] = [value - reach, value + reach].map(share);
+// A bar and the interval around its end, on an axis from 0 to `axisEnd`.
+function drawBar(value, halfWidth, axisEnd) {
+  const percent = (size) => Math.min(Math.max((100 * size) / axisEnd, 0), 100);
+  const parts = [make("rect", { width: `${percent(value ?? 0)}%` })];
+  if (halfWidth !== null) {
+    const [low, high] = [value - halfWidth, value + halfWidth].map(percent);
     parts.push(make("rect", { class: "error", x: `${low}%`, width: `${high - low}%` }));
   }
   return parts;
 }
 
-function told(value, reach) {
-  return reach === null ? [write(value)] : [write(value), " ", make("small", {}, `± ${write(reach, 2)}`)];
+function valueNodes(value, halfWidth) {
+  const text = formatNumber(value);
+  return halfWidth === null ? [text] : [text, " ", make("small", {}, `± ${formatNumber(halfWidth, 2)}`)];
 }
 
-function compare(one, other) {
-  return (one ?? -Infinity) - (other ?? -Infinity) || 0;
+function compare(a, b) {
+  return (a ?? -Infinity) - (b ?? -Infinity) || 0;
 }
 
 function arrange(ordered) {
-  const wanted = search.value.trim().toLowerCase();
-  const found = ordered.filter(({ name }) => name.toLowerCase().includes(wanted));
-  const shown = new Set(showAll || wanted ? found : found.slice(0, FIRST));
+  const query = search.value.trim().toLowerCase();
+  const matches = ordered.filter(({ name }) => name.toLowerCase().includes(query));
+  const shown = new Set(showAll || query ? matches : matches.slice(0, INITIAL_ROWS));
   for (const feature of ordered) {
     body.append(feature.row);
     feature.row.hidden = !shown.has(feature);
@@ -56,46 +57,46 @@ function arrange(ordered) {
       feature.detail.hidden = feature.row.hidden;
     }
   }
-  more.hidden = shown.size === found.length;
-  more.textContent = `Show all ${found.length.toLocaleString("en-US")} features`;
+  showAllButton.hidden = shown.size === matches.length;
+  showAllButton.textContent = `Show all ${matches.length.toLocaleString("en-US")} features`;
   document.getElementById("count").textContent =
     `${shown.size.toLocaleString("en-US")} of ${features.length.toLocaleString("en-US")} features`;
   redrawStrips();
 }
 
-for (const head of document.querySelectorAll("#table thead th[data-sort]")) {
-  const label = head.querySelector("span");
+for (const header of document.querySelectorAll("#table thead th[data-sort]")) {
+  const label = header.querySelector("span");
   const button = make("button", { type: "button" }, label.textContent);
   label.replaceWith(button);
   button.addEventListener("click", () => {
-    const key = head.dataset.sort;
-    sorting = { key, down: sorting.key === key ? !sorting.down : key !== "name" };
-    markSorting(head);
+    const key = header.dataset.sort;
+    sorting = { key, isDescending: sorting.key === key ? !sorting.isDescending : key !== "name" };
+    markSorting(header);
     draw();
   });
 }
 
-function markSorting(head) {
+function markSorting(header) {
   for (const other of document.querySelectorAll("#table thead th")) other.removeAttribute("aria-sort");
-  head.setAttribute("aria-sort", sorting.down ? "descending" : "ascending");
+  header.setAttribute("aria-sort", sorting.isDescending ? "descending" : "ascending");
 }
 
 search.addEventListener("input", draw);
-more.addEventListener("click", () => {
-  const next = features.filter(({ row }) => row.hidden).map(({ button }) => button);
+showAllButton.addEventListener("click", () => {
+  const hasHiddenRows = features.some(({ row }) => row.hidden);
   showAll = true;
   draw();
-  if (next.length) body.querySelectorAll("tr:not([hidden]) .name button")[FIRST]?.focus();
+  if (hasHiddenRows) body.querySelectorAll("tr:not([hidden]) .name button")[INITIAL_ROWS]?.focus();
 });
-if (chooser) {
-  chooser.addEventListener("change", () => {
-    block = Number(chooser.value);
+if (outputSelect) {
+  outputSelect.addEventListener("change", () => {
+    selectedOutput = Number(outputSelect.value);
     draw();
     for (const feature of features) if (feature.detail) fill(feature);
   });
 }
 
-/* One feature */
+/* Details of a feature */
 
 for (const feature of features) {
   const name = feature.row.querySelector("bdi");
@@ -109,15 +110,15 @@ for (const feature of features) {
     if (event.key === "Escape" && feature.detail) toggle(feature);
     if (event.key !== "ArrowDown" && event.key !== "ArrowUp") return;
     event.preventDefault();
-    const all = [...body.querySelectorAll("tr:not([hidden]) > .name button")];
-    all[all.indexOf(button) + (event.key === "ArrowDown" ? 1 : -1)]?.focus();
+    const buttons = [...body.querySelectorAll("tr:not([hidden]) > .name button")];
+    buttons[buttons.indexOf(button) + (event.key === "ArrowDown" ? 1 : -1)]?.focus();
   });
 }
 
 function toggle(feature) {
-  const open = !feature.detail;
-  feature.button.setAttribute("aria-expanded", String(open));
-  if (!open) {
+  const isOpening = !feature.detail;
+  feature.button.setAttribute("aria-expanded", String(isOpening));
+  if (!isOpening) {
     feature.detail.remove();
     feature.detail = null;
     feature.button.removeAttribute("aria-controls");
@@ -131,68 +132,68 @@ function toggle(feature) {
 }
 
 function fill(feature) {
-  const cell = make("td", { colspan: columns() });
+  const cell = make("td", { colspan: visibleColumns() });
   const grid = make("div", { class: "detail-grid" });
   const plot = make("div");
   grid.append(plot);
-  if (pageData.blocks.length > 1 && !pageData.mirrored) grid.append(byClass(feature.index));
+  if (pageData.outputs.length > 1 && !pageData.mirrored) grid.append(byClass(feature.index));
   else grid.classList.add("single");
   cell.append(grid);
   feature.detail.replaceChildren(cell);
-  plot.append(...scatter(feature.index, plot.clientWidth));
+  plot.append(...scatterPlot(feature.index, plot.clientWidth));
 }
 
-// Narrow pages leave columns out, and a cell over more columns than there are makes new ones.
-function columns() {
-  return [...document.querySelectorAll("#table thead th")].filter((head) => head.offsetParent).length;
+// Narrow pages hide columns, and a cell that spans more than the visible ones would add columns.
+function visibleColumns() {
+  return [...document.querySelectorAll("#table thead th")].filter((header) => header.offsetParent).length;
 }
 
-// Targets may have different units, so theirs are shares.
+// The importances of one feature by output. Targets may have different units, so theirs are shares.
 function byClass(index) {
   const box = make("div");
-  const targets = pageData.output_kind === "target";
-  const blocks = pageData.blocks.slice(1)
+  const hasTargets = pageData.output_kind === "target";
+  const outputs = pageData.outputs.slice(1)
     .map(({ name, values, errors }) => {
-      const whole = targets ? values.reduce((sum, value) => sum + (value ?? 0), 0) / 100 || 1 : 1;
-      return { name, value: values[index] && values[index] / whole, reach: errors && (INTERVAL * (errors[index] ?? 0)) / whole };
+      const unit = hasTargets ? values.reduce((sum, value) => sum + (value ?? 0), 0) / 100 || 1 : 1;
+      return { name, value: values[index] && values[index] / unit, halfWidth: errors && (INTERVAL * (errors[index] ?? 0)) / unit };
     })
     .sort((a, b) => compare(b.value, a.value));
-  const shown = blocks.slice(0, 12);
-  const what = targets ? "Share of each target's importances (%)" : "Importance by class";
-  box.append(make("h3", {}, `${what}${shown.length < blocks.length ? ", the 12 largest" : ""}`));
+  const shown = outputs.slice(0, 12);
+  const title = hasTargets ? "Share of each target's importances (%)" : "Importance by class";
+  box.append(make("h3", {}, `${title}${shown.length < outputs.length ? ", the 12 largest" : ""}`));
   const list = make("div", { class: "classes" });
-  const longest = Math.max(...shown.map(({ value, reach }) => (value ?? 0) + reach)) || 1;
-  for (const { name, value, reach } of shown) {
+  const axisEnd = Math.max(...shown.map(({ value, halfWidth }) => (value ?? 0) + halfWidth)) || 1;
+  for (const { name, value, halfWidth } of shown) {
     const bar = make("svg", { class: "bar", "aria-hidden": "true" });
-    bar.append(...drawBar(value, reach, longest));
+    bar.append(...drawBar(value, halfWidth, axisEnd));
     const number = make("span");
-    number.append(...told(value, reach));
+    number.append(...valueNodes(value, halfWidth));
     list.append(make("bdi", { title: name }, name), bar, number);
   }
   box.append(list);
   return box;
 }
 
-/* The start */
+/* Initialization */
 
 for (const { row, index, button } of features) {
   const cell = make("td", { class: "strips needs-script" });
-  if (known(index)) cell.append(make("canvas", { class: "strip", "data-index": index, "aria-hidden": "true" }));
+  if (hasDistribution(index)) cell.append(make("canvas", { class: "strip", "data-index": index, "aria-hidden": "true" }));
   cell.addEventListener("click", () => button.click());
   row.cells[2].addEventListener("click", () => button.click());
   row.append(cell);
 }
 if (!points) document.querySelectorAll(".strips").forEach((cell) => cell.remove());
 document.addEventListener("themechange", changeTheme);
-// What was never scrolled to is printed, too.
+// Draw the strips that were never scrolled into view.
 addEventListener("beforeprint", () => {
-  for (const { row } of features) if (!row.hidden) row.querySelectorAll("canvas").forEach(strip);
+  for (const { row } of features) if (!row.hidden) row.querySelectorAll("canvas").forEach(drawStrip);
 });
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", changeTheme);
-let waiting = null;
+let resizeTimer = null;
 addEventListener("resize", () => {
-  clearTimeout(waiting);
-  waiting = setTimeout(() => {
+  clearTimeout(resizeTimer);
+  resizeTimer = setTimeout(() => {
     for (const feature of features) if (feature.detail) fill(feature);
     redrawStrips();
   }, 150);

@@ -1,24 +1,24 @@
-// What the page knows: importances, contributions and values.
+// Importances, contributions and values of the explanation.
 const INTERVAL = 1.96;
 const body = document.querySelector("#table tbody");
 const points = pageData.points;
-const known = (index) => points !== null && index < points.values.length;
+const hasDistribution = (index) => points !== null && index < points.values.length;
 const features = [...body.rows].map((row, index) => ({
   row,
-  index, // its place in the importances over all classes
+  index, // rank by the importance over all outputs
   name: row.querySelector("bdi").textContent,
   button: null,
   detail: null,
 }));
-let block = 0;
+let selectedOutput = 0; // 0 stands for all outputs
 
-function bytes(text) {
+function decode(text) {
   return Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
 }
 
-function write(value, digits = 3) {
+function formatNumber(value, digits = 3) {
   if (value === null) return "not finite";
-  if (value < 0) return `−${write(-value, digits)}`;
+  if (value < 0) return `−${formatNumber(-value, digits)}`;
   if (value === 0) return "0";
   if (Math.abs(value) < 1e-4 || Math.abs(value) >= 1e6) {
     return value.toExponential(digits - 1).replace("e+", "e");
@@ -29,21 +29,26 @@ function write(value, digits = 3) {
   });
 }
 
-// Contributions of the shown rows to the chosen class, in their own unit.
+// The contributions of all features to the selected output, or a falsy value.
+function contributionLayer() {
+  const layer = points.contributions[selectedOutput];
+  return typeof layer === "number" ? points.contributions[layer] : layer;
+}
+
+// The contributions of the sampled rows to the selected output.
 function contributions(feature) {
-  if (!known(feature)) return null;
-  let layer = points.contributions[block];
-  if (typeof layer === "number") layer = points.contributions[layer];
+  if (!hasDistribution(feature)) return null;
+  const layer = contributionLayer();
   if (!layer) return null;
-  const [low, high, coded] = layer[feature];
-  return Array.from(bytes(coded), (byte) => low + (byte / 255) * (high - low));
+  const [low, high, encoded] = layer[feature];
+  return Array.from(decode(encoded), (byte) => low + (byte / 255) * (high - low));
 }
 
 function valuesOf(feature) {
-  return known(feature) ? points.values[feature] : null;
+  return hasDistribution(feature) ? points.values[feature] : null;
 }
 
-// Value between 0 and 1 for each shown row, null where it is missing.
-function placesOf(values) {
-  return Array.from(bytes(values.bytes), (byte) => (byte === 255 ? null : byte / 254));
+// A position from 0 to 1 for each sampled row, or null if the value is missing.
+function positionsOf(values) {
+  return Array.from(decode(values.bytes), (byte) => (byte === 255 ? null : byte / 254));
 }

@@ -1,4 +1,4 @@
-"""Chromium, driven by Playwright, and a real MLflow server whose runs hold explanations."""
+"""Chromium driven by Playwright, and an MLflow server with explained runs."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from explanations import hostile
 from mlflow_interpret import interpret_community
 from mlflow_server import mlflow_server
 
-# Nothing of the browser's own business goes over a network either.
+# Disable requests of the browser itself.
 ARGUMENTS = [
     "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
     "--disable-sync", "--no-first-run", "--disable-quic",
 ]  # fmt: skip
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
-# What MLflow's own pages complain of, whatever they show: the server knows no log-in.
+# An error on each page of MLflow, since the server has no login.
 MLFLOWS_OWN = ("/ajax-api/2.0/mlflow/users/current",)
-# What their charts make the browser say when a machine is slow: sizes are told a frame later.
+# A harmless message of MLflow's charts on slow machines.
 LATE = "ResizeObserver loop completed with undelivered notifications."
 
 
@@ -38,7 +38,7 @@ def _skip(message: str) -> None:
 
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[Any]:
-    """A browser; without one the tests are skipped, or fail where CI asks for it."""
+    """A browser. Without one, the tests are skipped, or fail if CI_REQUIRE_BROWSER is set."""
     try:
         from playwright.sync_api import sync_playwright
     except ImportError:
@@ -54,7 +54,7 @@ def chromium() -> Iterator[Any]:
 
 @dataclass
 class Watched:
-    """A page, and what was heard of it."""
+    """A page with its requests and errors."""
 
     page: Any
     requests: list[str] = field(default_factory=list)
@@ -64,15 +64,15 @@ class Watched:
 
 @pytest.fixture
 def open_page(chromium: Any) -> Iterator[Any]:
-    """Open pages, and say at the end that none complained and none asked the outside."""
+    """Open pages, and check at the end that they had no errors and no external requests."""
     opened = []
 
     def open_one(width: int = 1100, height: int = 900, **options: Any) -> Watched:
         context = chromium.new_context(viewport={"width": width, "height": height}, **options)
         watched = Watched(context.new_page())
         context.on("request", lambda request: watched.requests.append(request.url))
-        context.on("requestfailed", lambda request: _refuse(watched, request))
-        context.on("console", lambda message: _hear(watched, message))
+        context.on("requestfailed", lambda request: _record_failed_request(watched, request))
+        context.on("console", lambda message: _record_message(watched, message))
         context.on("weberror", lambda error: watched.errors.append(str(error.error)))
         watched.page.on("dialog", lambda dialog: watched.errors.append(f"dialog {dialog.message}"))
         opened.append((context, watched))
@@ -91,7 +91,7 @@ def open_page(chromium: Any) -> Iterator[Any]:
 
 @pytest.fixture
 def open_text(open_page: Any, tmp_path: Path) -> Any:
-    """Write a page to a file and open it, as `open_page` does."""
+    """Write a page to a file and open it by `open_page`."""
 
     def open_one(text: str, **options: Any) -> Watched:
         path = tmp_path / "page.html"
@@ -103,12 +103,12 @@ def open_text(open_page: Any, tmp_path: Path) -> Any:
     return open_one
 
 
-def _refuse(watched: Watched, request: Any) -> None:
-    if request.failure == "csp":  # the page's policy has kept it from being sent
+def _record_failed_request(watched: Watched, request: Any) -> None:
+    if request.failure == "csp":  # blocked by the policy of the page
         watched.refused.append(request.url)
 
 
-def _hear(watched: Watched, message: Any) -> None:
+def _record_message(watched: Watched, message: Any) -> None:
     where = message.location.get("url", "")
     late = LATE in message.text and where.startswith("http://127.0.0.1:")
     if message.type == "error" and not late and not where.endswith(MLFLOWS_OWN):
@@ -117,7 +117,7 @@ def _hear(watched: Watched, message: Any) -> None:
 
 @dataclass(frozen=True)
 class Server:
-    """A server with two runs of one experiment, and a hostile one in another."""
+    """A server with two runs in one experiment, and one with hostile names in another."""
 
     url: str
     experiment_id: str
@@ -130,7 +130,7 @@ class Server:
 def server(
     chromium: Any, _migrated: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Server]:
-    """A real server; the runs are trained on real data."""
+    """An MLflow server with runs that were trained on real data."""
     folder = tmp_path_factory.mktemp("server")
     shutil.copy(_migrated, folder / "mlflow.db")
     before = mlflow.get_tracking_uri()

@@ -1,4 +1,4 @@
-"""What holds for each page that people open from a file: it stands alone, and runs only its own."""
+"""Properties of each page: self-contained, secure, readable and responsive."""
 
 from __future__ import annotations
 
@@ -33,22 +33,22 @@ def page(request):
     return PAGES[request.param]()
 
 
-def test_nothing_else_would_run_even_if_it_got_in(open_text, page):
-    """The policy is a second wall: an injected script, handler, style or request is refused."""
-    planted = (
+def test_policy_blocks_injected_code_and_requests(open_text, page):
+    """The content security policy refuses an injected script, handler, style and request."""
+    injected = (
         "<script>window.hacked = 1</script><p id='x' style='display:none' onclick='hacked = 1'>x</p>"
         "<img src='http://192.0.2.1/x.png' onerror='window.hacked = 1'>"
     )
-    watched = open_text(page.replace("<main>", f"<main>{planted}"))
+    watched = open_text(page.replace("<main>", f"<main>{injected}"))
     watched.page.locator("#x").click()
     assert watched.page.evaluate("window.hacked") is None
     assert sum("Content Security Policy" in error for error in watched.errors) >= 3
     assert watched.refused == ["http://192.0.2.1/x.png"]
-    watched.errors.clear()  # they are what was wanted
+    watched.errors.clear()  # the expected errors
     watched.requests.remove(*watched.refused)
 
 
-def test_it_asks_for_nothing(open_text, page):
+def test_page_makes_no_request(open_text, page):
     watched = open_text(page)
     watched.page.locator("#search").fill("script")
     watched.page.locator("#theme").click()
@@ -58,26 +58,26 @@ def test_it_asks_for_nothing(open_text, page):
 
 
 @pytest.mark.parametrize("width", WIDTHS)
-def test_narrow_pages_need_no_scrolling_sideways(open_text, page, width):
+def test_narrow_pages_do_not_scroll_horizontally(open_text, page, width):
     opened = open_text(page, width=width).page
     widths = opened.evaluate("[document.documentElement.scrollWidth, innerWidth]")
     assert widths[0] <= widths[1]
 
 
 def test_light_and_dark(open_text, page):
-    colours = (
+    colors = (
         "[getComputedStyle(document.body).backgroundColor, getComputedStyle(document.body).color]"
     )
     opened = open_text(page, color_scheme="dark").page
-    dark = opened.evaluate(colours)
+    dark = opened.evaluate(colors)
     opened.locator("#theme").click()
-    light = opened.evaluate(colours)
+    light = opened.evaluate(colors)
     assert all(a != b for a, b in zip(dark, light))
-    assert open_text(page, color_scheme="light").page.evaluate(colours) == light
+    assert open_text(page, color_scheme="light").page.evaluate(colors) == light
 
 
-# In both schemes each text has the contrast that WCAG 2 wants of small text, 4.5 to 1. Colours are
-# painted, since they may be mixed and translucent, layer on layer as the elements lie.
+# WCAG 2 requires a contrast of 4.5 to 1 for small text. Colors may be mixed and translucent, so they
+# are painted on a canvas, one layer for each element.
 CONTRASTS = """() => {
   const painter = Object.assign(document.createElement("canvas"), { width: 1, height: 1 })
     .getContext("2d", { willReadFrequently: true });
@@ -113,12 +113,12 @@ CONTRASTS = """() => {
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_every_text_is_readable_on_its_ground(open_text, page, scheme):
+def test_contrast_of_every_text(open_text, page, scheme):
     assert open_text(page, color_scheme=scheme).page.evaluate(CONTRASTS) == []
 
 
 @pytest.mark.parametrize("kind", NOTEBOOKS)
-def test_a_notebook_s_frame_shows_it(open_page, kind):
+def test_page_in_the_frame_of_a_notebook(open_page, kind):
     page = open_page().page
     page.set_content(NOTEBOOKS[kind]()._repr_html_())
     frame = page.frame_locator("iframe")

@@ -1,4 +1,4 @@
-"""The report in a browser by itself: it works for everybody, and nothing in it runs but its own."""
+"""Report in a browser: table, plots, keyboard and print."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_search_sort_and_classes(open_report):
     assert first.startswith(format_number(max(values.values())))
 
 
-def test_the_keyboard_is_enough(open_report):
+def test_keyboard_navigation(open_report):
     page = open_report(explanation(6, 30, 3))
     buttons = page.locator("#table tbody th button")
     expanded = [button.get_attribute("aria-expanded") for button in buttons.all()]
@@ -68,7 +68,7 @@ def test_the_keyboard_is_enough(open_report):
     assert buttons.first.evaluate("button => button === document.activeElement")
 
 
-def test_every_row_is_a_point_of_the_distribution(open_report):
+def test_plot_has_a_point_for_each_row(open_report):
     page = open_report(explanation(3, 57))
     assert page.locator(".plot .points").get_attribute("d").count("M") == 57
     painted = "canvas => [...canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data].some(Boolean)"
@@ -77,12 +77,12 @@ def test_every_row_is_a_point_of_the_distribution(open_report):
 
 
 @pytest.mark.parametrize(("low", "high"), [(-0.55, 0.4), (-0.9, 0.1), (0.0, 7.4), (-14.9, 14.9)])
-def test_contributions_have_an_axis_of_three_ticks_or_more(open_report, low, high):
+def test_contribution_axis_has_at_least_three_ticks(open_report, low, high):
     values = np.linspace(low, high, 40)[:, None]
-    one = replace(explanation(1), local_values=values, global_values=np.abs(values).mean(axis=0))
-    labels = open_report(one).locator(".plot text[text-anchor=end]").all_text_contents()
+    explained = replace(explanation(1), local_values=values, global_values=np.abs(values).mean(axis=0))
+    labels = open_report(explained).locator(".plot text[text-anchor=end]").all_text_contents()
     ticks = [float(label.replace("\u2212", "-")) for label in labels]
-    assert len({len(label.partition(".")[2]) for label in labels}) == 1  # as many decimals
+    assert len({len(label.partition(".")[2]) for label in labels}) == 1  # equal numbers of decimals
     assert 3 <= len(ticks) <= 8
     steps = np.diff(ticks)
     assert steps == pytest.approx(np.full(len(steps), steps[0]))
@@ -90,7 +90,7 @@ def test_contributions_have_an_axis_of_three_ticks_or_more(open_report, low, hig
     assert high - ticks[-1] < steps[0] + 1e-9
 
 
-def test_two_classes_of_equal_importances_are_not_shown_twice(open_report):
+def test_two_classes_with_equal_importances_are_shown_once(open_report):
     single = explanation(3)
     values = single.local_values
     mirrored = replace(
@@ -102,9 +102,9 @@ def test_two_classes_of_equal_importances_are_not_shown_twice(open_report):
     assert "Importance by class" not in page.locator("tr.detail").inner_text()
 
 
-def test_rows_of_equal_values_are_one_point_of_the_line_of_means(open_report):
+def test_rows_with_equal_values_are_one_point_of_the_mean_line(open_report):
     explained = explanation(1, 120)
-    rows = explained.evaluation_rows.round()  # some seven values, of which 0 is the most frequent
+    rows = explained.evaluation_rows.round()  # about seven values, mostly 0
     page = open_report(replace(explained, evaluation_rows=rows))
     path = page.locator(".plot .mean").get_attribute("d")
     across = [float(point.split()[0]) for point in path[1:].split("L")]
@@ -112,17 +112,17 @@ def test_rows_of_equal_values_are_one_point_of_the_line_of_means(open_report):
     assert all(a < b for a, b in pairwise(across))
 
 
-def test_whole_values_have_whole_ticks_and_years_no_comma(open_report):
+def test_ticks_of_whole_values_and_years(open_report):
     years = pd.DataFrame({"f0": np.repeat([2007, 2008, 2009], 20)})
     page = open_report(explanation(1, 60, rows=years))
-    told = page.locator(".plot text[text-anchor=middle]").all_text_contents()
-    assert told == ["2007", "2008", "2009", "value of the feature"]
+    texts = page.locator(".plot text[text-anchor=middle]").all_text_contents()
+    assert texts == ["2007", "2008", "2009", "value of the feature"]
 
 
-def test_true_and_false_are_told_as_such(open_report):
+def test_labels_of_boolean_values(open_report):
     page = open_report(explanation(1, 40, rows=pd.DataFrame({"f0": [True, False] * 20})))
-    told = page.locator(".plot text[text-anchor=middle]").all_text_contents()
-    assert told == ["False", "True", "value of the feature"]
+    texts = page.locator(".plot text[text-anchor=middle]").all_text_contents()
+    assert texts == ["False", "True", "value of the feature"]
 
 
 def test_importances_by_class_have_intervals(open_report):
@@ -131,9 +131,9 @@ def test_importances_by_class_have_intervals(open_report):
     best = explained.features.index(explained.ranked()[0][0])
     errors = np.abs(explained.local_values).std(axis=1, ddof=1)[:, best] / np.sqrt(40)
     list_of_classes = page.locator("tr.detail .classes")
-    told = dict(zip(list_of_classes.locator("bdi").all_text_contents(),
+    texts = dict(zip(list_of_classes.locator("bdi").all_text_contents(),
                     list_of_classes.locator("small").all_text_contents()))  # fmt: skip
-    assert told == {
+    assert texts == {
         name: f"± {format_number(1.96 * error, 2)}"
         for name, error in zip(explained.classes, errors)
     }
@@ -143,7 +143,7 @@ def test_importances_by_class_have_intervals(open_report):
 
 
 @pytest.mark.parametrize("width", [360, 800, 1100])
-def test_long_names_of_classes_leave_room_for_their_bars(open_report, width):
+def test_long_class_names_leave_room_for_bars(open_report, width):
     names = tuple(f"a long name of a class, the {i}th of them" for i in range(14))
     page = open_report(replace(explanation(3, 40, 14), classes=names), width=width)
     bars = page.locator("tr.detail .classes svg").all()
@@ -178,7 +178,7 @@ def every_kind_of_column(n_rows=84):
     )
 
 
-# What of a plot's texts reaches beyond it or over another.
+# The texts of a plot that are cut off or overlap.
 CROWDED = """plot => {
   const frame = plot.getBoundingClientRect();
   const boxes = [...plot.querySelectorAll("text")].map((text) => [text.textContent, text.getBoundingClientRect()]);
@@ -190,7 +190,7 @@ CROWDED = """plot => {
 
 
 @pytest.mark.parametrize("width", [320, 700, 1100])
-def test_plots_of_every_kind_of_column_are_readable(open_report, width):
+def test_plot_labels_of_all_kinds_of_columns(open_report, width):
     rows = every_kind_of_column()
     explained = explanation(rows.shape[1], len(rows), 3, rows=rows)
     classes = tuple(f"{'class ' * i}{'x' * 40}" for i in range(3))
@@ -205,7 +205,7 @@ def test_plots_of_every_kind_of_column_are_readable(open_report, width):
     assert widths[0] <= widths[1]
 
 
-def test_a_printed_page_is_complete(open_report):
+def test_print(open_report):
     page = open_report(explanation(28, 60, 3), color_scheme="dark")
     page.locator("#theme").click()
     page.locator("#theme").click()
@@ -217,7 +217,7 @@ def test_a_printed_page_is_complete(open_report):
     assert page.locator("#output").is_visible()
     assert page.locator("#theme").is_hidden()
     assert page.locator("#search").is_hidden()
-    detail, table = (page.locator(one).bounding_box() for one in ("tr.detail td", "#table"))
+    detail, table = (page.locator(element).bounding_box() for one in ("tr.detail td", "#table"))
     last = page.locator("#table tbody tr:not(.detail)").last.bounding_box()
     assert detail["width"] == pytest.approx(table["width"], abs=2)
     assert last["width"] == pytest.approx(table["width"], abs=2)
@@ -225,7 +225,7 @@ def test_a_printed_page_is_complete(open_report):
     assert page.evaluate(ground) == "rgb(255, 255, 255)"
 
 
-def test_targets_are_not_called_classes(open_report):
+def test_wording_for_targets(open_report):
     targets = replace(explanation(3, n_classes=3), classes=None, targets=("kg", "m", "0"))
     page = open_report(targets)
     assert "Share of each target's importances (%)" in page.locator("tr.detail").inner_text()
@@ -234,7 +234,7 @@ def test_targets_are_not_called_classes(open_report):
     assert "Contribution to target 0" in page.locator("tr.detail").inner_text()
 
 
-def test_targets_of_different_units_are_compared_by_shares(open_report):
+def test_importances_by_target_are_shares(open_report):
     explained = explanation(3, 40, 2)
     units = np.array([1.0, 1e6])
     values = np.asarray(explained.per_class_values) * units[:, None]
@@ -245,34 +245,34 @@ def test_targets_of_different_units_are_compared_by_shares(open_report):
     )  # fmt: skip
     page = open_report(targets)
     best = int(np.argmax(values.mean(axis=0)))
-    told = page.locator("tr.detail .classes > span").all_text_contents()
+    texts = page.locator("tr.detail .classes > span").all_text_contents()
     share = 100 * values[:, best] / values.sum(axis=1)
-    assert sorted(float(one.split()[0]) for one in told) == pytest.approx(sorted(share), rel=1e-2)
+    assert sorted(float(one.split()[0]) for one in texts) == pytest.approx(sorted(share), rel=1e-2)
 
 
 @pytest.mark.parametrize("width", [360, 520, 800, 1100])
-def test_numbers_of_a_plot_are_no_smaller_than_their_letters(open_report, width):
+def test_plots_are_not_scaled_down(open_report, width):
     page = open_report(explanation(3, 40, 3), width=width)
     plot = page.locator(".plot")
     assert plot.bounding_box()["width"] >= float(plot.get_attribute("width")) - 1
 
 
-def test_one_row_is_no_rows(open_report):
+def test_singular_row(open_report):
     page = open_report(explanation(2, 1))
     assert "1 row;" in page.locator("tr.detail").inner_text()
 
 
-def test_the_baseline_says_which_bar_is_which_and_scrolls_by_the_keyboard(open_report):
-    found = [{"feature": f"f{i}", "rank": i + 1, "share": 0.1} for i in range(6)]
-    details = {"baseline": {"run_id": "run-6", "importances": found}}
+def test_baseline_section_has_a_legend_and_scrolls_by_the_keyboard(open_report):
+    importances = [{"feature": f"f{i}", "rank": i + 1, "share": 0.1} for i in range(6)]
+    details = {"baseline": {"run_id": "run-6", "importances": importances}}
     page = open_report(replace(explanation(), details=Details.from_json(details)), width=360)
     area = page.get_by_role("group", name="Comparison with the baseline")
-    assert area.evaluate("one => one.scrollWidth > one.clientWidth")
+    assert area.evaluate("element => element.scrollWidth > element.clientWidth")
     area.focus()
-    assert area.evaluate("one => one === document.activeElement")
+    assert area.evaluate("element => element === document.activeElement")
     ground, fill = (
-        "one => getComputedStyle(one).backgroundColor",
-        "one => getComputedStyle(one).fill",
+        "element => getComputedStyle(element).backgroundColor",
+        "element => getComputedStyle(element).fill",
     )
     keys = [key.evaluate(ground) for key in area.locator("th i").all()]
     bars = area.locator("tbody tr").first.locator("rect").all()
@@ -280,7 +280,7 @@ def test_the_baseline_says_which_bar_is_which_and_scrolls_by_the_keyboard(open_r
     assert len(set(keys)) == 2
 
 
-def test_hostile_names_stay_text(open_report):
+def test_hostile_names_are_escaped(open_report):
     explained = hostile()
     page = open_report(explained)
     for button in page.locator("#table tbody th button").all()[1:]:
@@ -293,7 +293,7 @@ def test_hostile_names_stay_text(open_report):
     assert page.locator(".plot text").filter(has_text="<script>").count() > 0
 
 
-def test_without_scripts_everything_can_be_read(open_report):
+def test_page_without_scripts(open_report):
     explained = explanation(40, 30, 3)
     page = open_report(explained, java_script_enabled=False)
     assert names(page) == [name for name, _ in explained.ranked()]
@@ -303,14 +303,14 @@ def test_without_scripts_everything_can_be_read(open_report):
 
 
 @pytest.mark.parametrize("width", [360, 520, 700, 1100])
-def test_what_a_feature_shows_is_as_wide_as_the_table(open_report, width):
+def test_details_of_a_feature_are_as_wide_as_the_table(open_report, width):
     page = open_report(hostile(), width=width)
     detail = page.locator("tr.detail td").bounding_box()
     table = page.locator("#table").bounding_box()
     assert detail["width"] == pytest.approx(table["width"], abs=2)
 
 
-def test_large_explanations_and_bare_ones_open_without_complaint(open_report):
+def test_large_and_minimal_explanations(open_report):
     large = open_report(explanation(500, 200, 30))
     assert large.get_by_role("status").inner_text() == "25 of 500 features"
     bare = open_report(replace(explanation(n_classes=2).without_rows(), global_errors=None))

@@ -25,7 +25,9 @@ def _no_warnings():
 
 
 def test_one_row_for_each_run_and_feature():
-    table = tables.importance_table([run("A", [1, 3, 2], [0.1, 0.2, 0.3]), run("B", [5, 0], features="ax")])
+    table = tables.importance_table(
+        [run("A", [1, 3, 2], [0.1, 0.2, 0.3]), run("B", [5, 0], features="ax")]
+    )
     assert list(table) == ["feature", "run_id", "importance", "share", "rank", "standard_error"]
     assert list(table["run_id"]) == ["A"] * 3 + ["B"] * 2
     assert list(table["feature"]) == ["b", "c", "a", "a", "x"]
@@ -103,7 +105,7 @@ def test_single_mark_of_a_run_without_shared_features():
     mark = "shares no feature with run A"
     assert tables.marks(reference, other) == (mark,)
     run_marks = tables.run_table([reference, other])["marks"].tolist()
-    assert told == ["", f"{mark}; name another run first"]
+    assert run_marks == ["", f"{mark}; name another run first"]
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,9 @@ def with_baseline(now, before):
     baseline = compare_with_baseline(importances_of(own), importances_of(other))
     return replace(
         own,
-        details=Details.from_json({"baseline": {**baseline, "run_id": "run-6", "run_name": "before"}}),
+        details=Details.from_json(
+            {"baseline": {**baseline, "run_id": "run-6", "run_name": "before"}}
+        ),
     )
 
 
@@ -39,7 +41,9 @@ def test_ranks_and_shares_of_both_explanations():
 
 def test_feature_that_the_baseline_lacks_has_a_dash():
     own = replace(explanation(1), features=("new",))
-    result = baseline_section(replace(own, details=Details.from_json({"baseline": {"importances": []}})))
+    result = baseline_section(
+        replace(own, details=Details.from_json({"baseline": {"importances": []}}))
+    )
     assert result["rows"][0]["rank_before"] == result["rows"][0]["share_before"] == "-"
 
 

@@ -16,7 +16,12 @@ from mlflow_interpret.core.details import Details
 from mlflow_interpret.core.explanation import Explanation
 from mlflow_interpret.core.statistics import sample_rows
 from mlflow_interpret.report import distributions
-from mlflow_interpret.report.distributions import MAX_CATEGORIES, contributions, scale, swarm_offsets
+from mlflow_interpret.report.distributions import (
+    MAX_CATEGORIES,
+    contributions,
+    scale,
+    swarm_offsets,
+)
 
 
 @given(st.lists(st.one_of(st.floats(allow_infinity=False), st.none()), min_size=1, max_size=50))

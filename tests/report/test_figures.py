@@ -154,9 +154,7 @@ def test_name_of_a_feature_with_two_categories_includes_them():
     assert labels == ["f0 (male to female)", "f1", "f2"]
     (points,) = axes.collections
     offsets, values = points.get_offsets(), explained.local_values[:, 0]
-    color_of = {
-        x: to_hex(c) for x, c in zip(offsets[:, 0], points.get_facecolors()) if x in values
-    }
+    color_of = {x: to_hex(c) for x, c in zip(offsets[:, 0], points.get_facecolors()) if x in values}
     expected = np.where(rows["f0"] == "male", figures._BLUE.lower(), figures._VERMILION.lower())
     assert [color_of[x] for x in values] == expected.tolist()
 

@@ -146,7 +146,9 @@ def test_breach_of_additivity_is_a_notice():
 )  # fmt: skip
 def test_stopping_reason_is_explained(stopped, text):
     details = {**DETAILS, "stopped": stopped, "settled": stopped == "settled", "time_budget": 5.0}
-    page_text = Table(render_report(replace(explanation(), details=Details.from_json(details)))).text
+    page_text = Table(
+        render_report(replace(explanation(), details=Details.from_json(details)))
+    ).text
     assert "Enough rows" in page_text
     assert text in page_text
     assert "Time budget 5 s" in page_text

@@ -129,7 +129,9 @@ def _cell(
 def _agreement_lines(comparison: RunComparison) -> list[str]:
     reference = comparison.importances[0].run_id
     pairs = comparison.agreement[comparison.agreement["run_a"] == reference]
-    rows = [("agreement with run 1", "Spearman", "Kendall", "top features in common")]
+    rows: list[tuple[str, ...]] = [
+        ("agreement with run 1", "Spearman", "Kendall", "top features in common")
+    ]
     for number, pair in enumerate(pairs.to_dict("records"), start=2):
         common = f"{pair['top_k_overlap'] * pair['k']:.0f} of {pair['k']}" if pair["k"] else "?"
         correlations = (_correlation(pair[name]) for name in ("spearman", "kendall"))

@@ -102,7 +102,7 @@ def _ranking_lines(
 
     block = "█" if supports_unicode() else "#"
     largest = max((value for _, value in ranking if math.isfinite(value)), default=0.0) or 1.0
-    rows = [
+    rows: list[tuple[str, ...]] = [
         (
             f"{position:>4}",
             truncate(name, _NAME_LENGTH),

@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, Literal
+from typing import Any
 
 import click
 
@@ -57,8 +57,8 @@ def _with_option_name(error: Exception, options: Mapping[str, str]) -> str:
     """The message, with the name of the argument at its start replaced by that of the option."""
     message, argument = str(error), getattr(error, "argument", None)
     # Some errors do not carry the argument, but their messages start with it, too.
-    for name in [argument] if argument in options else options:
-        if message.startswith(f"{name} "):
+    for name in options if argument is None else (argument,):
+        if name in options and message.startswith(f"{name} "):
             return f"{options[name]}{message.removeprefix(name)}"
     return message
 
@@ -96,14 +96,11 @@ def supports_unicode() -> bool:
     return (sys.stdout.encoding or "").lower().startswith("utf")
 
 
-def table_lines(
-    rows: Sequence[Sequence[str]], align: Sequence[Literal["l", "r"]] | None = None
-) -> list[str]:
+def table_lines(rows: Sequence[Sequence[str]]) -> list[str]:
     """Lines of a table without borders, with columns aligned by display width.
 
     Args:
         rows: The cells; each row has the same number.
-        align: Left or right alignment of each column. Default: left.
     """
     from prettytable import PrettyTable
 
@@ -112,6 +109,5 @@ def table_lines(
     table = PrettyTable(header=False, border=False, padding_width=0)
     table.right_padding_width = 2
     table.add_rows([list(row) for row in rows])
-    for name, alignment in zip(table.field_names, align or ["l"] * len(rows[0]), strict=True):
-        table.align[name] = alignment
+    table.align = "l"
     return [line.rstrip() for line in table.get_string().splitlines()]

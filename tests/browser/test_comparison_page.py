@@ -64,7 +64,7 @@ def test_figures_are_loaded_and_not_cut_off(open_comparison, n_runs, n_features,
     assert len(images) == 2
     for image in images:
         shown, natural, available = image.evaluate(SIZES)
-        assert 0 < natural
+        assert natural > 0
         assert shown == pytest.approx(natural, abs=1)
         assert shown <= available + 1
         assert image.get_attribute("alt")

@@ -79,7 +79,9 @@ def test_plot_has_a_point_for_each_row(open_report):
 @pytest.mark.parametrize(("low", "high"), [(-0.55, 0.4), (-0.9, 0.1), (0.0, 7.4), (-14.9, 14.9)])
 def test_contribution_axis_has_at_least_three_ticks(open_report, low, high):
     values = np.linspace(low, high, 40)[:, None]
-    explained = replace(explanation(1), local_values=values, global_values=np.abs(values).mean(axis=0))
+    explained = replace(
+        explanation(1), local_values=values, global_values=np.abs(values).mean(axis=0)
+    )
     labels = open_report(explained).locator(".plot text[text-anchor=end]").all_text_contents()
     ticks = [float(label.replace("\u2212", "-")) for label in labels]
     assert len({len(label.partition(".")[2]) for label in labels}) == 1  # equal numbers of decimals
@@ -138,7 +140,7 @@ def test_importances_by_class_have_intervals(open_report):
         for name, error in zip(explained.classes, errors)
     }
     for bar in list_of_classes.locator("svg").all():
-        (size, line) = (one.bounding_box() for one in bar.locator("rect").all())
+        (size, line) = (rect.bounding_box() for rect in bar.locator("rect").all())
         assert line["x"] < size["x"] + size["width"] < line["x"] + line["width"]
 
 
@@ -217,7 +219,7 @@ def test_print(open_report):
     assert page.locator("#output").is_visible()
     assert page.locator("#theme").is_hidden()
     assert page.locator("#search").is_hidden()
-    detail, table = (page.locator(element).bounding_box() for one in ("tr.detail td", "#table"))
+    detail, table = (page.locator(element).bounding_box() for element in ("tr.detail td", "#table"))
     last = page.locator("#table tbody tr:not(.detail)").last.bounding_box()
     assert detail["width"] == pytest.approx(table["width"], abs=2)
     assert last["width"] == pytest.approx(table["width"], abs=2)
@@ -247,7 +249,9 @@ def test_importances_by_target_are_shares(open_report):
     best = int(np.argmax(values.mean(axis=0)))
     texts = page.locator("tr.detail .classes > span").all_text_contents()
     share = 100 * values[:, best] / values.sum(axis=1)
-    assert sorted(float(one.split()[0]) for one in texts) == pytest.approx(sorted(share), rel=1e-2)
+    assert sorted(float(text.split()[0]) for text in texts) == pytest.approx(
+        sorted(share), rel=1e-2
+    )
 
 
 @pytest.mark.parametrize("width", [360, 520, 800, 1100])

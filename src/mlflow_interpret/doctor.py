@@ -120,7 +120,7 @@ def _store(tracking_uri: str) -> Iterator[Finding]:
         yield _found("broken", f"{uri} cannot be written", f"make {path} writable")
         return
     try:
-        call_with_timeout(_SECONDS, lambda: mlflow_store.ask_for_an_experiment(tracking_uri))
+        call_with_timeout(_SECONDS, lambda: mlflow_store.request_experiment(tracking_uri))
     except Exception as error:
         yield _found(
             "broken",

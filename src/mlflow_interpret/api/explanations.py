@@ -142,7 +142,7 @@ def log_explanation(
         CannotExplainError: ``explanation`` is no global explanation.
         RunNotFoundError: There is no such run.
     """
-    from mlflow_interpret.stores.delivery import deliver
+    from mlflow_interpret.autologging.baseline import log_to_run
 
     options = Options(
         comment=comment,
@@ -175,7 +175,7 @@ def log_explanation(
     record = interpret_community.to_record(explanation, true_ys)
     tracking_uri = mlflow_store.current_tracking_uri()
     with suppress_warnings(), run_to_log(run_id or active_run()[0]) as chosen:
-        return deliver(record, chosen, tracking_uri, options).run_id
+        return log_to_run(record, chosen, tracking_uri, options).run_id
 
 
 def load_explanation(
@@ -333,9 +333,9 @@ def flush(timeout: float | None = None) -> bool:
         Whether all have ended.
     """
     from mlflow_interpret.autologging import background
-    from mlflow_interpret.stores.azureml import upload_queue
+    from mlflow_interpret.stores import delivery
 
     deadline = None if timeout is None else time.monotonic() + timeout
     explained = background.flush(timeout)
     left = None if deadline is None else max(0.0, deadline - time.monotonic())
-    return upload_queue.flush(left) and explained
+    return delivery.flush(left) and explained

@@ -148,7 +148,9 @@ def autolog(
         estimators=estimators,
     )
     from mlflow_interpret.autologging import fit_hooks
+    from mlflow_interpret.stores import delivery
 
+    delivery.check_options(options)
     show_messages()
     if disable:
         fit_hooks.uninstall()
@@ -161,10 +163,7 @@ def autolog(
         return
     if background:
         _prepare()
-    if os.environ.get("AZUREML_RUN_TOKEN"):
-        from mlflow_interpret.stores import delivery
-
-        delivery.prepare(options)
+    delivery.prepare(options)
     fit_hooks.install(partial(_after_fit, options), tuple(estimators or ()))
 
 
@@ -246,7 +245,7 @@ def _queued(options: Options, event: FitEvent, fit: Fit) -> bool:
         background.submit(options, fit, (subject, plan))
     except CannotExplainError as error:
         background.skip(options, fit, describe_error(error, log_data=options.log_data))
-    except background.UnfitError as error:
+    except background.NotQueuedError as error:
         if not options.silent:
             _logger.info("%s is explained at once, not in the background: %s", fit.model, error)
         return False

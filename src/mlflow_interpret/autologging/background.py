@@ -1,4 +1,4 @@
-"""Explain beside the training: fits queue up on disk, one child process explains them in turn."""
+"""Explain in the background: fits wait on disk, one worker process explains them in turn."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import concurrent.futures.thread  # noqa: F401 - its hook at the exit has to be 
 import logging
 import os
 import shutil
+import tempfile
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -16,68 +17,68 @@ from pathlib import Path
 from typing import Any
 
 from mlflow_interpret.autologging import outcomes, run_context, snapshots
-from mlflow_interpret.core import explanation_io
+from mlflow_interpret.autologging.worker_explanation import WORKER, WorkerExplanation
 from mlflow_interpret.core.errors import CannotExplainError, one_line
-from mlflow_interpret.core.explanation import Explanation
 from mlflow_interpret.core.options import Options
 from mlflow_interpret.runtime import worker_process
 from mlflow_interpret.runtime.progress import wait
 from mlflow_interpret.stores import spool
+from mlflow_interpret.stores.spool import Entry
 
 _logger = logging.getLogger("mlflow_interpret")
 
 EXIT_SECONDS = 300.0
-"""So long the end of the process waits for what is pending; the rest stays in the spool."""
+"""The longest wait for pending fits at the end of the process; the rest stays in the spool."""
 
-MOST_PENDING = 100
-MOST_BYTES = 2_000_000_000
-"""So much may be pending; what comes on top is explained at once."""
+MAX_PENDING = 100
+MAX_BYTES = 2_000_000_000
+"""Limits of pending fits; a fit beyond them is explained at once."""
 
-SPARE_BYTES = 1_000_000_000  # of the disk, which belongs to the training
-_IDLE_SECONDS = 60.0  # a child that has nothing to do gives its memory back
+MIN_FREE_BYTES = 1_000_000_000  # of the disk, which belongs to the training
+_IDLE_SECONDS = 60.0  # after which an idle worker is ended, to free its memory
 
 
-class UnfitError(Exception):
+class NotQueuedError(Exception):
     """A fit cannot be explained in the background; the message says why."""
 
 
 @dataclass(frozen=True, eq=False)
 class _Job:
     options: Options
-    do: Callable[[worker_process.Child], None]
-    pending: snapshots.Pending | None = None
+    run: Callable[[worker_process.Child], None]
+    pending: snapshots.PendingFit | None = None
     size: int = 0  # bytes
 
 
 class _Queue:
-    """The pending fits of this process, and the thread that sees to them."""
+    """The pending fits of this process and the thread that handles them."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
-        self._jobs: deque[_Job] = deque()  # the first is in work
+        self._jobs: deque[_Job] = deque()  # the first is being handled
         self._bytes = 0
-        self._room: snapshots.Room | None = None
+        self._folder: snapshots.PendingFolder | None = None
         self._thread: threading.Thread | None = None
-        self.child = worker_process.Child("mlflow_interpret.autologging.background_worker")
+        self.worker = worker_process.Child(WORKER)
 
-    def snapshot(self, content: Any, entry: snapshots.Entry) -> snapshots.Pending:
-        """Write what is to be explained.
+    def snapshot(self, content: Any, entry: Entry) -> snapshots.PendingFit:
+        """Write a snapshot of a fit.
 
         Raises:
-            UnfitError: Too much is pending.
+            NotQueuedError: Too much is pending.
             Exception: It cannot be pickled or written.
         """
         with self._changed:
-            if len(self._jobs) >= MOST_PENDING or self._bytes >= MOST_BYTES:
-                raise UnfitError(f"{len(self._jobs)} fits are pending already")
-            if self._room is None or not self._room.folder.is_dir():
-                self._room = snapshots.Room()
-        if shutil.disk_usage(self._room.folder).free < SPARE_BYTES:
-            raise UnfitError(f"the disk of {self._room.folder} is nearly full")
-        return self._room.put(content, entry)
+            if len(self._jobs) >= MAX_PENDING or self._bytes >= MAX_BYTES:
+                raise NotQueuedError(f"{len(self._jobs)} fits are pending already")
+            if self._folder is None or not self._folder.folder.is_dir():
+                self._folder = snapshots.PendingFolder()
+        if shutil.disk_usage(self._folder.folder).free < MIN_FREE_BYTES:
+            raise NotQueuedError(f"the disk of {self._folder.folder} is nearly full")
+        return self._folder.put(content, entry)
 
     def put(self, job: _Job) -> None:
-        """Have a job done when its turn comes."""
+        """Queue a job."""
         with self._changed:
             self._bytes += job.size
             self._jobs.append(job)
@@ -89,7 +90,7 @@ class _Queue:
             self._changed.notify_all()
 
     def wait(self, timeout: float | None) -> int:
-        """How many are still pending when all are done, or the time is up."""
+        """Wait until no job is pending or the time is up; return the number of pending jobs."""
 
         def pause(seconds: float) -> None:
             with self._changed:
@@ -105,26 +106,26 @@ class _Queue:
         )
 
     def silent(self) -> bool:
-        """Whether nothing is to be said of what is pending."""
+        """Return whether all pending jobs are silent."""
         with self._changed:
             return all(job.options.silent for job in self._jobs)
 
     def close(self) -> None:
-        """End the child and give up the folder, with what is pending in it."""
-        self.child.end()
-        if self._room is not None:
-            self._room.close()
+        """End the worker and release the folder; pending fits stay in it."""
+        self.worker.end()
+        if self._folder is not None:
+            self._folder.close()
 
     def _work(self) -> None:
         while True:
             with self._changed:
                 if not self._changed.wait_for(lambda: bool(self._jobs), _IDLE_SECONDS):
                     self._thread = None
-                    self.child.end()
+                    self.worker.end()
                     return
                 job = self._jobs[0]
             try:
-                job.do(self.child)
+                job.run(self.worker)
             except Exception:
                 _logger.debug("A job in the background failed", exc_info=True)
             if job.pending is not None:
@@ -136,58 +137,57 @@ class _Queue:
 
 
 def check(options: Options) -> None:
-    """See that another process can explain what the options name.
+    """Check that another process can explain the rows of the options.
 
     Raises:
-        UnfitError: It cannot.
+        NotQueuedError: It cannot.
     """
     if "dask" in type(options.evaluation_examples).__module__.partition(".")[0]:
-        raise UnfitError("a Dask DataFrame belongs to this process and its cluster")
+        raise NotQueuedError("a Dask DataFrame belongs to this process and its cluster")
 
 
 def submit(options: Options, fit: outcomes.Fit, content: Any) -> None:
-    """Have a fit explained while the training goes on.
+    """Queue a fit, to be explained while the training continues.
 
     Args:
         options: The options.
         fit: The fit.
-        content: The subject and the plan; what is pickled now is what is explained.
+        content: The inputs and the plan; they are pickled now.
 
     Raises:
-        UnfitError: It cannot be pickled or written, or too much is pending.
+        NotQueuedError: It cannot be pickled or written, or too many fits are pending.
     """
     fit = replace(fit, beside=True)
-    kept = outcomes.entry_of(options, fit, fit.place.run_id)
-    entry = snapshots.Entry(fit.model, kept, options.log_data)
+    entry = Entry.of(options, fit.place.tracking_uri, fit.place.run_id, fit.model)
     try:
-        snapshot = _queue.snapshot(content, entry)
-        size = snapshot.snapshot.stat().st_size
-    except UnfitError:
+        pending = _queue.snapshot(content, entry)
+        size = pending.snapshot.stat().st_size
+    except NotQueuedError:
         raise
     except Exception as error:
-        _logger.debug("The snapshot could not be made", exc_info=True)
-        raise UnfitError(f"{type(error).__name__}: {one_line(error)}") from error
-    _queue.put(_Job(options, partial(_explain, options, fit, snapshot), snapshot, size))
+        _logger.debug("The snapshot could not be written", exc_info=True)
+        raise NotQueuedError(f"{type(error).__name__}: {one_line(error)}") from error
+    _queue.put(_Job(options, partial(_explain, options, fit, pending), pending, size))
 
 
 def skip(options: Options, fit: outcomes.Fit, reason: str) -> None:
-    """As `outcomes.skip`, while the training goes on."""
+    """Queue `outcomes.skip`."""
     _queue.put(_Job(options, lambda _: outcomes.skip(options, _settled(fit), reason)))
 
 
 def note(options: Options, fit: outcomes.Fit, reason: str) -> None:
-    """As `outcomes.note`, while the training goes on."""
+    """Queue `outcomes.note`."""
     _queue.put(_Job(options, lambda _: outcomes.note(options, _settled(fit), reason)))
 
 
 def flush(timeout: float | None = None) -> bool:
-    """Wait for the fits that are pending.
+    """Wait for the pending fits.
 
     Args:
-        timeout: Seconds to wait at most, None for as long as it takes.
+        timeout: Seconds to wait, None for no limit.
 
     Returns:
-        Whether none is left.
+        Whether no fit is pending.
     """
     return _queue.wait(timeout) == 0
 
@@ -197,97 +197,81 @@ def _settled(fit: outcomes.Fit) -> outcomes.Fit:
 
 
 def _explain(
-    options: Options, fit: outcomes.Fit, snapshot: snapshots.Pending, child: worker_process.Child
+    options: Options,
+    fit: outcomes.Fit,
+    pending: snapshots.PendingFit,
+    worker: worker_process.Child,
 ) -> None:
     fit = _settled(fit)
+    compared = options.baseline is not None
+    computed = WorkerExplanation(worker, pending, log_data=options.log_data, compared=compared)
     try:
-        explanation = _computed(child, snapshot, options.log_data, options.log_figures)
+        computed.explain()
     except Exception as error:
         _logger.debug("Explaining in the background failed", exc_info=True)
         outcomes.skip(options, fit, one_line(error))
     else:
-        outcomes.log(options, fit, explanation, snapshot.drawn if options.log_figures else None)
+        outcomes.log_computed(options, fit, computed)
 
 
-def _computed(
-    child: worker_process.Child, snapshot: snapshots.Pending, log_data: bool, figures: bool
-) -> Explanation:
-    """The explanation that the child computes and writes into the snapshot's files.
-
-    Raises:
-        CannotExplainError: There is none.
-    """
-    request = {
-        "snapshot": str(snapshot.snapshot),
-        "record": str(snapshot.record),
-        "drawn": str(snapshot.drawn),
-        "log_data": log_data,
-        "figures": figures,
-        "cwd": str(Path.cwd()),
-    }
-    try:
-        answer = child.ask(request)
-    except worker_process.ProcessDiedError as error:
-        said = f": {error.said}" if error.said and log_data else ""
-        raise CannotExplainError(f"{error}{said}") from error
-    if not answer["ok"]:
-        _logger.debug("The model could not be explained\n%s", answer["traceback"])
-        raise CannotExplainError(answer["reason"])
-    return explanation_io.read(snapshot.record)
-
-
-def recover(left: snapshots.Pending, entry: snapshots.Entry) -> None:
-    """Explain what a process that is gone has left, and keep the explanation in the spool.
+def recover(pending: snapshots.PendingFit, entry: Entry) -> None:
+    """Explain the pending fit of a process that has ended, and keep the explanation in the spool.
 
     Raises:
         CannotExplainError: It cannot be explained; the message says why.
-        MlflowInterpretError: Others may have written it.
+        MlflowInterpretError: Another user may have written it.
     """
-    if not left.snapshot.is_file():
+    if not pending.snapshot.is_file():
         raise CannotExplainError(
-            "its process ended before it was explained, and with log_data=False its rows are kept "
-            "nowhere; fit it again"
+            "its process ended before it was explained, and with log_data=False no rows are kept; "
+            "fit it again"
         )
-    snapshots.check_own(left.snapshot)
-    child = worker_process.Child("mlflow_interpret.autologging.background_worker")
+    snapshots.check_private(pending.snapshot)
+    worker = worker_process.Child(WORKER)
+    computed = WorkerExplanation(worker, pending, log_data=entry.log_data, compared=False)
+    folder = Path(tempfile.mkdtemp(prefix="mlflow-interpret-"))
+    data_only = Options(log_figures=False, log_report=False)  # drawn when it is logged
     try:
-        spool.keep(_computed(child, left, entry.log_data, figures=False), entry.kept)
+        computed.explain()
+        record = computed.write(folder, data_only, None, {})
+        spool.keep_folder(folder, record.explanation.id, replace(entry, model=None))
     finally:
-        child.end()
-    left.drop()
+        worker.end()
+        shutil.rmtree(folder, ignore_errors=True)
+    pending.drop()
 
 
 def _at_exit() -> None:
-    """Wait for what is pending, for a bounded time."""
+    """Wait for the pending fits, for a limited time."""
     try:
-        left = _queue.wait(EXIT_SECONDS)
+        count = _queue.wait(EXIT_SECONDS)
     except KeyboardInterrupt:
-        left = _queue.wait(0)
-    if left and not _queue.silent():
+        count = _queue.wait(0)
+    if count and not _queue.silent():
         _logger.warning(
-            "%s models are not explained yet. They are kept in %s, but for those of "
+            "%s models are not explained yet. They are kept in %s, except those of "
             "log_data=False; explain them with: mlflow-interpret flush",
-            left,
+            count,
             snapshots.directory(),
         )
     _queue.close()
 
 
-def _start_anew() -> None:
-    """A forked process has none of the threads, and no part in what is pending."""
+def _reset_after_fork() -> None:
+    """Give a forked process an empty queue: it has no thread and no share in the pending fits."""
     global _queue, _inherited  # noqa: PLW0603 - one process has one queue
-    _inherited = _queue  # closing its lock would open it for the parent, too
+    _inherited = _queue  # closing its lock would release it for the parent, too
     _queue = _Queue()
-    _inherited.child.disown()
+    _inherited.worker.disown()
 
 
 _queue = _Queue()
 _inherited: _Queue | None = None
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_start_anew)
+    os.register_at_fork(after_in_child=_reset_after_fork)
 try:
-    # Before the executors are closed, with which MLflow uploads artifacts.
+    # Before the executors are closed with which MLflow uploads artifacts.
     threading._register_atexit(_at_exit)  # type: ignore[attr-defined]
-except Exception:  # it is no public function
+except Exception:  # not a public function
     atexit.register(_at_exit)

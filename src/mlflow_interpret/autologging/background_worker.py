@@ -1,4 +1,9 @@
-"""The child process that explains fits in the background, one after the other."""
+"""The process that explains fits in the background, one after the other.
+
+Each line on standard input is a request, each line on standard output its answer. A request either
+explains a snapshot (``snapshot``) or writes the folder of the explanation computed last (``write``):
+the training process asks its server in between.
+"""
 
 from __future__ import annotations
 
@@ -11,64 +16,90 @@ import sys
 import threading
 import traceback
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from mlflow_interpret.core import explanation_io
 from mlflow_interpret.core.errors import CannotExplainError, describe_error, describe_unexpected
-from mlflow_interpret.report import artifacts
+from mlflow_interpret.core.explanation import Explanation, importances_of
+from mlflow_interpret.stores.record import write_record
 
-_NICENESS = 10  # the training goes first
+_NICENESS = 10  # the training has priority
 
-_private: set[str] = set()  # folders whose rows must not outlive the training process
-
-
-def explained(request: dict[str, Any]) -> dict[str, Any]:
-    """Explain a snapshot and write the explanation's files; why not, where it fails.
-
-    Args:
-        request: ``snapshot``, ``record`` and ``drawn``, paths; ``log_data``; ``figures``; ``cwd``,
-            the training process' working directory.
-    """
-    try:
-        with suppress(OSError):
-            os.chdir(request["cwd"])
-        _explain(request)
-    except CannotExplainError as error:
-        reason = describe_error(error, log_data=request["log_data"])
-        return {"ok": False, "reason": reason, "traceback": traceback.format_exc()}
-    except Exception as error:
-        reason = describe_unexpected(error, log_data=request["log_data"])
-        return {"ok": False, "reason": reason, "traceback": traceback.format_exc()}
-    return {"ok": True}
+_private_folders: set[str] = set()  # with rows that must not outlive the training process
 
 
-def _explain(request: dict[str, Any]) -> None:
-    from mlflow_interpret.explaining.explain import explain_inputs
-    from mlflow_interpret.runtime.isolation import suppress_warnings
+class Worker:
+    """Explain snapshots and write explanations."""
 
-    with suppress_warnings():
-        with Path(request["snapshot"]).open("rb") as file:
-            subject, plan = pickle.load(file)  # noqa: S301 - the training process wrote it
-        explanation = explain_inputs(subject, plan)
-        if not request["log_data"]:
-            explanation = explanation.without_rows()
-        for name in ("record", "drawn"):
-            shutil.rmtree(request[name], ignore_errors=True)  # of a try that was cut off
-            Path(request[name]).mkdir(mode=0o700)
-        explanation_io.write(explanation, Path(request["record"]))
-        if request["figures"]:
-            artifacts.draw(explanation, Path(request["drawn"]))
+    def __init__(self) -> None:
+        self._explanation: Explanation | None = None
+
+    def answer(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Carry out a request.
+
+        Args:
+            request: ``cwd``, the working directory of the training process, and ``log_data``. To
+                explain: ``snapshot``, a path, and ``importances``, a path to write the importances
+                to, or None. To write: ``write``, an empty folder, ``details``, ``figures``,
+                ``report``, ``run_id`` and ``comment``.
+
+        Returns:
+            ``ok`` and the result, or ``reason`` and ``traceback``.
+        """
+        try:
+            with suppress(OSError):
+                os.chdir(request["cwd"])
+            if "write" in request:
+                return {"ok": True, **self._write(request)}
+            self._explain(request)
+        except CannotExplainError as error:
+            reason = describe_error(error, log_data=request["log_data"])
+            return {"ok": False, "reason": reason, "traceback": traceback.format_exc()}
+        except Exception as error:
+            reason = describe_unexpected(error, log_data=request["log_data"])
+            return {"ok": False, "reason": reason, "traceback": traceback.format_exc()}
+        return {"ok": True}
+
+    def _explain(self, request: dict[str, Any]) -> None:
+        from mlflow_interpret.explaining.explain import explain_inputs
+        from mlflow_interpret.runtime.isolation import suppress_warnings
+
+        self._explanation = None
+        with suppress_warnings():
+            with Path(request["snapshot"]).open("rb") as file:
+                inputs, plan = pickle.load(file)  # noqa: S301 - the training process wrote it
+            self._explanation = explain_inputs(inputs, plan)
+        if request["importances"] is not None:
+            with Path(request["importances"]).open("xb") as file:
+                pickle.dump(importances_of(self._explanation), file)
+
+    def _write(self, request: dict[str, Any]) -> dict[str, Any]:
+        explanation = self._explanation
+        if explanation is None:
+            raise CannotExplainError("there is no explanation to write")
+        if request["details"]:
+            details = replace(explanation.details, **request["details"])
+            explanation = replace(explanation, details=details)
+        record = write_record(
+            explanation if request["log_data"] else explanation.without_rows(),
+            Path(request["write"]),
+            figures=request["figures"],
+            report=request["report"],
+            run_id=request["run_id"],
+            comment=request["comment"],
+        )
+        return {"created": record.created, "not_drawn": dict(record.not_drawn)}
 
 
 def _listen(requests: queue.SimpleQueue[dict[str, Any]]) -> None:
     for line in sys.stdin:
         request = json.loads(line)
-        if not request["log_data"]:
-            _private.add(str(Path(request["snapshot"]).parent))
+        if not request["log_data"] and "snapshot" in request:
+            _private_folders.add(str(Path(request["snapshot"]).parent))
         requests.put(request)
-    # The training process has closed the pipe or is gone; what is pending is in its spool.
-    for folder in _private:
+    # The training process has closed the pipe or is gone; the pending fits are in its spool.
+    for folder in _private_folders:
         shutil.rmtree(folder, ignore_errors=True)
     os._exit(0)
 
@@ -81,11 +112,12 @@ def main() -> None:
         os.nice(_NICENESS)
     requests: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(requests,), daemon=True).start()
+    worker = Worker()
     while True:
-        answers.write(json.dumps(explained(requests.get())) + "\n")
+        answers.write(json.dumps(worker.answer(requests.get())) + "\n")
         answers.flush()
         with suppress(OSError):
-            os.ftruncate(2, 0)  # what was printed matters only if this process dies
+            os.ftruncate(2, 0)  # the output matters only if this process dies
 
 
 if __name__ == "__main__":

@@ -62,28 +62,29 @@ def flush(tracking_uri: str | None, experiment: str | None, only_list: bool) -> 
 
 def _explain_pending(pending: Any, store_uri: Callable[[Any], str], only_list: bool) -> bool:
     """Explain or list a model of a process that ended, and return whether it succeeded."""
-    from mlflow_interpret.autologging import background, outcomes, snapshots
+    from mlflow_interpret.autologging import background, outcomes
     from mlflow_interpret.autologging.run_context import Place
     from mlflow_interpret.core.errors import CannotExplainError
     from mlflow_interpret.core.options import Options
+    from mlflow_interpret.stores import spool
 
     name = pending.folder.name
     try:
-        entry = snapshots.entry_of(pending)
-        target = entry.kept
+        entry = spool.entry_of(pending.folder)
         if only_list:
-            run = target.run_id or "(new)"
-            click.echo(
-                f"{name}  run {run}  {target.tracking_uri}  {entry.model}, not explained yet"
-            )
+            run = entry.run_id or "(new)"
+            click.echo(f"{name}  run {run}  {entry.tracking_uri}  {entry.model}, not explained yet")
             return True
         background.recover(pending, entry)
     except CannotExplainError as error:
         click.echo(f"{name}  not explained: {error}", err=True)
         fit = outcomes.Fit(
-            entry.model, Place(store_uri(target), target.run_id, started=time.time()), beside=True
+            str(entry.model),
+            Place(store_uri(entry), entry.run_id, started=time.time()),
+            beside=True,
         )
-        outcomes.skip(Options(silent=True, comment=target.comment), fit, str(error))
+        comment = entry.options.get("comment")
+        outcomes.skip(Options(silent=True, comment=comment), fit, str(error))
         pending.drop()
         return False
     except Exception as error:
@@ -97,9 +98,9 @@ def _log_stored(folder: Path, entry: Any, uri: str, experiment: str | None) -> s
     import mlflow
 
     from mlflow_interpret.api import explanations
-    from mlflow_interpret.autologging.outcomes import options_of
+    from mlflow_interpret.autologging.baseline import log_to_run
     from mlflow_interpret.autologging.run_context import run_to_log
-    from mlflow_interpret.stores import delivery, spool
+    from mlflow_interpret.stores import spool
     from mlflow_interpret.stores import mlflow as mlflow_store
 
     mlflow_store.check_reachable(uri)
@@ -110,7 +111,7 @@ def _log_stored(folder: Path, entry: Any, uri: str, experiment: str | None) -> s
         with run_to_log(None) as run_id:
             entry = replace(entry, run_id=run_id)
         spool.update(folder, entry)  # a retry logs to the same run
-    delivery.deliver(spool.load(folder), str(entry.run_id), uri, options_of(entry))
+    log_to_run(spool.load(folder), str(entry.run_id), uri, entry.to_options())
     spool.drop(folder)
     explanations.flush()
     return str(entry.run_id)

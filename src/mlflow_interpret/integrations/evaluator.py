@@ -136,9 +136,9 @@ def _explained(
 
     from mlflow_interpret import interpret_community
     from mlflow_interpret.api import explanations
+    from mlflow_interpret.autologging.baseline import log_to_run
     from mlflow_interpret.core import explanation_io
     from mlflow_interpret.stores import mlflow as mlflow_store
-    from mlflow_interpret.stores.delivery import deliver
 
     rows = dataset.features_data
     background = explaining.pop("initialization_examples", None)
@@ -150,7 +150,7 @@ def _explained(
     )
     record = interpret_community.to_record(explanation)
     with suppress_warnings():
-        logged = deliver(record, run_id, mlflow_store.current_tracking_uri(), options)
+        logged = log_to_run(record, run_id, mlflow_store.current_tracking_uri(), options)
     importances = dict(record.ranked())
     features = logged.status["metrics"]["features"]
     uri = f"runs:/{run_id}/{logged.folder}/{explanation_io.GLOBAL}"

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import logging
-import shutil
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -19,7 +17,6 @@ FIGURE = "global_importances.png"
 BEESWARM = "beeswarm.png"
 PER_CLASS = "per_class_importances.png"
 REPORT = "report.html"
-_FAILURES = "not_drawn.json"
 
 _logger = logging.getLogger("mlflow_interpret")
 
@@ -31,7 +28,6 @@ def write(
     figures: bool,
     report: bool,
     made: Mapping[str, Any] | None = None,
-    drawn: Path | None = None,
 ) -> dict[str, str]:
     """Write the data, figures and report of an explanation into an existing folder.
 
@@ -41,7 +37,6 @@ def write(
         figures: Whether to draw the figures.
         report: Whether to write the report.
         made: Facts about the run for the report: ``run_id``, ``created``, ``comment``.
-        drawn: Folder with figures that `draw` has already drawn.
 
     Returns:
         The reasons for files that could not be drawn, by file name. A figure that fails does not
@@ -49,30 +44,14 @@ def write(
     """
     explanation_io.write(explanation, folder)
     writers: dict[str, Callable[[Path], None]] = {}
-    if figures and drawn is None:
+    if figures:
         writers.update(_figure_writers(explanation))
     if report:
         writers[REPORT] = partial(_write_report, explanation, made)
     if report and explanation.engineered is not None:
         name = f"{explanation_io.ENGINEERED}/{REPORT}"
         writers[name] = partial(_write_report, explanation.engineered, made)
-    failures = {} if drawn is None else _copy_figures(drawn, folder)
-    return failures | _write_all(writers, folder)
-
-
-def draw(explanation: Explanation, folder: Path) -> None:
-    """Draw the figures into an existing folder, for the argument ``drawn`` of `write`."""
-    failures = _write_all(_figure_writers(explanation), folder)
-    explanation_io.write_json(folder / _FAILURES, failures)
-
-
-def _copy_figures(source: Path, folder: Path) -> dict[str, str]:
-    """Copy the figures that `draw` has drawn, and return its failures."""
-    failures: dict[str, str] = json.loads((source / _FAILURES).read_text(encoding="utf-8"))
-    for name in (FIGURE, BEESWARM, PER_CLASS):
-        if (source / name).is_file() and name not in failures:
-            shutil.copy(source / name, folder)
-    return failures
+    return _write_all(writers, folder)
 
 
 def _write_all(writers: Mapping[str, Callable[[Path], None]], folder: Path) -> dict[str, str]:

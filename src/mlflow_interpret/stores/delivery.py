@@ -1,129 +1,187 @@
-"""An explanation goes to its sinks: the MLflow run, then Azure ML."""
+"""Deliver an explanation: to its MLflow run, then to each store that accepts it."""
 
 from __future__ import annotations
 
 import logging
-import shlex
+import shutil
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-from mlflow_interpret.autologging.baseline import compared
+from mlflow_interpret.core.errors import one_line
 from mlflow_interpret.core.explanation import Explanation
 from mlflow_interpret.core.options import Options
 from mlflow_interpret.runtime.messages import warn
+from mlflow_interpret.stores import base
 from mlflow_interpret.stores import mlflow as mlflow_store
-from mlflow_interpret.stores.azureml import targets, token_refresh
-
-if TYPE_CHECKING:
-    from mlflow_interpret.stores.azureml.upload_queue import Result
+from mlflow_interpret.stores.base import Receipt, Store, TargetRun
+from mlflow_interpret.stores.receipts import Receipts
+from mlflow_interpret.stores.record import Record, write_record
 
 _logger = logging.getLogger("mlflow_interpret")
 
 
+def check_options(options: Options) -> None:
+    """Check the options of all stores.
+
+    Raises:
+        OptionError: A value is not allowed.
+    """
+    for store in base.stores():
+        store.check_options(options)
+
+
 def prepare(options: Options) -> None:
-    """Get ready for explanations that may come after hours of training."""
-    if options.azureml is not False and targets.is_job():
-        token_refresh.keep()
+    """Prepare all stores for explanations that may come after hours of training."""
+    for store in base.stores():
+        store.prepare(options)
+
+
+def flush(timeout: float | None = None) -> bool:
+    """Wait for the stores that work beside the training.
+
+    Args:
+        timeout: Seconds to wait, None for no limit.
+
+    Returns:
+        Whether all explanations are stored or failed.
+    """
+    deadline = None if timeout is None else time.monotonic() + timeout
+    finished = [
+        store.flush(None if deadline is None else max(0.0, deadline - time.monotonic()))
+        for store in base.stores()
+    ]
+    return all(finished)
+
+
+def deliver_explanation(
+    explanation: Explanation, run_id: str, tracking_uri: str, options: Options
+) -> mlflow_store.Logged:
+    """Write the folder of an explanation and deliver it; see `deliver`."""
+    if not options.log_data:
+        explanation = explanation.without_rows()
+    folder = Path(tempfile.mkdtemp(prefix="mlflow-interpret-"))
+    try:
+        record = write_record(
+            explanation,
+            folder,
+            figures=options.log_figures,
+            report=options.log_report,
+            run_id=run_id,
+            comment=options.comment,
+        )
+        return deliver(record, run_id, tracking_uri, options)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
 
 
 def deliver(
-    explanation: Explanation,
-    run_id: str,
-    tracking_uri: str,
-    options: Options,
-    drawn: Path | None = None,
+    record: Record, run_id: str, tracking_uri: str, options: Options
 ) -> mlflow_store.Logged:
-    """Write an explanation into a run and, where the run is Azure ML's, start its upload.
+    """Log an explanation to its run and put it into each store that accepts it.
+
+    The folder is deleted when the last store has finished. A store that fails is one warning and
+    the status ``failed``; it raises nothing.
 
     Args:
-        explanation: The explanation.
+        record: The explanation and its folder, without rows where they are not to be logged.
         run_id: An existing run.
-        tracking_uri: The store that holds the run.
+        tracking_uri: The tracking URI.
         options: The options.
-        drawn: A folder with the figures, where they are drawn already.
 
-    A failed upload is one warning and the status ``failed``; it raises nothing.
+    Raises:
+        Exception: The run could not be written; the folder is still there.
     """
-    explanation = compared(explanation, run_id, tracking_uri, options)
-    if not options.log_data:
-        explanation = explanation.without_rows()
-    upload = targets.wanted(options.azureml, tracking_uri)
+    stores = [store for store in base.stores() if store.accepts(options, tracking_uri)]
     logged = mlflow_store.log(
-        explanation,
+        record,
         run_id,
         tracking_uri,
         top_k=options.top_k,
-        figures=options.log_figures,
-        report=options.log_report,
-        state="pending" if upload else "complete",
+        state="pending" if stores else "complete",
         comment=options.comment,
         model_id=options.model_id,
-        azureml={"visualization_points": options.visualization_points} if upload else None,
-        drawn=drawn,
+        entries={store.name: store.initial_entry(options) for store in stores},
     )
-    if logged.not_drawn and not options.silent:
+    if record.not_drawn and not options.silent:
         _logger.warning(
             "Some files of the explanation in run %s could not be drawn; its numbers are there. "
             "Draw again with mlflow_interpret.ExplanationDisplay.from_run(...). Reasons: %s",
             logged.run_id,
-            "; ".join(f"{name}: {reason}" for name, reason in logged.not_drawn.items()),
+            "; ".join(f"{name}: {reason}" for name, reason in record.not_drawn.items()),
         )
-    if upload:
-        _start_upload(explanation, logged, options)
+    _put(record, logged, options, stores)
     return logged
 
 
-def _start_upload(explanation: Explanation, logged: mlflow_store.Logged, options: Options) -> None:
-    from mlflow_interpret.stores.azureml import upload_queue
+def note_receipt(
+    logged: mlflow_store.Logged, receipts: Mapping[str, Receipt], *, is_last: bool = True
+) -> mlflow_store.Logged:
+    """Write final receipts of stores into the status record, unless it holds them already.
 
-    upload_queue.start(
-        explanation,
-        partial(targets.resolve, options.azureml, logged.tracking_uri, logged.run_id),
-        upload_queue.UploadOptions(
-            options.comment,
-            options.random_state,
-            options.visualization_points,
-            options.upload_timeout,
-            options.silent,
-        ),
-        partial(_finish, logged, options),
+    Args:
+        logged: The explanation in its run.
+        receipts: The receipts, by the names of the stores.
+        is_last: No other store is still at work.
+    """
+    failed = [receipt for receipt in receipts.values() if receipt.state == "failed"]
+    state: mlflow_store.State = "failed" if failed else "complete" if is_last else "pending"
+    entries = {name: dict(logged.status.get(name) or {}) for name in receipts}
+    is_known = all(receipts[name].entry.items() <= entry.items() for name, entry in entries.items())
+    if logged.status.get("status") == state and is_known:
+        return logged
+    for name, receipt in receipts.items():
+        entries[name] |= receipt.entry
+        if receipt.seconds is not None:
+            entries[name]["seconds"] = receipt.seconds
+    return mlflow_store.update_status(logged, state, failed[0].reason if failed else None, entries)
+
+
+def _put(
+    record: Record, logged: mlflow_store.Logged, options: Options, stores: Sequence[Store]
+) -> None:
+    receipts = Receipts(
+        [store.name for store in stores],
+        partial(_note, logged, options),
+        partial(shutil.rmtree, record.folder, ignore_errors=True),
     )
+    for store in stores:
+        finish = partial(_finish, store, logged, options, receipts)
+        run = TargetRun(logged.tracking_uri, logged.run_id, options, finish)
+        try:
+            receipt = store.put(record.explanation, record.folder, run)
+        except Exception as error:
+            _logger.debug("Storing in %s failed", store.title, exc_info=True)
+            receipt = Receipt("failed", one_line(error))
+        if receipt.state != "pending":
+            finish(receipt)
 
 
-def _finish(logged: mlflow_store.Logged, options: Options, result: Result) -> None:
-    if not result.ok:
+def _finish(
+    store: Store,
+    logged: mlflow_store.Logged,
+    options: Options,
+    receipts: Receipts,
+    receipt: Receipt,
+) -> None:
+    if receipt.state == "failed":
+        remedy = "" if receipt.remedy is None else f" Finish it later with: {receipt.remedy}"
         warn(
             options,
-            f"The upload to Azure ML failed for run {logged.run_id}; the explanation is in the "
-            f"MLflow run. Reason: {result.reason}. Finish it later with: "
-            f"{_push_command(logged, options)}",
+            f"The upload to {store.title} failed for run {logged.run_id}; the explanation is in "
+            f"the MLflow run. Reason: {receipt.reason}.{remedy}",
         )
+    receipts.add(store.name, receipt)
+
+
+def _note(
+    logged: mlflow_store.Logged, options: Options, receipts: Mapping[str, Receipt], is_last: bool
+) -> None:
     try:
-        note_upload(logged, result)
+        note_receipt(logged, receipts, is_last=is_last)
     except Exception:
         warn(options, f"The status of run {logged.run_id} could not be updated.")
         _logger.debug("Updating the status failed", exc_info=True)
-
-
-def _push_command(logged: mlflow_store.Logged, options: Options) -> str:
-    place = options.azureml_place
-    to = "" if place == "auto" else f" --to {shlex.quote(str(place))}"
-    return f"mlflow-interpret push {logged.run_id}{to}"
-
-
-def note_upload(logged: mlflow_store.Logged, result: Result) -> mlflow_store.Logged:
-    """Write into a run how an upload ended, unless the run says so already."""
-    state: mlflow_store.State = "complete" if result.ok else "failed"
-    azureml: dict[str, Any] = {
-        "state": "uploaded" if result.ok else "failed",
-        "explanation_id": result.explanation_id,
-        "reason": result.reason,
-    }
-    if result.ok:
-        azureml["tagged"] = result.tagged
-    known = logged.status.get("azureml") or {}
-    if logged.status.get("status") == state and azureml.items() <= known.items():
-        return logged
-    azureml = {**known, **azureml, "seconds": result.seconds}
-    return mlflow_store.update_status(logged, state, result.reason, {"azureml": azureml})

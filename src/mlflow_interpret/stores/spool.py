@@ -1,98 +1,178 @@
-"""Explanations that could not be logged, kept on this machine until they can."""
+"""The spool: explanations that could not be logged, kept on this machine until they can."""
 
 from __future__ import annotations
 
 import json
 import os
 import shutil
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import platformdirs
 
 from mlflow_interpret.core import explanation_io
 from mlflow_interpret.core.errors import MlflowInterpretError, one_line
 from mlflow_interpret.core.explanation import Explanation
+from mlflow_interpret.core.options import Options
+from mlflow_interpret.core.redaction import without_credentials
+from mlflow_interpret.stores import base
 
 VARIABLE = "MLFLOW_INTERPRET_SPOOL"
 _ENTRY = "entry.json"
 
+# The options that logging an explanation needs, with their keys in the file.
+_KEYS = {
+    "comment": "comment",
+    "top_k": "top_k",
+    "log_figures": "figures",
+    "baseline": "baseline",
+    "log_report": "report",
+    "visualization_points": "visualization_points",
+}
+
 
 @dataclass(frozen=True)
 class Entry:
-    """One kept explanation.
+    """The destination of an explanation in the spool, or of a fit that waits for its explanation.
 
     Attributes:
-        tracking_uri: The store it was meant for, without credentials.
-        run_id: The run it was meant for, None for a run that is still to be made.
-        comment: The user's comment.
-        top_k: How many features become metrics.
-        baseline: What it is compared with.
-        figures: Draw the figures.
-        report: Write the report.
-        visualization_points: How many explained rows go to Azure ML, None for the default.
-        azureml: Where in Azure ML it goes, as text, without credentials.
+        tracking_uri: The tracking URI, without credentials.
+        run_id: The run, None for a run that is still to be created.
+        options: The options that logging needs, by name; JSON values without credentials.
+        model: The class of the fitted model, for a fit that waits.
+        log_data: Rows of data may be kept, for a fit that waits.
     """
 
     tracking_uri: str
     run_id: str | None
-    comment: str | None
-    top_k: int
-    figures: bool
-    baseline: str | None = None
-    report: bool = True
-    visualization_points: int | None = None
-    azureml: str | bool = "auto"
+    options: Mapping[str, Any]
+    model: str | None = None
+    log_data: bool = True
+
+    @classmethod
+    def of(
+        cls, options: Options, tracking_uri: str, run_id: str | None, model: str | None = None
+    ) -> Entry:
+        """Return the entry of an explanation that is to be logged later as it would be now."""
+        values = {name: getattr(options, name) for name in _KEYS}
+        values |= {store.option: store.option_value(options) for store in _stores_with_option()}
+        uri = without_credentials(tracking_uri)
+        return cls(uri, run_id, values, model, options.log_data if model else True)
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Entry:
+        """Return the entry of a file's content.
+
+        Raises:
+            KeyError: There is no tracking URI or run, or an unknown key.
+        """
+        if "kept" in content:  # the format of pending fits before version 0.2
+            content = {
+                **content["kept"],
+                "model": content["model"],
+                "log_data": content["log_data"],
+            }
+        values = dict(content)
+        uri, run_id = values.pop("tracking_uri"), values.pop("run_id")
+        model, log_data = values.pop("model", None), values.pop("log_data", True)
+        names = _option_names()
+        return cls(
+            uri, run_id, {names[key]: value for key, value in values.items()}, model, log_data
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the content of the file."""
+        keys = {name: key for key, name in _option_names().items()}
+        content: dict[str, Any] = {"tracking_uri": self.tracking_uri, "run_id": self.run_id}
+        content |= {keys[name]: value for name, value in self.options.items()}
+        if self.model is not None:
+            content |= {"model": self.model, "log_data": self.log_data}
+        return content
+
+    def to_options(self) -> Options:
+        """Return the options for logging."""
+        return Options(**self.options)
 
 
 def directory() -> Path:
-    """The spool of this user, or the folder that ``MLFLOW_INTERPRET_SPOOL`` names."""
-    named = os.environ.get(VARIABLE)
-    return Path(named) if named else platformdirs.user_data_path("mlflow-interpret") / "spool"
+    """Return the spool of this user, or the folder in ``MLFLOW_INTERPRET_SPOOL``."""
+    path = os.environ.get(VARIABLE)
+    return Path(path) if path else platformdirs.user_data_path("mlflow-interpret") / "spool"
 
 
 def keep(explanation: Explanation, entry: Entry) -> Path:
-    """Store an explanation and return its folder, which only this user can read."""
-    folder = directory() / explanation.id
-    directory().mkdir(mode=0o700, parents=True, exist_ok=True)
+    """Write an explanation into the spool and return its folder, which only this user can read."""
+    folder = _new_folder(explanation.id)
     folder.mkdir(mode=0o700, exist_ok=True)
     explanation_io.write(explanation, folder)
-    update(folder, entry)  # last: a folder without it is unfinished and never read
+    update(folder, entry)  # last: a folder without an entry is incomplete and never read
+    return folder
+
+
+def keep_folder(written: Path, explanation_id: str, entry: Entry) -> Path:
+    """Move the folder of an explanation into the spool and return its new path.
+
+    Args:
+        written: The folder, which only this user can read.
+        explanation_id: The explanation.
+        entry: The entry.
+    """
+    folder = _new_folder(explanation_id)
+    if folder.exists():
+        shutil.rmtree(folder)
+    shutil.move(written, folder)
+    update(folder, entry)
     return folder
 
 
 def update(folder: Path, entry: Entry) -> None:
-    """Write an entry, whole or not at all."""
-    unfinished = folder / f"{_ENTRY}.new"
-    explanation_io.write_json(unfinished, asdict(entry))
-    unfinished.replace(folder / _ENTRY)
+    """Write an entry atomically."""
+    incomplete = folder / f"{_ENTRY}.new"
+    explanation_io.write_json(incomplete, entry.to_json())
+    incomplete.replace(folder / _ENTRY)
 
 
 def folders() -> list[Path]:
-    """The folders of the kept explanations, oldest first."""
-    found = sorted(directory().glob(f"*/{_ENTRY}"), key=lambda path: path.stat().st_mtime)
-    return [path.parent for path in found]
+    """Return the folders of the kept explanations, oldest first."""
+    entries = sorted(directory().glob(f"*/{_ENTRY}"), key=lambda path: path.stat().st_mtime)
+    return [path.parent for path in entries]
 
 
 def entry_of(folder: Path) -> Entry:
-    """The entry of a kept explanation.
+    """Read the entry of a folder.
 
     Raises:
         MlflowInterpretError: It cannot be read.
     """
+    path = folder / _ENTRY
     try:
-        return Entry(**json.loads((folder / _ENTRY).read_text(encoding="utf-8")))
-    except (OSError, TypeError, ValueError) as error:
-        raise MlflowInterpretError(
-            f"{folder / _ENTRY} cannot be read: {one_line(error)}"
-        ) from error
+        return Entry.from_json(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, AttributeError, KeyError, TypeError, ValueError) as error:
+        raise MlflowInterpretError(f"{path} cannot be read: {one_line(error)}") from error
 
 
 def load(folder: Path) -> Explanation:
-    """The explanation of a kept folder."""
+    """Read the explanation of a folder."""
     return explanation_io.read(folder)
 
 
 def drop(folder: Path) -> None:
-    """Forget a kept explanation."""
+    """Delete a kept explanation."""
     shutil.rmtree(folder)
+
+
+def _new_folder(explanation_id: str) -> Path:
+    directory().mkdir(mode=0o700, parents=True, exist_ok=True)
+    return directory() / explanation_id
+
+
+def _stores_with_option() -> list[base.Store]:
+    return [store for store in base.stores() if store.option is not None]
+
+
+def _option_names() -> dict[str, str]:
+    """Return the names of options by their keys in the file."""
+    names = {key: name for name, key in _KEYS.items()}
+    return names | {store.option: store.option for store in _stores_with_option() if store.option}

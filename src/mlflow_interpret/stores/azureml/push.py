@@ -18,7 +18,8 @@ from mlflow_interpret.runtime.progress import progress
 from mlflow_interpret.runtime.timeouts import call_with_timeout
 from mlflow_interpret.stores import mlflow as mlflow_store
 from mlflow_interpret.stores.azureml import rest_writer, sanitize, targets, upload_queue
-from mlflow_interpret.stores.delivery import note_upload
+from mlflow_interpret.stores.azureml.store import receipt_of
+from mlflow_interpret.stores.delivery import note_receipt
 
 _TO_COMPLETE = 10.0  # seconds
 
@@ -91,11 +92,12 @@ def _push_one(
     took = round(time.monotonic() - started, 3)
     if written is None:
         with suppress(Exception):  # the reason itself is what matters
-            note_upload(logged, upload_queue.Result(False, reason, took))
+            note_receipt(logged, {"azureml": receipt_of(upload_queue.Result(False, reason, took))})
         raise AzureMLError(
             f"The explanation of run {logged.run_id} did not get to Azure ML: {reason}. Call push "
             "again when that is mended: it goes on where this ended."
         )
     found = written.explanation_id
-    note_upload(logged, upload_queue.Result(True, None, took, found, written.tagged))
+    result = upload_queue.Result(True, None, took, found, written.tagged)
+    note_receipt(logged, {"azureml": receipt_of(result)})
     return found

@@ -15,9 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from mlflow_interpret.core import explanation_io
 from mlflow_interpret.core.errors import AzureMLError
-from mlflow_interpret.core.explanation import Explanation
 from mlflow_interpret.core.redaction import redact
 from mlflow_interpret.runtime import worker_process
 from mlflow_interpret.runtime.progress import wait
@@ -72,7 +70,7 @@ class UploadOptions:
 
 
 def start(
-    explanation: Explanation,
+    folder: Path,
     find: Callable[[], Target],
     upload_options: UploadOptions,
     done: Callable[[Result], None],
@@ -80,7 +78,7 @@ def start(
     """Upload in a child process while the caller goes on.
 
     Args:
-        explanation: The explanation.
+        folder: The folder of the explanation, which stays until ``done`` is called.
         find: Finds the Azure ML run, which takes requests and may hang, like the upload.
         upload_options: How.
         done: Called once, in another thread, with the result.
@@ -89,14 +87,14 @@ def start(
     if bounded is None:  # the process is ending: nothing goes on beside it any more
         _Closing.end = min(_Closing.end, time.monotonic() + upload_options.timeout)
         with _ONE_CHILD:
-            result = _upload(explanation, lambda _: find(), upload_options)
+            result = _upload(folder, lambda _: find(), upload_options)
         done(result)
         return
 
     def watch() -> None:
         try:
             with _ONE_CHILD:
-                result = _upload(explanation, bounded.result, upload_options)
+                result = _upload(folder, bounded.result, upload_options)
             done(result)
         finally:
             with _guard:
@@ -161,9 +159,7 @@ def _close() -> None:
     _Closing.over = True
 
 
-def _upload(
-    explanation: Explanation, find: Callable[[float], Target], upload_options: UploadOptions
-) -> Result:
+def _upload(folder: Path, find: Callable[[float], Target], upload_options: UploadOptions) -> Result:
     started = time.monotonic()
     deadline = min(started + upload_options.timeout, _Closing.end)
     target: Target | None = None
@@ -174,9 +170,6 @@ def _upload(
         with tempfile.TemporaryDirectory(
             prefix="mlflow-interpret-", ignore_cleanup_errors=True
         ) as name:
-            folder = Path(name) / "record"
-            folder.mkdir()
-            explanation_io.write(explanation, folder)
             target = find(deadline - time.monotonic())
             request = {
                 "target": asdict(target),

@@ -1,16 +1,11 @@
-"""Explanations in MLflow runs: written, found again, and their status kept.
-
-`stores` knows where runs are kept, `numbering` which explanation of a run is which, `writing` and
-`reading` write and read one run; `registered` knows the runs of models; `finding` and `importances`
-look at many runs.
-"""
+"""The MLflow store: write explanations into runs, find them again and keep their status."""
 
 from __future__ import annotations
 
 from mlflow_interpret.stores.mlflow.connection import (
-    ask_for_an_experiment,
     check_reachable,
     current_tracking_uri,
+    request_experiment,
 )
 from mlflow_interpret.stores.mlflow.layout import (
     STATUS,
@@ -37,7 +32,6 @@ __all__ = [
     "TAG",
     "Logged",
     "State",
-    "ask_for_an_experiment",
     "check_reachable",
     "current_tracking_uri",
     "explanations",
@@ -49,6 +43,7 @@ __all__ = [
     "log_skipped",
     "note_skipped",
     "records",
+    "request_experiment",
     "run_id_of",
     "runs_with_explanations",
     "status_of",

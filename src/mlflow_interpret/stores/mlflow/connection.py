@@ -1,4 +1,4 @@
-"""Tracking stores: which one MLflow uses, and whether it answers."""
+"""The connection to a tracking store, checked before MLflow uses it."""
 
 from __future__ import annotations
 
@@ -12,33 +12,38 @@ from urllib.request import getproxies, proxy_bypass, url2pathname
 import mlflow
 from mlflow import MlflowClient
 
-from mlflow_interpret.core.errors import AzureMLError, TrackingUnavailableError
+from mlflow_interpret.core.errors import MlflowInterpretError, TrackingUnavailableError
 from mlflow_interpret.core.redaction import without_credentials
+from mlflow_interpret.stores.base import store_of_uri
 
 _PROBE_SECONDS = 10.0
 
 
 def check_reachable(tracking_uri: str) -> None:
-    """Fail within seconds, instead of after minutes of MLflow's retries, where no store answers.
+    """Check that a tracking store answers, before MLflow retries for minutes.
 
     Raises:
         TrackingUnavailableError: The server does not answer, the database cannot be written, or
-            there are no credentials for Azure ML.
+            there are no credentials.
     """
     try:
         parts = urlsplit(tracking_uri)
-    except ValueError:  # a database's URI may hold what is no URL
+    except ValueError:  # a database URI that is no URL
         return
-    if parts.scheme == "azureml":
-        _check_login(tracking_uri)
+    store = store_of_uri(tracking_uri)
+    if store is not None:
+        try:
+            store.check_connection(tracking_uri)
+        except MlflowInterpretError as error:
+            raise TrackingUnavailableError(f"{store.title} is not reached: {error}.") from error
     if parts.scheme == "sqlite":
         _check_writable(Path(url2pathname(parts.path.removeprefix("/"))))
     if parts.scheme not in {"http", "https"} or parts.hostname is None:
         return
-    if _behind_a_proxy(parts.scheme, parts.hostname):
+    if _uses_proxy(parts.scheme, parts.hostname):
         return  # the server may be reachable through the proxy only
     try:
-        _ask(parts)
+        _request_health(parts)
     except (OSError, HTTPException) as error:
         raise TrackingUnavailableError(
             f"No MLflow server answers at {without_credentials(tracking_uri)}. Start it, or name "
@@ -46,32 +51,29 @@ def check_reachable(tracking_uri: str) -> None:
         ) from error
 
 
-def _behind_a_proxy(scheme: str, host: str) -> bool:
-    """Whether a proxy is set that is not for other hosts only."""
+def request_experiment(tracking_uri: str) -> None:
+    """Send a read-only request to a tracking store; raise MLflow's error."""
+    MlflowClient(tracking_uri).search_experiments(max_results=1)
+
+
+def current_tracking_uri() -> str:
+    """Return the tracking URI that MLflow uses now."""
+    uri: str = mlflow.get_tracking_uri()
+    return uri
+
+
+def _uses_proxy(scheme: str, host: str) -> bool:
+    """Return whether requests to a host go through a proxy."""
     proxies = getproxies()
     return bool(proxies.get(scheme) or proxies.get("all")) and not proxy_bypass(host)
 
 
-def ask_for_an_experiment(tracking_uri: str) -> None:
-    """Ask the store for something, without writing to it; raises what MLflow raises."""
-    MlflowClient(tracking_uri).search_experiments(max_results=1)
-
-
-def _check_login(tracking_uri: str) -> None:
-    from mlflow_interpret.stores.azureml import targets
-
-    try:
-        targets.check_login(tracking_uri)
-    except AzureMLError as error:
-        raise TrackingUnavailableError(f"Azure ML is not reached: {error}.") from error
-
-
-def _ask(parts: SplitResult) -> None:
-    """Any answer will do: some servers have no health page, others want to know who asks."""
+def _request_health(parts: SplitResult) -> None:
+    """Request the health page; any answer will do, also 401 or 404."""
     host = parts.hostname or ""
     connection: HTTPConnection
     if parts.scheme == "https":
-        # Nothing is sent but the question, so whose certificate it is does not matter here.
+        # The request holds no secret, so the certificate does not matter here.
         context = ssl.create_default_context()
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
@@ -86,12 +88,6 @@ def _ask(parts: SplitResult) -> None:
 
 
 def _check_writable(database: Path) -> None:
-    place = database if database.exists() else database.absolute().parent
-    if str(database) not in {"", ".", ":memory:"} and not os.access(place, os.W_OK):
+    path = database if database.exists() else database.absolute().parent
+    if str(database) not in {"", ".", ":memory:"} and not os.access(path, os.W_OK):
         raise TrackingUnavailableError(f"The MLflow store {database} cannot be written.")
-
-
-def current_tracking_uri() -> str:
-    """The tracking URI that MLflow uses now."""
-    uri: str = mlflow.get_tracking_uri()
-    return uri

@@ -15,7 +15,7 @@ from mlflow_interpret.core import explanation_io
 from mlflow_interpret.core.errors import ExplanationNotFoundError
 from mlflow_interpret.core.explanation import Importances
 from mlflow_interpret.runtime.progress import Report
-from mlflow_interpret.stores.mlflow.artifacts import fetch, files_in, map_concurrently
+from mlflow_interpret.stores.mlflow.artifacts import fetch, list_files, map_concurrently
 from mlflow_interpret.stores.mlflow.layout import TAG, count_of, folder_of, tag_name
 
 Named = tuple[Run, str]
@@ -91,7 +91,7 @@ def _read(
         except ExplanationNotFoundError:
             raise
         except Exception as error:  # what a store says of a file that is not there differs
-            there = files_in(MlflowClient(tracking_uri), run, folder_of(number))
+            there = list_files(MlflowClient(tracking_uri), run, folder_of(number))
             if f"{folder_of(number)}/{part.rstrip('/') or explanation_io.EXPLANATION}" in there:
                 raise  # an older explanation must not stand for one that cannot be read
             failure, lacking = error, lacking or bool(there)

@@ -1,4 +1,4 @@
-"""Which explanation of a run is which: its number, and the folder, tags and records named by it."""
+"""The layout of explanations in a run: numbers, artifact folders, tags and status records."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from mlflow.exceptions import MlflowException
 
 from mlflow_interpret.core.errors import RunNotFoundError
 from mlflow_interpret.core.redaction import without_credentials
-from mlflow_interpret.stores.mlflow.artifacts import files_in
+from mlflow_interpret.stores.base import limits_of
+from mlflow_interpret.stores.mlflow.artifacts import list_files
 
 FOLDER = "mlflow_interpret"
 STATUS = "status.json"
@@ -21,19 +22,18 @@ TAG = "mlflow_interpret"
 
 State = Literal["complete", "pending", "skipped", "failed"]
 
-TAGGED_EXPLANATIONS = 5  # later ones of a run have no tags of their own: Azure ML allows 50 tags
-AZURE_TAGS = 49  # of a run: 50, of which one is for the tag that each upload sets
-_MOST = 10_000  # explanations of a run; the number comes from the store
+TAGGED_EXPLANATIONS = 5  # later explanations of a run have no tags of their own: tags are few
+_MAX_NUMBER = 10_000  # explanations of a run; the count comes from the server
 
 
 @dataclass(frozen=True)
 class Logged:
-    """Where an explanation, or the reason that there is none, was written.
+    """An explanation, or the reason that there is none, in a run.
 
     Attributes:
-        tracking_uri: The store.
+        tracking_uri: The tracking URI.
         run_id: The run.
-        number: 1 for the run's first explanation.
+        number: 1 for the first explanation of the run.
         status: The status record as written.
     """
 
@@ -43,32 +43,26 @@ class Logged:
     status: Mapping[str, Any]
 
     @property
-    def not_drawn(self) -> Mapping[str, str]:
-        """The files that could not be drawn, with the reasons."""
-        failed: Mapping[str, str] = self.status.get("not_drawn", {})
-        return failed
-
-    @property
     def folder(self) -> str:
         """The artifact folder."""
         return folder_of(self.number)
 
 
 def folder_of(number: int) -> str:
-    """The artifact folder of a run's ``number``-th explanation."""
+    """Return the artifact folder of a run's ``number``-th explanation."""
     return FOLDER if number == 1 else f"{FOLDER}-{number}"
 
 
 def tag_name(number: int, key: str) -> str:
-    """The tag of a run's ``number``-th explanation."""
+    """Return the name of a tag of a run's ``number``-th explanation."""
     return f"{TAG}.{key}" if number == 1 else f"{TAG}-{number}.{key}"
 
 
 def get_run(client: MlflowClient, run_id: str) -> Run:
-    """The run.
+    """Return a run.
 
     Raises:
-        RunNotFoundError: It does not exist.
+        RunNotFoundError: The run does not exist.
     """
     try:
         return client.get_run(run_id)
@@ -83,49 +77,55 @@ def get_run(client: MlflowClient, run_id: str) -> Run:
 
 
 def explanations_of(run: Run) -> int:
-    """How many explanations a run holds, those that were skipped counted."""
+    """Return the number of a run's explanations by its tag, skipped fits included."""
     count = run.data.tags.get(f"{TAG}.explanations", "0")
-    return min(int(count), _MOST) if count.isdecimal() else 0
+    return min(int(count), _MAX_NUMBER) if count.isdecimal() else 0
 
 
 def count_of(client: MlflowClient, run: Run) -> int:
-    """How many explanations a run holds, also where it had no room for the tag that says it."""
+    """Return the number of a run's explanations, also of a run that had no room for the tag."""
     count = explanations_of(run)
-    if count == 0 and len(run.data.tags) >= AZURE_TAGS:
-        while count < _MOST and files_in(client, run, folder_of(count + 1)):
+    if count == 0 and _lacks_tags(client, run):
+        while count < _MAX_NUMBER and list_files(client, run, folder_of(count + 1)):
             count += 1
     return count
 
 
 def numbers(client: MlflowClient, run: Run) -> list[int]:
-    """The numbers of a run's explanations, without what a log that was cut off has left."""
-    known = set(run.data.tags)
-    full = len(known) >= AZURE_TAGS  # then an explanation may have no tags of its own
+    """Return the numbers of a run's explanations, without those whose log was cut off."""
+    tags = set(run.data.tags)
+    may_lack = _lacks_tags(client, run)
     return [
         number
         for number in range(1, count_of(client, run) + 1)
-        if number > TAGGED_EXPLANATIONS or full or tag_name(number, "status") in known
+        if number > TAGGED_EXPLANATIONS or may_lack or tag_name(number, "status") in tags
     ]
 
 
 def free_number(client: MlflowClient, run: Run) -> int:
-    """The next number whose folder is empty.
+    """Return the next number whose artifact folder is empty.
 
-    A folder that is not counted is another process's, or what a log that was cut off has left: some
-    stores do not overwrite it.
+    A folder beyond the count belongs to another process, or to a log that was cut off: some stores
+    do not overwrite it.
     """
     number = explanations_of(run) + 1
-    while number < _MOST and files_in(client, run, folder_of(number)):
+    while number < _MAX_NUMBER and list_files(client, run, folder_of(number)):
         number += 1
     return number
 
 
 def status_name(place: int) -> str:
-    """The file of a ``place``-th status record: a store may not let the first be written over."""
+    """Return the file name of the ``place``-th status record of an explanation."""
     return STATUS if place == 1 else f"status-{place}.json"
 
 
 def latest_status(paths: Iterable[str]) -> int:
-    """Which of the status records among some files is the valid one, 0 where there is none."""
+    """Return the place of the latest status record among some files, 0 where there is none."""
     places = [re.search(r"(?:^|/)status(?:-(\d+))?\.json$", path) for path in paths]
     return max((int(place[1] or 1) for place in places if place), default=0)
+
+
+def _lacks_tags(client: MlflowClient, run: Run) -> bool:
+    """Return whether the server's limit may have kept tags of explanations out of a run."""
+    limit = limits_of(client.tracking_uri).tags
+    return limit is not None and len(run.data.tags) >= limit

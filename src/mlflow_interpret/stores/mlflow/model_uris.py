@@ -1,4 +1,4 @@
-"""The runs that registered and logged models come from, by their ``models:/`` addresses."""
+"""The runs of registered and logged models, by their ``models:/`` URIs."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from mlflow.exceptions import MlflowException
 
 from mlflow_interpret.core.errors import RunNotFoundError
 from mlflow_interpret.core.redaction import without_credentials
+from mlflow_interpret.stores.mlflow import mlflow_internals
 from mlflow_interpret.stores.mlflow.layout import get_run
 
 MODELS = "models:/"
@@ -18,73 +19,75 @@ MODELS = "models:/"
 _MISSING = {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE", "NOT_FOUND"}
 
 
-def run_id_of(wanted: str, tracking_uri: str) -> str:
-    """The id of the run that a ``models:/`` address comes from; any other name is one itself.
+def run_id_of(name: str, tracking_uri: str) -> str:
+    """Return the id of the run behind a ``models:/`` URI; any other name is a run id itself.
 
     Raises:
-        RunNotFoundError: There is no such model version, or no run made it.
+        RunNotFoundError: There is no such model version, or it was registered without a run.
     """
-    if not wanted.startswith(MODELS):
-        return wanted
-    return str(run_of_model(MlflowClient(tracking_uri), wanted).info.run_id)
+    if not name.startswith(MODELS):
+        return name
+    return str(run_of_model(MlflowClient(tracking_uri), name).info.run_id)
 
 
-def run_of_model(client: MlflowClient, address: str) -> Run:
-    """The run of the model version, or logged model, at an address.
+def run_of_model(client: MlflowClient, uri: str) -> Run:
+    """Return the run of a model version or logged model.
 
     Raises:
-        RunNotFoundError: There is none, or it was registered without a run.
+        RunNotFoundError: There is no such model, or it was registered without a run.
     """
     missing: Exception | None = None
     try:
-        found = _at(client, address)
+        model = _model_at(client, uri)
     except MlflowException as error:
         if error.error_code not in _MISSING:
             raise
-        found, missing = None, error
-    if found is None:
-        registry = without_credentials(client._registry_uri or client.tracking_uri)
+        model, missing = None, error
+    if model is None:
+        registry = without_credentials(mlflow_internals.registry_uri(client))
         raise RunNotFoundError(
-            f"{address!r} is no model version in {registry}; name one as 'models:/name/1' or "
+            f"{uri!r} is no model version in {registry}; name one as 'models:/name/1' or "
             "'models:/name@alias'."
         ) from missing
-    return run_of_version(client, found, address)
+    return run_of_version(client, model, uri)
 
 
-def run_of_version(client: MlflowClient, model: Any, address: str) -> Run:
-    """The run of a model version, or logged model, that is called by its address in errors.
+def run_of_version(client: MlflowClient, model: Any, uri: str) -> Run:
+    """Return the run of a model version or logged model.
+
+    Args:
+        client: The client.
+        model: The model version or logged model.
+        uri: Its URI, for the message.
 
     Raises:
         RunNotFoundError: It was registered without a run, or the run does not exist.
     """
     run_id = getattr(model, "source_run_id", None) or getattr(model, "run_id", None)
     if not run_id:
-        raise RunNotFoundError(f"{address!r} was registered without a run, which would explain it.")
+        raise RunNotFoundError(f"{uri!r} was registered without a run, which would explain it.")
     return get_run(client, run_id)
 
 
-def address_of(version: ModelVersion) -> str:
-    """The address of a model version."""
+def uri_of(version: ModelVersion) -> str:
+    """Return the URI of a model version."""
     return f"{MODELS}{version.name}/{version.version}"
 
 
-def _at(client: MlflowClient, address: str) -> Any:
-    """What an address names; None where it is none, or names a stage, which MLflow gives up."""
-    from mlflow.store.artifact.utils.models import _parse_model_uri
-
-    try:
-        parsed: Any = _parse_model_uri(address)
-    except MlflowException:
+def _model_at(client: MlflowClient, uri: str) -> Any:
+    """Return the model at a URI; None for an invalid URI and for a stage, which MLflow removes."""
+    parts = mlflow_internals.parse_model_uri(uri)
+    if parts is None:
         return None
-    if parsed.model_id is not None:
-        return client.get_logged_model(parsed.model_id)
-    if parsed.alias is not None:
-        return client.get_model_version_by_alias(parsed.name, parsed.alias)
-    if parsed.version is not None:
-        return client.get_model_version(parsed.name, parsed.version)
-    if parsed.stage is not None:
+    if parts.model_id is not None:
+        return client.get_logged_model(parts.model_id)
+    if parts.alias is not None:
+        return client.get_model_version_by_alias(parts.name, parts.alias)
+    if parts.version is not None:
+        return client.get_model_version(parts.name, parts.version)
+    if parts.stage is not None:
         return None
     newest = client.search_model_versions(
-        f"name = '{parsed.name}'", max_results=1, order_by=["version_number DESC"]
+        f"name = '{parts.name}'", max_results=1, order_by=["version_number DESC"]
     )
     return newest[0] if newest else None

@@ -17,7 +17,7 @@ from mlflow_interpret.core.errors import ExplanationNotFoundError, RunNotFoundEr
 from mlflow_interpret.core.explanation import Explanation
 from mlflow_interpret.core.redaction import without_credentials
 from mlflow_interpret.runtime.progress import nothing
-from mlflow_interpret.stores.mlflow.artifacts import fetch, files_in, in_place, map_concurrently
+from mlflow_interpret.stores.mlflow.artifacts import fetch, list_files, local_path, map_concurrently
 from mlflow_interpret.stores.mlflow.connection import check_reachable
 from mlflow_interpret.stores.mlflow.layout import (
     TAG,
@@ -174,7 +174,7 @@ def status_of(run_id: str, tracking_uri: str, number: int | None = None) -> dict
     client = MlflowClient(tracking_uri)
     run = get_run(client, run_id)
     number = number or max(count_of(client, run), 1)
-    latest = latest_status(files_in(client, run, folder_of(number)))
+    latest = latest_status(list_files(client, run, folder_of(number)))
     if not latest:
         return {}
     path = f"{folder_of(number)}/{status_name(latest)}"
@@ -187,7 +187,7 @@ def status_of(run_id: str, tracking_uri: str, number: int | None = None) -> dict
 def _load_number(client: MlflowClient, run: Run, number: int) -> Explanation | None:
     """A run's ``number``-th explanation; what is there and cannot be read raises."""
     place = folder_of(number)
-    there = in_place(run, place)
+    there = local_path(run, place)
     if there is not None:
         return (
             explanation_io.read(there) if (there / explanation_io.EXPLANATION).is_file() else None
@@ -201,10 +201,10 @@ def _load_number(client: MlflowClient, run: Run, number: int) -> Explanation | N
 
 def _fetched(client: MlflowClient, run: Run, place: str, folder: Path) -> Path:
     """The files of an explanation, and those of its view by engineered column."""
-    held = files_in(client, run, place)
+    held = list_files(client, run, place)
     if f"{place}/{explanation_io.ENGINEERED}" in held:
         (folder / explanation_io.ENGINEERED).mkdir()
-        held += files_in(client, run, f"{place}/{explanation_io.ENGINEERED}")
+        held += list_files(client, run, f"{place}/{explanation_io.ENGINEERED}")
     parts = (
         (folder, place),
         (folder / explanation_io.ENGINEERED, f"{place}/{explanation_io.ENGINEERED}"),

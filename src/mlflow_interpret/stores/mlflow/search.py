@@ -22,9 +22,9 @@ from mlflow_interpret.stores.mlflow.importances import Named, load_importances
 from mlflow_interpret.stores.mlflow.layout import TAG, explanations_of, get_run
 from mlflow_interpret.stores.mlflow.model_uris import (
     MODELS,
-    address_of,
     run_of_model,
     run_of_version,
+    uri_of,
 )
 
 LATEST = "latest"
@@ -77,7 +77,7 @@ def _each(runs: Any) -> list[Any]:
 
 def _one(run: str | Run | ModelVersion) -> str:
     if isinstance(run, ModelVersion):
-        return describe_value(address_of(run))
+        return describe_value(uri_of(run))
     return describe_value(run if isinstance(run, str) else f"run {run.info.run_id}")
 
 
@@ -96,7 +96,7 @@ def named_runs(wanted: Iterable[Any], tracking_uri: str, report: Report) -> list
         if isinstance(item, Run):  # a run that was still active when the user took hold of it
             item = item.info.run_id
         if isinstance(item, ModelVersion):
-            return run_of_version(client, item, address_of(item)), address_of(item)
+            return run_of_version(client, item, uri_of(item)), uri_of(item)
         if isinstance(item, str) and item.startswith(MODELS):
             return run_of_model(client, item), item
         if isinstance(item, str) and item:

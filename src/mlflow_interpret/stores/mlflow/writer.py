@@ -1,4 +1,4 @@
-"""Explanations written into MLflow runs, and their status kept."""
+"""Write explanations and their status into MLflow runs."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ import json
 import logging
 import re
 import tempfile
-import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -15,16 +14,14 @@ from typing import Any
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Run, RunTag
 from mlflow.exceptions import MlflowException
-from mlflow.utils.mlflow_tags import MLFLOW_LOGGED_ARTIFACTS
 
 from mlflow_interpret.core import explanation_io
 from mlflow_interpret.core.explanation import Explanation
 from mlflow_interpret.core.options import MAX_METRICS
-from mlflow_interpret.report import artifacts
-from mlflow_interpret.stores.mlflow.artifacts import files_in
+from mlflow_interpret.stores.base import StoreLimits, limits_of
+from mlflow_interpret.stores.mlflow.artifacts import list_files
 from mlflow_interpret.stores.mlflow.connection import check_reachable
 from mlflow_interpret.stores.mlflow.layout import (
-    AZURE_TAGS,
     STATUS,
     TAG,
     TAGGED_EXPLANATIONS,
@@ -40,118 +37,113 @@ from mlflow_interpret.stores.mlflow.layout import (
     tag_name,
 )
 from mlflow_interpret.stores.mlflow.metrics import PREFIX, SHIFT, Metrics, metrics_of
-
-_AZURE_METRICS = 50
-_LONGEST_TAG = 5000  # characters: the limit of older MLflow servers
-
-# Which number an explanation gets is read from the run and then written to it.
-_NUMBERING = threading.Lock()
+from mlflow_interpret.stores.mlflow.mlflow_internals import TABLES_TAG
+from mlflow_interpret.stores.mlflow.numbers import RunNumbers
+from mlflow_interpret.stores.record import Record, now
 
 _logger = logging.getLogger(__name__)
 
+_numbers = RunNumbers()
+
 
 def log(
-    explanation: Explanation,
+    record: Record,
     run_id: str,
     tracking_uri: str,
     *,
     top_k: int,
-    figures: bool,
-    report: bool = True,
     state: State = "complete",
     comment: str | None = None,
     model_id: str | None = None,
-    azureml: Mapping[str, Any] | None = None,
-    drawn: Path | None = None,
+    entries: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Logged:
-    """Write an explanation into a run: artifacts first, then all metrics and tags in one batch.
+    """Write an explanation into a run: the artifacts, then all metrics and tags in one batch.
 
     Args:
-        explanation: The explanation.
+        record: The explanation and its folder; the status record is written into the folder.
         run_id: An existing run.
-        tracking_uri: The store that holds the run.
-        top_k: How many features become metrics.
-        figures: Draw the figures.
-        report: Write the HTML report.
-        state: ``pending`` while an upload to Azure ML is still under way.
+        tracking_uri: The tracking URI.
+        top_k: The number of features that become metrics.
+        state: ``pending`` while another store is still at work.
         comment: The user's comment.
-        model_id: The logged model that the metrics are about.
-        azureml: How it is to be uploaded to Azure ML, for the status record, or None.
-        drawn: A folder with the figures, where they are drawn already.
+        model_id: The logged model of the metrics.
+        entries: The entries of other stores in the status record, by their names.
     """
-    client = MlflowClient(tracking_uri)
-    with _NUMBERING, tempfile.TemporaryDirectory(prefix="mlflow-interpret-") as name:
-        run = get_run(client, run_id)
-        number = free_number(client, run)
-        on_azure = tracking_uri.startswith("azureml://")
-        room = MAX_METRICS - _metrics_taken(run)
-        if on_azure:
-            room = min(room, _AZURE_METRICS - len(run.data.metrics))
-        metrics = metrics_of(explanation, top_k, number, room)
-        status = _status(explanation, metrics, state, comment, run_id)
-        if azureml is not None:
-            status["azureml"] = dict(azureml)
-        if on_azure:
+    client, limits = MlflowClient(tracking_uri), limits_of(tracking_uri)
+    explanation = record.explanation
+    run = get_run(client, run_id)
+    with _numbers.reserved(tracking_uri, run_id, free_number(client, run)) as number:
+        metrics = metrics_of(explanation, top_k, number, _metric_room(run, limits))
+        status = _status(record, metrics, state, comment, run_id)
+        status.update({name: dict(entry) for name, entry in (entries or {}).items()})
+        if limits.tags is not None:
             tags = _tags(number, explanations_of(run), state, explanation)
-            fitting = _fitting(tags, run, tracking_uri)
+            fitting = _fitting(tags, run, limits)
             status["tags"] = {"left_out": [tag.key for tag in tags if tag not in fitting]}
-        folder = Path(name)
-        not_drawn = artifacts.write(
-            explanation, folder, figures=figures, report=report, made=status, drawn=drawn
-        )
-        if not_drawn:
-            status["not_drawn"] = not_drawn
-        explanation_io.write_json(folder / STATUS, status)
-        client.log_artifacts(run_id, str(folder), folder_of(number))
-        now, now_held = _milliseconds(), get_run(client, run_id)
-        tags = _tags(number, explanations_of(now_held), state, explanation)
-        client.log_batch(
-            run_id,
-            metrics=[
-                Metric(key, value, now, 0, model_id=model_id)
-                for key, value in metrics.values.items()
-            ],
-            # On Azure ML a tag holds 1,000 characters, and no such table is shown.
-            tags=_fitting(tags, now_held, tracking_uri)
-            + ([] if on_azure else _table_tag(now_held, number)),
-        )
-        if f"{TAG}.reason" in run.data.tags:  # of a fit before that had nothing to explain
+        if record.not_drawn:
+            status["not_drawn"] = dict(record.not_drawn)
+        explanation_io.write_json(record.folder / STATUS, status)
+        client.log_artifacts(run_id, str(record.folder), folder_of(number))
+        _numbers.mark_stored(tracking_uri, run_id, number, explained=True)
+
+        def tags_for(run: Run, count: int, tables: list[int]) -> list[RunTag]:
+            tags = _fitting(_tags(number, count, state, explanation), run, limits)
+            return tags + (_table_tag(run, tables, limits) if limits.shows_tables else [])
+
+        entities = _metric_entities(metrics, model_id)
+        _log_batch(client, run_id, tracking_uri, entities, tags_for)
+        if f"{TAG}.reason" in run.data.tags:  # of an earlier fit that had nothing to explain
             client.delete_tag(run_id, f"{TAG}.reason")
     return Logged(tracking_uri, run_id, number, status)
 
 
 def log_skipped(run_id: str, tracking_uri: str, reason: str, details: Mapping[str, Any]) -> Logged:
-    """Write into a run that a fit was not explained, and why."""
-    client = MlflowClient(tracking_uri)
-    with _NUMBERING, tempfile.TemporaryDirectory(prefix="mlflow-interpret-") as name:
-        run = get_run(client, run_id)
-        number = free_number(client, run)
+    """Write into a run that a fit was not explained.
+
+    Args:
+        run_id: An existing run.
+        tracking_uri: The tracking URI.
+        reason: The reason.
+        details: Further keys of the status record.
+    """
+    client, limits = MlflowClient(tracking_uri), limits_of(tracking_uri)
+    run = get_run(client, run_id)
+    with (
+        _numbers.reserved(tracking_uri, run_id, free_number(client, run)) as number,
+        tempfile.TemporaryDirectory(prefix="mlflow-interpret-") as folder,
+    ):
         status = {
             "status": "skipped",
             "reason": reason,
             "run_id": run_id,
-            "created": _now(),
+            "created": now(),
             **details,
         }
-        path = Path(name) / STATUS
+        path = Path(folder) / STATUS
         explanation_io.write_json(path, status)
         client.log_artifact(run_id, str(path), folder_of(number))
-        tags = _tags(number, explanations_of(run), "skipped")
-        client.log_batch(run_id, tags=_fitting(tags, run, tracking_uri))
+        _numbers.mark_stored(tracking_uri, run_id, number, explained=False)
+        _log_batch(
+            client,
+            run_id,
+            tracking_uri,
+            [],
+            lambda run, count, _: _fitting(_tags(number, count, "skipped"), run, limits),
+        )
     return Logged(tracking_uri, run_id, number, status)
 
 
 def note_skipped(run_id: str, tracking_uri: str, reason: str) -> None:
-    """Say in a run's tags that there is nothing to explain, unless it holds an explanation.
+    """Write into a run's tags that there is nothing to explain, unless it holds an explanation.
 
-    It takes no number: an explanation that follows is the run's first.
+    It takes no number: an explanation that follows is the first of the run.
     """
     check_reachable(tracking_uri)
     client = MlflowClient(tracking_uri)
     run = get_run(client, run_id)
     if count_of(client, run) == 0:
         tags = [RunTag(f"{TAG}.status", "skipped"), RunTag(f"{TAG}.reason", reason)]
-        client.log_batch(run_id, tags=_fitting(tags, run, tracking_uri))
+        client.log_batch(run_id, tags=_fitting(tags, run, limits_of(tracking_uri)))
 
 
 def update_status(
@@ -159,40 +151,37 @@ def update_status(
 ) -> Logged:
     """Write a later state of an explanation: its tag and its status record.
 
-    A store that does not overwrite artifacts, as Azure ML's, gets further records,
-    ``status-2.json`` and so on; the highest number is the valid one.
+    Where artifacts cannot be overwritten, further records are written, ``status-2.json`` and so on;
+    the one with the highest number is valid.
     """
-    client = MlflowClient(logged.tracking_uri)
-    status = {**logged.status, **changes, "status": state, "reason": reason, "updated": _now()}
+    client, limits = MlflowClient(logged.tracking_uri), limits_of(logged.tracking_uri)
+    status = {**logged.status, **changes, "status": state, "reason": reason, "updated": now()}
     tag, untagged = tag_name(logged.number, "status"), status.get("tags") or {}
     if logged.number <= TAGGED_EXPLANATIONS and tag not in untagged.get("left_out", []):
         try:
             client.set_tag(logged.run_id, tag, state)
-        except MlflowException:  # a run of Azure ML that had no room for it: the record has it
+        except MlflowException:  # no room for the tag; the record has the state
             _logger.debug("The run's status could not be tagged", exc_info=True)
     run = get_run(client, logged.run_id)
-    latest = latest_status(files_in(client, run, logged.folder))
-    with tempfile.TemporaryDirectory(prefix="mlflow-interpret-") as name:
-        path = Path(name) / status_name(max(latest, 1))
+    latest = latest_status(list_files(client, run, logged.folder))
+    place = max(latest, 1) if limits.overwrites else latest + 1
+    with tempfile.TemporaryDirectory(prefix="mlflow-interpret-") as folder:
+        path = Path(folder) / status_name(place)
         explanation_io.write_json(path, status)
-        try:
-            client.log_artifact(logged.run_id, str(path), logged.folder)
-        except Exception:
-            later = path.with_name(status_name(max(latest, 1) + 1))
-            path.rename(later)
-            client.log_artifact(logged.run_id, str(later), logged.folder)
+        client.log_artifact(logged.run_id, str(path), logged.folder)
     return Logged(logged.tracking_uri, logged.run_id, logged.number, status)
 
 
 def _status(
-    explanation: Explanation, metrics: Metrics, state: State, comment: str | None, run_id: str
+    record: Record, metrics: Metrics, state: State, comment: str | None, run_id: str
 ) -> dict[str, Any]:
+    explanation = record.explanation
     return {
         "status": state,
         "reason": None,
         "run_id": run_id,
         "explanation_id": explanation.id,
-        "created": _now(),
+        "created": record.created,
         "comment": comment,
         "method": explanation.method,
         "task": explanation.task,
@@ -201,10 +190,39 @@ def _status(
     }
 
 
+def _log_batch(
+    client: MlflowClient,
+    run_id: str,
+    tracking_uri: str,
+    metrics: list[Metric],
+    tags_for: Callable[[Run, int, list[int]], list[RunTag]],
+) -> None:
+    """Log metrics and tags, and the shared tags again while other threads log into the run.
+
+    The count of explanations and the list of tables are read and written back; a parallel log may
+    have overwritten them with an older state.
+
+    Args:
+        client: The client.
+        run_id: The run.
+        tracking_uri: The tracking URI.
+        metrics: The metrics.
+        tags_for: Returns the tags for the run as it is now, the count of its explanations, and the
+            numbers of the explanations with a table.
+    """
+    stored: Mapping[int, bool] = {}
+    while stored != (latest := _numbers.stored(tracking_uri, run_id)):
+        stored = latest
+        run = get_run(client, run_id)
+        count = max(*stored, explanations_of(run))  # another process may have counted further
+        tables = sorted(number for number, explained in stored.items() if explained)
+        client.log_batch(run_id, metrics=metrics, tags=tags_for(run, count, tables))
+        metrics = []
+
+
 def _tags(
     number: int, count: int, state: State, explanation: Explanation | None = None
 ) -> list[RunTag]:
-    # Another process may have counted further meanwhile.
     tags = {f"{TAG}.explanations": str(max(number, count))}
     if number <= TAGGED_EXPLANATIONS:
         tags[tag_name(number, "status")] = state
@@ -217,41 +235,47 @@ def _tags(
     return [RunTag(key, value) for key, value in tags.items()]
 
 
-def _fitting(tags: list[RunTag], run: Run, tracking_uri: str) -> list[RunTag]:
-    """The tags that a run has room for, the most important first: only Azure ML has a limit."""
-    if not tracking_uri.startswith("azureml://"):
+def _fitting(tags: list[RunTag], run: Run, limits: StoreLimits) -> list[RunTag]:
+    """Return the tags that a run has room for; the first are the most important."""
+    if limits.tags is None:
         return tags
-    room, fitting = max(0, AZURE_TAGS - len(run.data.tags)), []
+    room, fitting = max(0, limits.tags - len(run.data.tags)), []
     for tag in tags:
-        new = tag.key not in run.data.tags
-        if not new or room:
+        is_new = tag.key not in run.data.tags
+        if not is_new or room:
             fitting.append(tag)
-            room -= new
+            room -= is_new
     return fitting
 
 
-def _table_tag(run: Run, number: int) -> list[RunTag]:
-    """The tag by which MLflow's UI offers the table of importances for comparison across runs.
+def _table_tag(run: Run, numbers: list[int], limits: StoreLimits) -> list[RunTag]:
+    """Return the tag by which MLflow's UI compares the tables of importances across runs.
 
-    It is what `mlflow.log_table` sets; the artifact is in its format.
+    `mlflow.log_table` sets it for its own tables; the artifacts are in its format.
     """
     try:
-        tables = json.loads(run.data.tags.get(MLFLOW_LOGGED_ARTIFACTS, "[]"))
-        added = {"path": f"{folder_of(number)}/{explanation_io.GLOBAL}", "type": "table"}
-        value = json.dumps([*tables, added])
-    except (TypeError, ValueError):  # somebody else's words, which are left as they are
+        tables = json.loads(run.data.tags.get(TABLES_TAG, "[]"))
+        for number in numbers:
+            table = {"path": f"{folder_of(number)}/{explanation_io.GLOBAL}", "type": "table"}
+            if number <= TAGGED_EXPLANATIONS and table not in tables:
+                tables = [*tables, table]
+        value = json.dumps(tables)
+    except (TypeError, ValueError):  # not written by MLflow
         return []
-    short = number <= TAGGED_EXPLANATIONS and len(value) <= _LONGEST_TAG
-    return [RunTag(MLFLOW_LOGGED_ARTIFACTS, value)] if short else []
+    is_changed = value != run.data.tags.get(TABLES_TAG)
+    return [RunTag(TABLES_TAG, value)] if is_changed and len(value) <= limits.tag_length else []
 
 
-def _metrics_taken(run: Run) -> int:
-    return sum(bool(re.match(rf"({PREFIX}|{SHIFT})(-\d+)?/", name)) for name in run.data.metrics)
+def _metric_room(run: Run, limits: StoreLimits) -> int:
+    """Return the number of metric names that explanations may still add to a run."""
+    ours = sum(bool(re.match(rf"({PREFIX}|{SHIFT})(-\d+)?/", name)) for name in run.data.metrics)
+    room = MAX_METRICS - ours
+    return room if limits.metrics is None else min(room, limits.metrics - len(run.data.metrics))
 
 
-def _now() -> str:
-    return datetime.now(timezone.utc).isoformat(timespec="seconds")
-
-
-def _milliseconds() -> int:
-    return int(datetime.now(timezone.utc).timestamp() * 1000)
+def _metric_entities(metrics: Metrics, model_id: str | None) -> list[Metric]:
+    milliseconds = int(datetime.now(timezone.utc).timestamp() * 1000)
+    return [
+        Metric(name, value, milliseconds, 0, model_id=model_id)
+        for name, value in metrics.values.items()
+    ]

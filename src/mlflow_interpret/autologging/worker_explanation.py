@@ -1,0 +1,96 @@
+"""An explanation that the background worker computes and writes."""
+
+from __future__ import annotations
+
+import logging
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from mlflow_interpret.autologging.snapshots import PendingFit
+from mlflow_interpret.core import explanation_io
+from mlflow_interpret.core.errors import CannotExplainError
+from mlflow_interpret.core.explanation import Importances
+from mlflow_interpret.core.options import Options
+from mlflow_interpret.runtime import worker_process
+from mlflow_interpret.stores.record import Record
+
+_logger = logging.getLogger("mlflow_interpret")
+
+WORKER = "mlflow_interpret.autologging.background_worker"
+
+
+class WorkerExplanation:
+    """The explanation of a pending fit, held by the worker until it is written.
+
+    Args:
+        worker: The worker.
+        fit: The pending fit.
+        log_data: Rows of data may be logged.
+        compared: The importances are needed for a comparison with a baseline.
+    """
+
+    def __init__(
+        self, worker: worker_process.Child, fit: PendingFit, *, log_data: bool, compared: bool
+    ) -> None:
+        self._worker = worker
+        self._fit = fit
+        self._log_data = log_data
+        self._importances = fit.snapshot.with_name("importances.pkl") if compared else None
+
+    def explain(self) -> None:
+        """Compute the explanation.
+
+        Raises:
+            CannotExplainError: It cannot be explained.
+        """
+        path = self._importances
+        if path is not None:
+            path.unlink(missing_ok=True)
+        self._ask(
+            {
+                "snapshot": str(self._fit.snapshot),
+                "importances": None if path is None else str(path),
+            }
+        )
+
+    def importances(self) -> Importances:
+        """Return the importances, for a comparison with a baseline."""
+        if self._importances is None:
+            raise CannotExplainError("the importances were not asked for")
+        with self._importances.open("rb") as file:
+            importances: Importances = pickle.load(file)  # noqa: S301 - our worker wrote it
+        return importances
+
+    def write(
+        self, folder: Path, options: Options, run_id: str | None, details: Mapping[str, Any]
+    ) -> Record:
+        """Let the worker write the folder of the explanation.
+
+        Raises:
+            CannotExplainError: The worker died, or the folder cannot be written.
+        """
+        request = {
+            "write": str(folder),
+            "details": dict(details),
+            "figures": options.log_figures,
+            "report": options.log_report,
+            "run_id": run_id,
+            "comment": options.comment,
+        }
+        answer = self._ask(request)
+        explanation = explanation_io.read(folder)
+        return Record(explanation, folder, answer["created"], answer["not_drawn"])
+
+    def _ask(self, request: dict[str, Any]) -> dict[str, Any]:
+        common = {"log_data": self._log_data, "cwd": str(Path.cwd())}
+        try:
+            answer = self._worker.ask({**request, **common})
+        except worker_process.ProcessDiedError as error:
+            text = f": {error.said}" if error.said and self._log_data else ""
+            raise CannotExplainError(f"{error}{text}") from error
+        if not answer["ok"]:
+            _logger.debug("The model could not be explained\n%s", answer["traceback"])
+            raise CannotExplainError(answer["reason"])
+        return answer

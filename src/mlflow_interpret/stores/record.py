@@ -1,0 +1,58 @@
+"""The folder of an explanation: written once, read by every store."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+
+from mlflow_interpret.core.explanation import Explanation
+from mlflow_interpret.report import artifacts
+
+
+@dataclass(frozen=True, eq=False)
+class Record:
+    """An explanation and its folder.
+
+    Attributes:
+        explanation: The explanation.
+        folder: The folder with its data, figures and report.
+        created: The time of writing, ISO 8601.
+        not_drawn: The figures and reports that could not be drawn, with the reasons.
+    """
+
+    explanation: Explanation
+    folder: Path
+    created: str
+    not_drawn: Mapping[str, str]
+
+
+def write_record(
+    explanation: Explanation,
+    folder: Path,
+    *,
+    figures: bool,
+    report: bool,
+    run_id: str | None = None,
+    comment: str | None = None,
+) -> Record:
+    """Write an explanation with its figures and report.
+
+    Args:
+        explanation: The explanation.
+        folder: An empty folder.
+        figures: Draw the figures.
+        report: Write the HTML report.
+        run_id: The run, shown in the report.
+        comment: The user's comment, shown in the report.
+    """
+    created = now()
+    shown = {"run_id": run_id, "created": created, "comment": comment}
+    not_drawn = artifacts.write(explanation, folder, figures=figures, report=report, made=shown)
+    return Record(explanation, folder, created, not_drawn)
+
+
+def now() -> str:
+    """Return the current time, ISO 8601 in UTC."""
+    return datetime.now(timezone.utc).isoformat(timespec="seconds")

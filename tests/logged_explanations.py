@@ -1,11 +1,15 @@
-"""An explanation as records hold it, and its way into a run."""
+"""Explanations for tests, and their way into a run."""
 
 from __future__ import annotations
+
+import tempfile
+from pathlib import Path
 
 import numpy as np
 
 from mlflow_interpret.core.explanation import Explanation
 from mlflow_interpret.stores import mlflow as mlflow_store
+from mlflow_interpret.stores.record import write_record
 
 
 def explanation(n_features=3, n_classes=2, **changes):
@@ -26,5 +30,10 @@ def explanation(n_features=3, n_classes=2, **changes):
     return Explanation(**{**values, **changes})
 
 
-def log(record, run_id, store, **changes):
-    return mlflow_store.log(record, run_id, store, **{"top_k": 20, "figures": False, **changes})
+def log(record, run_id, store, *, figures=False, report=True, comment=None, top_k=20, **options):
+    """Log an explanation to a run, without a baseline and without other stores."""
+    with tempfile.TemporaryDirectory() as folder:
+        written = write_record(
+            record, Path(folder), figures=figures, report=report, run_id=run_id, comment=comment
+        )
+        return mlflow_store.log(written, run_id, store, top_k=top_k, comment=comment, **options)

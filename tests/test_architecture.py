@@ -27,8 +27,8 @@ MAY_IMPORT = {
     "explaining": _RECORDS,
     "report": ["rendering", *_RECORDS],
     "compare": ["rendering", *_RECORDS],
-    "stores": ["stores.mlflow", "stores.azureml", *_STORES],
-    "stores.mlflow": ["stores.base", "report.artifacts", *_RECORDS],
+    "stores": ["stores.mlflow", "report.artifacts", *_STORES],
+    "stores.mlflow": ["stores.base", "stores.record", *_RECORDS],
     "stores.azureml": ["stores.base", "interpret_community", *_RECORDS],
     "autologging": ["explaining", "stores.mlflow", "report", "compare", *_STORES],
     "api": [
@@ -54,6 +54,7 @@ USE_PRIVATE_APIS = [
     "explaining.sklearn_trees",
     "interpret_community",
     "runtime.thread_warnings",
+    "stores.mlflow.mlflow_internals",
 ]
 DOCUMENTED = {"_exit", "_getframe"}  # functions of os and sys, public in spite of their names
 
@@ -62,21 +63,12 @@ PENDING = {
     "core.options imports stores.azureml.resource_ids",
     "stores.azureml.push imports stores.delivery",
     "stores.azureml.push imports stores.mlflow",
-    "stores.delivery imports autologging.baseline",
-    "stores.mlflow.connection imports stores.azureml.targets",
-    "autologging.outcomes names azureml",
-    "stores.delivery names azureml",
-    "stores.mlflow.connection names azureml",
-    "stores.mlflow.writer names azureml",
-    "stores.spool names azureml",
     "autologging.background uses private names",
     "autologging.run_context uses private names",
     "explaining.parallel uses private names",
     "stores.azureml.auth uses private names",
     "stores.azureml.targets uses private names",
     "stores.azureml.workspace uses private names",
-    "stores.mlflow.artifacts uses private names",
-    "stores.mlflow.model_uris uses private names",
 }
 
 HEAVY = {

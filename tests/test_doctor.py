@@ -166,7 +166,7 @@ def test_why_the_client_is_not_used(monkeypatch, tmp_path):
 
 
 def test_what_waits_in_the_spool_is_counted(store):
-    spool.keep(made(), spool.Entry(store, None, None, 3, figures=False))
+    spool.keep(made(), spool.Entry(store, None, {"top_k": 3}))
     (found,) = findings(store, "spool")
     assert found.state == "note"
     assert found.text.startswith("1 explanation waits in")

@@ -8,6 +8,7 @@ from click.testing import CliRunner
 
 import mlflow_interpret
 from explanation_cases import made
+from logged_explanations import log
 from mlflow_interpret import cli, interpret_community
 from mlflow_interpret.api import load
 from mlflow_interpret.core.errors import ExplanationNotFoundError, RunNotFoundError
@@ -21,9 +22,7 @@ def logged(store):
     both = [made(), made(is_raw=True)]
     with mlflow.start_run() as run:
         for explanation, comment in zip(both, ("first", "second")):
-            mlflow_store.log(
-                explanation, run.info.run_id, store, top_k=3, figures=False, comment=comment
-            )
+            log(explanation, run.info.run_id, store, top_k=3, figures=False, comment=comment)
     return run.info.run_id, *both
 
 
@@ -52,7 +51,7 @@ def test_the_latest_with_an_engineered_view_is_taken(store):
     with mlflow.start_run() as run:
         run_id = run.info.run_id
         for explanation in both:
-            mlflow_store.log(explanation, run_id, store, top_k=3, figures=False, report=False)
+            log(explanation, run_id, store, top_k=3, figures=False, report=False)
     assert load.load(run_id, store).id == both[1].id
     assert load.load(run_id, store, engineered=True).id == view.id
     assert load.load(run_id, store, raw=True).id == both[0].id

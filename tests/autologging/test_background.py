@@ -46,7 +46,7 @@ posix = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such 
 def _nothing_pending(_isolated):
     yield
     assert mlflow_interpret.flush(60)
-    background._queue._room = None  # the next test has another spool
+    background._queue._folder = None  # the next test has another spool
 
 
 def tree(**parameters):
@@ -249,10 +249,10 @@ def test_snapshots_are_for_this_user_only(store, monkeypatch, tmp_path):
     def look(self, request):
         snapshot = Path(request["snapshot"])
         seen["modes"] = [path.stat().st_mode & 0o777 for path in (snapshot, snapshot.parent)]
-        snapshots.check_own(snapshot)
+        snapshots.check_private(snapshot)
         snapshot.chmod(0o644)
         with pytest.raises(mlflow_interpret.MlflowInterpretError, match="open to other users"):
-            snapshots.check_own(snapshot)
+            snapshots.check_private(snapshot)
         return {"ok": False, "reason": "looked", "traceback": ""}
 
     monkeypatch.setattr("mlflow_interpret.runtime.worker_process.Child.ask", look)
@@ -298,7 +298,7 @@ def test_what_cannot_be_pickled_is_explained_at_once_with_one_note(store, caplog
 
 def test_too_many_pending_are_explained_at_once(store, monkeypatch, caplog):
     caplog.set_level(logging.INFO)
-    monkeypatch.setattr(background, "MOST_PENDING", 0)
+    monkeypatch.setattr(background, "MAX_PENDING", 0)
     mlflow_interpret.autolog(background=True)
     tree().fit(X, y)
     (run,) = all_runs()
@@ -359,7 +359,7 @@ def test_a_child_that_dies_is_told_of_once_and_replaced(store, caplog):
         namespace["Slow"]().fit(X.to_numpy(), y)
     with mlflow.start_run() as kept:
         tree().fit(X, y)
-    child = background._queue.child
+    child = background._queue.worker
     deadline = time.monotonic() + 60
     while child._process is None and time.monotonic() < deadline:
         time.sleep(0.05)

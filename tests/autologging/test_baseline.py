@@ -15,6 +15,7 @@ from sklearn.linear_model import Lasso, Ridge
 
 import mlflow_interpret
 from mlflow_interpret.core.errors import OptionError
+from mlflow_interpret.core.options import Options
 from mlflow_interpret.stores import mlflow as mlflow_store
 from mlflow_interpret.stores import spool
 
@@ -169,7 +170,7 @@ def test_an_explanation_that_is_logged_by_hand(fit, rows):
 
 
 def test_what_was_kept_knows_its_baseline(fit, rows, tmp_path):
-    entry = spool.Entry("sqlite:///x", None, None, 20, figures=False, baseline="latest")
+    entry = spool.Entry.of(Options(baseline="latest"), "sqlite:///x", None)
     mlflow_interpret.autolog(silent=True)
     record = mlflow_store.load(fit().info.run_id, None, mlflow.get_tracking_uri())
     assert spool.entry_of(spool.keep(record, entry)) == entry

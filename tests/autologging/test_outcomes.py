@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from mlflow_interpret.autologging import outcomes
-from mlflow_interpret.autologging.run_context import Place
 from mlflow_interpret.core.details import Details
 from mlflow_interpret.core.explanation import Explanation
 from mlflow_interpret.core.options import Options
+from mlflow_interpret.stores.spool import Entry
 
 DETAILS = {
     "rows": {"explained": 129, "available": 4420, "source": "training_rows"},
@@ -62,7 +62,6 @@ def test_what_is_kept_is_logged_later_with_the_options_of_the_fit():
         comment="a comment", top_k=7, log_figures=False, baseline="latest", log_report=False,
         visualization_points=99,
     )  # fmt: skip
-    fit = outcomes.Fit("Ridge", Place("sqlite:///x", "run", started=0.0))
-    entry = outcomes.entry_of(chosen, fit, "run")
+    entry = Entry.of(chosen, "sqlite:///x", "run")
     assert (entry.tracking_uri, entry.run_id) == ("sqlite:///x", "run")
-    assert outcomes.options_of(entry) == chosen
+    assert entry.to_options() == chosen

@@ -14,8 +14,8 @@ import requests
 import mlflow_interpret
 from azureml_double import AzureMLDouble
 from azureml_state import ids, state
+from logged_explanations import log
 from mlflow_interpret.core.explanation import Explanation
-from mlflow_interpret.stores import mlflow as mlflow_store
 from mlflow_interpret.stores.azureml import upload_worker
 
 if os.environ.get("CI_REQUIRE_AZURE") != "1":
@@ -64,7 +64,7 @@ def record() -> Explanation:
 def logged(record, store) -> str:
     with mlflow.start_run() as run:
         pass
-    mlflow_store.log(record, run.info.run_id, store, top_k=2, figures=False, report=False)
+    log(record, run.info.run_id, store, top_k=2, figures=False, report=False)
     return run.info.run_id
 
 

@@ -13,6 +13,7 @@ from click.testing import CliRunner
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import PERMISSION_DENIED
 
+from logged_explanations import log
 from mlflow_interpret.cli import main
 from mlflow_interpret.core.details import Details
 from mlflow_interpret.core.explanation import Explanation
@@ -49,7 +50,7 @@ def classification():
 def logged(record, uri):
     with mlflow.start_run() as run:
         pass
-    mlflow_store.log(record, run.info.run_id, uri, top_k=20, figures=False)
+    log(record, run.info.run_id, uri, top_k=20, figures=False)
     return run.info.run_id
 
 
@@ -175,7 +176,7 @@ class TestShow:
 
 class TestFlush:
     def entry(self, uri, run_id=None):
-        return spool.Entry(uri, run_id, "kept", 2, figures=False)
+        return spool.Entry(uri, run_id, {"comment": "kept", "top_k": 2, "log_figures": False})
 
     def test_empty_spool_is_reported_with_its_folder(self, store):
         result = call("flush")

@@ -9,9 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+<<<<<<< HEAD
 from mlflow_interpret.core.details import Details
+=======
+from mlflow_interpret.core import explanation_io
+>>>>>>> bcc15b9 (Tests of stores, spool and background follow the folder that is written once)
 from mlflow_interpret.core.errors import MlflowInterpretError
 from mlflow_interpret.core.explanation import Explanation
+from mlflow_interpret.core.options import Options
 from mlflow_interpret.stores import spool
 
 
@@ -27,7 +32,7 @@ def explanation(value=1.0):
 
 
 def entry(run_id="0123", uri="http://server:5000"):
-    return spool.Entry(uri, run_id, "a comment — ü", 7, figures=False)
+    return spool.Entry.of(Options(comment="a comment — ü", top_k=7, log_figures=False), uri, run_id)
 
 
 @pytest.fixture(autouse=True)
@@ -65,7 +70,53 @@ def test_an_entry_of_before_there_was_a_place_in_azure_ml():
     content = json.loads((path / "entry.json").read_text("utf-8"))
     del content["azureml"]
     (path / "entry.json").write_text(json.dumps(content))
-    assert spool.entry_of(path) == entry()
+    assert spool.entry_of(path).to_options() == entry().to_options()
+
+
+OLD_ENTRY = {
+    "tracking_uri": "http://server:5000",
+    "run_id": "0123",
+    "comment": "a comment",
+    "top_k": 7,
+    "figures": False,
+    "baseline": "latest",
+    "report": False,
+    "visualization_points": 9,
+    "azureml": "azureml://host/workspace",
+}  # as version 0.1 wrote it
+
+
+def test_entries_of_version_0_1_are_read_and_still_written():
+    entry = spool.Entry.from_json(OLD_ENTRY)
+    assert (entry.tracking_uri, entry.run_id) == ("http://server:5000", "0123")
+    assert entry.to_options() == Options(
+        comment="a comment", top_k=7, log_figures=False, baseline="latest", log_report=False,
+        visualization_points=9, azureml="azureml://host/workspace",
+    )  # fmt: skip
+    assert entry.to_json() == OLD_ENTRY
+    assert spool.Entry.of(entry.to_options(), entry.tracking_uri, "0123").to_json() == OLD_ENTRY
+
+
+def test_pending_entries_of_version_0_1_are_read():
+    old = {"model": "Ridge", "kept": OLD_ENTRY, "log_data": False}
+    entry = spool.Entry.from_json(old)
+    assert (entry.model, entry.log_data) == ("Ridge", False)
+    assert entry.to_options() == spool.Entry.from_json(OLD_ENTRY).to_options()
+    assert spool.Entry.from_json(entry.to_json()) == entry
+
+
+def test_a_written_folder_is_moved_into_the_spool(tmp_path):
+    kept, written = explanation(), tmp_path / "written"
+    written.mkdir(mode=0o700)
+    explanation_io.write(kept, written)
+    for run_id in ("first", "second"):
+        path = spool.keep_folder(written, kept.id, entry(run_id))
+        assert not written.exists()
+        assert spool.entry_of(path).run_id == run_id
+        assert spool.load(path).id == kept.id
+        written.mkdir(mode=0o700)
+        explanation_io.write(kept, written)
+    assert spool.folders() == [path]
 
 
 def test_the_oldest_comes_first():
@@ -95,7 +146,7 @@ def test_a_folder_that_was_not_finished_is_not_read(folder, monkeypatch):
         raise OSError("disk full")
 
     with monkeypatch.context() as patched:
-        patched.setattr(spool, "asdict", full)
+        patched.setattr(spool.Entry, "to_json", full)
         with pytest.raises(OSError, match="disk full"):
             spool.keep(explanation(), entry())
     (unfinished,) = folder.iterdir()

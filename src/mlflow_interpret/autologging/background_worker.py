@@ -1,8 +1,8 @@
 """The process that explains fits in the background, one after the other.
 
-Each line on standard input is a request, each line on standard output its answer. A request either
-explains a snapshot (``snapshot``) or writes the folder of the explanation computed last (``write``):
-the training process asks its server in between.
+Each line on standard input is a request, each line on standard output its answer. A request
+explains a snapshot (``snapshot``), or writes the folder of the explanation that was computed last
+(``write``): the training process asks its server in between.
 """
 
 from __future__ import annotations

@@ -4,8 +4,8 @@
     pending/<process>/<job>/entry.json     the destination of the explanation
     pending/<process>/<job>/snapshot.pkl   the model and the rows that explaining needs
 
-A snapshot is a pickle that this process writes for its own worker. Only ``mlflow-interpret flush`` of
-the same user reads it after a crash.
+A snapshot is a pickle that this process writes for its own worker. After a crash, only
+``mlflow-interpret flush`` of the same user reads it.
 """
 
 from __future__ import annotations

@@ -57,7 +57,7 @@ class Entry:
     ) -> Entry:
         """Return the entry of an explanation that is to be logged later as it would be now."""
         values = {name: getattr(options, name) for name in _KEYS}
-        values |= {store.option: store.option_value(options) for store in _stores_with_option()}
+        values |= {name: store.option_value(options) for name, store in _stores_by_option().items()}
         uri = without_credentials(tracking_uri)
         return cls(uri, run_id, values, model, options.log_data if model else True)
 
@@ -168,11 +168,10 @@ def _new_folder(explanation_id: str) -> Path:
     return directory() / explanation_id
 
 
-def _stores_with_option() -> list[base.Store]:
-    return [store for store in base.stores() if store.option is not None]
+def _stores_by_option() -> dict[str, base.Store]:
+    return {store.option: store for store in base.stores() if store.option is not None}
 
 
 def _option_names() -> dict[str, str]:
     """Return the names of options by their keys in the file."""
-    names = {key: name for name, key in _KEYS.items()}
-    return names | {store.option: store.option for store in _stores_with_option() if store.option}
+    return {key: name for name, key in _KEYS.items()} | {name: name for name in _stores_by_option()}

@@ -20,6 +20,7 @@ from click.testing import CliRunner
 import mlflow_interpret
 from azureml_double import AzureMLDouble
 from azureml_state import ids, state
+from logged_explanations import log
 from mlflow_interpret.cli import main
 from mlflow_interpret.core.errors import AzureMLError, ExplanationNotFoundError, RunNotFoundError
 from mlflow_interpret.core.explanation import Explanation
@@ -84,9 +85,7 @@ def logged(store) -> str:
         pass
     engineered = regression(3, is_engineered=True).without_rows()
     record = regression(is_raw=True, engineered=engineered)
-    mlflow_store.log(
-        record, run.info.run_id, store, top_k=5, figures=False, state="pending", comment="a, b"
-    )
+    log(record, run.info.run_id, store, top_k=5, figures=False, state="pending", comment="a, b")
     return run.info.run_id
 
 
@@ -254,7 +253,7 @@ def test_all_explanations_of_a_run_are_pushed_and_skipped_fits_passed_over(
     run_id = job()
     mlflow_store.log_skipped(logged, store, "no prediction", {})
     second = regression(4)
-    mlflow_store.log(second, logged, store, top_k=5, figures=False)
+    log(second, logged, store, top_k=5, figures=False)
     found = mlflow_interpret.push(logged)
     assert found == ids(double, run_id)[1:]
     assert found[-1] == second.id
@@ -265,7 +264,7 @@ def test_a_cap_on_rows_is_remembered_and_can_be_given_anew(double, job, store):
         pass
     mlflow_run = run.info.run_id
     how = {"visualization_points": 2}
-    mlflow_store.log(regression(), mlflow_run, store, top_k=5, figures=False, azureml=how)
+    log(regression(), mlflow_run, store, top_k=5, figures=False, entries={"azureml": how})
     for points, rows in ((None, 2), (1, 1)):
         run_id = job()
         (found,) = mlflow_interpret.push(mlflow_run, visualization_points=points)
@@ -311,7 +310,7 @@ def test_all_runs_of_an_experiment_are_pushed_but_those_that_are_there(double, j
     for _ in range(2):
         with mlflow.start_run() as run:
             runs.append(run.info.run_id)
-        mlflow_store.log(regression(4), runs[-1], store, top_k=5, figures=False)
+        log(regression(4), runs[-1], store, top_k=5, figures=False)
     with mlflow.start_run():
         pass  # without an explanation
     run_id = job()

@@ -9,6 +9,7 @@ import pytest
 from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
 
 from explanation_cases import made
+from logged_explanations import log
 from mlflow_interpret.core import explanation_io
 from mlflow_interpret.runtime.progress import nothing
 from mlflow_interpret.stores import mlflow as mlflow_store
@@ -20,11 +21,11 @@ from mlflow_interpret.stores.mlflow.artifacts import map_concurrently
 def elsewhere(store, monkeypatch):
     """A run with two explanations whose files are taken for those of another machine."""
     for module in (artifacts, reader):
-        monkeypatch.setattr(module, "in_place", lambda *_: None)
+        monkeypatch.setattr(module, "local_path", lambda *_: None)
     explanations = [made(), made(is_raw=True, engineered=made())]
     with mlflow.start_run() as run:
         for explanation in explanations:
-            mlflow_store.log(explanation, run.info.run_id, store, top_k=3, figures=True)
+            log(explanation, run.info.run_id, store, top_k=3, figures=True)
     return run.info.run_id, explanations
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import threading
 from pathlib import Path
 
 import mlflow
@@ -16,8 +15,9 @@ from mlflow.exceptions import MlflowException
 from logged_explanations import explanation, log
 from mlflow_interpret.core.errors import ExplanationNotFoundError, RunNotFoundError
 from mlflow_interpret.runtime.progress import nothing
+from mlflow_interpret.stores import base
 from mlflow_interpret.stores import mlflow as mlflow_store
-from mlflow_interpret.stores.mlflow import artifacts, layout, writer
+from mlflow_interpret.stores.mlflow import artifacts, layout
 from mlflow_interpret.stores.mlflow.importances import load_importances
 
 
@@ -26,6 +26,26 @@ def run_id(store):
     with mlflow.start_run() as run:
         pass
     return run.info.run_id
+
+
+@pytest.fixture
+def limited(store):
+    """The store, as if its server had the limits of Azure ML."""
+
+    @base.register_store
+    class LimitedServer(base.Store):
+        name = title = "limited"
+        scheme = "sqlite"
+        limits = base.store_named("azureml").limits
+
+        def accepts(self, options, tracking_uri):
+            return False
+
+        def put(self, explanation, folder, run):
+            raise AssertionError("it accepts no explanation")
+
+    yield store
+    base.unregister_store("limited")
 
 
 def test_what_is_logged_is_loaded(store, run_id):
@@ -97,7 +117,8 @@ def test_a_later_status_replaces_the_first(store, run_id):
     assert mlflow.get_run(run_id).data.tags["mlflow_interpret.status"] == "failed"
 
 
-def test_a_store_that_keeps_what_it_has_gets_a_second_record(store, run_id, monkeypatch):
+def test_a_server_that_does_not_overwrite_gets_a_second_record(limited, run_id, monkeypatch):
+    store = limited
     logged = log(explanation(), run_id, store, state="pending")
     original = MlflowClient.log_artifact
 
@@ -148,11 +169,11 @@ def test_stored_json_is_strict_and_nothing_is_pickled(store, run_id, tmp_path):
     )
 
 
-def test_the_limit_of_azure_ml_counts_the_users_metrics(store, run_id, monkeypatch):
+def test_the_limit_of_azure_ml_counts_the_users_metrics(limited, run_id):
+    store = limited
     with mlflow.start_run(run_id=run_id):
         mlflow.log_metrics({f"mine {i}": i for i in range(45)})
-    monkeypatch.setattr(writer, "MlflowClient", lambda uri: MlflowClient(store))
-    log(explanation(20), run_id, "azureml://somewhere")
+    log(explanation(20), run_id, store)
     assert len(mlflow.get_run(run_id).data.metrics) == 50
 
 
@@ -235,20 +256,20 @@ def test_another_process_that_counts_meanwhile_is_not_counted_back(store, run_id
 
     first, later = explanation(), explanation(4)
     monkeypatch.setattr(MlflowClient, "log_artifacts", other_first)
-    monkeypatch.setattr(writer, "_NUMBERING", threading.RLock())
     log(first, run_id, store)
     found = [(logged.number, held.id) for logged, held in mlflow_store.explanations(run_id, store)]
     assert found == [(1, first.id), (2, later.id)]
 
 
-def test_a_store_that_keeps_what_it_has_gets_as_many_records_as_it_takes(
-    store, run_id, monkeypatch
+def test_a_server_that_does_not_overwrite_gets_a_record_for_each_status(
+    limited, run_id, monkeypatch
 ):
+    store = limited
     logged = log(explanation(), run_id, store, state="pending")
     original = MlflowClient.log_artifact
 
     def write_once(self, run_id, local_path, artifact_path=None):
-        held = artifacts.files_in(self, self.get_run(run_id), artifact_path)
+        held = artifacts.list_files(self, self.get_run(run_id), artifact_path)
         if f"{artifact_path}/{Path(local_path).name}" in held:
             raise MlflowException("Resource Conflict: it already exists")
         return original(self, run_id, local_path, artifact_path)
@@ -259,13 +280,13 @@ def test_a_store_that_keeps_what_it_has_gets_as_many_records_as_it_takes(
     assert mlflow_store.status_of(run_id, store)["reason"] == "try 11"
 
 
-def test_the_limit_of_azure_ml_counts_the_users_tags(store, run_id, monkeypatch):
+def test_the_limit_of_azure_ml_counts_the_users_tags(limited, run_id):
+    store = limited
     with mlflow.start_run(run_id=run_id):
         mlflow.set_tags({f"mine {i}": i for i in range(47 - len(mlflow.get_run(run_id).data.tags))})
-    monkeypatch.setattr(writer, "MlflowClient", lambda uri: MlflowClient(store))
     record = explanation()
     for _ in range(2):
-        log(record, run_id, "azureml://somewhere")
+        log(record, run_id, store)
     tags = mlflow.get_run(run_id).data.tags
     assert len(tags) == 49  # the upload sets one more, model_explanation
     assert (tags["mlflow_interpret.explanations"], tags["mlflow_interpret.status"]) == (
@@ -275,14 +296,13 @@ def test_the_limit_of_azure_ml_counts_the_users_tags(store, run_id, monkeypatch)
     assert layout.numbers(MlflowClient(), mlflow.get_run(run_id)) == [1, 2]
 
 
-def test_a_run_without_room_for_a_tag_keeps_its_explanations(store, run_id, monkeypatch):
+def test_a_run_without_room_for_a_tag_keeps_its_explanations(limited, run_id, monkeypatch):
+    store = limited
     with mlflow.start_run(run_id=run_id):
         held = mlflow.get_run(run_id).data.tags
         mlflow.set_tags({f"mine {i}": i for i in range(50 - len(held))})
-    monkeypatch.setattr(writer, "MlflowClient", lambda uri: MlflowClient(store))
-    monkeypatch.setattr(writer, "check_reachable", lambda _: None)
     records = [explanation(), explanation(4)]
-    first, _ = (log(each, run_id, "azureml://somewhere", state="pending") for each in records)
+    first, _ = (log(each, run_id, store, state="pending") for each in records)
     assert set(first.status["tags"]["left_out"]) >= {
         "mlflow_interpret.explanations",
         "mlflow_interpret.status",
@@ -290,8 +310,8 @@ def test_a_run_without_room_for_a_tag_keeps_its_explanations(store, run_id, monk
     with monkeypatch.context() as patch:
         patch.setattr(MlflowClient, "set_tag", lambda *_: pytest.fail("it would be refused"))
         mlflow_store.update_status(first, "complete", None, {})
-    mlflow_store.log_skipped(run_id, "azureml://somewhere", "no prediction", {})
-    mlflow_store.note_skipped(run_id, "azureml://somewhere", "no prediction")
+    mlflow_store.log_skipped(run_id, store, "no prediction", {})
+    mlflow_store.note_skipped(run_id, store, "no prediction")
     assert len(mlflow.get_run(run_id).data.tags) == 50
     found = [record.id for _, record in mlflow_store.explanations(run_id, store)]
     assert found == [record.id for record in records]

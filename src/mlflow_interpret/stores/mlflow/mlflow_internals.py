@@ -12,7 +12,7 @@ from mlflow.store.artifact.artifact_repository_registry import get_artifact_repo
 from mlflow.utils.mlflow_tags import MLFLOW_LOGGED_ARTIFACTS
 
 TABLES_TAG: str = MLFLOW_LOGGED_ARTIFACTS
-"""The tag by which MLflow's UI offers tables for a comparison of runs; `mlflow.log_table` sets it."""
+"""The tag of tables that MLflow's UI compares across runs; `mlflow.log_table` sets it."""
 
 
 def list_artifacts(run: Run, folder: str, tracking_uri: str) -> list[str]:

@@ -9,11 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-<<<<<<< HEAD
-from mlflow_interpret.core.details import Details
-=======
 from mlflow_interpret.core import explanation_io
->>>>>>> bcc15b9 (Tests of stores, spool and background follow the folder that is written once)
+from mlflow_interpret.core.details import Details
 from mlflow_interpret.core.errors import MlflowInterpretError
 from mlflow_interpret.core.explanation import Explanation
 from mlflow_interpret.core.options import Options

@@ -133,7 +133,11 @@ class Details:
             if entry.name in {"extra", "notes"}:
                 continue
             is_missing_baseline = entry.name == "baseline" and self.baseline_missing is not None
-            if value is None and not (complete and entry.name in _ALWAYS) and not is_missing_baseline:
+            if (
+                value is None
+                and not (complete and entry.name in _ALWAYS)
+                and not is_missing_baseline
+            ):
                 continue
             if isinstance(value, (ModelInfo, RowCounts)):
                 value = {k: v for k, v in vars(value).items() if v is not None}

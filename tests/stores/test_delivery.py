@@ -38,7 +38,7 @@ def ends_with(monkeypatch, result):
     """An upload that ends at once; what was logged before it started is handed out."""
     seen = {}
 
-    def start(explanation, find, upload_options, done):
+    def start(folder, find, upload_options, done):
         seen.update(vars(upload_options))
         seen["status"] = mlflow.last_active_run().data.tags.get("mlflow_interpret.status")
         done(result)
@@ -50,7 +50,7 @@ def ends_with(monkeypatch, result):
 def deliver(record, store, **options):
     with mlflow.start_run() as run:
         pass
-    delivery.deliver(record, run.info.run_id, store, Options(**options))
+    delivery.deliver_explanation(record, run.info.run_id, store, Options(**options))
     return run.info.run_id
 
 

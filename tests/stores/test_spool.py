@@ -70,6 +70,10 @@ def test_an_entry_of_before_there_was_a_place_in_azure_ml():
     assert spool.entry_of(path).to_options() == entry().to_options()
 
 
+WORKSPACE = (
+    "azureml://host/mlflow/v1.0/subscriptions/s/resourceGroups/g/providers/"
+    "Microsoft.MachineLearningServices/workspaces/w"
+)
 OLD_ENTRY = {
     "tracking_uri": "http://server:5000",
     "run_id": "0123",
@@ -79,7 +83,7 @@ OLD_ENTRY = {
     "baseline": "latest",
     "report": False,
     "visualization_points": 9,
-    "azureml": "azureml://host/workspace",
+    "azureml": WORKSPACE,
 }  # as version 0.1 wrote it
 
 
@@ -88,7 +92,7 @@ def test_entries_of_version_0_1_are_read_and_still_written():
     assert (entry.tracking_uri, entry.run_id) == ("http://server:5000", "0123")
     assert entry.to_options() == Options(
         comment="a comment", top_k=7, log_figures=False, baseline="latest", log_report=False,
-        visualization_points=9, azureml="azureml://host/workspace",
+        visualization_points=9, azureml=WORKSPACE,
     )  # fmt: skip
     assert entry.to_json() == OLD_ENTRY
     assert spool.Entry.of(entry.to_options(), entry.tracking_uri, "0123").to_json() == OLD_ENTRY

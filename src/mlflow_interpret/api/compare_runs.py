@@ -13,7 +13,7 @@ from mlflow_interpret.core.text import truncate
 from mlflow_interpret.runtime.progress import progress
 from mlflow_interpret.stores import mlflow as mlflow_store
 from mlflow_interpret.stores.mlflow.importances import load_importances
-from mlflow_interpret.stores.mlflow.search import asked_for
+from mlflow_interpret.stores.mlflow.search import find_runs
 
 _logger = logging.getLogger("mlflow_interpret")
 
@@ -24,7 +24,7 @@ def compare(runs: Iterable[Any] | None, tracking_uri: str, options: Comparison) 
     """Compare runs; see `mlflow_interpret.compare_runs`."""
     mlflow_store.check_reachable(tracking_uri)
     with progress("Finding runs", unit="runs", silent=options.silent) as report:
-        named_runs = asked_for(runs, options, tracking_uri, report)
+        named_runs = find_runs(runs, options, tracking_uri, report)
     distinct = {run.info.run_id: (run, name) for run, name in reversed(named_runs)}
     run_ids = dict.fromkeys(run.info.run_id for run, _ in named_runs)
     with progress("Reading explanations", unit="runs", silent=options.silent) as report:

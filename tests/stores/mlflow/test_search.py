@@ -28,7 +28,7 @@ def explained(store):
 
 
 def found(runs, store, **options):
-    named = search.asked_for(runs, Comparison(**options), store, nothing)
+    named = search.find_runs(runs, Comparison(**options), store, nothing)
     return [(run.info.run_id, name) for run, name in named]
 
 

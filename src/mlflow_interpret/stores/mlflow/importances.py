@@ -1,4 +1,4 @@
-"""The importances of runs, read by one small file each, many at once."""
+"""Read the importances of many runs, from one small file each."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from mlflow_interpret.stores.mlflow.artifacts import fetch, list_files, map_conc
 from mlflow_interpret.stores.mlflow.layout import TAG, count_of, folder_of, tag_name
 
 Named = tuple[Run, str]
-"""A run and what it is called in a comparison."""
+"""A run and its name in a comparison."""
 
 _logger = logging.getLogger(__name__)
 
@@ -32,17 +32,17 @@ def load_importances(
     label: str | None = None,
     engineered: bool = False,
 ) -> tuple[list[Importances], dict[str, str]]:
-    """The importances of each run's latest explanation, read side by side.
+    """Read the importances of each run's latest explanation, many at once.
 
     Args:
         runs: The runs, each once.
-        tracking_uri: The store that holds them.
-        report: Hears of the progress.
-        label: The class, or target, that is wanted instead of all.
+        tracking_uri: The tracking URI.
+        report: Called with the progress.
+        label: A class or target, instead of the mean over all.
         engineered: Read the view by engineered column.
 
     Returns:
-        The importances in the order of the runs, and why others have none, by run id.
+        The importances in the order of the runs, and by run id the reasons why others have none.
     """
 
     def read(named: Named) -> Importances | str:
@@ -50,7 +50,7 @@ def load_importances(
             return _read(*named, tracking_uri, label, engineered)
         except ExplanationNotFoundError as error:
             return str(error)
-        except Exception as error:  # one run that cannot be read must not keep the others
+        except Exception as error:  # a run that cannot be read does not affect the others
             _logger.debug("Run %s cannot be read", named[0].info.run_id, exc_info=True)
             return f"its explanation cannot be read ({type(error).__name__})"
 
@@ -80,21 +80,21 @@ def _read(
     if not numbers:
         raise ExplanationNotFoundError("its fit was skipped; its status.json says why")
     part = f"{explanation_io.ENGINEERED}/" if engineered else ""
-    lacking = False
+    lacks_view = False
     for number in numbers:
         path = f"{folder_of(number)}/{part}{explanation_io.EXPLANATION}"
         try:
             with tempfile.TemporaryDirectory(prefix="mlflow-interpret-") as folder:
                 file = fetch(run, path, tracking_uri, Path(folder))
-                found = explanation_io.read_importances(file, run.info.run_id, name, label)
-            return replace(found, in_run=len(numbers))
+                importances = explanation_io.read_importances(file, run.info.run_id, name, label)
+            return replace(importances, in_run=len(numbers))
         except ExplanationNotFoundError:
             raise
-        except Exception as error:  # what a store says of a file that is not there differs
-            there = list_files(MlflowClient(tracking_uri), run, folder_of(number))
-            if f"{folder_of(number)}/{part.rstrip('/') or explanation_io.EXPLANATION}" in there:
-                raise  # an older explanation must not stand for one that cannot be read
-            failure, lacking = error, lacking or bool(there)
-    if engineered and lacking:
+        except Exception as error:  # stores raise different errors for a missing file
+            paths = list_files(MlflowClient(tracking_uri), run, folder_of(number))
+            if f"{folder_of(number)}/{part.rstrip('/') or explanation_io.EXPLANATION}" in paths:
+                raise  # an older explanation must not replace one that cannot be read
+            failure, lacks_view = error, lacks_view or bool(paths)
+    if engineered and lacks_view:
         raise ExplanationNotFoundError("it has no view by engineered column") from failure
     raise failure

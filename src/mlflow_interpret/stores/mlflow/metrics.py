@@ -1,4 +1,4 @@
-"""Importances as MLflow metrics: few, safely named, and reversible."""
+"""MLflow metrics of importances: few, with safe names that lead back to the features."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ class Metrics:
 
     Attributes:
         values: Importance, or shift, by metric name.
-        features: Feature by metric name: the way back.
-        left_out: How many features are in the artifacts only.
+        features: Feature by metric name.
+        left_out: The number of features that are in the artifacts only.
     """
 
     values: Mapping[str, float]
@@ -38,17 +38,16 @@ class Metrics:
 def metrics_of(
     explanation: Explanation, top_k: int, number: int = 1, room: int = MAX_METRICS
 ) -> Metrics:
-    """The ``top_k`` most important features as metrics ``importance/<feature>``.
+    """Return the ``top_k`` most important features as metrics ``importance/<feature>``.
 
-    How far they are from those of a baseline comes first, as ``importance_shift/spearman`` and the
-    like, where the explanation was compared with one.
+    The comparison with a baseline comes first, as ``importance_shift/spearman`` and so on.
 
     Args:
         explanation: The explanation.
-        top_k: At most so many features.
-        number: Which explanation of its run it is; from the second on the groups are called
+        top_k: The largest number of features.
+        number: The number of the explanation in its run; from the second on the groups are
             ``importance-<number>`` and ``importance_shift-<number>``.
-        room: How many metric names there is room for.
+        room: The number of metric names that the run can still take.
     """
     suffix = "" if number == 1 else f"-{number}"
     values = {
@@ -68,33 +67,33 @@ def metrics_of(
 
 def _shift(explanation: Explanation) -> dict[str, float]:
     baseline = explanation.details.baseline or {}
-    known = {name: baseline.get(name) for name in ("spearman", "kendall", "top_k_overlap")}
-    return {name: value for name, value in known.items() if value is not None}
+    values = {name: baseline.get(name) for name in ("spearman", "kendall", "top_k_overlap")}
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def _names(features: Sequence[str]) -> dict[str, str]:
-    """The metric name of each feature, whatever its rank: runs of the same features agree on it.
+    """Return the metric name of each feature, which is the same in all runs with these features.
 
-    Features whose names would be one are told apart by a digest; one whose name needs no change
-    keeps it.
+    Features that would get the same name get a digest appended, except a feature whose name needs
+    no change.
     """
-    alike: dict[str, list[str]] = {}
+    groups: dict[str, list[str]] = {}
     for feature in sorted(features):
         # Some databases compare names without their case, or without trailing spaces.
-        alike.setdefault(metric_name(feature).casefold(), []).append(feature)
+        groups.setdefault(metric_name(feature).casefold(), []).append(feature)
     names: dict[str, str] = {}
-    used = set(alike)
-    for group in alike.values():
-        kept = next((name for name in group if metric_name(name) == name), None)
+    used = set(groups)
+    for group in groups.values():
+        unchanged = next((name for name in group if metric_name(name) == name), None)
         for feature in group:
             names[feature] = metric_name(feature)
-            if len(group) > 1 and feature != kept:
+            if len(group) > 1 and feature != unchanged:
                 names[feature] = _unused(f"{names[feature]}_{_digest(feature)}", used)
     return names
 
 
 def metric_name(feature: str) -> str:
-    """A name that MLflow's stores accept, on every system."""
+    """Return a name that MLflow's stores accept on every system."""
     name = _FORBIDDEN.sub("_", feature).strip()
     raw = name.encode("utf-8", "replace")
     if len(raw) > _MAX_BYTES:

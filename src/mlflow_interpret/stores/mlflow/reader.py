@@ -1,4 +1,4 @@
-"""Explanations and their status records, found again in MLflow runs."""
+"""Read explanations and their status records from MLflow runs."""
 
 from __future__ import annotations
 
@@ -34,50 +34,50 @@ _logger = logging.getLogger(__name__)
 
 
 def explanations(run_id: str, tracking_uri: str) -> Iterator[tuple[Logged, Explanation]]:
-    """All explanations of a run with their status records, oldest first.
+    """Yield all explanations of a run with their status records, oldest first.
 
     Raises:
-        RunNotFoundError: There is no such run.
-        ExplanationNotFoundError: It holds none.
+        RunNotFoundError: The run does not exist.
+        ExplanationNotFoundError: It holds no explanation.
     """
     check_reachable(tracking_uri)
     client = MlflowClient(tracking_uri)
     run = get_run(client, run_id)
-    found = 0
+    is_empty = True
     for number in numbers(client, run):
-        explanation = _load_number(client, run, number)
+        explanation = _read_number(client, run, number)
         if explanation is not None:
-            found += 1
+            is_empty = False
             status = status_of(run_id, tracking_uri, number)
             yield Logged(tracking_uri, run_id, number, status), explanation
-    if not found:
-        load(run_id, None, tracking_uri)  # says why there is none
+    if is_empty:
+        load(run_id, None, tracking_uri)  # raises with the reason
 
 
 def records(run_id: str, tracking_uri: str) -> list[dict[str, Any]]:
-    """The status records of a run, oldest first."""
+    """Return the status records of a run, oldest first."""
     client = MlflowClient(tracking_uri)
     run = get_run(client, run_id)
     return [status_of(run_id, tracking_uri, number) for number in numbers(client, run)]
 
 
 def runs_with_explanations(experiment: str, tracking_uri: str) -> list[str]:
-    """The ids of an experiment's runs that hold explanations, oldest first.
+    """Return the ids of an experiment's runs with explanations, oldest first.
 
     Raises:
-        RunNotFoundError: There is no such experiment.
+        RunNotFoundError: The experiment does not exist.
     """
     check_reachable(tracking_uri)
     client = MlflowClient(tracking_uri)
-    found = client.get_experiment_by_name(experiment)
-    if found is None:
+    entity = client.get_experiment_by_name(experiment)
+    if entity is None:
         uri = without_credentials(tracking_uri)
         raise RunNotFoundError(f"There is no experiment {experiment!r} in {uri}.")
     ids: list[str] = []
     token: str | None = None
     while True:
         page = client.search_runs(
-            [found.experiment_id], order_by=["attributes.start_time ASC"], page_token=token
+            [entity.experiment_id], order_by=["attributes.start_time ASC"], page_token=token
         )
         ids.extend(run.info.run_id for run in page if count_of(client, run))
         token = page.token
@@ -92,63 +92,64 @@ def load(
     comment: str | None = None,
     view: Callable[[Explanation], Explanation] | None = None,
 ) -> Explanation:
-    """Read an explanation back; see `mlflow_interpret.load_explanation`.
+    """Read an explanation of a run; see `mlflow_interpret.load_explanation`.
 
     Args:
         run_id: The run.
-        explanation_id: Which of the run's explanations. Default: the latest.
-        tracking_uri: The store that holds the run.
-        comment: Only one with this comment.
-        view: Gives the wanted view of an explanation, or raises `ExplanationNotFoundError`: then
-            the one before is looked at.
+        explanation_id: The id of the explanation. Default: the latest.
+        tracking_uri: The tracking URI.
+        comment: Only an explanation with this comment.
+        view: Returns a view of an explanation, or raises `ExplanationNotFoundError`: then the
+            explanation before is tried.
     """
     check_reachable(tracking_uri)
     client = MlflowClient(tracking_uri)
     run = get_run(client, run_id)
     count = count_of(client, run)
     if count == 0:
-        raise ExplanationNotFoundError(_why_none(run))
-    unfit: ExplanationNotFoundError | None = None
+        raise ExplanationNotFoundError(_reason_for_none(run))
+    without_view: ExplanationNotFoundError | None = None
     for number in range(count, 0, -1):
         if (
             comment is not None
             and status_of(run_id, tracking_uri, number).get("comment") != comment
         ):
             continue
-        found = _named(_load_number(client, run, number), explanation_id)
-        if found is None:
+        explanation = _with_id(_read_number(client, run, number), explanation_id)
+        if explanation is None:
             continue
         try:
-            return found if view is None else view(found)
+            return explanation if view is None else view(explanation)
         except ExplanationNotFoundError as error:
-            unfit = unfit or error  # of the latest
-    if unfit is not None and (count == 1 or explanation_id is not None):
-        raise unfit
-    if unfit is not None:
+            without_view = without_view or error  # of the latest
+    if without_view is not None and (count == 1 or explanation_id is not None):
+        raise without_view
+    if without_view is not None:
         raise ExplanationNotFoundError(
-            f"None of the {count} explanations of run {run_id} has that view. The latest: {unfit}"
-        ) from unfit
-    asked = {"explanation_id": explanation_id, "comment": comment}
-    given = {name: value for name, value in asked.items() if value is not None}
+            f"None of the {count} explanations of run {run_id} has that view. "
+            f"The latest: {without_view}"
+        ) from without_view
+    conditions = {"explanation_id": explanation_id, "comment": comment}
+    given = {name: value for name, value in conditions.items() if value is not None}
     if given:
-        shown = " and ".join(f"{name}={value!r}" for name, value in given.items())
+        text = " and ".join(f"{name}={value!r}" for name, value in given.items())
         raise ExplanationNotFoundError(
-            f"Run {run_id} holds no explanation with {shown}; "
+            f"Run {run_id} holds no explanation with {text}; "
             f"leave {' and '.join(given)} out to get the latest."
         )
-    raise ExplanationNotFoundError(_why_lost(run, tracking_uri))
+    raise ExplanationNotFoundError(_reason_for_missing_files(run, tracking_uri))
 
 
-def _named(explanation: Explanation | None, explanation_id: str | None) -> Explanation | None:
-    """The explanation, or its view by engineered column, that has this id."""
+def _with_id(explanation: Explanation | None, explanation_id: str | None) -> Explanation | None:
+    """Return the explanation, or its view by engineered column, if it has the id."""
     if explanation is None or explanation_id in (None, explanation.id):
         return explanation
     engineered = explanation.engineered
     return engineered if engineered is not None and engineered.id == explanation_id else None
 
 
-def _why_none(run: Run) -> str:
-    """Why a run has no number of an explanation."""
+def _reason_for_none(run: Run) -> str:
+    """Return the reason why a run counts no explanation."""
     run_id, reason = run.info.run_id, run.data.tags.get(f"{TAG}.reason")
     if reason is not None:
         return f"Run {run_id} exists and holds no explanation: {reason}."
@@ -159,18 +160,18 @@ def _why_none(run: Run) -> str:
     )
 
 
-def _why_lost(run: Run, tracking_uri: str) -> str:
-    """Why a run that counts explanations holds none."""
+def _reason_for_missing_files(run: Run, tracking_uri: str) -> str:
+    """Return the reason why a run counts explanations and holds none."""
     run_id = run.info.run_id
     if run.data.tags.get(f"{TAG}.status") == "skipped":
-        why = f"its fit was skipped. Reason: {status_of(run_id, tracking_uri).get('reason')}"
+        reason = f"its fit was skipped. Reason: {status_of(run_id, tracking_uri).get('reason')}"
     else:
-        why = "its artifacts are missing. Were they deleted, or written on another machine?"
-    return f"Run {run_id} exists and holds no explanation: {why}"
+        reason = "its artifacts are missing. Were they deleted, or written on another machine?"
+    return f"Run {run_id} exists and holds no explanation: {reason}"
 
 
 def status_of(run_id: str, tracking_uri: str, number: int | None = None) -> dict[str, Any]:
-    """The status record of a run's latest explanation, or of its ``number``-th."""
+    """Return the status record of a run's latest explanation, or of its ``number``-th."""
     client = MlflowClient(tracking_uri)
     run = get_run(client, run_id)
     number = number or max(count_of(client, run), 1)
@@ -184,35 +185,43 @@ def status_of(run_id: str, tracking_uri: str, number: int | None = None) -> dict
     return record
 
 
-def _load_number(client: MlflowClient, run: Run, number: int) -> Explanation | None:
-    """A run's ``number``-th explanation; what is there and cannot be read raises."""
-    place = folder_of(number)
-    there = local_path(run, place)
-    if there is not None:
-        return (
-            explanation_io.read(there) if (there / explanation_io.EXPLANATION).is_file() else None
-        )
-    with tempfile.TemporaryDirectory(prefix="mlflow-interpret-") as name:
-        found = _fetched(client, run, place, Path(name))
-        return (
-            explanation_io.read(found) if (found / explanation_io.EXPLANATION).is_file() else None
-        )
+def _read_number(client: MlflowClient, run: Run, number: int) -> Explanation | None:
+    """Return a run's ``number``-th explanation, None where there is none.
+
+    Raises:
+        Exception: It exists and cannot be read.
+    """
+    artifact_folder = folder_of(number)
+    local = local_path(run, artifact_folder)
+    if local is not None:
+        return _read_folder(local)
+    with tempfile.TemporaryDirectory(prefix="mlflow-interpret-") as folder:
+        _download(client, run, artifact_folder, Path(folder))
+        return _read_folder(Path(folder))
 
 
-def _fetched(client: MlflowClient, run: Run, place: str, folder: Path) -> Path:
-    """The files of an explanation, and those of its view by engineered column."""
-    held = list_files(client, run, place)
-    if f"{place}/{explanation_io.ENGINEERED}" in held:
+def _read_folder(folder: Path) -> Explanation | None:
+    is_there = (folder / explanation_io.EXPLANATION).is_file()
+    return explanation_io.read(folder) if is_there else None
+
+
+def _download(client: MlflowClient, run: Run, artifact_folder: str, folder: Path) -> None:
+    """Download the files of an explanation and of its view by engineered column."""
+    engineered = f"{artifact_folder}/{explanation_io.ENGINEERED}"
+    paths = list_files(client, run, artifact_folder)
+    if engineered in paths:
         (folder / explanation_io.ENGINEERED).mkdir()
-        held += list_files(client, run, f"{place}/{explanation_io.ENGINEERED}")
-    parts = (
-        (folder, place),
-        (folder / explanation_io.ENGINEERED, f"{place}/{explanation_io.ENGINEERED}"),
-    )
-    wanted = [(into, f"{part}/{name}") for into, part in parts for name in explanation_io.READ]
+        paths += list_files(client, run, engineered)
+    targets = {
+        f"{source}/{name}": target
+        for source, target in (
+            (artifact_folder, folder),
+            (engineered, folder / explanation_io.ENGINEERED),
+        )
+        for name in explanation_io.READ
+    }
     map_concurrently(
-        lambda one: fetch(run, one[1], client.tracking_uri, one[0]),
-        [one for one in wanted if one[1] in held],
+        lambda path: fetch(run, path, client.tracking_uri, targets[path]),
+        [path for path in targets if path in paths],
         nothing,
     )
-    return folder

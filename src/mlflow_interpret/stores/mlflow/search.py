@@ -1,4 +1,4 @@
-"""Runs that are to be compared, found by what users call them."""
+"""Find runs for a comparison, by their ids, models or a search."""
 
 from __future__ import annotations
 
@@ -29,17 +29,23 @@ from mlflow_interpret.stores.mlflow.model_uris import (
 
 LATEST = "latest"
 
-_CANDIDATES = 10  # runs among which the latest of the same model is looked for
+_MAX_CANDIDATES = 10  # for the latest run with a model of the same class
 _EXPLAINED = f"tags.{TAG}.explanations != '0'"
 
 
-def asked_for(runs: Any, options: Comparison, tracking_uri: str, report: Report) -> list[Named]:
-    """The runs of a list, those of a search, or both; each may be there more than once.
+def find_runs(runs: Any, options: Comparison, tracking_uri: str, report: Report) -> list[Named]:
+    """Return the runs of a list, of a search, or of both; a run may be there more than once.
+
+    Args:
+        runs: What `compare_runs` takes as runs.
+        options: The search.
+        tracking_uri: The tracking URI.
+        report: Called with the progress.
 
     Raises:
-        RunNotFoundError: A run, or a model version, does not exist.
-        OptionError: Some are no runs, or the search is not one of MLflow's, or there is an order
-            and nothing is searched.
+        RunNotFoundError: A run or model version does not exist.
+        OptionError: An item is no run, MLflow does not understand the search, or there is an order
+            without a search.
     """
     searches = runs is None or options.experiment_names is not None or bool(options.filter_string)
     if options.order_by and not searches:
@@ -47,17 +53,17 @@ def asked_for(runs: Any, options: Comparison, tracking_uri: str, report: Report)
             "order_by must be None where runs are given and nothing is searched, got "
             f"{describe_value(options.order_by)}. The runs are compared in their order."
         )
-    found = [] if runs is None else named_runs(_each(runs), tracking_uri, report)
+    named = [] if runs is None else named_runs(_items_of(runs), tracking_uri, report)
     if searches:
-        found += search(options, tracking_uri)
-    return found
+        named += search(options, tracking_uri)
+    return named
 
 
-def _each(runs: Any) -> list[Any]:
+def _items_of(runs: Any) -> list[Any]:
     if isinstance(runs, (str, Run, ModelVersion)):
         raise OptionError(
-            f"runs must be a list of two or more runs to compare, got one: {_one(runs)}. Write "
-            "compare_runs([first, second]), or leave runs out to compare the newest."
+            f"runs must be a list of two or more runs to compare, got one: {_describe_run(runs)}. "
+            "Write compare_runs([first, second]), or leave runs out to compare the newest."
         )
     if not isinstance(runs, Iterable):
         raise OptionError(
@@ -66,7 +72,7 @@ def _each(runs: Any) -> list[Any]:
         )
     if not hasattr(runs, "columns"):
         return list(runs)
-    table: Any = runs  # as mlflow.search_runs returns it by default
+    table: Any = runs  # the default result of mlflow.search_runs
     if "run_id" not in table:
         raise OptionError(
             "runs must have a column run_id where it is a table, as that of mlflow.search_runs, "
@@ -75,25 +81,25 @@ def _each(runs: Any) -> list[Any]:
     return list(table["run_id"])
 
 
-def _one(run: str | Run | ModelVersion) -> str:
+def _describe_run(run: str | Run | ModelVersion) -> str:
     if isinstance(run, ModelVersion):
         return describe_value(uri_of(run))
     return describe_value(run if isinstance(run, str) else f"run {run.info.run_id}")
 
 
-def named_runs(wanted: Iterable[Any], tracking_uri: str, report: Report) -> list[Named]:
-    """The runs of run ids, MLflow's `Run` and `ModelVersion` objects, and ``models:/`` addresses.
+def named_runs(items: Iterable[Any], tracking_uri: str, report: Report) -> list[Named]:
+    """Return the runs of run ids, MLflow's `Run` and `ModelVersion` objects and ``models:/`` URIs.
 
     Raises:
-        RunNotFoundError: A run, or a model version, does not exist.
-        OptionError: One is none of these.
+        RunNotFoundError: A run or model version does not exist.
+        OptionError: An item is none of these.
     """
     client = MlflowClient(tracking_uri)
 
     def find(item: Any) -> Named:
         if isinstance(item, Run) and explanations_of(item):
             return item, _name(item)
-        if isinstance(item, Run):  # a run that was still active when the user took hold of it
+        if isinstance(item, Run):  # it may be older than the explanation
             item = item.info.run_id
         if isinstance(item, ModelVersion):
             return run_of_version(client, item, uri_of(item)), uri_of(item)
@@ -107,17 +113,17 @@ def named_runs(wanted: Iterable[Any], tracking_uri: str, report: Report) -> list
             f"('models:/name/1', 'models:/name@alias'), got {describe_value(item)}."
         )
 
-    return map_concurrently(find, list(wanted), report)
+    return map_concurrently(find, list(items), report)
 
 
 def search(options: Comparison, tracking_uri: str) -> list[Named]:
-    """Runs with an explanation, by the words of `mlflow.search_runs`, in MLflow's current store.
+    """Search for runs with an explanation, with the filters of `mlflow.search_runs`.
 
-    Without an order, the newest are found and given from the oldest on: what came first is what
-    the others are compared with.
+    Without an order, the newest runs are found and returned from the oldest on: the first run is
+    the reference of a comparison.
 
     Raises:
-        OptionError: There is no such experiment, or MLflow does not understand the words.
+        OptionError: There is no such experiment, or MLflow does not understand the search.
     """
     names, filter_string = options.experiment_names, options.filter_string
     client = MlflowClient(tracking_uri)
@@ -136,7 +142,7 @@ def search(options: Comparison, tracking_uri: str) -> list[Named]:
         if error.error_code != "INVALID_PARAMETER_VALUE":
             raise
         raise OptionError(
-            "filter_string and order_by must be in the words of mlflow.search_runs, got "
+            "filter_string and order_by must be as for mlflow.search_runs, got "
             f"{filter_string!r} and {options.order_by!r}: {one_line(error)}"
         ) from error
     if not options.order_by:
@@ -147,24 +153,25 @@ def search(options: Comparison, tracking_uri: str) -> list[Named]:
 def _experiment_id(client: MlflowClient, name: str) -> str:
     experiment = client.get_experiment_by_name(name)
     if experiment is None:
+        uri = without_credentials(client.tracking_uri)
         raise OptionError(
-            f"experiment_names must be experiments in {_shown(client.tracking_uri)}, got {name!r}, "
-            "which does not exist there."
+            f"experiment_names must be experiments in {uri}, got {name!r}, which does not exist "
+            "there."
         )
     return str(experiment.experiment_id)
 
 
 def load_baseline(
-    wanted: str, run_id: str, model_class: str | None, tracking_uri: str
+    name: str, run_id: str, model_class: str | None, tracking_uri: str
 ) -> Importances | None:
-    """What a new explanation in run ``run_id`` is compared with.
+    """Return the importances of the baseline of a new explanation.
 
     Args:
-        wanted: A run id, a model version, or ``"latest"``: the latest finished run of the same
+        name: A run id, a model version, or ``"latest"``: the latest finished run of the same
             experiment with an explanation, of the same class of model where the last ten have one.
         run_id: The run of the new explanation, which is not its own baseline.
         model_class: The class of its model.
-        tracking_uri: The store.
+        tracking_uri: The tracking URI.
 
     Returns:
         The importances; None where ``"latest"`` finds no run.
@@ -173,29 +180,25 @@ def load_baseline(
         RunNotFoundError: The run or model version does not exist.
         ExplanationNotFoundError: It holds no explanation.
     """
-    if wanted != LATEST:
-        (named,) = named_runs([wanted], tracking_uri, nothing)
+    if name != LATEST:
+        (named,) = named_runs([name], tracking_uri, nothing)
         loaded, reasons = load_importances([named], tracking_uri, nothing)
         if reasons:
             raise ExplanationNotFoundError(f"Run {named[0].info.run_id}: {reasons.popitem()[1]}")
         return loaded[0]
     client = MlflowClient(tracking_uri)
     experiment = get_run(client, run_id).info.experiment_id
-    found = client.search_runs(
+    latest = client.search_runs(
         [experiment],
         f"{_EXPLAINED} and attributes.status = 'FINISHED'",
         order_by=["attributes.start_time DESC"],
-        max_results=_CANDIDATES + 1,
+        max_results=_MAX_CANDIDATES + 1,
     )
-    others = [(run, _name(run)) for run in found if run.info.run_id != run_id][:_CANDIDATES]
-    loaded, _ = load_importances(others, tracking_uri, nothing)
-    same = [importances for importances in loaded if importances.model_class == model_class]
-    return next(iter(same or loaded), None)
+    others = [(run, _name(run)) for run in latest if run.info.run_id != run_id]
+    loaded, _ = load_importances(others[:_MAX_CANDIDATES], tracking_uri, nothing)
+    same_class = [importances for importances in loaded if importances.model_class == model_class]
+    return next(iter(same_class or loaded), None)
 
 
 def _name(run: Run) -> str:
     return str(run.info.run_name or run.info.run_id)
-
-
-def _shown(tracking_uri: str) -> str:
-    return without_credentials(tracking_uri)

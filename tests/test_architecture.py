@@ -35,7 +35,7 @@ MAY_IMPORT = {
         "autologging", "explaining", "stores.mlflow", "rendering", "report", "compare", *_STORES,
     ],
     "doctor": ["stores.mlflow", "stores.azureml", *_STORES],
-    "integrations": ["api", "stores.mlflow", *_STORES],
+    "integrations": ["api", "autologging", "stores.mlflow", *_STORES],
     "cli": [
         "api", "autologging", "doctor", "stores.mlflow", "stores.azureml", "report", "compare",
         *_STORES,

@@ -133,8 +133,8 @@ def test_a_list_and_a_search_together(store, explained):
     ("options", "message"),
     [
         ({"experiment_names": ["no such"]}, "^experiment_names must be experiments in .*'no such'"),
-        ({"filter_string": "nonsense"}, "^filter_string and order_by must be in the words of"),
-        ({"order_by": ["nonsense"]}, "^filter_string and order_by must be in the words of"),
+        ({"filter_string": "nonsense"}, "^filter_string and order_by must be as for"),
+        ({"order_by": ["nonsense"]}, "^filter_string and order_by must be as for"),
     ],
 )
 def test_searches_that_mlflow_does_not_know(store, options, message):

@@ -1,14 +1,14 @@
-"""An explanation as a folder of open files, and back: JSON for people, Parquet for numbers.
+"""Write an explanation as a folder of JSON and Parquet files, and read it back.
 
     explanation.json              names, classes, expected values, global and per-class values
     global_importances.json       a table in the format of mlflow.log_table, most important first
-    per_class_importances.json    the same for each class (of several targets: for each target)
+    per_class_importances.json    the same for each class, or for each target
     local_importances.parquet     one row for each explained row and class
     evaluation_rows.parquet       the explained rows
     predictions.parquet           their predictions, probabilities and true labels
-    engineered/                   the same by engineered column, where a pipeline was taken apart
+    engineered/                   the same by engineered column, for a pipeline that was split
 
-Nothing of it needs unpickling.
+No file is a pickle.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ PREDICTIONS = "predictions.parquet"
 ENGINEERED = "engineered"
 
 READ = (EXPLANATION, LOCAL, ROWS, PREDICTIONS)
-"""The files that `read` reads, of each view."""
+"""The files of a view that `read` reads."""
 
 _FORMAT = 1
 
@@ -66,7 +66,7 @@ def write(explanation: Explanation, folder: Path) -> None:
 
 
 def read(folder: Path) -> Explanation:
-    """The explanation of a folder, equal to the one that was written.
+    """Read the explanation of a folder, equal to the one that was written.
 
     Raises:
         ExplanationNotFoundError: The folder holds no explanation, or one of a newer format.
@@ -78,7 +78,7 @@ def read(folder: Path) -> Explanation:
     predictions = _read_parquet(folder / PREDICTIONS)
     classes, targets = summary["classes"], summary.get("targets")
     engineered = (folder / ENGINEERED / EXPLANATION).is_file()
-    # Those of local values are computed from them.
+    # With local values, the errors are computed from them.
     class_errors = None if summary["local_shape"] else summary.get("per_class_standard_errors")
     return Explanation(
         method=summary["method"],
@@ -108,13 +108,13 @@ def read(folder: Path) -> Explanation:
 def read_importances(
     path: Path, run_id: str, run_name: str, label: str | None = None
 ) -> Importances:
-    """What is compared of the explanation whose ``explanation.json`` is ``path``.
+    """Read the importances of an explanation from its ``explanation.json``.
 
     Args:
         path: The file.
-        run_id: The run that it is of.
-        run_name: What the run is called.
-        label: The class, or target, whose importances are wanted instead of those over all.
+        run_id: The run of the explanation.
+        run_name: The name of the run.
+        label: A class or target, instead of the mean over all.
 
     Raises:
         ExplanationNotFoundError: The file has a newer format, or there is no such class.
@@ -167,7 +167,7 @@ def write_json(path: Path, value: Any) -> None:
     text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False, default=_plain)
     try:
         path.write_text(text + "\n", encoding="utf-8")
-    except UnicodeEncodeError:  # half of a surrogate pair, as in undecodable names of files
+    except UnicodeEncodeError:  # a lone surrogate, as in undecodable file names
         text = json.dumps(value, indent=2, allow_nan=False, default=_plain)
         path.write_text(text + "\n", encoding="utf-8")
 
@@ -194,7 +194,7 @@ def _summary(explanation: Explanation) -> dict[str, Any]:
         "expected_values": _to_list(explanation.expected_values),
         "global_values": _to_list(explanation.global_values),
         "global_errors": _to_list(explanation.global_errors),
-        # These three are there for comparisons, which read this file alone.
+        # Comparisons read this file alone and need these three.
         "standard_errors": _to_list(explanation.standard_errors()),
         "per_class_standard_errors": _to_list(explanation.per_class_standard_errors()),
         "row_digests": _digests(explanation),
@@ -210,7 +210,7 @@ def _digests(explanation: Explanation) -> list[str] | None:
 
 
 def _to_list(values: Any) -> Any:
-    """Nested lists of numbers; JSON has no infinity or NaN, so these become strings."""
+    """Return nested lists of numbers; infinity and NaN, which JSON lacks, become strings."""
     if values is None:
         return None
     if isinstance(values, np.ndarray):
@@ -221,7 +221,7 @@ def _to_list(values: Any) -> Any:
 
 
 def _labels(classes: tuple[Any, ...]) -> list[Any]:
-    """The classes as JSON; a label that is no finite number becomes text."""
+    """Return the classes as JSON values; a float that is not finite becomes a string."""
     return [_to_list(label) if isinstance(label, float) else label for label in classes]
 
 
@@ -230,7 +230,7 @@ def _from_list(values: Any) -> Any:
 
 
 def global_table(explanation: Explanation) -> dict[str, Any]:
-    """All features, ranked, as a table in the format of `mlflow.log_table`."""
+    """Return all features, ranked, as a table in the format of `mlflow.log_table`."""
     errors = explanation.standard_errors()
     values, parts = explanation.global_values, shares(explanation.global_values)
     rows = [
@@ -306,17 +306,17 @@ def _by_target(name: str, labels: Any) -> dict[str, Any]:
 def _column(table: pd.DataFrame | None, name: str, targets: list[str] | None) -> Any:
     if table is None:
         return None
-    if name in table:  # several outputs may be told of one label, as quantiles are
+    if name in table:  # several outputs may share one label, as quantiles do
         return table[name].to_numpy()
     names = [f"{name}_{i}" for i in range(len(targets or ()))]
     return table[names].to_numpy() if names and set(names) <= set(table.columns) else None
 
 
 def _to_parquet(frame: pd.DataFrame, path: Path) -> None:
-    """Write a table; a column of mixed types, which Parquet has no type for, becomes text."""
+    """Write a table; a column of mixed types, for which Parquet has no type, becomes text."""
     try:
         frame.to_parquet(path, index=False, engine="pyarrow")
-    except Exception:  # pyarrow's errors for unknown types have no common base but Exception
+    except Exception:  # pyarrow's errors for unknown types share no other base class
         writable = {encodable(str(name)): _as_text(frame[name]) for name in frame}
         pd.DataFrame(writable).to_parquet(path, index=False, engine="pyarrow")
 
@@ -343,7 +343,7 @@ def _read_parquet(path: Path) -> pd.DataFrame | None:
         return None
     try:
         return pd.read_parquet(path)
-    except Exception:  # pandas writes names of Arrow types that it does not know how to read
+    except Exception:  # pandas writes names of Arrow types that it cannot read
         import pyarrow.parquet
 
         return pyarrow.parquet.read_table(path).to_pandas(ignore_metadata=True)

@@ -114,15 +114,15 @@ def free_number(client: MlflowClient, run: Run) -> int:
     return number
 
 
-def status_name(place: int) -> str:
-    """Return the file name of the ``place``-th status record of an explanation."""
-    return STATUS if place == 1 else f"status-{place}.json"
+def status_name(version: int) -> str:
+    """Return the file name of a version of an explanation's status record, from 1."""
+    return STATUS if version == 1 else f"status-{version}.json"
 
 
 def latest_status(paths: Iterable[str]) -> int:
-    """Return the place of the latest status record among some files, 0 where there is none."""
-    places = [re.search(r"(?:^|/)status(?:-(\d+))?\.json$", path) for path in paths]
-    return max((int(place[1] or 1) for place in places if place), default=0)
+    """Return the latest version of the status record among some files, 0 where there is none."""
+    matches = [re.search(r"(?:^|/)status(?:-(\d+))?\.json$", path) for path in paths]
+    return max((int(match[1] or 1) for match in matches if match), default=0)
 
 
 def _lacks_tags(client: MlflowClient, run: Run) -> bool:

@@ -164,9 +164,9 @@ def update_status(
             _logger.debug("The run's status could not be tagged", exc_info=True)
     run = get_run(client, logged.run_id)
     latest = latest_status(list_files(client, run, logged.folder))
-    place = max(latest, 1) if limits.overwrites else latest + 1
+    version = max(latest, 1) if limits.overwrites else latest + 1
     with tempfile.TemporaryDirectory(prefix="mlflow-interpret-") as folder:
-        path = Path(folder) / status_name(place)
+        path = Path(folder) / status_name(version)
         explanation_io.write_json(path, status)
         client.log_artifact(logged.run_id, str(path), logged.folder)
     return Logged(logged.tracking_uri, logged.run_id, logged.number, status)

@@ -100,8 +100,8 @@ def _log_stored(folder: Path, entry: Any, uri: str, experiment: str | None) -> s
     from mlflow_interpret.api import explanations
     from mlflow_interpret.autologging.baseline import log_to_run
     from mlflow_interpret.autologging.run_context import run_to_log
-    from mlflow_interpret.stores import spool
     from mlflow_interpret.stores import mlflow as mlflow_store
+    from mlflow_interpret.stores import spool
 
     mlflow_store.check_reachable(uri)
     mlflow.set_tracking_uri(uri)

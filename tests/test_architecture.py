@@ -53,6 +53,7 @@ USE_PRIVATE_APIS = [
     "explaining.sklearn_compat",
     "explaining.sklearn_trees",
     "interpret_community",
+    "runtime.exit_hooks",
     "runtime.thread_warnings",
     "stores.mlflow.mlflow_internals",
 ]
@@ -63,7 +64,6 @@ PENDING = {
     "core.options imports stores.azureml.resource_ids",
     "stores.azureml.push imports stores.delivery",
     "stores.azureml.push imports stores.mlflow",
-    "autologging.background uses private names",
     "autologging.run_context uses private names",
     "explaining.parallel uses private names",
     "stores.azureml.auth uses private names",

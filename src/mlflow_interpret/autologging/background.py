@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
-import concurrent.futures.thread  # noqa: F401 - its hook at the exit has to be there before ours
 import logging
 import os
 import shutil
@@ -21,6 +19,7 @@ from mlflow_interpret.autologging.worker_explanation import WORKER, WorkerExplan
 from mlflow_interpret.core.errors import CannotExplainError, one_line
 from mlflow_interpret.core.options import Options
 from mlflow_interpret.runtime import worker_process
+from mlflow_interpret.runtime.exit_hooks import call_at_exit
 from mlflow_interpret.runtime.progress import wait
 from mlflow_interpret.stores import spool
 from mlflow_interpret.stores.spool import Entry
@@ -270,8 +269,4 @@ _inherited: _Queue | None = None
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_reset_after_fork)
-try:
-    # Before the executors are closed with which MLflow uploads artifacts.
-    threading._register_atexit(_at_exit)  # type: ignore[attr-defined]
-except Exception:  # not a public function
-    atexit.register(_at_exit)
+call_at_exit(_at_exit)

@@ -1,4 +1,4 @@
-"""Fits that are explained beside the training: the model as fitted, in the right run, never lost."""
+"""Explaining in the background: the model as fitted, in the right run, never lost."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def warnings_in(caplog):
     return [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING]
 
 
-def test_the_explanation_is_that_of_the_foreground(store):
+def test_the_explanation_equals_that_of_the_foreground(store):
     expected = mlflow_interpret.explain(tree().fit(X, y), X, (X, y))
     mlflow_interpret.autolog(background=True)
     tree().fit(X, y)
@@ -101,7 +101,7 @@ def test_the_model_is_explained_as_it_was_fitted(store):
     np.testing.assert_array_equal(found.global_importance_values, expected.global_importance_values)
 
 
-def test_it_lands_in_the_run_of_its_fit_whatever_has_become_of_mlflows_settings(store, tmp_path):
+def test_the_run_of_the_fit_is_used_after_mlflows_settings_changed(store, tmp_path):
     mlflow_interpret.autolog(background=True, extra_tags={"team": "pricing"})
     with mlflow.start_run() as ended:
         tree().fit(X, y)
@@ -125,7 +125,7 @@ def test_it_lands_in_the_run_of_its_fit_whatever_has_become_of_mlflows_settings(
     assert made.data.metrics
 
 
-def test_it_logs_to_the_store_of_its_fit(store, _migrated, tmp_path):  # noqa: PT019
+def test_the_store_of_the_fit_is_used(store, _migrated, tmp_path):  # noqa: PT019
     mlflow_interpret.autolog(background=True)
     with mlflow.start_run() as run:
         tree().fit(X, y)
@@ -137,7 +137,7 @@ def test_it_logs_to_the_store_of_its_fit(store, _migrated, tmp_path):  # noqa: P
     mlflow.set_tracking_uri(store)
 
 
-def test_beside_mlflows_own_autologging(store):
+def test_with_mlflows_own_autologging(store):
     mlflow.sklearn.autolog(log_models=False, silent=True)
     mlflow_interpret.autolog(background=True)
     tree().fit(X, y)
@@ -147,7 +147,7 @@ def test_beside_mlflows_own_autologging(store):
     assert "importance/petal length _cm_" in run.data.metrics
 
 
-def test_fit_asks_no_server(monkeypatch):
+def test_fit_sends_no_request(monkeypatch):
     askers = []
     connect = socket.socket.connect
 
@@ -168,7 +168,7 @@ def test_fit_asks_no_server(monkeypatch):
     mlflow.set_tracking_uri(None)
 
 
-def test_what_cannot_be_explained_is_skipped_with_the_reason(store, caplog):
+def test_models_that_cannot_be_explained_are_skipped_with_a_reason(store, caplog):
     mlflow_interpret.autolog(background=True, features=["too", "few"])
     with mlflow.start_run() as run:
         tree().fit(X, y)
@@ -185,7 +185,7 @@ def test_what_cannot_be_explained_is_skipped_with_the_reason(store, caplog):
     assert len(warnings_in(caplog)) == 2
 
 
-def test_options_hold(store, caplog):
+def test_options_are_respected(store, caplog):
     mlflow_interpret.autolog(
         background=True, exclusive=True, silent=True, log_data=False, log_figures=False, comment="c"
     )
@@ -206,7 +206,7 @@ def test_options_hold(store, caplog):
     assert caplog.records == []
 
 
-def test_scikit_learns_settings_are_the_training_s(store):
+def test_scikit_learns_settings_are_those_of_the_training(store):
     def named(rows):
         return rows[["petal length (cm)", "petal width (cm)"]]
 
@@ -219,7 +219,7 @@ def test_scikit_learns_settings_are_the_training_s(store):
     assert run.data.metrics["importance/petal length _cm_"] > 0
 
 
-def test_many_fits_queue_up_on_disk_and_not_in_memory(store):
+def test_pending_fits_are_on_disk_and_not_in_memory(store):
     mlflow_interpret.autolog(background=True, silent=True)
     models = []
     with mlflow.start_run() as run:
@@ -241,7 +241,7 @@ def status_number(run, store, number):
     return mlflow_store.status_of(run.info.run_id, store, number)
 
 
-def test_snapshots_are_for_this_user_only(store, monkeypatch, tmp_path):
+def test_snapshots_are_private(store, monkeypatch, tmp_path):
     if sys.platform == "win32":
         pytest.skip("modes mean nothing there")
     seen = {}
@@ -262,7 +262,7 @@ def test_snapshots_are_for_this_user_only(store, monkeypatch, tmp_path):
     assert seen["modes"] == [0o600, 0o700]
 
 
-def test_nothing_of_rows_is_in_the_spool_with_log_data_off(store, monkeypatch):
+def test_no_row_is_in_the_spool_without_log_data(store, monkeypatch):
     where = []
 
     def look(self, request):
@@ -283,7 +283,7 @@ class Unpicklable(LinearRegression):
         raise TypeError("it holds a connection")
 
 
-def test_what_cannot_be_pickled_is_explained_at_once_with_one_note(store, caplog):
+def test_a_model_that_cannot_be_pickled_is_explained_at_once(store, caplog):
     caplog.set_level(logging.INFO)
     rows, labels = load_diabetes(return_X_y=True, as_frame=True)
     mlflow_interpret.autolog(background=True)
@@ -296,7 +296,7 @@ def test_what_cannot_be_pickled_is_explained_at_once_with_one_note(store, caplog
     assert list(snapshots.directory().glob("*/*/*")) == []
 
 
-def test_too_many_pending_are_explained_at_once(store, monkeypatch, caplog):
+def test_a_fit_beyond_the_limit_is_explained_at_once(store, monkeypatch, caplog):
     caplog.set_level(logging.INFO)
     monkeypatch.setattr(background, "MAX_PENDING", 0)
     mlflow_interpret.autolog(background=True)
@@ -311,7 +311,7 @@ class Interrupted(LinearRegression):
         raise KeyboardInterrupt
 
 
-def test_ctrl_c_in_the_snapshot_keeps_the_model_and_leaves_nothing(store, caplog):
+def test_ctrl_c_in_the_snapshot_keeps_the_model_and_no_files(store, caplog):
     mlflow_interpret.autolog(background=True)
     model = Interrupted().fit(X, y)
     assert model.coef_.shape == (4,)
@@ -319,7 +319,7 @@ def test_ctrl_c_in_the_snapshot_keeps_the_model_and_leaves_nothing(store, caplog
     assert list(snapshots.directory().glob("*/*/*")) == []
 
 
-def test_what_belongs_to_the_process_stays_as_it_is(store):
+def test_the_state_of_the_process_is_unchanged(store):
     mlflow_interpret.autolog(background=True, silent=True)
     random.seed(1)
     np.random.seed(1)
@@ -330,7 +330,7 @@ def test_what_belongs_to_the_process_stays_as_it_is(store):
     assert list(Path.cwd().iterdir()) == []
 
 
-def test_flush_waits_no_longer_than_it_is_told(store):
+def test_flush_respects_its_timeout(store):
     mlflow_interpret.autolog(background=True)
     tree().fit(X, y)
     assert not mlflow_interpret.flush(0.0)
@@ -351,7 +351,7 @@ SLOW = """
 
 
 @posix
-def test_a_child_that_dies_is_told_of_once_and_replaced(store, caplog):
+def test_a_worker_that_dies_is_one_warning_and_is_replaced(store, caplog):
     mlflow_interpret.autolog(background=True)
     namespace = {"__name__": "__main__"}  # pickled by value, as a script's classes are
     exec(textwrap.dedent(SLOW).format(seconds=60), namespace)
@@ -414,7 +414,7 @@ def test_the_end_of_the_process_waits(store):
 
 
 @posix
-def test_what_a_killed_process_left_is_finished_by_flush(store):
+def test_flush_explains_pending_fits_of_a_killed_process(store):
     done, run_id = script(store, 0.0, "os.kill(os.getpid(), signal.SIGKILL)")
     assert done.returncode == -signal.SIGKILL
     assert "mlflow_interpret.status" not in MlflowClient().get_run(run_id).data.tags
@@ -430,7 +430,7 @@ def test_what_a_killed_process_left_is_finished_by_flush(store):
 
 @posix
 @pytest.mark.exhaustive
-def test_without_its_rows_what_a_killed_process_left_is_reported(store, tmp_path):
+def test_flush_reports_pending_fits_without_rows(store, tmp_path):
     mine = tmp_path / "temporary"
     mine.mkdir()
     end = "time.sleep(2); os.kill(os.getpid(), signal.SIGKILL)"
@@ -450,7 +450,7 @@ def test_without_its_rows_what_a_killed_process_left_is_reported(store, tmp_path
 
 @posix
 @pytest.mark.exhaustive
-def test_a_forked_process_has_a_queue_of_its_own(store):
+def test_a_forked_process_has_its_own_queue(store):
     end = """
 if os.fork() == 0:
         Slow().fit(X, y)

@@ -49,7 +49,7 @@ def shifted(run):
     return {name: value for name, value in run.data.metrics.items() if "shift" in name}
 
 
-def test_the_shift_is_in_metrics_and_in_the_status_record(fit, rows):
+def test_the_comparison_is_in_metrics_and_in_the_status_record(fit, rows):
     mlflow_interpret.autolog(silent=True)
     first = fit()
     assert shifted(first) == {}
@@ -69,7 +69,7 @@ def test_the_shift_is_in_metrics_and_in_the_status_record(fit, rows):
     assert set(status(moved)["metrics"]["features"]) == set(moved.data.metrics) - NAMES
 
 
-def test_the_latest_is_the_run_before_and_the_first_has_none(fit, caplog):
+def test_latest_is_the_previous_run(fit, caplog):
     caplog.set_level(logging.INFO, "mlflow_interpret")
     mlflow_interpret.autolog(baseline="latest")
     first = fit()
@@ -84,7 +84,7 @@ def test_the_latest_is_the_run_before_and_the_first_has_none(fit, caplog):
     assert f"to run {second.info.run_id[:8]}. Run {third.info.run_id}" in told[2]
 
 
-def test_a_model_of_the_registry_and_another_kind_of_model(fit):
+def test_a_registered_model_with_another_class(fit):
     mlflow_interpret.autolog(silent=True)
     first = fit()
     client = MlflowClient()
@@ -124,7 +124,7 @@ def alarm(run):
     exec(recipe, {"mlflow": mlflow, "run_id": run.info.run_id})
 
 
-def test_a_pipeline_can_alarm_on_it(fit, rows):
+def test_the_recipe_for_an_alarm(fit, rows):
     mlflow_interpret.autolog(silent=True)
     first = fit(Ridge())
     mlflow_interpret.autolog(silent=True, baseline=first.info.run_id)
@@ -141,7 +141,7 @@ def test_a_pipeline_can_alarm_on_it(fit, rows):
             alarm(run)
 
 
-def test_a_second_fit_in_a_run_has_a_group_of_its_own_and_the_names_stay_few(fit, rows):
+def test_a_second_fit_in_a_run_has_its_own_group_and_names_stay_few(fit, rows):
     mlflow_interpret.autolog(silent=True)
     first = fit()
     mlflow_interpret.autolog(silent=True, baseline=first.info.run_id)
@@ -153,7 +153,7 @@ def test_a_second_fit_in_a_run_has_a_group_of_its_own_and_the_names_stay_few(fit
     assert len(metrics) == 30
 
 
-def test_rows_that_are_not_to_be_logged_are_compared_all_the_same(fit):
+def test_rows_that_are_not_logged_are_compared(fit):
     mlflow_interpret.autolog(silent=True)
     first = fit()
     mlflow_interpret.autolog(silent=True, baseline=first.info.run_id, log_data=False)
@@ -169,7 +169,7 @@ def test_an_explanation_that_is_logged_by_hand(fit, rows):
     assert set(mlflow.get_run(run_id).data.metrics) >= NAMES
 
 
-def test_what_was_kept_knows_its_baseline(fit, rows, tmp_path):
+def test_an_entry_of_the_spool_holds_the_baseline(fit, rows, tmp_path):
     entry = spool.Entry.of(Options(baseline="latest"), "sqlite:///x", None)
     mlflow_interpret.autolog(silent=True)
     record = mlflow_store.load(fit().info.run_id, None, mlflow.get_tracking_uri())
@@ -177,6 +177,6 @@ def test_what_was_kept_knows_its_baseline(fit, rows, tmp_path):
 
 
 @pytest.mark.parametrize("wrong", ["", 3, b"latest", object()])
-def test_what_is_no_baseline_is_refused_at_once(wrong):
+def test_an_invalid_baseline_raises_at_once(wrong):
     with pytest.raises(OptionError, match="^baseline must be a run id, a model version"):
         mlflow_interpret.autolog(baseline=wrong)

@@ -1,4 +1,4 @@
-"""What is said of a fit's explanation."""
+"""Messages about a fit's explanation."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ DETAILS = {
 
 
 @pytest.mark.parametrize("partial", [False, True])
-def test_the_line_says_whether_the_time_was_spent(partial):
+def test_the_message_says_whether_the_time_budget_was_spent(partial):
     explanation = Explanation(
         "shap_linear",
         "regression",
@@ -40,7 +40,7 @@ def test_the_line_says_whether_the_time_was_spent(partial):
     assert ("the time budget was spent" in line) is partial
 
 
-def test_the_names_of_features_do_not_steer_the_terminal():
+def test_feature_names_do_not_control_the_terminal():
     features = ("\x1b[2Jbmi", "a\nb", "x" * 100)
     explanation = Explanation(
         "shap_linear",
@@ -57,7 +57,7 @@ def test_the_names_of_features_do_not_steer_the_terminal():
     assert "x" * 41 not in line
 
 
-def test_what_is_kept_is_logged_later_with_the_options_of_the_fit():
+def test_an_entry_of_the_spool_holds_the_options_for_logging():
     chosen = Options(
         comment="a comment", top_k=7, log_figures=False, baseline="latest", log_report=False,
         visualization_points=99,

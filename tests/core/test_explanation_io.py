@@ -1,4 +1,4 @@
-"""What is written is read back to the last bit, and nothing of it needs unpickling."""
+"""Explanations are read back to the last bit, without pickles."""
 
 from __future__ import annotations
 
@@ -137,14 +137,14 @@ ONCE = settings(
     values=hnp.arrays(np.float64, 2, elements=NUMBERS),
     expected=hnp.arrays(np.float64, st.sampled_from([(), (1,)]), elements=NUMBERS),
 )
-def test_any_numbers_of_a_regression_come_back(local, values, expected, tmp_path):
+def test_numbers_of_a_regression_are_read_back(local, values, expected, tmp_path):
     written = regression(local_values=local, global_values=values, expected_values=expected)
     assert_same(again(written, tmp_path / "e"), written)
 
 
 @ONCE
 @given(local=hnp.arrays(np.float64, (3, 4, 2), elements=NUMBERS))
-def test_any_numbers_of_a_classification_come_back(local, tmp_path):
+def test_numbers_of_a_classification_are_read_back(local, tmp_path):
     per_class = local[:, 0, :]
     written = classification(local_values=local, per_class_values=per_class)
     assert_same(again(written, tmp_path / "e"), written)
@@ -165,7 +165,7 @@ def test_any_numbers_of_a_classification_come_back(local, tmp_path):
     ],
     ids=lambda names: ", ".join(names) or "nothing",
 )
-def test_what_is_missing_stays_missing(make, without, tmp_path):
+def test_missing_parts_stay_missing(make, without, tmp_path):
     written = make(**dict.fromkeys(without))
     assert_same(again(written, tmp_path), written)
 
@@ -181,7 +181,7 @@ def test_labels_keep_their_type(classes, tmp_path):
 
 
 @pytest.mark.parametrize("names", [ODD_NAMES, *[(name, "other") for name in ODD_NAMES]])
-def test_odd_feature_names_come_back(names, tmp_path):
+def test_odd_feature_names_are_read_back(names, tmp_path):
     folder = tmp_path / "explanation"
     written = regression(names)
     assert_same(again(written, folder), written)
@@ -190,12 +190,12 @@ def test_odd_feature_names_come_back(names, tmp_path):
 
 @ONCE
 @given(names=st.lists(st.text(max_size=30), min_size=1, max_size=6, unique=True))
-def test_any_feature_names_come_back(names, tmp_path):
+def test_any_feature_names_are_read_back(names, tmp_path):
     written = regression(names)
     assert_same(again(written, tmp_path / "e"), written)
 
 
-def test_the_rows_of_real_data_come_back(tmp_path):
+def test_rows_of_real_data_are_read_back(tmp_path):
     rows = load_penguins().head(40)
     rows = rows.assign(
         species=rows["species"].astype("category"),
@@ -234,7 +234,7 @@ def test_mixed_cells_become_text_and_the_other_columns_stay(tmp_path):
     assert str(read["date"][0]) == "2020-01-01"
 
 
-def test_sparse_columns_come_back_as_numbers(tmp_path):
+def test_sparse_columns_are_read_back_as_numbers(tmp_path):
     rows = pd.DataFrame({"a": pd.arrays.SparseArray([0.0, 0.0, 2.5]), "b": [1, 2, 3]})
     read = again(regression(evaluation_rows=rows), tmp_path).evaluation_rows
     assert read["a"].tolist() == [0.0, 0.0, 2.5]
@@ -305,7 +305,7 @@ def test_json_is_readable(tmp_path):
     assert "Größe 年齢" in (tmp_path / "a.json").read_text("utf-8")
 
 
-def test_a_folder_without_an_explanation_says_so(tmp_path):
+def test_a_folder_without_an_explanation_raises(tmp_path):
     with pytest.raises(ExplanationNotFoundError, match=f"{tmp_path.name} holds no explanation"):
         explanation_io.read(tmp_path)
 
@@ -361,7 +361,7 @@ class TestSeveralTargets:
 
 
 class TestEngineeredView:
-    def test_it_is_read_back_beside_the_raw_one(self, tmp_path):
+    def test_the_engineered_view_is_read_back_with_the_raw_view(self, tmp_path):
         engineered = regression(("a_0", "a_1", "b"), is_engineered=True)
         explanation_io.write(regression(is_raw=True, engineered=engineered), tmp_path)
         found = explanation_io.read(tmp_path)
@@ -370,7 +370,7 @@ class TestEngineeredView:
         assert found.engineered.id == engineered.id
         np.testing.assert_array_equal(found.engineered.local_values, engineered.local_values)
 
-    def test_without_rows_neither_view_has_any(self, tmp_path):
+    def test_without_rows_both_views_have_none(self, tmp_path):
         record = regression(engineered=regression(("a_0", "b_0"))).without_rows()
         explanation_io.write(record, tmp_path)
         assert not list(tmp_path.rglob("*.parquet"))
@@ -386,7 +386,7 @@ class TestEngineeredView:
     ],
     ids=str,
 )
-def test_rows_of_arrow_types_that_pandas_cannot_name_come_back(cells, dtype, tmp_path):
+def test_rows_of_unknown_arrow_types_are_read_back(cells, dtype, tmp_path):
     column = pd.array(pa.array(cells, dtype), dtype=pd.ArrowDtype(dtype))
     explanation_io.write(regression(("a",), evaluation_rows=pd.DataFrame({"a": column})), tmp_path)
     found = explanation_io.read(tmp_path).evaluation_rows["a"]
@@ -396,7 +396,7 @@ def test_rows_of_arrow_types_that_pandas_cannot_name_come_back(cells, dtype, tmp
 
 
 @pytest.mark.parametrize("rows", [True, False])
-def test_errors_by_class_come_back(rows, tmp_path):
+def test_standard_errors_by_class_are_read_back(rows, tmp_path):
     record = made() if rows else made().without_rows()
     explanation_io.write(record, tmp_path)
     found = explanation_io.read(tmp_path)

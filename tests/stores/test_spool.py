@@ -1,4 +1,4 @@
-"""What could not be logged is kept, found again in order, and forgotten when asked."""
+"""The spool keeps explanations in order, with the options for logging them later."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ def folder(tmp_path, monkeypatch):
     return tmp_path / "kept" / "deep"
 
 
-def test_an_empty_spool_has_no_entries_and_makes_no_folder(folder):
+def test_an_empty_spool_creates_no_folder(folder):
     assert spool.folders() == []
     assert not folder.exists()
 
 
-def test_what_is_kept_comes_back(folder):
+def test_a_kept_explanation_is_read_back(folder):
     kept = explanation()
     path = spool.keep(kept, entry())
     assert path.parent == folder == spool.directory()
@@ -56,13 +56,13 @@ def test_what_is_kept_comes_back(folder):
     assert loaded.details == kept.details
 
 
-def test_an_entry_for_a_run_still_to_be_made(folder):
+def test_an_entry_without_a_run(folder):
     spool.keep(explanation(), entry(run_id=None))
     back = spool.entry_of(*spool.folders())
     assert back.run_id is None
 
 
-def test_an_entry_of_before_there_was_a_place_in_azure_ml():
+def test_entries_without_the_option_of_a_store_are_read():
     path = spool.keep(explanation(), entry())
     content = json.loads((path / "entry.json").read_text("utf-8"))
     del content["azureml"]
@@ -127,7 +127,7 @@ def test_the_oldest_comes_first():
     assert [spool.entry_of(path).run_id for path in spool.folders()] == ["2", "0", "3", "1"]
 
 
-def test_keeping_one_twice_keeps_one():
+def test_an_explanation_is_kept_once():
     kept = explanation()
     spool.keep(kept, entry("first"))
     spool.keep(kept, entry("second"))
@@ -135,14 +135,14 @@ def test_keeping_one_twice_keeps_one():
     assert back.run_id == "second"
 
 
-def test_dropping_forgets_one_and_leaves_the_others():
+def test_drop_deletes_one_explanation():
     gone, stays = spool.keep(explanation(), entry()), spool.keep(explanation(), entry())
     spool.drop(gone)
     assert not gone.exists()
     assert spool.folders() == [stays]
 
 
-def test_a_folder_that_was_not_finished_is_not_read(folder, monkeypatch):
+def test_an_incomplete_folder_is_not_read(folder, monkeypatch):
     def full(*_):
         raise OSError("disk full")
 
@@ -155,19 +155,19 @@ def test_a_folder_that_was_not_finished_is_not_read(folder, monkeypatch):
     assert spool.folders() == []
 
 
-def test_entries_are_plain_json_without_a_trace_of_the_writing():
+def test_entries_are_json_and_temporary_files_are_gone():
     path = spool.keep(explanation(), entry())
     assert json.loads((path / "entry.json").read_text("utf-8"))["comment"] == "a comment — ü"
     assert not list(path.glob("*.new"))
 
 
-def test_without_the_variable_it_is_the_user_s_data_folder(monkeypatch):
+def test_the_default_is_the_user_data_folder(monkeypatch):
     monkeypatch.delenv(spool.VARIABLE)
     assert spool.directory().parts[-2:] == ("mlflow-interpret", "spool")
     assert Path.home() in spool.directory().parents or spool.directory().is_absolute()
 
 
-def test_an_entry_that_cannot_be_read_is_named():
+def test_an_unreadable_entry_is_named_in_the_error():
     path = spool.keep(explanation(), entry())
     (path / "entry.json").write_text('{"unknown": 1}')
     with pytest.raises(MlflowInterpretError, match="entry.json cannot be read"):

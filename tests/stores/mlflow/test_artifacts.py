@@ -1,4 +1,4 @@
-"""Files of runs that are read, and nothing else that a run holds."""
+"""Requests for the artifact files of runs."""
 
 from __future__ import annotations
 
@@ -33,7 +33,9 @@ def watch(monkeypatch, download):
     monkeypatch.setattr(LocalArtifactRepository, "_download_file", download)
 
 
-def test_what_is_read_is_asked_for_and_no_bar_is_drawn(elsewhere, store, monkeypatch, capsys):
+def test_only_needed_files_are_requested_without_a_progress_bar(
+    elsewhere, store, monkeypatch, capsys
+):
     run_id, (_, latest) = elsewhere
     asked, download = [], LocalArtifactRepository._download_file
     watch(monkeypatch, lambda self, path, to: asked.append(path) or download(self, path, to))
@@ -47,9 +49,7 @@ def test_what_is_read_is_asked_for_and_no_bar_is_drawn(elsewhere, store, monkeyp
     assert capsys.readouterr() == ("", "")
 
 
-def test_an_older_explanation_does_not_stand_for_one_that_cannot_be_read(
-    elsewhere, store, monkeypatch
-):
+def test_an_older_explanation_does_not_replace_an_unreadable_one(elsewhere, store, monkeypatch):
     def fail(self, path, to):
         raise OSError(f"cannot read {path}")
 
@@ -58,7 +58,7 @@ def test_an_older_explanation_does_not_stand_for_one_that_cannot_be_read(
         mlflow_store.load(elsewhere[0], None, store)
 
 
-def test_the_first_error_ends_the_work():
+def test_the_first_error_is_raised():
     def fail(item):
         raise ValueError(item)
 
@@ -66,7 +66,7 @@ def test_the_first_error_ends_the_work():
         map_concurrently(fail, ["a"] * 20, nothing)
 
 
-def test_who_interrupts_does_not_wait_for_requests():
+def test_an_interrupt_does_not_wait_for_requests():
     go_on = threading.Event()
 
     def interrupt(done, total):

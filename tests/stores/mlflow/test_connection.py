@@ -1,4 +1,4 @@
-"""Stores that do not answer are told at once."""
+"""Stores that do not answer are noticed within seconds."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def _no_proxy(monkeypatch):
             monkeypatch.delenv(name)
 
 
-def test_a_server_that_is_not_there_is_noticed_before_mlflow_retries():
+def test_a_missing_server_is_noticed_before_mlflow_retries():
     with pytest.raises(TrackingUnavailableError, match="http://127.0.0.1:9. Start it") as error:
         connection.check_reachable("http://me:hunter2@127.0.0.1:9")
     assert "hunter2" not in str(error.value)
@@ -26,14 +26,14 @@ def test_a_server_that_is_not_there_is_noticed_before_mlflow_retries():
     connection.check_reachable("databricks")
 
 
-def test_a_server_that_accepts_and_never_answers_is_noticed(monkeypatch):
+def test_a_server_that_never_answers_is_noticed(monkeypatch):
     monkeypatch.setattr(connection, "_PROBE_SECONDS", 0.2)
     silent = socket.create_server(("127.0.0.1", 0))
     with silent, pytest.raises(TrackingUnavailableError):
         connection.check_reachable(f"http://127.0.0.1:{silent.getsockname()[1]}")
 
 
-def test_a_server_behind_a_proxy_is_not_asked_and_one_beside_it_is(monkeypatch):
+def test_servers_behind_a_proxy_are_not_probed(monkeypatch):
     """The proxy that is set may be for other hosts."""
     monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
     with pytest.raises(TrackingUnavailableError):
@@ -45,7 +45,7 @@ def test_a_server_behind_a_proxy_is_not_asked_and_one_beside_it_is(monkeypatch):
         connection.check_reachable("http://127.0.0.1:9")
 
 
-def test_a_database_that_cannot_be_written_is_noticed(tmp_path):
+def test_a_read_only_database_is_noticed(tmp_path):
     with pytest.raises(TrackingUnavailableError, match="cannot be written"):
         connection.check_reachable(f"sqlite:///{tmp_path / 'no such folder' / 'mlflow.db'}")
     connection.check_reachable(f"sqlite:///{tmp_path / 'mlflow.db'}")

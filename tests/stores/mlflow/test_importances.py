@@ -1,4 +1,4 @@
-"""Importances are read by one small file a run; a run that has none says why."""
+"""Importances of runs are read from one small file each."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def same(a, b):
     assert a.output_names == b.output_names
 
 
-def test_what_is_logged_is_read(store, run_id):
+def test_logged_importances_are_read(store, run_id):
     details = {"output_scale": "probability", "rows": {"explained": 5}}
     record = explanation(details=Details.from_json(details), evaluation_rows=rows())
     log(record, run_id, store)
@@ -63,7 +63,7 @@ def test_what_is_logged_is_read(store, run_id):
     assert len(found.row_digests) == 3
 
 
-def test_without_rows_the_standard_errors_stay_and_no_digest_tells_of_the_rows(store, run_id):
+def test_without_rows_there_are_standard_errors_and_no_digests(store, run_id):
     record = explanation(evaluation_rows=rows())
     log(record.without_rows(), run_id, store)
     found = read(run_id, store)
@@ -71,7 +71,7 @@ def test_without_rows_the_standard_errors_stay_and_no_digest_tells_of_the_rows(s
     assert found.row_digests is None
 
 
-def test_numbers_that_json_does_not_know(store, run_id):
+def test_infinity_and_nan_are_read(store, run_id):
     log(
         explanation(global_values=np.array([np.nan, np.inf, 1.0]), local_values=None), run_id, store
     )
@@ -92,7 +92,7 @@ def test_the_latest_explanation_of_a_run_is_read(store, run_id):
     assert read(run_id, store).explanation_id == records[6].id
 
 
-def test_a_class_and_the_engineered_view(store, run_id):
+def test_a_class_or_the_engineered_view_is_read(store, run_id):
     engineered = explanation(n_features=2, is_engineered=True)
     record = explanation(engineered=engineered, is_raw=True)
     log(record, run_id, store)
@@ -107,7 +107,7 @@ def artifacts(run_id):
     return Path(local_file_uri_to_path(MlflowClient().get_run(run_id).info.artifact_uri))
 
 
-def test_why_a_run_is_not_read(store, run_id):
+def test_runs_without_importances_have_a_reason(store, run_id):
     assert read(run_id, store) == "it holds no explanation"
     mlflow_store.note_skipped(run_id, store, "it predicts nothing")
     assert read(run_id, store) == "it holds no explanation: it predicts nothing"
@@ -125,7 +125,7 @@ def test_why_a_run_is_not_read(store, run_id):
     assert read(run_id, store) == "its explanation cannot be read (FileNotFoundError)"
 
 
-def test_an_older_explanation_does_not_stand_for_one_that_cannot_be_read(store, run_id):
+def test_an_older_explanation_does_not_replace_an_unreadable_one(store, run_id):
     older, latest = (explanation(engineered=explanation()) for _ in range(2))
     log(older, run_id, store)
     assert read(run_id, store).in_run == 1
@@ -141,7 +141,7 @@ def test_an_older_explanation_does_not_stand_for_one_that_cannot_be_read(store, 
     assert read(run_id, store, engineered=True).explanation_id == older.engineered.id
 
 
-def test_the_order_is_that_of_the_runs_and_the_progress_is_told(store):
+def test_the_order_of_runs_is_kept_and_progress_reported(store):
     client, wanted = MlflowClient(store), []
     for i in range(12):
         with mlflow.start_run() as run:
@@ -153,7 +153,7 @@ def test_the_order_is_that_of_the_runs_and_the_progress_is_told(store):
     assert heard == [(i, 12) for i in range(1, 13)]
 
 
-def test_names_that_tables_cannot_hold_are_escaped_alike_on_both_sides(store, run_id):
+def test_undecodable_names_are_escaped_in_both_explanations(store, run_id):
     record = explanation(2, features=("\ud800", "a"), evaluation_rows=rows(2))
     log(record, run_id, store)
     found = read(run_id, store)

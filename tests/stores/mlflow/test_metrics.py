@@ -37,7 +37,7 @@ def explanation(features, values=None):
 
 @quick
 @given(NAMES, st.integers(1, 30), st.integers(1, 12))
-def test_names_are_valid_different_reversible_and_few(features, top_k, number):
+def test_names_are_valid_distinct_reversible_and_few(features, top_k, number):
     metrics = metrics_of(explanation(features), top_k, number)
     assert len(metrics.values) == min(top_k, len(features))
     for name in metrics.values:
@@ -54,24 +54,24 @@ def test_names_are_valid_different_reversible_and_few(features, top_k, number):
     assert metrics.left_out == len(features) - len(metrics.values)
 
 
-def test_a_plain_name_is_kept_as_it_is():
+def test_a_valid_name_is_unchanged():
     for name in ("age", "petal width cm", "s5", "x.1", "max-speed", "年齢", "Größe"):
         assert metric_name(name) == name
 
 
-def test_the_most_important_features_are_taken():
+def test_the_most_important_features_become_metrics():
     metrics = metrics_of(explanation(list("abcd"), [1.0, 4.0, 2.0, 3.0]), top_k=2)
     assert metrics.values == {"importance/b": 4.0, "importance/d": 3.0}
     assert metrics.left_out == 2
 
 
-def test_zero_is_a_value_and_what_is_not_finite_is_left_out():
+def test_zero_is_logged_and_infinity_is_not():
     metrics = metrics_of(explanation(list("abcd"), [np.nan, 0.0, np.inf, 1.0]), top_k=2)
     assert metrics.values == {"importance/d": 1.0, "importance/b": 0.0}
     assert metrics.left_out == 2
 
 
-def test_later_explanations_of_a_run_have_groups_of_their_own():
+def test_later_explanations_of_a_run_have_their_own_groups():
     first = metrics_of(explanation(["a", "b"]), 2)
     second = metrics_of(explanation(["a", "b"]), 2, number=2)
     assert list(second.values) == ["importance-2/a", "importance-2/b"]
@@ -79,7 +79,7 @@ def test_later_explanations_of_a_run_have_groups_of_their_own():
 
 
 @pytest.mark.parametrize("room", [30, 20, 10, 1, 0, -1, -70])
-def test_there_are_no_more_than_there_is_room_for(room):
+def test_the_room_of_the_run_limits_the_metrics(room):
     record = explanation([f"f{i}" for i in range(100)])
     metrics = metrics_of(record, 20, number=2, room=room)
     assert len(metrics.values) == max(0, min(20, room))
@@ -93,7 +93,7 @@ def test_there_are_no_more_than_there_is_room_for(room):
 SHIFTED = {"spearman": 0.5, "kendall": 0.25, "top_k_overlap": 0.75, "k": 4, "run_id": "x"}
 
 
-def test_the_shift_from_a_baseline_has_a_group_of_its_own():
+def test_the_comparison_with_a_baseline_has_its_own_group():
     record = replace(explanation(["a"]), details=Details.from_json({"baseline": SHIFTED}))
     assert metrics_of(record, 20).values == {
         "importance_shift/spearman": 0.5,
@@ -110,7 +110,7 @@ def test_the_shift_from_a_baseline_has_a_group_of_its_own():
 
 @quick
 @given(NAMES, st.randoms())
-def test_runs_of_the_same_features_name_them_alike(features, random):
+def test_runs_with_the_same_features_share_metric_names(features, random):
     """Whatever their ranks, which charts of several runs rely on."""
     first = metrics_of(explanation(features), 30).features
     values = list(range(len(features)))
@@ -121,13 +121,13 @@ def test_runs_of_the_same_features_name_them_alike(features, random):
         assert first[name] == second[name]
 
 
-def test_a_name_that_needs_no_change_is_kept_beside_one_that_does():
+def test_a_valid_name_is_unchanged_beside_a_similar_name():
     names = metrics_of(explanation(["a/b", "a_b", "A/b"]), 30).features
     assert names["importance/a_b"] == "a_b"
     assert len(names) == 3
 
 
-def test_long_names_that_differ_at_their_end_stay_apart():
+def test_long_names_that_differ_at_the_end_stay_distinct():
     one, other = metric_name("n" * 5000 + "1"), metric_name("n" * 5000 + "2")
     assert one != other
     assert one == metric_name("n" * 5000 + "1")

@@ -1,4 +1,4 @@
-"""The runs of models, by their addresses."""
+"""Runs of models, by ``models:/`` URIs."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from mlflow_interpret.stores.mlflow.model_uris import run_of_model
     "address",
     ["models:/churn/1", "models:/churn@none", "models:/", "models:/a/b/c", "models:/x/latest"],
 )
-def test_what_is_no_model_version(store, address):
+def test_uris_without_a_model_version_raise(store, address):
     with pytest.raises(RunNotFoundError, match="is no model version in sqlite"):
         run_of_model(MlflowClient(store), address)
 
 
-def test_the_registry_is_named_where_it_is_another_store(store):
+def test_the_error_names_a_separate_registry(store):
     client = MlflowClient(store, "http://me:hunter2@127.0.0.1:9")
     with pytest.raises(RunNotFoundError, match=r"version in http://127\.0\.0\.1:9; name") as error:
         run_of_model(client, "models:/")
     assert "hunter2" not in str(error.value)
 
 
-def test_a_registry_that_fails_is_not_said_to_lack_the_version(store, monkeypatch):
+def test_an_error_of_the_registry_is_raised_unchanged(store, monkeypatch):
     def fail(*_):
         raise MlflowException("the database is away")
 

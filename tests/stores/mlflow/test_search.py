@@ -1,4 +1,4 @@
-"""Runs are found by whatever users call them; what is no run is said to be none."""
+"""Runs are found by ids, objects, models and searches."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_run_ids_runs_and_tables_of_runs(store, explained):
     assert found(pd.Series([first, second]), store) == wanted
 
 
-def test_a_run_that_was_active_when_it_was_taken_hold_of(store):
+def test_an_active_run_object_is_read_again(store):
     with mlflow.start_run() as run:
         log(explanation(), run.info.run_id, store)
     assert "mlflow_interpret.explanations" not in run.data.tags
@@ -77,12 +77,12 @@ def test_a_run_that_does_not_exist(store):
 
 
 @pytest.mark.parametrize("runs", ["one run id", 3, object()])
-def test_what_is_no_list_of_runs(store, runs):
+def test_runs_must_be_a_list(store, runs):
     with pytest.raises(OptionError, match="^runs must be a list of .*, got "):
         found(runs, store)
 
 
-def test_one_model_version_is_not_taken_for_a_list(store):
+def test_a_single_model_version_is_no_list(store):
     version = ModelVersion("churn", "3", 0)
     with pytest.raises(
         OptionError, match="two or more runs to compare, got one: 'models:/churn/3'"
@@ -104,12 +104,12 @@ def test_an_order_without_a_search(store, explained):
 
 
 @pytest.mark.parametrize("item", [None, 3, "", b"id"])
-def test_what_is_no_run(store, item):
+def test_items_must_be_runs(store, item):
     with pytest.raises(OptionError, match=r"^runs must hold run ids.*, got "):
         found([item], store)
 
 
-def test_a_search_finds_explained_runs_in_mlflow_s_words(store, explained):
+def test_a_search_finds_runs_with_explanations(store, explained):
     first, second = explained("first", team="red"), explained("second", team="blue")
     with mlflow.start_run(run_name="nothing explained"):
         pass
@@ -137,7 +137,7 @@ def test_a_list_and_a_search_together(store, explained):
         ({"order_by": ["nonsense"]}, "^filter_string and order_by must be as for"),
     ],
 )
-def test_searches_that_mlflow_does_not_know(store, options, message):
+def test_invalid_searches_raise(store, options, message):
     with pytest.raises(OptionError, match=message):
         found(None, store, **options)
 
@@ -149,7 +149,7 @@ class TestLatest:
         baseline = search.load_baseline("latest", run_id, model, store)
         return None if baseline is None else baseline.run_id
 
-    def test_it_is_the_latest_finished_run_of_the_experiment(self, store, explained):
+    def test_the_latest_finished_run_of_the_experiment_is_taken(self, store, explained):
         explained("first")
         second = explained("second")
         mlflow.set_experiment("elsewhere")
@@ -162,7 +162,7 @@ class TestLatest:
         with mlflow.start_run() as run:
             assert self.latest(run.info.run_id, store) == second
 
-    def test_it_is_of_the_same_class_of_model_where_there_is_one(self, store, explained):
+    def test_a_run_with_the_same_class_of_model_is_preferred(self, store, explained):
         first = explained("first")
         other = explained("second", explanation(model_class="sklearn.svm.SVC"))
         with mlflow.start_run() as run:

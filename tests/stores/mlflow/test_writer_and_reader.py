@@ -1,4 +1,4 @@
-"""Explanations in MLflow runs: numbers, requests, status, and errors that say which of two it is."""
+"""Explanations in MLflow runs: numbers, requests, status and errors."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def limited(store):
     base.unregister_store("limited")
 
 
-def test_what_is_logged_is_loaded(store, run_id):
+def test_a_logged_explanation_is_loaded(store, run_id):
     record = explanation()
     logged = log(record, run_id, store, comment="hello")
     assert logged.folder == "mlflow_interpret"
@@ -132,7 +132,7 @@ def test_a_server_that_does_not_overwrite_gets_a_second_record(limited, run_id, 
     assert mlflow_store.status_of(run_id, store)["status"] == "complete"
 
 
-def test_a_missing_run_and_a_run_without_explanation_are_told_apart(store, run_id):
+def test_a_missing_run_and_a_run_without_explanation_raise_different_errors(store, run_id):
     with pytest.raises(RunNotFoundError, match="does not exist.*set_tracking_uri"):
         mlflow_store.load("0" * 32, None, store)
     with pytest.raises(RunNotFoundError, match="does not exist"):
@@ -177,7 +177,7 @@ def test_the_limit_of_azure_ml_counts_the_users_metrics(limited, run_id):
     assert len(mlflow.get_run(run_id).data.metrics) == 50
 
 
-def test_missing_artifacts_are_told_from_a_skipped_fit(store, run_id, tmp_path):
+def test_missing_artifacts_are_the_reason_in_the_error(store, run_id, tmp_path):
     log(explanation(), run_id, store)
     shutil.rmtree(tmp_path / "artifacts")
     with pytest.raises(ExplanationNotFoundError, match="artifacts are missing"):
@@ -226,14 +226,14 @@ class TestTable:
         assert len(named) == 5
 
     @pytest.mark.parametrize("theirs", [json.dumps(["x" * 4990]), "no list", "3"])
-    def test_what_cannot_be_added_to_is_left_alone(self, store, run_id, theirs):
+    def test_an_unknown_value_of_the_tag_is_unchanged(self, store, run_id, theirs):
         MlflowClient().set_tag(run_id, "mlflow.loggedArtifacts", theirs)
         log(explanation(), run_id, store)
         after = MlflowClient().get_run(run_id).data.tags["mlflow.loggedArtifacts"]
         assert after == theirs
 
 
-def test_what_a_log_that_was_cut_off_has_left_is_not_written_over(store, run_id):
+def test_artifacts_of_an_interrupted_log_are_not_overwritten(store, run_id):
     """As where the process was killed between the artifacts and the tags."""
     client, record = MlflowClient(), explanation()
     client.log_text(run_id, "{}", "mlflow_interpret/explanation.json")
@@ -246,7 +246,7 @@ def test_what_a_log_that_was_cut_off_has_left_is_not_written_over(store, run_id)
     ]
 
 
-def test_another_process_that_counts_meanwhile_is_not_counted_back(store, run_id, monkeypatch):
+def test_the_count_of_another_process_is_not_decreased(store, run_id, monkeypatch):
     original = MlflowClient.log_artifacts
 
     def other_first(self, *arguments):
@@ -323,7 +323,7 @@ def test_a_run_without_room_for_a_tag_keeps_its_explanations(limited, run_id, mo
     assert (len(importances.values), reasons) == (4, {})
 
 
-def test_the_store_is_asked_as_often_for_many_features_as_for_few(store, monkeypatch):
+def test_the_number_of_store_calls_does_not_depend_on_features(store, monkeypatch):
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
     calls = []

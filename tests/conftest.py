@@ -1,4 +1,4 @@
-"""What all tests share: a migrated store for each test, and no trace of the machine's own settings."""
+"""Fixtures of all tests, markers, and isolation from the machine's own settings."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from mlflow.utils.autologging_utils import AUTOLOGGING_INTEGRATIONS
 
 from azureml_double import AzureMLDouble
 
-# What these assert for several tests is told as in the tests themselves.
+# Their asserts are reported in detail, as those of tests.
 pytest.register_assert_rewrite(
     "azureml_state", "explanation_cases", "programs", "explaining.agreement",
     "explaining.any_model", "explaining.path_dependent",
@@ -23,7 +23,7 @@ pytest.register_assert_rewrite(
 
 TESTS = Path(__file__).parent
 
-os.environ["MLFLOW_AUTOLOGGING_TESTING"] = "true"  # errors that MLflow or we would swallow raise
+os.environ["MLFLOW_AUTOLOGGING_TESTING"] = "true"  # raise errors that autologging would swallow
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
 
 
@@ -96,7 +96,7 @@ def _isolated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]
     for name in list(os.environ):
         if name.startswith(("AZUREML_", "MLFLOW_TRACKING", "MLFLOW_RUN", "MLFLOW_EXPERIMENT")):
             monkeypatch.delenv(name)
-    # How busy the machine is decides nothing: without a budget the rows are always the same.
+    # Without a time budget the explained rows do not depend on the load of the machine.
     monkeypatch.setattr("mlflow_interpret.autologging.autolog.default_budget", lambda _: None)
     work = tmp_path / "work"
     work.mkdir()
@@ -109,7 +109,7 @@ def _isolated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]
         warnings.simplefilter("ignore")
         mlflow_interpret.autolog(disable=True)
         mlflow.sklearn.autolog(disable=True)
-    # MLflow remembers settings that the user made and lets mlflow.autolog() not overrule them.
+    # MLflow remembers settings that a user made; mlflow.autolog() does not change them.
     AUTOLOGGING_INTEGRATIONS["sklearn"].clear()
     while mlflow.active_run():
         mlflow.end_run()
@@ -117,7 +117,7 @@ def _isolated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]
 
 @pytest.fixture(scope="session")
 def _migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A SQLite store with its tables made once: the migrations take seconds."""
+    """A SQLite store with its tables, made once, since the migrations take seconds."""
     path = tmp_path_factory.mktemp("store") / "mlflow.db"
     mlflow.MlflowClient(f"sqlite:///{path}").search_experiments()
     return path
@@ -125,7 +125,7 @@ def _migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def store(_migrated: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """The URI of a fresh MLflow store, which is the current one during the test."""
+    """The URI of a new MLflow store, the current one during the test."""
     path = tmp_path / "mlflow.db"
     shutil.copy(_migrated, path)
     uri = f"sqlite:///{path}"
@@ -140,7 +140,7 @@ def store(_migrated: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> I
 
 
 def enter(monkeypatch: pytest.MonkeyPatch, environment: dict[str, str]) -> None:
-    """Give this process an environment for the time of a test."""
+    """Replace the environment of this process during a test."""
     for name in set(os.environ) - set(environment):
         monkeypatch.delenv(name)
     for name, value in environment.items():
@@ -149,7 +149,7 @@ def enter(monkeypatch: pytest.MonkeyPatch, environment: dict[str, str]) -> None:
 
 @pytest.fixture
 def _uploads_here(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Our own writer uploads, in this very process, which is quicker than a child."""
+    """Upload with our own writer and in this process, which is faster than a worker."""
     from mlflow_interpret.stores.azureml import upload_queue, upload_worker
 
     monkeypatch.setattr(upload_worker, "explanation_client", lambda: None)
@@ -160,14 +160,14 @@ def _uploads_here(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def cloud() -> Iterator[AzureMLDouble]:
-    """One double for a module's tests, which look only at what is theirs."""
+    """A double of Azure ML for the tests of a module; each test reads its own runs only."""
     with AzureMLDouble(blobs="memory") as running:
         yield running
 
 
 @pytest.fixture
 def laptop(cloud, tmp_path, monkeypatch) -> AzureMLDouble:
-    """The double, in whose environment this process is somebody with a service principal."""
+    """The double; this process has the environment of a user with a service principal."""
     environment = cloud.laptop_environment(tmp_path / "home")
     del environment["MLFLOW_TRACKING_URI"]
     enter(monkeypatch, environment)

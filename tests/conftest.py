@@ -35,6 +35,7 @@ PLACE_MARKERS = {
     "test_background.py": "subprocess",
     "test_background_worker.py": "subprocess",
     "test_boosters.py": "slow",
+    "test_column_lineage.py": "slow",
     "test_convergence.py": "slow",
     "test_coverage_benchmark.py": "slow",
     "test_every_estimator.py": "exhaustive",
@@ -44,6 +45,7 @@ PLACE_MARKERS = {
     "test_examples.py": "subprocess",
     "test_figures.py": "slow",  # draws hundreds
     "test_parallel.py": "subprocess",
+    "test_partitions.py": "slow",
     "test_secrets.py": "subprocess",
     "test_worker_process.py": "subprocess",
 }
@@ -84,6 +86,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             *(USE_MARKERS[name] for name in uses & USE_MARKERS.keys()),
         ]:
             item.add_marker(marker)
+        if "exhaustive" in item.keywords and config.pluginmanager.has_plugin("_cov"):
+            item.add_marker("no_cover")  # tracing would take longer than these add to the coverage
         is_fast = NOT_FAST.isdisjoint(marker.name for marker in item.iter_markers())
         (fast if is_fast else left_out).append(item)
     if config.getoption("fast"):

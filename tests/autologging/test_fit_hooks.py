@@ -71,7 +71,13 @@ NESTED = {
 }
 
 
-@pytest.mark.parametrize("model", NESTED.values(), ids=NESTED.keys())
+@pytest.mark.parametrize(
+    "model",
+    [
+        pytest.param(model, id=name, marks=[pytest.mark.subprocess] * ("processes" in name))
+        for name, model in NESTED.items()
+    ],
+)
 def test_nested_fits_are_one_event(events, model):
     model = clone(model)
     assert model.fit(X, y) is model

@@ -37,7 +37,7 @@ class TestRows:
 
     @pytest.mark.parametrize("rows", [[1, 2, 3], "rows", np.zeros((2, 2, 2)), pd.Series([1, 2])])
     def test_anything_else_is_refused_by_its_name(self, rows):
-        with pytest.raises(CannotExplainError, match="initialization_examples is no table"):
+        with pytest.raises(CannotExplainError, match="initialization_examples is not a table"):
             as_rows(rows, "initialization_examples")
 
     @pytest.mark.parametrize(

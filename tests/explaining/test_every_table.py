@@ -216,7 +216,7 @@ def test_a_structured_array_is_refused(shape):
 
 
 def test_rows_of_different_lengths_are_refused():
-    with pytest.raises(CannotExplainError, match="X is no table of rows and columns"):
+    with pytest.raises(CannotExplainError, match="X is not a table of rows and columns"):
         as_rows([[1, 2], [3]])
 
 

@@ -421,7 +421,7 @@ def test_what_mixes_columns_is_never_taken_apart(kind):
     result = explained(model, IRIS, max_rows=3)
     assert result.method not in {"shap_linear", "shap_tree"}
     notes = " ".join(result.details.to_json()["notes"])
-    assert "the pipeline cannot be taken apart" in notes
+    assert "the pipeline cannot be split" in notes
     np.testing.assert_allclose(
         result.local_values.sum(axis=1) + result.expected_values,
         model.predict(IRIS.iloc[result.evaluation_rows.index]),

@@ -157,7 +157,7 @@ class TestClasses:
         assert set(found.predict(X)) <= {0, 1, 2}
 
     def test_names_for_a_regression_are_refused(self):
-        with pytest.raises(CannotExplainError, match="classes has 2 names and LinearRegression"):
+        with pytest.raises(CannotExplainError, match="classes has 2 names, but LinearRegression"):
             adapt_model(LinearRegression().fit(DIABETES, PROGRESS), ["a", "b"])
 
     def test_a_classifier_without_classes_says_what_it_needs(self):
@@ -165,7 +165,9 @@ class TestClasses:
             def predict_proba(self, X):
                 return X
 
-        with pytest.raises(CannotExplainError, match="no classes_ after fit; a classifier needs"):
+        with pytest.raises(
+            CannotExplainError, match="no attribute classes_ after fit; a classifier needs"
+        ):
             adapt_model(Elsewhere())
 
     def test_a_wrong_number_of_names_says_both_numbers(self):
@@ -282,7 +284,7 @@ class TestOutlierDetectors:
         np.testing.assert_allclose(depth, np.mean(own, axis=0), rtol=1e-9)
 
     def test_one_that_scores_only_its_own_rows_is_refused(self):
-        with pytest.raises(CannotExplainError, match="scores only the rows it was fitted on"):
+        with pytest.raises(CannotExplainError, match="scores its training rows only"):
             adapt_model(LocalOutlierFactor().fit(X))
 
 

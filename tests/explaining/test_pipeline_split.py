@@ -1,4 +1,4 @@
-"""A pipeline taken apart gives what its last step gives on columns encoded by hand."""
+"""A split pipeline has the attributions of its last step on columns encoded by hand."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_raw_importances_equal_those_of_a_hand_encoded_twin(kind):
     pipeline = make_pipeline(front, model).fit(X, target)
     found = explained(pipeline)
     assert found.features == tuple(X)
-    assert "taken apart" in " ".join(found.details.to_json()["notes"])
+    assert "pipeline was split" in " ".join(found.details.to_json()["notes"])
     names = list(front.get_feature_names_out())
     engineered = pd.DataFrame(pipeline[:-1].transform(X), columns=names)
     last = getattr(pipeline[-1], "best_estimator_", pipeline[-1])
@@ -114,7 +114,7 @@ def test_mixed_columns_are_explained_through_the_whole_pipeline():
     assert found.method == "shap_permutation"
     assert found.features == tuple(X)
     assert (
-        "2 of 4 engineered columns are made of several raw columns"
+        "2 of 4 engineered columns have several raw columns as sources"
         in found.details.to_json()["notes"][0]
     )
 

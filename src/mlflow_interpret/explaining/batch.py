@@ -1,4 +1,4 @@
-"""The user's rows: names, samples, and the way back to the container the model was fitted with."""
+"""Batches of rows with the reported feature names, which restore the user's container."""
 
 from __future__ import annotations
 
@@ -11,19 +11,25 @@ import pandas as pd
 
 from mlflow_interpret.core.errors import CannotExplainError
 from mlflow_interpret.core.explanation import distinct_names
-from mlflow_interpret.explaining.dataframes import Indices, as_frame, emptied, n_columns, refilled
+from mlflow_interpret.explaining.dataframes import (
+    Indices,
+    as_frame,
+    empty_template,
+    fill_template,
+    n_columns,
+)
 
 
 @dataclass(frozen=True, eq=False)
 class RowBatch:
-    """Some rows, as a DataFrame with the reported names and in the user's own container.
+    """A batch of rows, as a DataFrame and in the user's container.
 
     Attributes:
-        frame: ``(n_rows, n_features)``, one column for each reported feature name.
-        template: A row-less copy of the user's container, which `restore` fills.
-        nulls: The columns of a polars container that hold nulls; NaN is NaN in the others.
-        numbers: ``(n_rows,)`` numbers that the rows keep when some are taken; what an engine draws
-            for a row is seeded by its number. Default: their positions.
+        frame: ``(n_rows, n_features)`` cells, with a column for each reported feature name.
+        template: A copy of the user's container without rows, which `restore` fills.
+        nulls: The polars columns in which NaN means null.
+        numbers: ``(n_rows,)`` numbers of the rows, which subsets keep. Random draws for a row are
+            seeded by its number. Default: the positions.
     """
 
     frame: pd.DataFrame
@@ -39,12 +45,12 @@ class RowBatch:
         return len(self.frame)
 
     def restore(self, frame: pd.DataFrame) -> Any:
-        """``frame`` in the container, with the column names and types, that ``fit`` was given."""
-        return refilled(self.template, frame, self.nulls)
+        """Convert a frame to the container of ``fit``, with its column names and types."""
+        return fill_template(self.template, frame, self.nulls)
 
     @property
     def original(self) -> Any:
-        """These rows as the model takes them."""
+        """The rows in the container that the model expects."""
         return self.restore(self.frame)
 
     def subset(self, indices: Indices | slice) -> RowBatch:
@@ -53,20 +59,22 @@ class RowBatch:
 
 
 def feature_names(X: Any, override: Sequence[str] | None) -> tuple[str, ...]:
-    """One unique, non-empty name for each column of ``X``.
+    """Unique, non-empty names of the columns.
 
-    Names come from ``override``, else from the columns; a table without names gets
-    scikit-learn's ``x0``, ``x1``, ... A repeated or empty name gets a number.
+    Args:
+        X: A table in any container.
+        override: Names from the user, or None for those of the columns. A table without names gets
+            scikit-learn's ``x0``, ``x1``, ... A repeated or empty name gets a number.
 
     Raises:
-        CannotExplainError: ``override`` has another length than ``X`` has columns.
+        CannotExplainError: The numbers of names and columns differ.
     """
     width = n_columns(X)
     if override is not None:
         if len(override) != width:
             raise CannotExplainError(
                 f"features has {len(override)} names and the training rows have {width} columns; "
-                "give one name for each column, or leave features out"
+                "pass one name for each column, or leave features out"
             )
         return tuple(override)
     columns = getattr(X, "columns", None)
@@ -87,48 +95,48 @@ def as_batch(
     argument: str = "X",
     nulls: frozenset[str] | None = None,
 ) -> RowBatch:
-    """``rows`` under the reported ``names``, to be given to the model as ``template`` was.
+    """Make a batch of rows.
 
     Args:
         rows: The rows, in any container.
         names: The reported feature names.
         template: The training rows, whose container and columns the model expects.
-        argument: What the user calls ``rows``.
-        nulls: The columns of a polars template that held nulls, where its rows are gone.
+        argument: Name of the user's argument, for messages.
+        nulls: The polars columns with nulls, if ``template`` has no rows.
 
     Raises:
-        CannotExplainError: ``rows`` has other columns than ``template``.
+        CannotExplainError: The columns of ``rows`` and ``template`` differ.
     """
     rows = _align(rows, template, argument)
-    empty, found = emptied(template)
+    empty, template_nulls = empty_template(template)
     frame = as_frame(rows).set_axis(list(names), axis=1)
-    return RowBatch(frame, empty, found if nulls is None else nulls)
+    return RowBatch(frame, empty, template_nulls if nulls is None else nulls)
 
 
 def _align(rows: Any, template: Any, argument: str) -> Any:
-    wanted, got = getattr(template, "columns", None), getattr(rows, "columns", None)
-    if wanted is None or got is None:
+    expected, actual = getattr(template, "columns", None), getattr(rows, "columns", None)
+    if expected is None or actual is None:
         if n_columns(rows) != n_columns(template):
             raise CannotExplainError(
                 f"{argument} has {n_columns(rows)} columns and the training rows have "
-                f"{n_columns(template)}; give rows with the columns the model was fitted on"
+                f"{n_columns(template)}; pass rows with the columns of the training rows"
             )
         return rows
-    if list(wanted) == list(got):
+    if list(expected) == list(actual):
         return rows
-    missing = [str(column) for column in wanted if column not in list(got)]
-    extra = [str(column) for column in got if column not in list(wanted)]
-    if missing or extra or len(wanted) != len(got):
+    missing = [str(column) for column in expected if column not in list(actual)]
+    extra = [str(column) for column in actual if column not in list(expected)]
+    if missing or extra or len(expected) != len(actual):
         raise CannotExplainError(
-            f"{argument} has other columns than the training rows: "
+            f"{argument} and the training rows have different columns: "
             f"missing {_few(missing)}, unexpected {_few(extra)}"
         )
-    if len(set(wanted)) != len(wanted):
+    if len(set(expected)) != len(expected):
         raise CannotExplainError(
-            f"{argument} has the columns of the training rows in another order, and some of them "
-            "have the same name; give them in the order of the training rows"
+            f"{argument} has the columns of the training rows in another order, and some columns "
+            "have the same name; pass them in the order of the training rows"
         )
-    return rows[list(wanted)]
+    return rows[list(expected)]
 
 
 def _few(names: Sequence[str], limit: int = 5) -> str:

@@ -1,23 +1,21 @@
-"""Which raw columns each engineered column is made of, for the steps in front of a model.
+"""The raw columns from which each engineered column is computed.
 
-AttributionResult of engineered columns may be summed up by raw column only where each engineered
-column is a function of a single raw column of its own row. What is claimed here is therefore an
-upper bound: a column depends on its sources at most, and where no bound is known for certain, the
-answer is an error.
+Attributions of engineered columns can be summed up by raw column only if each engineered column is
+a function of a single raw column of the same row. The sources of a column are an upper bound: the
+column depends on no other raw columns. If no bound is known, an error is raised.
 
-The bounds come from three places:
+There are three kinds of bounds:
 
-- A transformer that is given one column makes everything of it, whatever it does.
-- scikit-learn's own transformers are known by their fitted attributes; those without a rule, such
-  as PCA, make every column of all columns. So do KNNImputer and IterativeImputer even where no
-  value was missing at fit: one may be later. A class that derives from one of theirs is not theirs.
-- Of any other transformer only the plainest claim is tried: each column is made of the one with
-  its name, or where the names do not tell, with its position. Such a claim is inferred, not known.
+- A transformer with a single input column computes all of its output from that column.
+- scikit-learn's transformers are known by their fitted attributes. Those without a rule, such as
+  PCA, compute every column from all columns. This includes KNNImputer and IterativeImputer, even if
+  no value was missing at fit. Subclasses of other packages are not covered.
+- For any other transformer a simple bound is tried: each output column depends on the input column
+  with the same name or, without names, the same position. Such a bound is inferred.
 
-Then `verify` tries every bound on real rows. It refutes a wrong claim if the forbidden dependence
-shows in these rows. A dependence that shows in rare rows only, as in
-``np.where(income > 1e6, age, height)``, could escape it, so `Lineage.inferred` names the
-transformers whose sources rest on it alone.
+`verify` checks every bound on sample rows. A dependence that shows in rare rows only, as in
+``np.where(income > 1e6, age, height)``, may remain undetected. `Lineage.inferred` therefore names
+the transformers with inferred bounds.
 """
 
 from __future__ import annotations
@@ -58,26 +56,26 @@ from mlflow_interpret.explaining.sklearn_compat import (
 Sources = list[frozenset[int]]
 
 _ROWS = 100
-"""So many rows are tried at most: each trial transforms them once."""
+"""Limit of the sample rows; each check transforms them once."""
 _INFERENCE_ROWS = 30
-"""Fewer rows say too little of a transformer that is not known."""
+"""Minimal number of sample rows for an inferred bound."""
 _SHUFFLES = 3
 _WIDEST = 20_000
-"""With more engineered columns, as of a HashingVectorizer, neither a check nor SHAP is feasible."""
+"""Limit of the engineered columns; a HashingVectorizer has too many for the check and for SHAP."""
 
 
 class UnknownLineageError(MlflowInterpretError):
-    """It is not known for certain what the engineered columns are made of; the message says why."""
+    """The sources of the engineered columns are not known; the message gives the reason."""
 
 
 @dataclass(frozen=True)
 class Lineage:
-    """What each engineered column is made of.
+    """The sources of engineered columns.
 
     Attributes:
-        names: The engineered columns, as ``get_feature_names_out`` gives them where it can; unique.
-        sources: For each engineered column the positions of the raw columns it can depend on.
-        inferred: The classes of transformers whose sources were only tried on some rows.
+        names: Unique names of the engineered columns, from ``get_feature_names_out`` if possible.
+        sources: For each engineered column, the positions of the raw columns it can depend on.
+        inferred: Classes of transformers whose sources were inferred from sample rows.
     """
 
     names: tuple[str, ...]
@@ -86,80 +84,80 @@ class Lineage:
 
     @property
     def is_separable(self) -> bool:
-        """Every engineered column is made of one raw column, or is a constant."""
+        """Whether every engineered column has a single source, or is a constant."""
         return not self.mixed
 
     @property
     def mixed(self) -> tuple[str, ...]:
-        """The engineered columns that are made of several raw columns."""
-        return tuple(n for n, one in zip(self.names, self.sources, strict=True) if len(one) > 1)
+        """The engineered columns with several sources."""
+        pairs = zip(self.names, self.sources, strict=True)
+        return tuple(name for name, sources in pairs if len(sources) > 1)
 
 
 def lineage(steps: Sequence[tuple[str, Any]] | Any, rows: RowBatch) -> Lineage:
-    """The raw columns behind each column that fitted transformers make.
+    """Find the raw columns from which fitted transformers compute each column.
 
-    A lineage that is separable has been verified on ``rows``; a mixed one is of no use but for
-    messages and has not.
+    A separable lineage is verified on ``rows``. Any other one is needed for messages only.
 
     Args:
-        steps: The steps in front of a pipeline's last one, or one transformer.
-        rows: Some of the rows that the first step is given; some dozens at least.
+        steps: The steps in front of a pipeline's last one, or a single transformer.
+        rows: Some dozens of rows for the first step.
 
     Raises:
-        UnknownLineageError: It is not known, or not true on these rows.
+        UnknownLineageError: The sources are not known, or contradict the sample rows.
     """
-    given: Any = steps
-    given = given.steps if type(given) is Pipeline else given
-    chain = list(given) if isinstance(given, Sequence) else [("", given)]
+    front: Any = steps
+    front = front.steps if type(front) is Pipeline else front
+    chain = list(front) if isinstance(front, Sequence) else [("", front)]
     try:
         return _lineage(chain, rows.subset(sample_rows(len(rows), _ROWS, 0)))
     except UnknownLineageError:
         raise
-    except Exception as error:  # a transformer, or rows, of a kind that nobody thought of
+    except Exception as error:  # an unforeseen kind of transformer or rows
         raise UnknownLineageError("Its columns could not be traced", error) from error
 
 
 def _lineage(chain: list[tuple[str, Any]], rows: RowBatch) -> Lineage:
-    own = list(getattr(rows.template, "columns", rows.frame.columns))
-    names = own if all(isinstance(name, str) for name in own) else list(rows.frame.columns)
+    labels = list(getattr(rows.template, "columns", rows.frame.columns))
+    names = labels if all(isinstance(name, str) for name in labels) else list(rows.frame.columns)
     inferred: list[str] = []
     sources, names, _ = _chain(chain, _restored(rows, rows.frame), names, inferred)
-    found = Lineage(distinct_names(names), tuple(sources), tuple(dict.fromkeys(inferred)))
-    if found.is_separable:
-        verify(partial(apply_steps, chain), rows, found)
-    return found
+    result = Lineage(distinct_names(names), tuple(sources), tuple(dict.fromkeys(inferred)))
+    if result.is_separable:
+        verify(partial(apply_steps, chain), rows, result)
+    return result
 
 
-def verify(transform: Callable[[Any], Any], rows: RowBatch, found: Lineage) -> None:
-    """Shuffle raw columns in real rows and see that only what is made of them changes.
+def verify(transform: Callable[[Any], Any], rows: RowBatch, claim: Lineage) -> None:
+    """Shuffle raw columns of sample rows and check that only the columns with these sources change.
 
-    Columns are shuffled in groups, for each binary digit of their position those with a 0 and
-    those with a 1: any two columns are apart in some group, so 2 log2(n) groups try all pairs.
+    Columns are shuffled in groups: for each binary digit of the position, those with a 0 and those
+    with a 1. Any two columns are separated by some group, so 2 log2(n) groups check all pairs.
 
     Args:
-        transform: Makes engineered rows of raw ones.
+        transform: Computes engineered rows from raw ones.
         rows: Raw rows.
-        found: What is claimed.
+        claim: The lineage to check.
 
     Raises:
         UnknownLineageError: An engineered column depends on other raw columns, or on other rows.
     """
     plain = _cells(transform(_restored(rows, rows.frame)))
-    _equal(len(found.names), plain.shape[1], "The transformer's output on the same rows")
+    _equal(len(claim.names), plain.shape[1], "The transformer's output on the same rows")
     half = len(rows) // 2
     if half:
         alone = _cells(transform(_restored(rows, rows.frame.iloc[:half])))
-        _refuse(_changed(plain[:half], alone), found, "what other rows hold")
+        _refuse(_changed(plain[:half], alone), claim, "other rows")
     raw = rows.frame.reset_index(drop=True)
     generator = np.random.default_rng(0)
     for group in _groups(raw.shape[1]):
-        bound = np.array([not one & group for one in found.sources], dtype=bool)
+        bound = np.array([not sources & group for sources in claim.sources], dtype=bool)
         for _ in range(_SHUFFLES if bound.any() else 0):
             other = raw.take(generator.permutation(len(raw))).reset_index(drop=True)
             columns = {i: (other if i in group else raw).iloc[:, i] for i in range(raw.shape[1])}
             trial = pd.DataFrame(columns).set_axis(raw.columns, axis=1)
             cells = _cells(transform(_restored(rows, trial)))
-            _refuse(bound & _changed(plain, cells), found, "raw columns it is not made of")
+            _refuse(bound & _changed(plain, cells), claim, "raw columns that are not its sources")
 
 
 def _groups(n: int) -> Iterator[frozenset[int]]:
@@ -173,22 +171,22 @@ def _restored(rows: RowBatch, frame: pd.DataFrame) -> Any:
     return rows.restore(frame.copy())  # some transformers change their input in place
 
 
-def _refuse(changed: npt.NDArray[np.bool_], found: Lineage, what: str) -> None:
+def _refuse(changed: npt.NDArray[np.bool_], claim: Lineage, cause: str) -> None:
     if changed.any():
-        name = found.names[int(np.flatnonzero(changed)[0])]
-        raise UnknownLineageError(f"The engineered column {name!r} depends on {what}.")
+        name = claim.names[int(np.flatnonzero(changed)[0])]
+        raise UnknownLineageError(f"The engineered column {name!r} depends on {cause}.")
 
 
 def _changed(before: npt.NDArray[Any], after: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
-    """``(n_columns,)``: the column has another value in some row, by more than rounding."""
+    """``(n_columns,)``: whether a column changes in some row by more than rounding."""
     if before.shape != after.shape:
         raise UnknownLineageError("The number of engineered columns changes with the rows.")
     try:
-        one, other = before.astype(np.float64), after.astype(np.float64)
-    except (TypeError, ValueError):  # texts, categories, missing values of pandas
+        old, new = before.astype(np.float64), after.astype(np.float64)
+    except (TypeError, ValueError):  # text, categories, missing values of pandas
         return np.asarray((before.astype(str) != after.astype(str)).any(axis=0))
-    size = np.where(np.isfinite(one), np.abs(one), 0.0).max(axis=0, initial=0.0)
-    close = np.isclose(one, other, rtol=1e-6, atol=1e-12 * size, equal_nan=True)
+    size = np.where(np.isfinite(old), np.abs(old), 0.0).max(axis=0, initial=0.0)
+    close = np.isclose(old, new, rtol=1e-6, atol=1e-12 * size, equal_nan=True)
     return np.asarray(~close.all(axis=0))
 
 
@@ -198,16 +196,16 @@ def _cells(output: Any) -> npt.NDArray[Any]:
 
 
 def _width(rows: Any) -> int:
-    """The number of columns; a column of texts, as vectorizers take, is one."""
+    """The number of columns; 1 for one-dimensional input, as of vectorizers."""
     shape = getattr(rows, "shape", None)
     if shape is None or len(shape) not in (1, 2):
-        raise UnknownLineageError(f"A step gives no table but a {type(rows).__name__}.")
+        raise UnknownLineageError(f"A step returns a {type(rows).__name__} instead of a table.")
     return int(shape[1]) if len(shape) == 2 else 1
 
 
-def _equal(expected: int, got: int, what: str) -> None:
-    if expected != got:
-        raise UnknownLineageError(f"{what} has {got} columns where {expected} were expected.")
+def _equal(expected: int, actual: int, subject: str) -> None:
+    if expected != actual:
+        raise UnknownLineageError(f"{subject} has {actual} columns, but {expected} were expected.")
 
 
 def _transform(step: Any, rows: Any) -> Any:
@@ -219,11 +217,11 @@ def _transform(step: Any, rows: Any) -> Any:
 
 
 def _is_step(step: Any) -> bool:
-    return step is not None and not isinstance(step, str)  # None and "passthrough" do nothing
+    return step is not None and not isinstance(step, str)  # not None or "passthrough"
 
 
 def apply_steps(steps: Iterable[tuple[str, Any]], rows: Any) -> Any:
-    """What fitted steps make of rows."""
+    """Transform rows by fitted steps."""
     for _, step in steps:
         rows = _transform(step, rows) if _is_step(step) else rows
     return rows
@@ -232,30 +230,31 @@ def apply_steps(steps: Iterable[tuple[str, Any]], rows: Any) -> Any:
 def _chain(
     steps: Iterable[tuple[str, Any]], rows: Any, names: list[str], inferred: list[str]
 ) -> tuple[Sources, list[str], Any]:
-    """The sources and names of the last step's columns, as positions in ``rows``; its output."""
+    """The sources (positions in ``rows``) and names of the last step's columns, and its output."""
     sources = _same(_width(rows))
     for _, step in steps:
         if _is_step(step):
-            own, rows = _trace(step, rows, inferred)
-            sources = [frozenset[int]().union(*(sources[i] for i in one)) for one in own]
-            names = _names(step, names, own, rows)
+            step_sources, rows = _trace(step, rows, inferred)
+            sources = [frozenset[int]().union(*(sources[i] for i in s)) for s in step_sources]
+            names = _names(step, names, step_sources, rows)
     return sources, names, rows
 
 
-def _names(step: Any, names: list[str], own: Sources, output: Any) -> list[str]:
+def _names(step: Any, names: list[str], sources: Sources, output: Any) -> list[str]:
     try:
-        given = step.get_feature_names_out(names)
-    except Exception:  # not all have names, and some want those of their own fit
-        given = getattr(output, "columns", None)
-    if given is None or len(given) != len(own):
-        kind, alone = type(step).__name__.lower(), len(set(own)) == len(own)
-        bases = [names[min(one)] if len(one) == 1 else kind for one in own]
-        given = bases if alone else [f"{base}_{k}" for k, base in enumerate(bases)]
-    return [str(name) for name in given]
+        labels = step.get_feature_names_out(names)
+    except Exception:  # some transformers have no names, and some require those of their fit
+        labels = getattr(output, "columns", None)
+    if labels is None or len(labels) != len(sources):
+        kind = type(step).__name__.lower()
+        bases = [names[min(columns)] if len(columns) == 1 else kind for columns in sources]
+        is_unique = len(set(sources)) == len(sources)
+        labels = bases if is_unique else [f"{base}_{k}" for k, base in enumerate(bases)]
+    return [str(label) for label in labels]
 
 
 def _trace(step: Any, rows: Any, inferred: list[str]) -> tuple[Sources, Any]:
-    """What a transformer makes its columns of, as positions in ``rows``, and its output."""
+    """The sources of a transformer's columns as positions in ``rows``, and its output."""
     if not _is_step(step):
         return _same(_width(rows)), rows
     n_in = _width(rows)
@@ -272,7 +271,7 @@ def _trace(step: Any, rows: Any, inferred: list[str]) -> tuple[Sources, Any]:
         sources = _rules(step, n_in, n_out) if sources is None else sources
     else:
         sources = None
-    sources = _claimed(step, rows, output, inferred) if sources is None else sources
+    sources = _guess(step, rows, output, inferred) if sources is None else sources
     _equal(len(sources), n_out, f"The output of {type(step).__name__}")
     return sources, output
 
@@ -282,14 +281,14 @@ def _same(n: int) -> Sources:
 
 
 def _containers(step: Any, rows: Any, inferred: list[str]) -> Sources | None:
-    """The rules for transformers made of transformers."""
+    """The rules for transformers that contain transformers; None for other transformers."""
     if isinstance(step, Pipeline):
         return _chain(step.steps, rows, [""] * _width(rows), inferred)[0]
     if isinstance(step, ColumnTransformer):
         return _column_transformer(step, rows, inferred)
     if isinstance(step, FeatureUnion):
         parts = [child for _, child in step.transformer_list if child != "drop"]
-        return [one for child in parts for one in _trace(child, rows, inferred)[0]]
+        return [columns for child in parts for columns in _trace(child, rows, inferred)[0]]
     if type(step).__name__ == "FrozenEstimator":  # new in scikit-learn 1.6
         return _trace(step.estimator, rows, inferred)[0]
     return None
@@ -302,18 +301,18 @@ def _column_transformer(step: Any, rows: Any, inferred: list[str]) -> Sources:
         positions = inputs[name]
         if not positions or child == "drop":
             continue
-        key = positions[0] if np.isscalar(columns) else positions  # a scalar asks for a 1-D column
-        own, _ = _trace(child, select_columns(rows, key), inferred)
-        sources.extend(frozenset(positions[i] for i in one) for one in own)
+        key = positions[0] if np.isscalar(columns) else positions  # a scalar selects a 1-D column
+        child_sources, _ = _trace(child, select_columns(rows, key), inferred)
+        sources.extend(frozenset(positions[i] for i in columns) for columns in child_sources)
     return sources
 
 
 def _rules(step: Any, n_in: int, n_out: int) -> Sources | None:
-    """The rules for scikit-learn's transformers; None for a function, which can do anything."""
+    """The rules for scikit-learn's transformers; None for a function, which has no rule."""
     if isinstance(step, FunctionTransformer):
-        func, plain = step.func, not step.kw_args
-        each = func is None or (plain and isinstance(func, np.ufunc) and func.nin == 1)
-        return _same(n_in) if each else None
+        func = step.func
+        is_unary = isinstance(func, np.ufunc) and func.nin == 1 and not step.kw_args
+        return _same(n_in) if func is None or is_unary else None
     if isinstance(step, SelectorMixin):
         return [frozenset({int(i)}) for i in step.get_support(indices=True)]
     if isinstance(step, PolynomialFeatures):
@@ -323,57 +322,60 @@ def _rules(step: Any, n_in: int, n_out: int) -> Sources | None:
     if isinstance(step, SimpleImputer):
         return _imputer(step, n_in, n_out)
     if isinstance(step, OneHotEncoder):
-        return _blocks(one_hot_widths(step))
+        return _repeat_sources(one_hot_widths(step))
     if isinstance(step, KBinsDiscretizer) and step.encode != "ordinal":
-        return _blocks(step.n_bins_)
-    # SplineTransformer, and TargetEncoder with several classes, make equally many of each column.
-    # Normalizer alone carries the mixin and mixes: it divides a row by its length.
-    even = isinstance(step, (OneToOneFeatureMixin, SplineTransformer, KBinsDiscretizer))
-    if even and not isinstance(step, Normalizer):
-        return _blocks([n_out // n_in] * n_in)
+        return _repeat_sources(step.n_bins_)
+    # SplineTransformer, and TargetEncoder with several classes, return the same number of columns
+    # for each input. Normalizer has the mixin, but divides each row by its length.
+    is_even = isinstance(step, (OneToOneFeatureMixin, SplineTransformer, KBinsDiscretizer))
+    if is_even and not isinstance(step, Normalizer):
+        return _repeat_sources([n_out // n_in] * n_in)
     return [frozenset(range(n_in))] * n_out
 
 
-def _blocks(widths: Iterable[int]) -> Sources:
+def _repeat_sources(widths: Iterable[int]) -> Sources:
+    """The sources of a transformer that returns ``widths[i]`` columns for input column ``i``."""
     return [frozenset({i}) for i, width in enumerate(widths) for _ in range(int(width))]
 
 
 def _imputer(step: Any, n_in: int, n_out: int) -> Sources:
     indicator = getattr(step, "indicator_", None)
-    marked = [] if indicator is None else [int(i) for i in indicator.features_]
-    kept = list(range(n_in))
-    if n_out - len(marked) != n_in:  # columns without any value at fit are left out
-        kept = np.flatnonzero(~np.asarray(pd.isna(step.statistics_))).tolist()
-    return [frozenset({i}) for i in (*kept, *marked)]
+    indicated = [] if indicator is None else [int(i) for i in indicator.features_]
+    imputed = list(range(n_in))
+    if n_out - len(indicated) != n_in:  # columns without any value at fit are dropped
+        imputed = np.flatnonzero(~np.asarray(pd.isna(step.statistics_))).tolist()
+    return [frozenset({i}) for i in (*imputed, *indicated)]
 
 
-def _claimed(step: Any, rows: Any, output: Any, inferred: list[str]) -> Sources:
-    """What a transformer without a rule seems to do, which `verify` then tries.
+def _guess(step: Any, rows: Any, output: Any, inferred: list[str]) -> Sources:
+    """The sources of a transformer without a rule, which `verify` checks.
 
-    skrub's column-wise transformers tell what they made of each column; that is not inferred.
+    skrub's column-wise transformers have an attribute with their sources; these are not inferred.
     """
     kind = type(step).__name__
-    skrub = type(step).__module__.startswith("skrub.")
-    told = getattr(step, "input_to_outputs_", None) if skrub else None
-    inferring = told is None and not (skrub and isinstance(step, OneToOneFeatureMixin))
-    made_of = {new: old for old, several in (told or {}).items() for new in several}
+    is_skrub = type(step).__module__.startswith("skrub.")
+    mapping = getattr(step, "input_to_outputs_", None) if is_skrub else None
+    is_inferred = mapping is None and not (is_skrub and isinstance(step, OneToOneFeatureMixin))
+    input_of = {label: name for name, labels in (mapping or {}).items() for label in labels}
     before, after = _labels(rows), _labels(output)
-    origins = [made_of.get(name, name) for name in after]
+    origins = [input_of.get(name, name) for name in after]
     if before and after and set(origins) <= set(before):
         sources = [frozenset({before.index(name)}) for name in origins]
-    elif told is None and _width(rows) == _width(output):
+    elif mapping is None and _width(rows) == _width(output):
         sources = _same(_width(rows))
     else:
-        raise UnknownLineageError(f"{kind} does not tell what it makes its columns of.")
-    if inferring:
+        raise UnknownLineageError(f"The sources of the columns of {kind} are not known.")
+    if is_inferred:
         cells = as_batch(rows, [str(i) for i in range(_width(rows))], rows).frame.astype(str)
         if len(cells) < _INFERENCE_ROWS or (cells.nunique() < 2).any():
-            raise UnknownLineageError(f"The sample rows vary too little to see what {kind} does.")
+            raise UnknownLineageError(
+                f"The sample rows vary too little to infer the sources of the columns of {kind}."
+            )
         inferred.append(kind)
     return sources
 
 
 def _labels(rows: Any) -> list[str]:
-    """The columns' names; none where they have none or not all are different."""
+    """The names of the columns; empty if they have none, or if names repeat."""
     names = [str(name) for name in getattr(rows, "columns", ())]
     return names if len(set(names)) == len(names) else []

@@ -1,4 +1,4 @@
-"""The kinds of tables that users train on: read by rows, and made again from a DataFrame."""
+"""Containers of rows: pandas, polars, NumPy and sparse tables, to a DataFrame and back."""
 
 from __future__ import annotations
 
@@ -16,27 +16,31 @@ Indices = npt.NDArray[np.intp]
 
 
 def as_rows(X: Any, name: str = "X") -> Any:
-    """``X`` if it is a table, a 2-D array made of it if it is a list of rows.
+    """Return a table unchanged, and a list of rows as a two-dimensional array.
+
+    Args:
+        X: A table in any container, or a list of rows.
+        name: Name of the argument, for messages.
 
     Raises:
-        CannotExplainError: ``X`` is no table of rows and columns.
+        CannotExplainError: ``X`` is not a table.
     """
     if isinstance(X, pd.DataFrame) or sparse.issparse(X) or _is_polars(X):
         return X
     try:
         array = np.asarray(X)
     except ValueError as error:
-        raise CannotExplainError(f"{name} is no table of rows and columns", error) from error
+        raise CannotExplainError(f"{name} is not a table of rows and columns", error) from error
     if array.dtype.names is not None:
         raise CannotExplainError(
-            f"{name} is a structured array, which has fields and no columns; give a DataFrame"
+            f"{name} is a structured array, which has fields instead of columns; pass a DataFrame"
         )
     if array.ndim != 2:
         raise CannotExplainError(
-            f"{name} is no table of rows and columns: {type(X).__name__} of shape {array.shape}"
+            f"{name} is not a table of rows and columns: {type(X).__name__} of shape {array.shape}"
         )
     if array.dtype.kind in "US" and not hasattr(X, "dtype"):
-        return np.asarray(X, dtype=object)  # numpy made texts of a list's numbers
+        return np.asarray(X, dtype=object)  # NumPy converts the numbers of a mixed list to text
     return array
 
 
@@ -52,7 +56,12 @@ def n_rows(X: Any) -> int:
 
 
 def take(values: Any, indices: Indices) -> Any:
-    """The rows of a table, or the labels, at ``indices``; never a copy of the whole."""
+    """Select rows of a table, or labels, without copying all of them.
+
+    Args:
+        values: A table or a column in any container.
+        indices: ``(n,)`` positions.
+    """
     if isinstance(values, (pd.DataFrame, pd.Series)):
         return values.iloc[indices]
     if sparse.issparse(values):
@@ -66,22 +75,23 @@ def _take_sparse(values: Any, indices: Indices) -> Any:
     if values.format in ("csr", "csc", "lil"):
         return values[indices]
     values = values if values.format == "coo" else values.tocoo(copy=False)
-    wanted, place = np.zeros(values.shape[0], dtype=bool), np.zeros(values.shape[0], dtype=np.intp)
-    wanted[indices], place[indices] = True, np.arange(len(indices))
-    kept = np.flatnonzero(wanted[values.row])
-    cells = (values.data[kept], (place[values.row[kept]], values.col[kept]))
+    n = values.shape[0]
+    is_selected, positions = np.zeros(n, dtype=bool), np.zeros(n, dtype=np.intp)
+    is_selected[indices], positions[indices] = True, np.arange(len(indices))
+    selected = np.flatnonzero(is_selected[values.row])
+    cells = (values.data[selected], (positions[values.row[selected]], values.col[selected]))
     return type(values)(cells, shape=(len(indices), values.shape[1]))
 
 
 def as_frame(rows: Any) -> pd.DataFrame:
-    """Some rows of any container as a plain DataFrame, cell by cell as they are."""
+    """Convert rows in any container to a plain DataFrame, without changing a cell."""
     if isinstance(rows, pd.DataFrame):
-        return pd.DataFrame(rows).reset_index(drop=True)  # not as a subclass of the user's
+        return pd.DataFrame(rows).reset_index(drop=True)  # not a subclass
     if sparse.issparse(rows):
         return pd.DataFrame(rows.toarray())
     if _is_polars(rows):
         return _from_polars(rows)
-    if not rows.dtype.isnative:  # as bytes read from a file may be; not for pandas
+    if not rows.dtype.isnative:  # pandas needs native byte order, which data of files may not have
         rows = rows.astype(rows.dtype.newbyteorder("="))
     frame = pd.DataFrame(rows, dtype=rows.dtype if rows.dtype == object else None)
     if rows.dtype == object:
@@ -90,23 +100,29 @@ def as_frame(rows: Any) -> pd.DataFrame:
 
 
 def _as_numbers(column: pd.Series) -> pd.Series:
-    """A column of objects as numbers where all its cells are; nothing else keeps None as it is."""
+    """Convert a column of objects that are all numbers; None must not become NaN."""
     numbers = column.infer_objects()
-    exact = numbers.dtype.kind in "biuf" and not any(cell is None for cell in column)
-    return numbers if exact else column
+    is_exact = numbers.dtype.kind in "biuf" and not any(cell is None for cell in column)
+    return numbers if is_exact else column
 
 
-def emptied(rows: Any) -> tuple[Any, frozenset[str]]:
-    """A row-less copy of a container, and the names of a polars table's columns with nulls."""
-    if sparse.issparse(rows):  # most sparse formats, as hstack's, cannot be sliced
+def empty_template(rows: Any) -> tuple[Any, frozenset[str]]:
+    """Return a copy of a container without rows, and the polars columns that hold nulls."""
+    if sparse.issparse(rows):  # most sparse formats, such as COO, cannot be sliced
         return type(rows)((0, n_columns(rows)), dtype=rows.dtype), frozenset()
     if _is_polars(rows):
         return rows[:0], frozenset(c.name for c in rows.get_columns() if c.null_count())
     return rows[:0], frozenset()
 
 
-def refilled(template: Any, frame: pd.DataFrame, nulls: frozenset[str]) -> Any:
-    """``frame`` in the container of a row-less ``template``, with its column names and types."""
+def fill_template(template: Any, frame: pd.DataFrame, nulls: frozenset[str]) -> Any:
+    """Convert a DataFrame to the container of ``template``, with its column names and types.
+
+    Args:
+        template: A container without rows, from `empty_template`.
+        frame: The rows.
+        nulls: Names of the polars columns in which NaN means null.
+    """
     if isinstance(template, pd.DataFrame):
         columns = _as_fitted(frame, template.dtypes).set_axis(template.columns, axis=1)
         return as_subclass(columns, template)
@@ -118,7 +134,7 @@ def refilled(template: Any, frame: pd.DataFrame, nulls: frozenset[str]) -> Any:
 
 
 def _as_fitted(frame: pd.DataFrame, dtypes: pd.Series) -> pd.DataFrame:
-    """``frame`` with the types of the training rows, where these hold all of its cells."""
+    """Cast columns to the types of the training rows, if these hold all of their cells."""
     if list(frame.dtypes) == list(dtypes):
         return frame
     columns = {i: _cast(frame.iloc[:, i], wanted) for i, wanted in enumerate(dtypes)}
@@ -126,7 +142,7 @@ def _as_fitted(frame: pd.DataFrame, dtypes: pd.Series) -> pd.DataFrame:
 
 
 def _cast(column: pd.Series, wanted: Any) -> pd.Series:
-    """``column`` as ``wanted``, or as it is where that would change a cell."""
+    """Cast a column, or return it unchanged if the cast would change a cell."""
     if column.dtype == wanted:
         return column
     if isinstance(wanted, pd.CategoricalDtype):
@@ -135,10 +151,10 @@ def _cast(column: pd.Series, wanted: Any) -> pd.Series:
     try:
         with np.errstate(all="ignore"):
             cast = column.astype(wanted)
-            same = cast.astype(column.dtype).equals(column)
-    except Exception:  # each extension type has errors of its own
+            is_equal = cast.astype(column.dtype).equals(column)
+    except Exception:  # extension types raise errors of various classes
         return column
-    return cast if same and cast.isna().equals(column.isna()) else column
+    return cast if is_equal and cast.isna().equals(column.isna()) else column
 
 
 def _as_polars(frame: pd.DataFrame, template: Any, nulls: frozenset[str]) -> Any:
@@ -155,7 +171,7 @@ def _as_polars(frame: pd.DataFrame, template: Any, nulls: frozenset[str]) -> Any
 
 
 def _from_polars(rows: Any) -> pd.DataFrame:
-    """``rows`` as pandas, whose own conversion rounds large integers next to a null."""
+    """Convert a polars table; polars itself rounds large integers in columns with nulls."""
     return pd.DataFrame({i: _column_of_polars(c) for i, c in enumerate(rows.get_columns())})
 
 
@@ -167,17 +183,17 @@ def _column_of_polars(column: Any) -> Any:
         cells[:] = column.to_list()
         return pd.Series(cells, dtype=object)
     if column.dtype.is_integer() and column.null_count():
-        nullable = str(column.dtype)  # polars and pandas have the same names for these
+        nullable = str(column.dtype)  # polars and pandas use the same names
         return pd.Series(column.to_list(), dtype=nullable)
     return column.to_pandas()
 
 
 def _as_array(frame: pd.DataFrame, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
-    """``frame`` as an array of ``dtype``, or of its own where that would change a cell."""
+    """Convert a DataFrame to an array, of another type if ``dtype`` would change a cell."""
     values: npt.NDArray[Any] = frame.to_numpy()
-    if dtype.kind in "US":  # wider where the cells need it
+    if dtype.kind in "US":
         cells = values.astype(object).astype(dtype.kind)
-        return cells.astype(max(cells.dtype, dtype, key=lambda one: one.itemsize))
+        return cells.astype(max(cells.dtype, dtype, key=lambda text: text.itemsize))
     if values.dtype.kind not in "biuf" or dtype.kind not in "biuf":
         return np.asarray(frame.to_numpy(dtype=dtype))
     with np.errstate(all="ignore"):

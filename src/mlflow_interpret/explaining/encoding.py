@@ -1,4 +1,4 @@
-"""Cells of any type as numbers, and back."""
+"""Encode cells of any type as numbers, and decode them."""
 
 from __future__ import annotations
 
@@ -12,35 +12,38 @@ import pandas as pd
 
 Numbers = npt.NDArray[np.float64]
 
-NOT_NUMBERS = "the rows hold other things than numbers"
+NOT_NUMBERS = "the rows hold cells that are not numbers"
 
-_EXACT = 2**53  # larger integers, as identifiers may be, are no floating point numbers
+_MAX_EXACT = 2**53  # larger integers, such as identifiers, have no exact floating point number
 
 
 class Encoding:
-    """Turns rows of any types into numbers, one column for one column, and back.
+    """Encodes rows of any types as numbers, column by column, and decodes them.
 
-    Explainers sample and mix cells as numbers. Numeric columns without missing values stay as
-    they are; any other column becomes the position of its value among the values seen, so that
-    the model gets the very cells back that the user's rows hold.
+    Explainers sample and mix cells as numbers. Numeric columns without missing values are
+    unchanged. A cell of any other column becomes the position of its value among the distinct
+    values, so that decoding returns exactly the cells of the user's rows.
+
+    Args:
+        frames: Tables with the same columns, which hold all cells that will be encoded.
     """
 
     def __init__(self, *frames: pd.DataFrame) -> None:
-        both = pd.concat(frames, ignore_index=True) if len(frames) > 1 else frames[0]
-        self._names = list(both.columns)
-        self._dtypes = [both.iloc[:, i].dtype for i in range(both.shape[1])]
+        rows = pd.concat(frames, ignore_index=True) if len(frames) > 1 else frames[0]
+        self._names = list(rows.columns)
+        self._dtypes = [rows.iloc[:, i].dtype for i in range(rows.shape[1])]
         self._values: list[pd.Series | None] = [
-            None if _is_plain(both.iloc[:, i]) else _distinct(both.iloc[:, i])
-            for i in range(both.shape[1])
+            None if _is_plain(rows.iloc[:, i]) else _distinct(rows.iloc[:, i])
+            for i in range(rows.shape[1])
         ]
-        self._uniform = (  # a wide table of numbers, which is decoded often, at once
+        self._is_uniform = (  # a wide table of numbers is decoded often, so in one step
             all(values is None for values in self._values)
             and len(set(self._dtypes)) == 1
             and isinstance(self._dtypes[0], np.dtype)
         )
 
     def encode(self, frame: pd.DataFrame) -> Numbers:
-        """``(n_rows, n_features)`` numbers."""
+        """Encode rows as ``(n_rows, n_features)`` numbers."""
         columns = [
             frame.iloc[:, i].to_numpy(dtype=np.float64) if values is None
             else _codes(frame.iloc[:, i], values)
@@ -49,8 +52,8 @@ class Encoding:
         return np.column_stack(columns)
 
     def decode(self, numbers: Numbers) -> pd.DataFrame:
-        """The rows that ``numbers`` stand for, in types that hold the cells of all frames."""
-        if self._uniform:
+        """Decode ``(n_rows, n_features)`` numbers, with types that hold the cells of all frames."""
+        if self._is_uniform:
             return pd.DataFrame(numbers.astype(self._dtypes[0], copy=False), columns=self._names)
         columns: dict[int, Any] = {}
         for i, values in enumerate(self._values):
@@ -63,12 +66,12 @@ class Encoding:
 
 
 def is_numeric(frame: pd.DataFrame) -> bool:
-    """Whether all cells are real numbers, or missing in a column of numbers."""
+    """Whether all columns are numeric; cells may be missing."""
     return all(_is_real(frame.iloc[:, i]) for i in range(frame.shape[1]))
 
 
 def numbers(frame: pd.DataFrame) -> Numbers:
-    """The cells of a numeric frame, NaN where one is missing."""
+    """``(n_rows, n_features)`` cells of a numeric frame, with NaN for missing ones."""
     cells: Numbers = frame.to_numpy(dtype=np.float64, na_value=np.nan)
     return cells
 
@@ -78,7 +81,7 @@ def _is_real(column: pd.Series) -> bool:
         return False
     if pd.api.types.is_integer_dtype(column.dtype):
         known = column.dropna()
-        return known.empty or bool((known.max() <= _EXACT) and (known.min() >= -_EXACT))
+        return known.empty or bool((known.max() <= _MAX_EXACT) and (known.min() >= -_MAX_EXACT))
     return not pd.api.types.is_complex_dtype(column.dtype)
 
 
@@ -88,31 +91,31 @@ def _is_plain(column: pd.Series) -> bool:
 
 def _distinct(column: pd.Series) -> pd.Series:
     if column.dtype != object:
-        with suppress(Exception):  # Arrow has types without order, and its own errors for them
+        with suppress(Exception):  # Arrow has types without order, with its own errors
             return column.drop_duplicates().sort_values(na_position="last").reset_index(drop=True)
         firsts = list({_key(value): i for i, value in enumerate(column)}.values())
         return column.iloc[firsts].reset_index(drop=True)
-    # Not left to pandas: it may turn None into NaN where the other objects are all texts.
+    # pandas may replace None by NaN if all other objects are strings.
     cells = list({_key(value): value for value in column}.values())
     missing = [cell for cell in cells if _is_missing(cell)]
     present = [cell for cell in cells if not _is_missing(cell)]
-    with suppress(TypeError, ValueError):  # values of types that have no order among them
+    with suppress(TypeError, ValueError):  # values of types without a common order
         present.sort()
     values = np.empty(len(cells), dtype=object)
-    for i, cell in enumerate(present + missing):  # one by one: a cell may be a list
+    for i, cell in enumerate(present + missing):  # cell by cell, as a cell may be a list
         values[i] = cell
     return pd.Series(values, dtype=object)
 
 
 def _codes(column: pd.Series, values: pd.Series) -> Numbers:
     known = {_key(value): code for code, value in enumerate(values)}
-    # As the type of all frames: the same cell is 1 in one of them and 1.0 in another with gaps.
+    # The type of all frames: a cell may be 1 in one frame and 1.0 in a frame with missing values.
     cells = column.astype(values.dtype)
     return np.array([known[_key(value)] for value in cells], dtype=np.float64)
 
 
 def _key(value: Any) -> Any:
-    # Missing values do not equal themselves; None and NaN, 1 and True do not stand for each other.
+    # Missing values are not equal to themselves; None and NaN, or 1 and True, must stay different.
     kind = type(value).__name__
     if _is_missing(value):
         return ("missing", kind)

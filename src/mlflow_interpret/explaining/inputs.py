@@ -13,7 +13,7 @@ from mlflow_interpret.core.errors import CannotExplainError
 from mlflow_interpret.core.explanation import Plan, TrainingContext
 from mlflow_interpret.core.statistics import sample_rows
 from mlflow_interpret.explaining.batch import RowBatch, as_batch, feature_names
-from mlflow_interpret.explaining.dataframes import Indices, as_rows, emptied, n_rows, take
+from mlflow_interpret.explaining.dataframes import Indices, as_rows, empty_template, n_rows, take
 from mlflow_interpret.explaining.model_adapter import ModelAdapter, adapt_model
 from mlflow_interpret.explaining.row_sources import is_partitioned
 
@@ -98,7 +98,7 @@ def draw_inputs(context: TrainingContext, plan: Plan) -> ExplainInputs:
     given = as_rows(context.X)
     names = feature_names(given, context.features)
     limit = max(1, _CELLS // (len(names) * _n_blocks(context)))
-    template, nulls = emptied(given)
+    template, nulls = empty_template(given)
     if is_partitioned(context.evaluation_examples):
         rows, labels, origin = context.evaluation_examples, None, {"source": "evaluation_examples"}
     else:

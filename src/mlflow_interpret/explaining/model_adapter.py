@@ -1,4 +1,4 @@
-"""The fitted model: what of it is explained, its targets, its classes and its outputs."""
+"""The explained part of a fitted estimator: its targets, classes and outputs."""
 
 from __future__ import annotations
 
@@ -39,14 +39,13 @@ class ModelAdapter:
 
     Attributes:
         model: The fitted model.
-        task: What it does; the score of an outlier detector counts as a regression.
-        labels: For each target the class labels as the model predicts them, None for regression.
-        classes: The names of the classes, in the order of the labels of all targets, None for
-            regression. For one target they are its labels unless the user gave others, for several
-            they are ``target: label``.
-        targets: The names of the targets where the model has several, else None.
-        path: How it was found in the estimator that the user fitted, e.g.
-            ``GridSearchCV.best_estimator_``; empty for that estimator itself.
+        task: The task; the score of an outlier detector counts as a regression.
+        labels: The class labels of each target, as the model predicts them; None for regression.
+        classes: Names of the classes, in the order of the labels of all targets; None for
+            regression. Default names are the labels, for several targets ``target: label``.
+        targets: Names of the targets if the model has several, else None.
+        path: Path from the user's estimator to the model, such as ``GridSearchCV.best_estimator_``;
+            empty if both are the same.
     """
 
     model: Any
@@ -63,12 +62,12 @@ class ModelAdapter:
 
     @property
     def output_names(self) -> tuple[Any, ...] | None:
-        """What each block of contributions belongs to: a class, a target; None for a single one."""
+        """The class or target of each output; None for a model with a single output."""
         return self.targets if self.classes is None else self.classes
 
     def predict(self, rows: Any) -> npt.NDArray[Any]:
         """``(n_rows,)`` predictions, ``(n_rows, n_targets)`` for several targets."""
-        # A model that was fitted on a column of labels, (n_rows, 1), may predict such a column.
+        # A model that was fitted on labels of shape (n_rows, 1) may predict in that shape.
         array = _dense(self.model.predict(rows))
         if self.targets is None and array.ndim == 2 and array.shape[1] == 1:
             array = array[:, 0]
@@ -77,20 +76,20 @@ class ModelAdapter:
         return array
 
     def probabilities(self, rows: Any) -> FloatArray | None:
-        """``(n_rows, n_classes)`` probabilities, or None where the model has none."""
+        """``(n_rows, n_classes)`` probabilities, or None if the model has none."""
         if self.classes is None or not hasattr(self.model, "predict_proba"):
             return None
         try:
             return self._scores("predict_proba", rows)
-        except Exception:  # it was not needed to explain the model
+        except Exception:  # the attributions do not need them
             return None
 
     def outputs(self) -> Iterator[tuple[str, Output]]:
-        """The scales on which the model can be explained, the preferred one first.
+        """The outputs of the model that can be explained, the preferred one first.
 
         Yields:
-            The scale's name and a function that maps rows to ``(n_rows,)``, or to
-            ``(n_rows, n_outputs)`` where there are `blocks`.
+            The name of the scale, and a function that maps rows to ``(n_rows,)``, or to
+            ``(n_rows, n_outputs)`` for a model with `output_names`.
         """
         if self.classes is None:
             yield from self._values()
@@ -101,19 +100,28 @@ class ModelAdapter:
         yield "predicted label", self._votes
 
     def output(self, scale: str) -> Output:
-        """The output on a scale that `outputs` or `scale_of` named.
+        """The output on a scale.
+
+        Args:
+            scale: Name of the scale, from `outputs` or `scale_of`.
 
         Raises:
-            CannotExplainError: There is none.
+            CannotExplainError: The model has no such output.
         """
-        own = _DECISION if scale == _LOG_ODDS else scale
+        wanted = _DECISION if scale == _LOG_ODDS else scale
         for name, output in self.outputs():
-            if name == own:
+            if name == wanted:
                 return output
         raise CannotExplainError(f"{self.name} has no output on the scale {scale!r}")
 
     def scale_of(self, scale: str, scores: FloatArray, rows: Any) -> str:
-        """The scale's usual name: a decision function may be the log-odds of the probabilities."""
+        """The specific name of a scale: a decision function may be the log-odds.
+
+        Args:
+            scale: Name of the scale, from `outputs`.
+            scores: ``(n_rows,)`` or ``(n_rows, n_outputs)`` outputs on that scale.
+            rows: The rows.
+        """
         if scale != _DECISION or self.labels is None or self.targets is not None:
             return scale
         probabilities = self.probabilities(rows)
@@ -132,17 +140,17 @@ class ModelAdapter:
             yield AVERAGE_PATH, partial(_average_path, self.model)
 
     def _is_by_pairs(self, method: str) -> bool:
-        """Whether the scores are of pairs of classes; of three classes there are three pairs."""
+        """Whether the scores belong to pairs of classes instead of classes."""
         last = _last(self.model)
         pairs = getattr(last, "decision_function_shape", None) == "ovo"
         return pairs and method == "decision_function" and len((self.labels or ((),))[0]) > 2
 
     def _scores(self, method: str, rows: Any) -> FloatArray:
         probabilities = method == "predict_proba"
-        sizes = [len(one) for one in self.labels or ()]
+        sizes = [len(labels) for labels in self.labels or ()]
         scores = per_class(getattr(self.model, method)(rows), sizes, complement=probabilities)
         if probabilities and (scores.min(initial=0.0) < -_ROUNDING or scores.max() > 1 + _ROUNDING):
-            # as of a booster with an objective of the user's own, which has raw scores only
+            # raw scores, as of a booster with a custom objective
             raise CannotExplainError(f"predict_proba of {self.name} gives no probabilities")
         return scores
 
@@ -158,9 +166,9 @@ class ModelAdapter:
 
 
 def _average_path(forest: Any, rows: Any) -> FloatArray:
-    """``(n_rows,)`` mean depths at which the forest isolates rows, what its trees add up to.
+    """``(n_rows,)`` mean depths at which the forest isolates rows: the sum of its trees.
 
-    The anomaly score is a function of it: Liu, Ting and Zhou (2008), equation 2.
+    The anomaly score is a function of the mean depth: Liu, Ting and Zhou (2008), equation 2.
     """
     n = float(forest.max_samples_)
     normal = 2.0 * (np.log(n - 1.0) + np.euler_gamma - (n - 1.0) / n) if n > 2 else float(n > 1)
@@ -172,11 +180,11 @@ def per_class(scores: Any, n_classes: Sequence[int], *, complement: bool = False
     """``(n_rows, n_outputs)`` scores of all classes of all targets.
 
     Args:
-        scores: What ``predict_proba`` or ``decision_function`` gave; a list has an array for each
+        scores: Result of ``predict_proba`` or ``decision_function``; a list has an array for each
             target.
         n_classes: The number of classes of each target.
-        complement: A binary target's single column is a probability, so its other class has the
-            rest; else it is a score, so its other class has the negated one.
+        complement: Whether the single column of a binary target is a probability ``p``, so that the
+            other class has ``1 - p``. A score ``s`` of a binary target means ``-s`` for the other.
 
     Raises:
         CannotExplainError: The scores have another number of columns.
@@ -185,8 +193,8 @@ def per_class(scores: Any, n_classes: Sequence[int], *, complement: bool = False
         scores = scores[0]
     if isinstance(scores, list) and len(scores) == len(n_classes) > 1:
         parts = [
-            per_class(one, [n], complement=complement)
-            for one, n in zip(scores, n_classes, strict=True)
+            per_class(target, [n], complement=complement)
+            for target, n in zip(scores, n_classes, strict=True)
         ]
         return np.concatenate(parts, axis=1)
     array = np.asarray(scores, dtype=np.float64)
@@ -204,17 +212,17 @@ def per_class(scores: Any, n_classes: Sequence[int], *, complement: bool = False
 def adapt_model(
     estimator: Any, classes: Any = None, row: Any = None, targets: Sequence[str] | None = None
 ) -> ModelAdapter:
-    """The part of a fitted estimator that is explained.
+    """Find the part of a fitted estimator that is explained.
 
     Args:
-        estimator: What ``fit`` was called on.
+        estimator: The estimator that the user fitted.
         classes: Names that replace the model's class labels, in its order, or None.
-        row: One of the rows that it was fitted on, in their container; it tells whether the model
-            predicts several targets where its attributes do not.
-        targets: The names of the targets where there are several, or None for ``y0``, ``y1``, ...
+        row: One of the training rows, in their container. Its prediction shows whether the model
+            has several targets if the attributes of the model do not.
+        targets: Names of several targets, or None for ``y0``, ``y1``, ...
 
     Raises:
-        CannotExplainError: There is nothing in it that can be explained.
+        CannotExplainError: The estimator cannot be explained.
     """
     model, path = unwrap(estimator)
     _refuse_unfitted(model)
@@ -223,15 +231,15 @@ def adapt_model(
     names = None if n_targets == 1 else _target_names(targets, n_targets)
     if task == "regression" and classes is not None:
         raise CannotExplainError(
-            f"classes has {len(classes)} names and {type(model).__name__} predicts no classes; "
+            f"classes has {len(classes)} names, but {type(model).__name__} predicts no classes; "
             "leave classes out"
         )
     if task == "regression":
         return ModelAdapter(model, task, None, None, path, names)
     labels = _labels(model, n_targets)
-    if all(len(one) < 2 for one in labels):
+    if all(len(classes_of_target) < 2 for classes_of_target in labels):
         raise CannotExplainError(
-            f"{type(model).__name__} was trained on the one class {labels[0][0]!r}; "
+            f"{type(model).__name__} was trained on the single class {labels[0][0]!r}; "
             "there is no difference to explain"
         )
     return ModelAdapter(model, task, labels, _class_names(labels, names, classes), path, names)
@@ -241,14 +249,14 @@ def _task(model: Any) -> Task:
     name = type(model).__name__
     if name == "Booster" and type(model).__module__.startswith("xgboost"):
         raise CannotExplainError(
-            "a Booster of XGBoost takes no rows but a DMatrix; explain an XGBClassifier or "
+            "a Booster of XGBoost takes a DMatrix instead of rows; explain an XGBClassifier or "
             "XGBRegressor"
         )
     if _is(is_outlier_detector, model):
         if hasattr(model, "decision_function"):
             return "regression"
         raise CannotExplainError(
-            f"{name} scores only the rows it was fitted on; there is no prediction to explain"
+            f"{name} scores its training rows only; there is no prediction to explain"
         )
     if _is(is_clusterer, model):
         raise CannotExplainError(clusters_only(model))
@@ -265,15 +273,15 @@ def _task(model: Any) -> Task:
 
 
 def clusters_only(model: Any) -> str:
-    """Why a clusterer is not explained."""
+    """The reason why a clusterer is not explained."""
     name = last_step(model)
-    return f"{name} is a clusterer; it predicts no target whose drivers could be explained"
+    return f"{name} is a clusterer; it predicts no target that could be explained"
 
 
 def _is(kind: Callable[[Any], bool], model: Any) -> bool:
     try:
         return bool(kind(model))
-    except Exception:  # no scikit-learn estimator, or one with tags of its own
+    except Exception:  # not a scikit-learn estimator, or one with tags of another kind
         return False
 
 
@@ -290,13 +298,19 @@ def _last(model: Any) -> Any:
 
 
 def unwrap(estimator: Any) -> tuple[Any, str]:
-    """The best estimator of a search or the frozen one, and the way to it; others are their own."""
+    """The inner estimator of a search or a frozen estimator, and the path to it.
+
+    Any other estimator is returned unchanged, with an empty path.
+
+    Raises:
+        CannotExplainError: A search has no best estimator.
+    """
     name = type(estimator).__name__
     if hasattr(estimator, "best_estimator_"):
         inner, step = estimator.best_estimator_, f"{name}.best_estimator_"
     elif getattr(estimator, "refit", None) is False:
         raise CannotExplainError(
-            f"{name} was fitted with refit=False and holds no best estimator; use refit=True"
+            f"{name} was fitted with refit=False and has no best estimator; use refit=True"
         )
     elif name == "FrozenEstimator":  # new in scikit-learn 1.6
         inner, step = estimator.estimator, f"{name}.estimator"
@@ -314,13 +328,13 @@ def _n_targets(model: Any, row: Any) -> int:
         return 1
     try:
         predicted = _dense(model.predict(row)).shape
-    except Exception:  # the engines will say what is wrong with the rows
+    except Exception:  # the explainers report the error
         return 1
     return int(predicted[1]) if len(predicted) == 2 and predicted[1] > 1 else 1
 
 
 def _dense(predicted: Any) -> npt.NDArray[Any]:
-    """Predictions as an array; several labels at once may come as a sparse matrix."""
+    """Predictions as an array; multilabel predictions may be a sparse matrix."""
     return predicted.toarray() if sparse.issparse(predicted) else np.asarray(predicted)
 
 
@@ -331,33 +345,33 @@ def _target_names(names: Sequence[str] | None, n_targets: int) -> tuple[str, ...
 
 
 def _labels(model: Any, n_targets: int) -> tuple[tuple[Any, ...], ...]:
-    """For each target its labels, as the model predicts them."""
+    """The class labels of each target, as the model predicts them."""
     classes = getattr(model, "classes_", None)
     if classes is None:
         raise CannotExplainError(
-            f"{type(model).__name__} has no classes_ after fit; a classifier needs them, as "
-            "scikit-learn's have, in the order of its probabilities"
+            f"{type(model).__name__} has no attribute classes_ after fit; a classifier needs the "
+            "class labels there, in the order of its probabilities"
         )
     if n_targets == 1:
         return (tuple(np.asarray(classes).ravel().tolist()),)
     if isinstance(classes, list):
-        return tuple(tuple(np.asarray(one).tolist()) for one in classes)
-    return ((0, 1),) * n_targets  # a row may have several labels at once; classes_ numbers them
+        return tuple(tuple(np.asarray(labels).tolist()) for labels in classes)
+    return ((0, 1),) * n_targets  # multilabel: classes_ holds the numbers of the targets
 
 
 def _class_names(
     labels: tuple[tuple[Any, ...], ...], targets: tuple[str, ...] | None, classes: Any
 ) -> tuple[Any, ...]:
     if targets is None:
-        own = labels[0]
+        defaults = labels[0]
     else:
         pairs = zip(targets, labels, strict=True)
-        own = tuple(f"{target}: {label}" for target, some in pairs for label in some)
+        defaults = tuple(f"{target}: {label}" for target, values in pairs for label in values)
     if classes is None:
-        return own
-    if len(classes) != len(own):
+        return defaults
+    if len(classes) != len(defaults):
         raise CannotExplainError(
-            f"classes has {len(classes)} names and the model has {len(own)} classes; "
+            f"classes has {len(classes)} names and the model has {len(defaults)} classes; "
             "give one name for each class in the order of model.classes_"
         )
     return tuple(classes)
@@ -368,5 +382,5 @@ def _refuse_unfitted(model: Any) -> None:
         check_is_fitted(model)
     except NotFittedError as error:
         raise CannotExplainError(f"{type(model).__name__} is not fitted; call fit first") from error
-    except Exception:  # no scikit-learn estimator, or not wholly one
+    except Exception:  # not a complete scikit-learn estimator
         return

@@ -1,4 +1,4 @@
-"""Pipelines taken apart: the last step is explained, its columns are summed up by raw column."""
+"""Split a pipeline into the steps in front and the last step, which is explained."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from mlflow_interpret.explaining.model_adapter import ModelAdapter, unwrap
 
 @dataclass(frozen=True, eq=False)
 class SplitPipeline:
-    """A pipeline whose engineered columns are each made of one raw column.
+    """A pipeline in which every engineered column has a single raw source.
 
     Attributes:
         last: The last step, which takes the engineered rows.
         front: The steps in front of it.
-        lineage: What the engineered columns are made of.
+        lineage: The sources of the engineered columns.
     """
 
     last: ModelAdapter
@@ -41,52 +41,66 @@ class SplitPipeline:
         return replace(as_batch(engineered, self.lineage.names, engineered), numbers=rows.numbers)
 
     def by_raw_column(self, values: FloatArray, n_raw: int) -> FloatArray:
-        """Contributions of engineered columns summed up along the last axis."""
+        """Sum the attributions of engineered columns up by raw column.
+
+        Args:
+            values: ``(..., n_engineered)``.
+            n_raw: Number of raw columns.
+
+        Returns:
+            ``(..., n_raw)``.
+        """
         summed = np.zeros((*values.shape[:-1], n_raw))
         for column, sources in enumerate(self.lineage.sources):
-            for source in sources:  # one, or none for a constant, which contributes nothing
+            for source in sources:  # a single one, or none for a constant
                 summed[..., source] += values[..., column]
         return summed
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What was done, for the status record."""
+        """Notes on the split, for the status record."""
         notes = [
             (
-                f"The pipeline was taken apart: the {len(self.lineage.names)} engineered columns "
-                f"that {self.last.name} takes were explained and summed up by raw column."
+                f"The pipeline was split: the {len(self.lineage.names)} engineered columns of "
+                f"{self.last.name} were explained, and their values summed up by raw column."
             )
         ]
         if self.lineage.inferred:
             kinds = ", ".join(self.lineage.inferred)
-            notes.append(f"Which raw column {kinds} makes what of was tried on rows, not known.")
+            notes.append(
+                f"The raw sources of the columns of {kinds} were inferred from sample rows."
+            )
         return tuple(notes)
 
 
 def split_pipeline(adapter: ModelAdapter, rows: RowBatch) -> SplitPipeline:
-    """The parts of a pipeline, which is explained by its last step.
+    """Split a pipeline in front of its last step.
+
+    Args:
+        adapter: A model with steps.
+        rows: Some raw rows, on which the steps are tried.
 
     Raises:
-        CannotExplainError: It has to be explained as a whole; the message says why.
+        CannotExplainError: The pipeline cannot be split; the message gives the reason.
     """
     pipeline = adapter.model
     if not isinstance(pipeline, Pipeline):
         raise CannotExplainError("the model is a pipeline of another package")
     front, model = _steps(pipeline)
     try:
-        found = lineage(front, rows)
+        sources = lineage(front, rows)
     except UnknownLineageError as error:
-        raise CannotExplainError("the pipeline cannot be taken apart", error) from error
-    if not found.is_separable:
+        raise CannotExplainError("the pipeline cannot be split", error) from error
+    if not sources.is_separable:
         raise CannotExplainError(
-            f"the pipeline cannot be taken apart: {len(found.mixed)} of {len(found.names)} "
-            "engineered columns are made of several raw columns"
+            f"the pipeline cannot be split: {len(sources.mixed)} of {len(sources.names)} "
+            "engineered columns have several raw columns as sources"
         )
-    return SplitPipeline(replace(adapter, model=model), front, found)
+    return SplitPipeline(replace(adapter, model=model), front, sources)
 
 
 def _steps(model: Any) -> tuple[list[tuple[str, Any]], Any]:
-    """All steps in front of the last model, through pipelines and searches in pipelines."""
+    """All steps in front of the last model, including those of nested pipelines and searches."""
     front: list[tuple[str, Any]] = []
     while isinstance(model, Pipeline):
         front += model.steps[:-1]

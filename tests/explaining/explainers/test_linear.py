@@ -188,4 +188,4 @@ def test_constant_outputs_of_other_functions_are_refused(diabetes):
 def test_text_is_refused():
     rows, y = rows_of(load_breast_cancer, 20, [0, 1])
     model = LogisticRegression().fit(rows, y)
-    assert "other things than numbers" in refusal(model, rows.astype(str))
+    assert "cells that are not numbers" in refusal(model, rows.astype(str))

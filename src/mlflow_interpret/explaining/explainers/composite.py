@@ -37,8 +37,6 @@ class PipelineExplainer(Explainer):
     def __init__(self, request: ExplainRequest) -> None:
         sample = request.background if request.sample is None else request.sample
         parts = split_pipeline(request.adapter, sample)
-        if isinstance(parts, str):
-            raise CannotExplainError(parts)
         self._parts = parts
         limit = max(_MIN_ROWS, _ENGINEERED_CELLS // max(len(parts.lineage.names), 1))
         picked = sample_rows(len(request.background), limit, request.plan.random_state)

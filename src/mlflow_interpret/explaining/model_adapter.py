@@ -239,7 +239,7 @@ def adapt_model(
     labels = _labels(model, n_targets)
     if all(len(classes_of_target) < 2 for classes_of_target in labels):
         raise CannotExplainError(
-            f"{type(model).__name__} was trained on the single class {labels[0][0]!r}; "
+            f"{type(model).__name__} was trained on one class only, {labels[0][0]!r}; "
             "there is no difference to explain"
         )
     return ModelAdapter(model, task, labels, _class_names(labels, names, classes), path, names)

@@ -1,4 +1,4 @@
-"""`compare_runs`, from runs to tables."""
+"""`compare_runs` from runs to tables."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from mlflow_interpret.core.errors import ExplanationNotFoundError, OptionError
 
 @pytest.fixture
 def explained(store):
-    """Makes runs with an explanation."""
+    """Create runs with explanations; None creates a run without one."""
 
-    def make(*records):
+    def log_all(*records):
         ids = []
         for record in records:
             with mlflow.start_run() as run:
@@ -30,10 +30,10 @@ def explained(store):
             ids.append(run.info.run_id)
         return ids
 
-    return make
+    return log_all
 
 
-def test_models_of_real_data_are_compared(store):
+def test_comparison_of_models_of_real_data(store):
     X, y = load_diabetes(return_X_y=True, as_frame=True)
     mlflow_interpret.autolog(silent=True)
     ids = []
@@ -60,7 +60,7 @@ def test_models_of_real_data_are_compared(store):
     assert differs[ids[1]].sum() < differs[ids[2]].sum()
 
 
-def test_a_run_without_an_explanation_is_named_once(explained, caplog):
+def test_skipped_runs_are_in_one_warning(explained, caplog):
     ids = explained(explanation(), None, explanation(), None)
     with caplog.at_level(logging.WARNING, "mlflow_interpret"):
         comparison = mlflow_interpret.compare_runs(ids)
@@ -74,7 +74,7 @@ def test_a_run_without_an_explanation_is_named_once(explained, caplog):
     assert not caplog.records
 
 
-def test_many_that_are_skipped_make_a_short_warning(explained, caplog):
+def test_warning_about_many_skipped_runs_is_short(explained, caplog):
     ids = explained(explanation(), explanation(), *[None] * 7)
     mlflow_interpret.compare_runs(ids)
     (record,) = caplog.records
@@ -82,13 +82,13 @@ def test_many_that_are_skipped_make_a_short_warning(explained, caplog):
     assert ids[-1] not in record.message
 
 
-def test_a_run_given_twice_is_compared_once(explained):
+def test_repeated_runs_are_compared_once(explained):
     first, second = explained(explanation(), explanation())
     comparison = mlflow_interpret.compare_runs([second, first, second])
     assert comparison.runs["run_id"].tolist() == [second, first]
 
 
-def test_fewer_than_two_is_an_error_that_says_what_to_do(explained, caplog):
+def test_fewer_than_two_explanations_are_an_error(explained, caplog):
     first, second = explained(explanation(), None)
     with pytest.raises(ExplanationNotFoundError) as error:
         mlflow_interpret.compare_runs([first, second])
@@ -101,14 +101,14 @@ def test_fewer_than_two_is_an_error_that_says_what_to_do(explained, caplog):
     assert not caplog.records
 
 
-def test_a_search_compares_what_it_finds(explained):
+def test_search(explained):
     ids = explained(explanation(), None, explanation())
     comparison = mlflow_interpret.compare_runs(experiment_names=["test"])
     assert comparison.runs["run_id"].tolist() == [ids[0], ids[2]]
     assert comparison.skipped == {}
 
 
-def test_the_oldest_of_the_newest_is_the_reference_of_a_search(explained):
+def test_oldest_found_run_is_the_reference(explained):
     ids = explained(explanation(), explanation(), explanation())
     assert mlflow_interpret.compare_runs().runs["run_id"].tolist() == ids
     assert mlflow_interpret.compare_runs(max_results=2).runs["run_id"].tolist() == ids[1:]
@@ -117,10 +117,10 @@ def test_the_oldest_of_the_newest_is_the_reference_of_a_search(explained):
     assert mlflow_interpret.compare_runs(ids[::-1]).runs["run_id"].tolist() == ids[::-1]
 
 
-def test_a_first_run_that_shares_no_feature_is_warned_of(explained, caplog):
-    mine = explanation()
-    names = tuple(f"other {name}" for name in mine.features)
-    ids = explained(replace(mine, features=names, evaluation_rows=None), mine)
+def test_warning_about_runs_without_shared_features(explained, caplog):
+    record = explanation()
+    names = tuple(f"other {name}" for name in record.features)
+    ids = explained(replace(record, features=names, evaluation_rows=None), record)
     with caplog.at_level(logging.WARNING, "mlflow_interpret"):
         comparison = mlflow_interpret.compare_runs(ids)
     (record,) = caplog.records
@@ -128,14 +128,14 @@ def test_a_first_run_that_shares_no_feature_is_warned_of(explained, caplog):
     assert comparison.runs["marks"][1].startswith("shares no feature with")
 
 
-def test_one_run_is_not_enough_and_the_error_says_so(explained):
-    (one,) = explained(explanation())
-    for given in (one, mlflow.get_run(one)):
-        with pytest.raises(OptionError, match=f"two or more runs to compare, got one: .*{one}"):
-            mlflow_interpret.compare_runs(given)
+def test_single_run_is_an_error(explained):
+    (run_id,) = explained(explanation())
+    for run in (run_id, mlflow.get_run(run_id)):
+        with pytest.raises(OptionError, match=f"two or more runs to compare, got one: .*{run_id}"):
+            mlflow_interpret.compare_runs(run)
 
 
-def test_classes_are_compared(explained):
+def test_comparison_of_one_class(explained):
     a, b = explanation(), explanation(n_classes=3)
     ids = explained(a, b)
     comparison = mlflow_interpret.compare_runs(ids, label="1")
@@ -160,7 +160,7 @@ def test_classes_are_compared(explained):
         {"silent": None},
     ],
 )
-def test_wrong_options_are_named(store, options):
+def test_invalid_options_are_named(store, options):
     (name,) = options
     with pytest.raises(OptionError, match=f"^{name} must be .*, got "):
         mlflow_interpret.compare_runs(**options)

@@ -1,4 +1,4 @@
-"""Drawing again from an explanation that was made or loaded."""
+"""Figures and reports of explanations that were computed or loaded."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def iris():
     return mlflow_interpret.explain(model, X)
 
 
-def test_what_explain_returns_can_be_drawn(iris):
+def test_figures_of_a_computed_explanation(iris):
     display = ExplanationDisplay.from_explanation(iris)
     names = [
         text.get_text() for text in display.plot_importances(top_k=2).axes[0].get_yticklabels()
@@ -37,7 +37,7 @@ def test_what_explain_returns_can_be_drawn(iris):
     assert "DecisionTreeClassifier" in repr(display)
 
 
-def test_axes_of_the_user_are_drawn_into(iris):
+def test_figures_in_axes_of_the_user(iris):
     figure = Figure()
     display = ExplanationDisplay.from_explanation(iris)
     for draw, axes in zip(
@@ -48,14 +48,14 @@ def test_axes_of_the_user_are_drawn_into(iris):
         assert axes.get_title()
 
 
-def test_a_run_s_explanation_can_be_drawn(store, iris):
+def test_figures_of_an_explanation_in_a_run(store, iris):
     run_id = mlflow_interpret.log_explanation(iris, log_figures=False)
     display = ExplanationDisplay.from_run(run_id)
     assert run_id in display.to_html()
     assert display.plot_beeswarm().axes
 
 
-def test_a_notebook_shows_the_report_in_a_sandbox(iris):
+def test_notebook_shows_the_report_in_a_sandboxed_frame(iris):
     display = ExplanationDisplay.from_explanation(iris)
     framed = display._repr_html_()
     (page,) = re.findall(r'srcdoc="([^"]*)"', framed)
@@ -64,7 +64,7 @@ def test_a_notebook_shows_the_report_in_a_sandbox(iris):
 
 
 @pytest.mark.parametrize("suffix", ["html", "png", "svg", "pdf", "PNG"])
-def test_it_is_saved_by_the_name_of_the_file(tmp_path, iris, suffix):
+def test_suffix_of_the_file_determines_the_format(tmp_path, iris, suffix):
     path = ExplanationDisplay.from_explanation(iris).save(tmp_path / f"x.{suffix}")
     start = {"html": b"<!doctype", "png": b"\x89PNG", "svg": b"<?xml", "pdf": b"%PDF"}[
         suffix.lower()
@@ -72,7 +72,7 @@ def test_it_is_saved_by_the_name_of_the_file(tmp_path, iris, suffix):
     assert path.read_bytes().startswith(start)
 
 
-def test_mistakes_are_told_with_the_way_out(tmp_path, iris):
+def test_errors_name_the_argument_and_the_allowed_values(tmp_path, iris):
     display = ExplanationDisplay.from_explanation(iris)
     with pytest.raises(
         OptionError, match=r"path must end in one of .html, .png, .svg, .pdf, got 'x.doc'"
@@ -88,7 +88,7 @@ def test_mistakes_are_told_with_the_way_out(tmp_path, iris):
         ExplanationDisplay.from_explanation(3)
 
 
-def test_what_the_explanation_does_not_hold_cannot_be_drawn():
+def test_missing_parts_of_an_explanation_cannot_be_drawn():
     display = ExplanationDisplay.from_explanation(explanation().without_rows())
     with pytest.raises(ExplanationNotFoundError, match="log_data=False"):
         display.plot_beeswarm()

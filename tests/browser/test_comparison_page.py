@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from compare.runs import hostile_runs, run
-from mlflow_interpret.compare.comparison import RunComparison
+from mlflow_interpret.compare import RunComparison
 from mlflow_interpret.core.text import truncate
 
 

@@ -7,7 +7,7 @@ import pytest
 from compare.runs import hostile_runs
 from explanations import HOSTILE, hostile
 from mlflow_interpret import ExplanationDisplay
-from mlflow_interpret.compare.comparison import RunComparison
+from mlflow_interpret.compare import RunComparison
 from mlflow_interpret.report.page import render_report
 
 WIDTHS = (360, 520, 700, 1100)

@@ -6,7 +6,7 @@ import numpy as np
 
 from compare.runs import run
 from mlflow_interpret.cli.compare_text import comparison_text
-from mlflow_interpret.compare.comparison import RunComparison
+from mlflow_interpret.compare import RunComparison
 
 
 def text_of(*runs, width=100, skipped=None, **options):

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from compare.runs import run
-from mlflow_interpret.compare.comparison import RunComparison
+from mlflow_interpret.compare import RunComparison
 from mlflow_interpret.core.errors import OptionError
 
 KINDS = ("slope", "heatmap")

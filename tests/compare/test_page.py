@@ -10,7 +10,7 @@ import pytest
 
 from compare.runs import run
 from mlflow_interpret.compare import page as module
-from mlflow_interpret.compare.comparison import RunComparison
+from mlflow_interpret.compare import RunComparison
 from mlflow_interpret.rendering.figure import svg_image
 
 HOSTILE = [

@@ -12,7 +12,7 @@ import pytest
 from compare.runs import run
 from explanations import explanation
 from mlflow_interpret import ExplanationDisplay
-from mlflow_interpret.compare.comparison import RunComparison
+from mlflow_interpret.compare import RunComparison
 from mlflow_interpret.rendering import figure as module
 from mlflow_interpret.rendering.figure import StandaloneFigure, svg_image
 

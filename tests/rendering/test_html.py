@@ -13,7 +13,7 @@ import jinja2
 import pytest
 
 from explanations import HOSTILE
-from mlflow_interpret.core.text import NAME_LENGTH, format_number, truncate
+from mlflow_interpret.core.text import truncate
 from mlflow_interpret.rendering import html
 
 PAGE = (
@@ -101,30 +101,3 @@ def test_notebook_frame_is_sandboxed(render):
     assert given["sandbox"] == "allow-scripts"
     assert given["title"] == '"><b>'
     assert markup.unescape(markup.escape(page)) == page
-
-
-def test_truncated_names_are_one_line_of_limited_length():
-    assert truncate("age") == "age"
-    assert truncate("") == truncate("\n\t ") == "(no name)"
-    assert truncate(3) == "3"
-    assert truncate("a\nb\u2028c") == "a b c"
-    long = truncate("start " + "x" * 10_000 + " end")
-    assert len(long) == NAME_LENGTH
-    assert long.startswith("start x")
-    assert long.endswith("x end")
-    assert "…" in long
-    for name in HOSTILE:
-        assert not set(truncate(name)) & set("\x00\x1b\n\u2028\u2029\u202e\ud800")
-    assert truncate("Größe 年齢 עברית") == "Größe 年齢 עברית"
-
-
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [
-        (None, ""), (True, "true"), (1234567, "1,234,567"), (0.0, "0"), (0.123456, "0.123"),
-        (12.3456, "12.3"), (1234.5, "1,234"), (1.5e-7, "1.50e-7"), (2.5e12, "2.50e12"),
-        (-0.5, "-0.500"), (float("nan"), "not finite"), (float("-inf"), "not finite"),
-    ],
-)  # fmt: skip
-def test_number_format(value, text):
-    assert format_number(value) == text

@@ -19,7 +19,7 @@ from mlflow_interpret.runtime.messages import show_messages
 from mlflow_interpret.stores import mlflow as mlflow_store
 
 if TYPE_CHECKING:
-    from mlflow_interpret.compare.comparison import RunComparison
+    from mlflow_interpret.compare import RunComparison
 
 _logger = logging.getLogger("mlflow_interpret")
 

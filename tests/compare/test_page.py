@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from compare.runs import run
-from mlflow_interpret.compare import page as module
 from mlflow_interpret.compare import RunComparison
+from mlflow_interpret.compare import page as module
 from mlflow_interpret.rendering.figure import svg_image
 
 HOSTILE = [

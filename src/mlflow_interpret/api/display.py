@@ -174,7 +174,8 @@ class ExplanationDisplay:
         }
         if path.suffix.lower() not in writers:
             allowed = ", ".join(writers)
-            raise OptionError(f"path must end in one of {allowed}, got {path.name!r}.")
+            message = f"path must end in one of {allowed}, got {path.name!r}."
+            raise OptionError(message, argument="path")
         writers[path.suffix.lower()]()
         return path
 
@@ -194,10 +195,12 @@ class ExplanationDisplay:
             if label in labels:
                 return labels.index(label)
         allowed = ", ".join(map(str, outputs)) or "None: the model has a single output"
-        raise OptionError(f"label must be one of the model's classes ({allowed}), got {label!r}.")
+        message = f"label must be one of the model's classes ({allowed}), got {label!r}."
+        raise OptionError(message, argument="label")
 
 
 def _positive(top_k: Any) -> int:
     if isinstance(top_k, bool) or not isinstance(top_k, int) or top_k < 1:
-        raise OptionError(f"top_k must be a positive integer, got {top_k!r}.")
+        message = f"top_k must be a positive integer, got {top_k!r}."
+        raise OptionError(message, argument="top_k")
     return top_k

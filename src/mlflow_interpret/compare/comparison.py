@@ -102,10 +102,12 @@ class RunComparison:
 
         draw = {"slope": figures.slope_chart, "heatmap": figures.heat_map}.get(kind)
         if draw is None:
-            raise OptionError(f"kind must be 'slope' or 'heatmap', got {kind!r}.")
+            message = f"kind must be 'slope' or 'heatmap', got {kind!r}."
+            raise OptionError(message, argument="kind")
         top_k = self.top_k if top_k is None else top_k
         if isinstance(top_k, bool) or not isinstance(top_k, int) or top_k < 1:
-            raise OptionError(f"top_k must be a positive integer or None, got {top_k!r}.")
+            message = f"top_k must be a positive integer or None, got {top_k!r}."
+            raise OptionError(message, argument="top_k")
         return draw(self.importances, top_k)
 
     @overload

@@ -47,7 +47,7 @@ def test_engineered_view_has_its_own_report(tmp_path):
 
 
 def test_report_has_the_id_of_the_run(tmp_path):
-    artifacts.write(RECORD, tmp_path, figures=False, report=True, made={"run_id": "run-7"})
+    artifacts.write(RECORD, tmp_path, figures=False, report=True, run_facts={"run_id": "run-7"})
     assert "run-7" in (tmp_path / artifacts.REPORT).read_text("utf-8")
 
 

@@ -27,7 +27,7 @@ def write(
     *,
     figures: bool,
     report: bool,
-    made: Mapping[str, Any] | None = None,
+    run_facts: Mapping[str, Any] | None = None,
 ) -> dict[str, str]:
     """Write the data, figures and report of an explanation into an existing folder.
 
@@ -36,7 +36,7 @@ def write(
         folder: The folder.
         figures: Whether to draw the figures.
         report: Whether to write the report.
-        made: Facts about the run for the report: ``run_id``, ``created``, ``comment``.
+        run_facts: Facts about the run for the report: ``run_id``, ``created``, ``comment``.
 
     Returns:
         The reasons for files that could not be drawn, by file name. A figure that fails does not
@@ -47,10 +47,10 @@ def write(
     if figures:
         writers.update(_figure_writers(explanation))
     if report:
-        writers[REPORT] = partial(_write_report, explanation, made)
+        writers[REPORT] = partial(_write_report, explanation, run_facts)
     if report and explanation.engineered is not None:
         name = f"{explanation_io.ENGINEERED}/{REPORT}"
-        writers[name] = partial(_write_report, explanation.engineered, made)
+        writers[name] = partial(_write_report, explanation.engineered, run_facts)
     return _write_all(writers, folder)
 
 
@@ -83,5 +83,5 @@ def _save_figure(
         figure.savefig(path)
 
 
-def _write_report(explanation: Explanation, made: Mapping[str, Any] | None, path: Path) -> None:
-    path.write_text(render_report(explanation, made), encoding="utf-8")
+def _write_report(explanation: Explanation, run_facts: Mapping[str, Any] | None, path: Path) -> None:
+    path.write_text(render_report(explanation, run_facts), encoding="utf-8")

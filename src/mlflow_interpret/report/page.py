@@ -24,16 +24,16 @@ _STOPPING_REASONS = {
 }
 
 
-def render_report(explanation: Explanation, made: Mapping[str, Any] | None = None) -> str:
+def render_report(explanation: Explanation, run_facts: Mapping[str, Any] | None = None) -> str:
     """Render the report as a self-contained HTML page.
 
     Args:
         explanation: The explanation. Without values of single rows, only aggregates are shown.
-        made: Facts about the run, if they are known: ``run_id``, ``created``, ``comment``.
+        run_facts: Facts about the run, if they are known: ``run_id``, ``created``, ``comment``.
     """
     selection = select(explanation)
     details = explanation.details
-    run_facts = made or {}
+    run_facts = run_facts or {}
     context = {
         "heading": _heading(explanation),
         "lead": _lead(explanation),
@@ -165,7 +165,7 @@ def _percent_of_axis(value: float, axis_end: float) -> str:
 
 
 def _facts(explanation: Explanation, run_facts: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Names and values of all facts about how the explanation was made."""
+    """Names and values of the facts in the details section."""
     details = explanation.details
     sampling_error, additivity_error = details.sampling_error, details.additivity_error
     facts = [

@@ -60,19 +60,3 @@ def test_failure_of_a_figure_does_not_affect_the_other_files(tmp_path, monkeypat
     assert failures == {artifacts.FIGURE: "no font at all"}
     assert drawn_files(tmp_path) == {artifacts.REPORT, artifacts.BEESWARM, artifacts.PER_CLASS}
     assert explanation_io.read(tmp_path).features == ("a", "b")
-
-
-def test_figures_drawn_in_advance_are_copied(tmp_path, monkeypatch):
-    before, folder = tmp_path / "before", tmp_path / "folder"
-    before.mkdir()
-    folder.mkdir()
-
-    def broken(explanation, *_):
-        raise RuntimeError("no font")
-
-    monkeypatch.setattr("mlflow_interpret.report.figures.beeswarm", broken)
-    artifacts.draw(CLASSES, before)
-    monkeypatch.setattr("mlflow_interpret.report.figures.importances", broken)
-    failures = artifacts.write(CLASSES, folder, figures=True, report=False, drawn=before)
-    assert failures == {artifacts.BEESWARM: "no font"}
-    assert drawn_files(folder) == {artifacts.FIGURE, artifacts.PER_CLASS}

@@ -83,5 +83,7 @@ def _save_figure(
         figure.savefig(path)
 
 
-def _write_report(explanation: Explanation, run_facts: Mapping[str, Any] | None, path: Path) -> None:
+def _write_report(
+    explanation: Explanation, run_facts: Mapping[str, Any] | None, path: Path
+) -> None:
     path.write_text(render_report(explanation, run_facts), encoding="utf-8")

@@ -49,7 +49,9 @@ def write_record(
     """
     created = now()
     shown = {"run_id": run_id, "created": created, "comment": comment}
-    not_drawn = artifacts.write(explanation, folder, figures=figures, report=report, run_facts=shown)
+    not_drawn = artifacts.write(
+        explanation, folder, figures=figures, report=report, run_facts=shown
+    )
     return Record(explanation, folder, created, not_drawn)
 
 

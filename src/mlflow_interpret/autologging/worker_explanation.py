@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import pickle
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -68,8 +69,10 @@ class WorkerExplanation:
     ) -> Record:
         """Let the worker write the folder of the explanation.
 
+        A worker that died has lost the explanation; it is computed again, once.
+
         Raises:
-            CannotExplainError: The worker died, or the folder cannot be written.
+            CannotExplainError: The worker died again, or the folder cannot be written.
         """
         request = {
             "write": str(folder),
@@ -79,7 +82,13 @@ class WorkerExplanation:
             "run_id": run_id,
             "comment": options.comment,
         }
-        answer = self._ask(request)
+        try:
+            answer = self._ask(request)
+        except CannotExplainError:
+            shutil.rmtree(folder)
+            folder.mkdir(mode=0o700)
+            self.explain()
+            answer = self._ask(request)
         explanation = explanation_io.read(folder)
         return Record(explanation, folder, answer["created"], answer["not_drawn"])
 

@@ -137,7 +137,7 @@ def test_the_recipe_for_an_alarm(fit, rows):
     assert "shares no feature with" in status(strange)["baseline"]["marks"][-1]
     assert "name another run" not in status(strange)["baseline"]["marks"][-1]
     for run in (fit(X=X), constant, strange):
-        with pytest.raises(SystemExit, match="changed its mind"):
+        with pytest.raises(SystemExit, match="ranking has changed"):
             alarm(run)
 
 

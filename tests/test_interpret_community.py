@@ -13,12 +13,18 @@ from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris
 from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 from sklearn.linear_model import LinearRegression, LogisticRegression
 
+from mlflow_interpret import interpret_community
 from mlflow_interpret.core import explanation_io
 from mlflow_interpret.core.errors import CannotExplainError, OptionError
 from mlflow_interpret.core.explanation import Explanation, TrainingContext
 from mlflow_interpret.explaining.explain import explain
 from mlflow_interpret.interpret_community import to_interpret_community, to_record
 from mlflow_interpret.runtime.isolation import suppress_warnings
+
+pytestmark = pytest.mark.skipif(
+    not interpret_community.is_available(),
+    reason='needs: pip install "mlflow-interpret[interpret]"',
+)
 
 
 def fitted(kind):

@@ -1,6 +1,6 @@
-"""A plug-in for `mlflow.models.evaluate`: the evaluated model is explained on the evaluated rows.
+"""Evaluator plug-in for `mlflow.models.evaluate`: explains the evaluated model on its rows.
 
-MLflow imports this module for every evaluation, whoever evaluates: what is heavy waits.
+MLflow imports this module for every evaluation, so heavy imports are deferred.
 """
 
 from __future__ import annotations
@@ -24,38 +24,39 @@ _logger = logging.getLogger("mlflow_interpret")
 TABLE = "mlflow_interpret/global_importances"
 """The artifact of an evaluation's result: the table of all importances."""
 
-_GIVEN = {"explanation", "run_id", "model", "model_id", "evaluation_examples", "true_ys"}
-"""Arguments that `mlflow.models.evaluate` itself gives."""
-_MLFLOWS_OWN = {
+_PASSED_BY_MLFLOW = {"explanation", "run_id", "model", "model_id", "evaluation_examples", "true_ys"}
+"""Arguments that `mlflow.models.evaluate` passes itself."""
+_DEFAULT_EVALUATOR_OPTIONS = {
     "average", "col_mapping", "ignore_exceptions", "label_list", "log_explainer",
     "log_model_explainability", "max_classes_for_multiclass_roc_pr", "metric_prefix", "pos_label",
     "sample_weights",
 }  # fmt: skip
-"""Of a configuration that MLflow hands to all evaluators alike; beside ``explainability_...``."""
+"""Options of MLflow's default evaluator in a configuration that all evaluators share; others begin
+with ``explainability_``."""
 
 
 class InterpretEvaluator(ModelEvaluator):  # type: ignore[misc, unused-ignore]
-    """Explains the model that `mlflow.models.evaluate` evaluates, and logs that to its run.
+    """Explains the model that `mlflow.models.evaluate` evaluates, and logs the explanation.
 
     MLflow knows it as ``"mlflow_interpret"``. Its configuration takes the options of
-    `mlflow_interpret.explain` and `mlflow_interpret.log_explanation`, with two other defaults: no
-    more than 60 seconds are spent (``time_budget``), and no rows of data are logged (``log_data``),
-    since MLflow asks every evaluator that is installed, unless the user names some.
+    `mlflow_interpret.explain` and `mlflow_interpret.log_explanation`. Two defaults differ, since
+    MLflow calls every installed evaluator unless the user names some: ``time_budget`` is 60
+    seconds, and ``log_data`` is False, so that no rows of data are logged.
     """
 
     @classmethod
     def can_evaluate(
         cls, *, model_type: str | None, evaluator_config: dict[str, Any], **_: Any
     ) -> bool:
-        """Whether the model is a classifier or regressor, and MLflow is to explain models at all.
+        """Whether the model is a classifier or regressor, and explanations are wanted.
 
         Args:
             model_type: ``"classifier"``, ``"regressor"`` or another of MLflow's.
             evaluator_config: The configuration; ``log_model_explainability=False``, which is
-                MLflow's own option, turns explaining off.
+                MLflow's own option, turns explain_options off.
         """
-        wanted = evaluator_config.get("log_model_explainability", True)
-        return bool(wanted) and model_type in {"classifier", "regressor"}
+        is_enabled = evaluator_config.get("log_model_explainability", True)
+        return bool(is_enabled) and model_type in {"classifier", "regressor"}
 
     def evaluate(
         self,
@@ -69,7 +70,7 @@ class InterpretEvaluator(ModelEvaluator):  # type: ignore[misc, unused-ignore]
     ) -> EvaluationResult:
         """Explain the model on the rows of the dataset.
 
-        They are the background rows, too, unless ``initialization_examples`` are among the options.
+        The rows are also the background rows, unless the options have ``initialization_examples``.
 
         Args:
             dataset: The rows, ``(n_rows, n_features)``, and their labels.
@@ -80,56 +81,60 @@ class InterpretEvaluator(ModelEvaluator):  # type: ignore[misc, unused-ignore]
 
         Returns:
             The metrics ``importance/<feature>``, and the table of all importances as the artifact
-            ``mlflow_interpret/global_importances``. Of what cannot be explained nothing, and one
-            warning.
+            ``mlflow_interpret/global_importances``. If the model cannot be explained, an empty
+            result, and one warning.
 
         Raises:
             OptionError: An option does not exist, or its value is not allowed.
         """
-        explaining, options = _options(evaluator_config, model_id)
+        explain_options, options = _options(evaluator_config, model_id)
         show_messages()
         try:
-            return _explained(model, dataset, run_id, explaining, options)
+            return _explain(model, dataset, run_id, explain_options, options)
         except OptionError:
             raise
         except Exception as error:
             _logger.debug("Explaining the evaluated model failed", exc_info=True)
             reason = describe_error(error, log_data=options.log_data)
             warn(options, f"The model evaluated in run {run_id} was not explained: {reason}")
-            _note(run_id, reason)
+            _log_reason(run_id, reason)
         return _result(run_id, {}, {})
 
 
 def _options(config: dict[str, Any], model_id: str | None) -> tuple[dict[str, Any], Options]:
-    """The options for `explain`, and all."""
+    """The options of `explain`, and all options."""
     from mlflow_interpret.api import explanations
 
-    explaining = set(signature(explanations.explain).parameters) - _GIVEN - {"engineered"}
-    known = explaining | (set(signature(explanations.log_explanation).parameters) - _GIVEN)
-    ours = {
+    explain_options = (
+        set(signature(explanations.explain).parameters) - _PASSED_BY_MLFLOW - {"engineered"}
+    )
+    known = explain_options | (
+        set(signature(explanations.log_explanation).parameters) - _PASSED_BY_MLFLOW
+    )
+    given = {
         name: value
         for name, value in config.items()
-        if name not in _MLFLOWS_OWN and not name.startswith("explainability_")
+        if name not in _DEFAULT_EVALUATOR_OPTIONS and not name.startswith("explainability_")
     }
-    unknown = sorted(set(ours) - known)
+    unknown = sorted(set(given) - known)
     if unknown:
         raise OptionError(
             f"evaluator_config for mlflow_interpret may hold {', '.join(sorted(known))}, got "
             f"{unknown[0]!r}. Options of another evaluator belong under its own name: "
             "evaluator_config={'mlflow_interpret': {...}}."
         )
-    chosen = {"time_budget": 60.0, "log_data": False, **ours}
+    chosen = {"time_budget": 60.0, "log_data": False, **given}
     return (
-        {name: value for name, value in chosen.items() if name in explaining},
+        {name: value for name, value in chosen.items() if name in explain_options},
         Options(**chosen, model_id=model_id),
     )
 
 
-def _explained(
+def _explain(
     model: Any,
     dataset: EvaluationDataset,
     run_id: str,
-    explaining: dict[str, Any],
+    explain_options: dict[str, Any],
     options: Options,
 ) -> EvaluationResult:
     from mlflow.models.evaluation.artifacts import JsonEvaluationArtifact
@@ -141,12 +146,12 @@ def _explained(
     from mlflow_interpret.stores import mlflow as mlflow_store
 
     rows = dataset.features_data
-    background = explaining.pop("initialization_examples", None)
+    background = explain_options.pop("initialization_examples", None)
     explanation = explanations.explain(
-        _fitted(model),
+        _fitted_model(model),
         rows if background is None else background,
         (rows, dataset.labels_data) if dataset.has_targets else rows,
-        **explaining,
+        **explain_options,
     )
     record = interpret_community.to_record(explanation)
     with suppress_warnings():
@@ -166,10 +171,10 @@ def _result(run_id: str, metrics: dict[str, float], artifacts: dict[str, Any]) -
     return EvaluationResult(metrics, artifacts, run_id)  # type: ignore[no-untyped-call]
 
 
-def _fitted(model: Any) -> Any:
+def _fitted_model(model: Any) -> Any:
     """The fitted model inside a pyfunc model."""
     if model is None:
-        raise CannotExplainError("only predictions were given; give a model, too.")
+        raise CannotExplainError("the evaluation has predictions only; evaluate a model.")
     try:
         return model.get_raw_model()
     except (AttributeError, NotImplementedError):
@@ -179,8 +184,8 @@ def _fitted(model: Any) -> Any:
         ) from None
 
 
-def _note(run_id: str, reason: str) -> None:
-    """Say in the run why its model was not explained."""
+def _log_reason(run_id: str, reason: str) -> None:
+    """Log to the run why its model was not explained."""
     from mlflow_interpret.stores import mlflow as mlflow_store
 
     try:

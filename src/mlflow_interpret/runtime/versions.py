@@ -1,4 +1,4 @@
-"""Whether the installed packages are those that this package was tested with."""
+"""Installed versions of the packages that this one uses, and the bounds of its metadata."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ class Installed:
     """A package that this one can use.
 
     Attributes:
-        name: Its name.
-        bounds: The versions that were tested.
-        version: The installed one, or None.
-        extra: The extra that brings it, or None where it is always needed.
+        name: The name of the package.
+        bounds: The supported versions.
+        version: The installed version, or None.
+        extra: The extra that brings it, or None for a package that is always needed.
     """
 
     name: str
@@ -28,7 +28,7 @@ class Installed:
 
     @property
     def fits(self) -> bool:
-        """Whether it is installed in a version that was tested."""
+        """Whether a supported version is installed."""
         from packaging.specifiers import SpecifierSet
 
         return self.version is not None and SpecifierSet(self.bounds).contains(
@@ -44,17 +44,25 @@ def needed() -> list[Installed]:
 def optional() -> dict[str, list[Installed]]:
     """The packages of each extra on this Python."""
     extras = metadata.metadata(_PACKAGE).get_all("Provides-Extra") or []
-    found = {extra: list(_installed(extra)) for extra in extras if extra not in _NOT_FOR_USERS}
-    return {extra: packages for extra, packages in found.items() if packages}
+    packages = {extra: list(_installed(extra)) for extra in extras if extra not in _NOT_FOR_USERS}
+    return {extra: of_extra for extra, of_extra in packages.items() if of_extra}
 
 
 def unsupported_versions() -> list[str]:
-    """The installed packages that are outside the bounds this package declares."""
+    """The installed packages outside of the bounds of this package's metadata."""
     return [
         f"{package.name} {package.version} (tested: {package.bounds})"
         for package in needed()
         if package.version is not None and not package.fits
     ]
+
+
+def version_of(name: str) -> str | None:
+    """The installed version of a package, or None."""
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
 
 
 def _installed(extra: str | None) -> Iterator[Installed]:
@@ -64,13 +72,10 @@ def _installed(extra: str | None) -> Iterator[Installed]:
         requirement = Requirement(line)
         marker = requirement.marker
         always = marker is None or marker.evaluate({"extra": ""})
-        # Extras of several extras, as boosters, name this package itself.
+        # An extra of extras, such as boosters, requires this package itself.
         if requirement.name == _PACKAGE or always is not (extra is None):
             continue
         if extra is not None and marker is not None and not marker.evaluate({"extra": extra}):
             continue
-        try:
-            version = metadata.version(requirement.name)
-        except metadata.PackageNotFoundError:
-            version = None
-        yield Installed(requirement.name, str(requirement.specifier), version, extra)
+        name = requirement.name
+        yield Installed(name, str(requirement.specifier), version_of(name), extra)

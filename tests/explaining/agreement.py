@@ -1,4 +1,4 @@
-"""What the engines' tests share: rows of real sets, one call, and the comparison with exact values."""
+"""Helpers for tests of explainers: rows of real data sets and comparison with exact values."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .exact import shapley
 
 
 def explain(model, rows, background=None, *, seed=0, by=explain_rows, **options):
-    """The contributions for ``rows``, as the package's explain() asks for them."""
+    """Compute the attributions of ``rows`` as the public function does."""
     background = rows if background is None else background
     names = feature_names(rows, None)
     with suppress_warnings():
@@ -30,7 +30,7 @@ def explain(model, rows, background=None, *, seed=0, by=explain_rows, **options)
 
 
 def rows_of(load, n_rows, columns, *, scaled=True):
-    """Some rows of a bundled set, of all classes, and their labels."""
+    """Some rows of a bundled data set, of all classes, and their labels."""
     X, y = load(return_X_y=True, as_frame=True)
     picked = np.random.default_rng(1).permutation(len(X))[:n_rows]
     X = X.iloc[picked, columns].reset_index(drop=True)
@@ -39,7 +39,7 @@ def rows_of(load, n_rows, columns, *, scaled=True):
 
 
 def with_gaps(X):
-    """The table with a fifth of its cells missing."""
+    """Remove a fifth of the cells of a table."""
     gaps = np.random.default_rng(0).random(X.shape) < 0.2
     return X.mask(gaps) if isinstance(X, pd.DataFrame) else np.where(gaps, np.nan, X)
 

@@ -1,4 +1,4 @@
-"""What is asked of each engine that explains any model, through its outputs alone."""
+"""Tests of all explainers that need only the outputs of a model."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from .agreement import assert_agrees, rows_of
 
 
 class AnyModel:
-    """Against exact values, within the standard errors that the engine states.
+    """Values are compared with exact ones, within the reported standard errors.
 
     Attributes:
         method: The engine's.
@@ -58,14 +58,14 @@ class AnyModel:
         assert found.scale == "probability"
         assert_agrees(found, model.predict_proba, rows)
 
-    def test_evaluation_rows_that_are_not_the_background_are_exact(self, diabetes):
+    def test_evaluation_rows_outside_of_the_background_are_exact(self, diabetes):
         rows, y = diabetes
         model = SVR().fit(rows, y)
         others = rows.iloc[::-1].reset_index(drop=True) + 0.5
         found = self.explain(model, others, rows, max_rows=3)
         assert_agrees(found, model.predict, others, rows)
 
-    def test_whole_numbers_to_explain_do_not_round_the_background(self):
+    def test_integer_rows_do_not_round_the_background(self):
         rows, y = rows_of(load_iris, 30, [0, 1, 2], scaled=False)
         model = KNeighborsRegressor(4).fit(rows, y)
         whole = rows.round().astype(int)
@@ -110,7 +110,7 @@ class AnyModel:
         assert found.scale == "decision function"
         assert_agrees(found, scores, rows)
 
-    def test_a_model_of_labels_only_is_exact_on_its_votes(self, iris):
+    def test_model_without_scores_is_exact_on_its_votes(self, iris):
         rows, y = iris
         labels = y.map({0: "a", 1: "b", 2: "c"})
         members = [("nb", GaussianNB()), ("tree", DecisionTreeClassifier(max_depth=2))]
@@ -135,7 +135,7 @@ class AnyModel:
         found = self.explain(model, rows[["bmi"]], max_rows=4)
         assert_agrees(found, model.predict, rows[["bmi"]])
 
-    def test_a_model_that_cannot_predict_its_own_rows_says_so(self, diabetes):
+    def test_model_that_cannot_predict_its_rows_is_refused(self, diabetes):
         class Broken(SVR):
             def predict(self, X):
                 raise RuntimeError("out of order")

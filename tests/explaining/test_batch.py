@@ -1,4 +1,4 @@
-"""The user's rows: names, order, samples."""
+"""Batches of rows: names and order of the columns."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class TestNames:
     @pytest.mark.parametrize(
         "rows", [np.zeros((2, 3)), sparse.csr_matrix((2, 3))], ids=["array", "sparse"]
     )
-    def test_a_table_without_names_gets_scikit_learn_s(self, rows):
+    def test_table_without_names_gets_default_names(self, rows):
         assert feature_names(rows, None) == ("x0", "x1", "x2")
 
     def test_whole_numbers_and_tuples_become_text(self):
@@ -34,7 +34,7 @@ class TestNames:
         levels = pd.MultiIndex.from_tuples([("a", 1), ("a", 2)])
         assert feature_names(frame(levels), None) == ("a, 1", "a, 2")
 
-    def test_a_number_and_its_text_stay_two_features(self):
+    def test_number_and_its_text_stay_different(self):
         names = feature_names(frame([1, "1"]), None)
         assert names[0] == "1"
         assert len(set(names)) == 2
@@ -45,7 +45,7 @@ class TestNames:
 
     @quick
     @given(st.lists(st.sampled_from(["", "a", "a.2", "x0", "x1", "a.2.2"]), min_size=1, max_size=8))
-    def test_names_are_unique_not_empty_and_the_user_s_where_they_can_be(self, given_names):
+    def test_names_are_unique_and_not_empty(self, given_names):
         names = feature_names(frame(given_names), None)
         assert len(set(names)) == len(names) == len(given_names)
         assert all(names)
@@ -56,7 +56,7 @@ class TestNames:
     def test_override_wins(self):
         assert feature_names(frame(["a", "b"]), ["x", "y"]) == ("x", "y")
 
-    def test_override_of_another_length_says_both_lengths(self):
+    def test_override_of_another_length_is_refused(self):
         with pytest.raises(
             CannotExplainError, match="3 names and the training rows have 2 columns"
         ):
@@ -66,13 +66,13 @@ class TestNames:
 class TestAlignment:
     template = frame(["a", "b", "c"])
 
-    def test_columns_in_another_order_are_put_in_that_of_the_fit(self):
+    def test_columns_are_reordered_as_at_fit(self):
         rows = pd.DataFrame({"c": [3], "a": [1], "b": [2]})
         aligned = as_batch(rows, ("A", "B", "C"), self.template)
         assert aligned.frame.to_dict("records") == [{"A": 1, "B": 2, "C": 3}]
         assert list(aligned.original) == ["a", "b", "c"]
 
-    def test_rows_without_names_go_by_position(self):
+    def test_rows_without_names_are_matched_by_position(self):
         aligned = as_batch(np.array([[1.0, 2.0, 3.0]]), ("A", "B", "C"), self.template)
         assert aligned.original.to_dict("records") == [{"a": 1, "b": 2, "c": 3}]
 
@@ -88,14 +88,14 @@ class TestAlignment:
         with pytest.raises(CannotExplainError, match="'column4' and 45 more, unexpected 'a'"):
             as_batch(self.template, ("a", "b", "c"), wide)
 
-    def test_another_number_of_columns_is_refused_by_its_name(self):
+    def test_another_number_of_columns_is_refused(self):
         with pytest.raises(CannotExplainError, match=r"initialization_examples has 2 .* have 3"):
             as_batch(np.zeros((1, 2)), ("a", "b", "c"), self.template, "initialization_examples")
 
-    def test_repeated_names_in_another_order_are_refused_rather_than_guessed(self):
+    def test_repeated_names_in_another_order_are_refused(self):
         with pytest.raises(CannotExplainError, match="the same name"):
             as_batch(frame(["b", "a", "a"]), ("a", "a.2", "b"), frame(["a", "a", "b"]))
 
-    def test_repeated_names_in_the_same_order_are_fine(self):
+    def test_repeated_names_in_the_same_order_are_accepted(self):
         rows = as_batch(frame(["a", "a", "b"]), ("a", "a.2", "b"), frame(["a", "a", "b"]))
         assert list(rows.original) == ["a", "a", "b"]

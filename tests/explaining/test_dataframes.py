@@ -1,4 +1,4 @@
-"""Every kind of table: read by rows, and every cell back as it was."""
+"""Containers of rows: selection, and conversion without a changed cell."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class TestRows:
         assert (n_rows(rows), n_columns(rows)) == (2, 2)
 
     @pytest.mark.parametrize("rows", [[1, 2, 3], "rows", np.zeros((2, 2, 2)), pd.Series([1, 2])])
-    def test_anything_else_is_refused_by_its_name(self, rows):
+    def test_other_objects_are_refused(self, rows):
         with pytest.raises(CannotExplainError, match="initialization_examples is not a table"):
             as_rows(rows, "initialization_examples")
 
@@ -51,7 +51,7 @@ class TestRows:
         ],
         ids=lambda values: type(values).__name__,
     )
-    def test_rows_are_taken_by_position(self, values):
+    def test_rows_are_selected_by_position(self, values):
         taken = take(values, np.array([2, 0]))
         assert n_rows(taken) == 2
         dense = taken.toarray() if sparse.issparse(taken) else np.asarray(taken)
@@ -60,7 +60,7 @@ class TestRows:
 
     @quick
     @given(st.integers(1, 500), st.integers(1, 500), st.integers(0, 2**32 - 1))
-    def test_a_sample_has_each_row_once_in_order_and_its_seed_decides(self, n, size, seed):
+    def test_sample_is_ordered_without_repetition_and_seeded(self, n, size, seed):
         rows = sample_rows(n, size, seed)
         assert len(rows) == min(n, size)
         assert (np.diff(rows) > 0).all()
@@ -73,20 +73,20 @@ class TestRows:
 
 
 class TestContainer:
-    """The model gets what it was fitted with."""
+    """The model gets rows in the container of fit."""
 
     @pytest.mark.parametrize("dtype", ["float64", "float32", "int64", "uint8", "bool", "object"])
-    def test_an_array_comes_back_with_its_type(self, dtype):
+    def test_array_keeps_its_type(self, dtype):
         rows = np.array([[0, 1], [1, 0]]).astype(dtype)
         restored = as_batch(rows, ("a", "b"), rows).original
         assert restored.dtype == rows.dtype
         assert np.array_equal(restored, rows)
 
-    def test_an_array_of_strings_comes_back(self):
+    def test_array_of_strings_is_restored(self):
         rows = np.array([["red", "s"], ["blue", "m"]])
         assert np.array_equal(as_batch(rows, ("a", "b"), rows).original, rows)
 
-    def test_an_array_of_mixed_objects_comes_back_cell_by_cell(self):
+    def test_array_of_mixed_objects_is_restored(self):
         rows = np.array([["red", 1, None, 2.5], ["blue", 2, "x", np.nan]], dtype=object)
         restored = as_batch(rows, tuple("abcd"), rows).original
         assert restored.dtype == object
@@ -105,7 +105,7 @@ class TestContainer:
         ],
         ids=["fractions", "range", "precision", "length", "missing"],
     )
-    def test_no_cell_is_changed_to_fit_the_type_of_the_training_rows(self, template, given_rows):
+    def test_casts_do_not_change_cells(self, template, given_rows):
         names = tuple("ab")[: template.shape[1]]
         restored = as_batch(given_rows, names, template).original
         if restored.dtype.kind == "f":
@@ -114,14 +114,14 @@ class TestContainer:
             assert (restored == given_rows).all()
 
     @pytest.mark.parametrize("make", [sparse.csr_matrix, sparse.csc_array, sparse.coo_matrix])
-    def test_sparse_rows_come_back_sparse(self, make):
+    def test_sparse_rows_stay_sparse(self, make):
         rows = make(np.array([[0, 0, 1.5], [2, 0, 0]]))
         restored = as_batch(rows, tuple("abc"), rows).original
         assert sparse.issparse(restored)
         assert restored.dtype == rows.dtype
         assert np.array_equal(restored.toarray(), rows.toarray())
 
-    def test_a_dataframe_comes_back_with_its_columns_and_types(self):
+    def test_dataframe_keeps_columns_and_types(self):
         rows = pd.DataFrame(
             {
                 0: np.array([1, 2], dtype=np.int32),
@@ -135,7 +135,7 @@ class TestContainer:
         restored = as_batch(rows, tuple("ABCDE"), rows).original
         pd.testing.assert_frame_equal(restored, rows)
 
-    def test_the_index_of_the_rows_does_not_matter(self):
+    def test_index_of_the_rows_is_ignored(self):
         rows = pd.DataFrame({"a": [1, 2, 3]}, index=[9, 9, 1])
         restored = as_batch(rows, ("a",), rows).subset(np.array([0, 2])).original
         assert restored["a"].tolist() == [1, 3]
@@ -151,13 +151,13 @@ class TestContainer:
             assert restored["a"].dtype == training["a"].dtype
             assert restored["a"].tolist() == ["z"]
 
-    def test_an_unknown_category_stays_what_it_is(self):
+    def test_unknown_category_is_kept(self):
         training = pd.DataFrame({"a": pd.Categorical(["x", "y"])})
         rows = pd.DataFrame({"a": pd.Categorical(["new", "x"])})
         assert as_batch(rows, ("a",), training).original["a"].tolist() == ["new", "x"]
 
     @pytest.mark.parametrize("container", ["frame", "array"])
-    def test_the_model_has_nothing_to_warn_of(self, container):
+    def test_model_gets_rows_without_warnings(self, container):
         X, y = load_diabetes(return_X_y=True, as_frame=True)
         X = X if container == "frame" else X.to_numpy()
         model = RandomForestRegressor(2, random_state=0).fit(X, y)
@@ -170,7 +170,7 @@ class TestContainer:
             predicted = model.predict(decoded)
         assert np.array_equal(predicted, model.predict(X))
 
-    def test_a_pipeline_finds_its_columns_by_their_original_names(self):
+    def test_pipeline_gets_the_original_column_names(self):
         X = pd.DataFrame({"k": ["a", "b", "a"], 7: [1.0, 2.0, 3.0]})
         encoder = make_column_transformer((OneHotEncoder(), [0]), remainder="passthrough")
         model = make_pipeline(encoder, RandomForestRegressor(2)).fit(
@@ -183,7 +183,7 @@ class TestContainer:
             model.predict(rows.original)
 
 
-def test_polars_rows_come_back_as_polars():
+def test_polars_rows_stay_polars():
     pl = pytest.importorskip("polars")
     rows = pl.DataFrame({"a": [1, 2, 3], "b": ["x", "y", "x"], "c": [1.5, None, 2.5]})
     prepared = as_batch(rows, ("A", "B", "C"), rows)

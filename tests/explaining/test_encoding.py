@@ -1,4 +1,4 @@
-"""Cells of any type as numbers, and back."""
+"""Encoding and decoding of cells of any type."""
 
 from __future__ import annotations
 
@@ -55,9 +55,9 @@ COLUMNS = {
 }
 
 
-class TestCoding:
+class TestEncoding:
     @pytest.mark.parametrize("kind", COLUMNS)
-    def test_every_cell_comes_back_with_its_type(self, kind):
+    def test_cells_are_restored_with_their_types(self, kind):
         rows = pd.DataFrame({"column": COLUMNS[kind], "number": [1.0, 2.0, 3.0, 4.0]})
         coding = Encoding(rows)
         numbers = coding.encode(rows)
@@ -80,7 +80,7 @@ class TestCoding:
             assert cells_equal(got, wanted)
         assert decoded["number"].tolist() == [1.0, 2.0, 3.0, 4.0]
 
-    def test_numbers_need_no_code(self):
+    def test_numbers_are_not_encoded(self):
         rows = pd.DataFrame({"a": [3], "b": [1.5], "c": [True]})
         assert Encoding(rows).encode(rows).tolist() == [[3.0, 1.5, 1.0]]
 
@@ -91,7 +91,7 @@ class TestCoding:
         rows = pd.DataFrame({"a": sizes})
         assert Encoding(rows).encode(rows)[:, 0].tolist() == [1, 0, 2, 0]
 
-    def test_values_of_all_frames_have_a_code(self):
+    def test_values_of_all_frames_are_encoded(self):
         rows, background = pd.DataFrame({"a": ["x"]}), pd.DataFrame({"a": ["y", "x", None]})
         coding = Encoding(rows, background)
         for part in (rows, background):
@@ -120,7 +120,7 @@ class TestCoding:
             max_size=20,
         )
     )
-    def test_any_mix_of_objects_comes_back(self, cells):
+    def test_mixed_objects_are_restored(self, cells):
         rows = pd.DataFrame({"a": pd.Series(cells, dtype=object)})
         coding = Encoding(rows)
         decoded = coding.decode(coding.encode(rows))
@@ -131,7 +131,7 @@ class TestNumericTables:
     @pytest.mark.parametrize(
         "kind", ["floats with gaps", "strings", "categories", "times", "complex"]
     )
-    def test_a_table_is_numeric_if_all_cells_are_real_or_missing(self, kind):
+    def test_is_numeric(self, kind):
         rows = pd.DataFrame({"a": [1, 2, 3, 4], "b": COLUMNS[kind]})
         assert is_numeric(rows[["a"]])
         assert is_numeric(rows) is (kind == "floats with gaps")

@@ -1,4 +1,4 @@
-"""What of a fitted estimator is explained, and on which of its outputs."""
+"""The explained part of an estimator, and its outputs."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def scales(model):
     return [scale for scale, _ in adapt_model(model).outputs()]
 
 
-class TestWhatIsExplained:
+class TestExplainedPart:
     def test_an_estimator_is_explained_itself(self):
         model = DecisionTreeClassifier().fit(X, y)
         found = adapt_model(model)
@@ -70,14 +70,14 @@ class TestWhatIsExplained:
         assert found.model is search.best_estimator_
         assert found.path == f"{type(search).__name__}.best_estimator_"
 
-    def test_a_search_in_a_search_is_followed_to_its_end(self):
+    def test_nested_search_is_unwrapped(self):
         inner = GridSearchCV(DecisionTreeClassifier(), {"max_depth": [1, 2]}, cv=2)
         outer = GridSearchCV(inner, {"cv": [2, 3]}, cv=2).fit(X, y)
         found = adapt_model(outer)
         assert isinstance(found.model, DecisionTreeClassifier)
         assert found.path == "GridSearchCV.best_estimator_.GridSearchCV.best_estimator_"
 
-    def test_a_search_without_refit_has_nothing_to_explain(self):
+    def test_search_without_refit_is_refused(self):
         search = GridSearchCV(DecisionTreeClassifier(), {"max_depth": [1, 2]}, cv=2, refit=False)
         with pytest.raises(CannotExplainError, match="refit=False .* use refit=True"):
             adapt_model(search.fit(X, y))
@@ -85,7 +85,7 @@ class TestWhatIsExplained:
     @pytest.mark.parametrize(
         "model", [GaussianMixture(2), PCA(2), StandardScaler()], ids=lambda m: type(m).__name__
     )
-    def test_what_predicts_no_label_is_refused(self, model):
+    def test_estimators_without_predictions_are_refused(self, model):
         name = type(model).__name__
         with pytest.raises(CannotExplainError, match=f"{name} is neither a classifier nor"):
             adapt_model(model.fit(X))
@@ -103,13 +103,13 @@ class TestWhatIsExplained:
         assert found.model is model
         assert found.path == "FrozenEstimator.estimator"
 
-    def test_what_predicts_is_explained_though_scikit_learn_does_not_know_it(self):
+    def test_models_without_tags_of_scikit_learn_are_explained(self):
         class Elsewhere:
             def predict(self, X):
                 return X[:, 0]
 
         class Halfway(RegressorMixin, Elsewhere):
-            """Without the tags that scikit-learn's own base class brings."""
+            """A class without the tags of scikit-learn's base class."""
 
         assert adapt_model(Halfway()).task == "regression"
 
@@ -119,7 +119,7 @@ class TestWhatIsExplained:
         assert adapt_model(Elsewhere()).task == "regression"
         assert adapt_model(Labelling()).classes == ("a", "b")
 
-    def test_a_booster_of_xgboost_s_own_interface_says_what_to_use(self):
+    def test_native_booster_of_xgboost_is_refused_with_a_remedy(self):
         xgboost = pytest.importorskip("xgboost")
         booster = xgboost.train({}, xgboost.DMatrix(DIABETES, PROGRESS), num_boost_round=2)
         with pytest.raises(CannotExplainError, match="explain an XGBClassifier or XGBRegressor"):
@@ -140,7 +140,7 @@ class TestWhatIsExplained:
 
 class TestClasses:
     @pytest.mark.parametrize("labels", [(10, 20, 30), ("a", "b", "c"), (0.0, 1.0, 2.0)], ids=str)
-    def test_they_are_the_model_s_labels_as_plain_values(self, labels):
+    def test_classes_are_the_labels_of_the_model(self, labels):
         found = adapt_model(DecisionTreeClassifier().fit(X, np.array(labels)[y]))
         assert found.classes == found.labels[0] == labels
         assert all(type(one) is type(other) for one, other in zip(found.classes, labels))
@@ -160,7 +160,7 @@ class TestClasses:
         with pytest.raises(CannotExplainError, match="classes has 2 names, but LinearRegression"):
             adapt_model(LinearRegression().fit(DIABETES, PROGRESS), ["a", "b"])
 
-    def test_a_classifier_without_classes_says_what_it_needs(self):
+    def test_classifier_without_classes_is_refused(self):
         class Elsewhere:
             def predict_proba(self, X):
                 return X
@@ -170,11 +170,11 @@ class TestClasses:
         ):
             adapt_model(Elsewhere())
 
-    def test_a_wrong_number_of_names_says_both_numbers(self):
+    def test_wrong_number_of_names_is_refused(self):
         with pytest.raises(CannotExplainError, match="2 names and the model has 3 classes"):
             adapt_model(DecisionTreeClassifier().fit(X, y), ["a", "b"])
 
-    def test_a_regression_has_none(self):
+    def test_regression_has_no_classes(self):
         found = adapt_model(LinearRegression().fit(DIABETES, PROGRESS))
         assert found.task == "regression"
         assert found.labels is found.classes is None
@@ -197,7 +197,7 @@ class TestSeveralTargets:
         ],
         ids=str,
     )
-    def test_a_classifier_has_a_block_for_each_class_of_each(self, model):
+    def test_classifier_has_an_output_for_each_class_of_each_target(self, model):
         found = adapt_model(model.fit(X, TWO), row=X[:1])
         assert found.targets == ("y0", "y1")
         assert found.classes == found.output_names == BLOCKS
@@ -224,7 +224,7 @@ class TestSeveralTargets:
         ],
         ids=str,
     )
-    def test_several_labels_at_once_are_targets_of_no_and_yes(self, model):
+    def test_multilabel_targets_have_two_classes(self, model):
         labels = np.column_stack([y == 0, y > 0, y == 2]).astype(int)
         found = adapt_model(model.fit(X, labels), row=X[:1])
         assert len(found.output_names) == 6
@@ -242,7 +242,7 @@ class TestSeveralTargets:
     @pytest.mark.parametrize(
         "model", [LinearRegression(), KNeighborsRegressor(), RandomForestRegressor(2)], ids=str
     )
-    def test_a_regression_has_a_block_for_each(self, model):
+    def test_regression_has_an_output_for_each_target(self, model):
         model.fit(DIABETES, np.column_stack([PROGRESS, -PROGRESS]))
         found = adapt_model(model, row=DIABETES[:1], targets=["up", "down"])
         assert found.classes is None
@@ -251,13 +251,13 @@ class TestSeveralTargets:
         assert scale == "prediction"
         assert np.array_equal(output(DIABETES), model.predict(DIABETES))
 
-    def test_names_that_are_not_one_for_each_are_not_taken(self):
+    def test_names_of_another_number_are_ignored(self):
         model = LinearRegression().fit(DIABETES, np.column_stack([PROGRESS, -PROGRESS]))
         assert adapt_model(model, row=DIABETES[:1], targets=["a"]).targets == ("y0", "y1")
         same = adapt_model(model, row=DIABETES[:1], targets=["a", "a"]).targets
         assert len(set(same)) == 2
 
-    def test_classes_can_be_named_for_all_of_them(self):
+    def test_classes_of_all_targets_can_be_named(self):
         model = DecisionTreeClassifier().fit(X, TWO)
         assert adapt_model(model, list("abcde")).classes == tuple("abcde")
         with pytest.raises(CannotExplainError, match="3 names and the model has 5 classes"):
@@ -273,7 +273,7 @@ class TestOutlierDetectors:
         assert scale == "decision function"
         assert np.array_equal(output(X), model.decision_function(X))
 
-    def test_the_path_through_an_isolation_forest_is_what_its_trees_add_up_to(self):
+    def test_average_path_length_is_the_sum_of_the_trees(self):
         model = IsolationForest(n_estimators=5, random_state=0).fit(X)
         outputs = dict(adapt_model(model).outputs())
         depth = outputs["average path length"](X)
@@ -283,13 +283,13 @@ class TestOutlierDetectors:
         ]
         np.testing.assert_allclose(depth, np.mean(own, axis=0), rtol=1e-9)
 
-    def test_one_that_scores_only_its_own_rows_is_refused(self):
+    def test_detector_of_training_rows_only_is_refused(self):
         with pytest.raises(CannotExplainError, match="scores its training rows only"):
             adapt_model(LocalOutlierFactor().fit(X))
 
 
 def _depth(tree, rows):
-    """The depth of each row's leaf, and what is expected below it."""
+    """The depth of each row's leaf, and the expected depth below it."""
     leaves = tree.apply(rows)
     depth = np.asarray(tree.decision_path(rows).sum(axis=1)).ravel() - 1
     return depth + _average_path_length(tree.tree_.n_node_samples[leaves])
@@ -326,7 +326,7 @@ class TestOutputs:
         assert np.array_equal(outputs["probability"](X), model.predict_proba(X))
         assert np.array_equal(outputs["decision function"](X), model.decision_function(X))
 
-    def test_a_decision_function_that_gives_the_probabilities_is_called_log_odds(self):
+    def test_decision_function_of_the_probabilities_is_named_log_odds(self):
         for few in (y < 2, y < 3):
             logistic = adapt_model(LogisticRegression(max_iter=500).fit(X[few], y[few]))
             output = dict(logistic.outputs())["decision function"]
@@ -342,7 +342,7 @@ class TestOutputs:
         assert (votes.sum(axis=1) == 1).all()
         assert np.array_equal(NAMES[votes.argmax(axis=1)], model.predict(X))
 
-    def test_one_column_becomes_two_that_mirror_each_other(self):
+    def test_single_column_becomes_two_opposite_columns(self):
         scores = np.array([0.5, -2.0])
         expected = [[-0.5, 0.5], [2.0, -2.0]]
         assert per_class(scores, [2]).tolist() == expected

@@ -52,7 +52,7 @@ MODELS = {
 
 
 @pytest.mark.parametrize("kind", MODELS)
-def test_raw_importances_equal_those_of_a_hand_encoded_twin(kind):
+def test_raw_importances_equal_those_of_hand_encoded_columns(kind):
     model, target = MODELS[kind]
     front = encoder().fit(X, target)
     pipeline = make_pipeline(front, model).fit(X, target)
@@ -90,14 +90,14 @@ def test_a_linear_pipeline_on_columns_of_text_is_exact():
     np.testing.assert_allclose(found.expected_values, expected)
 
 
-def test_a_column_that_is_dropped_or_not_selected_gets_nothing():
+def test_dropped_columns_get_zero():
     front = make_column_transformer((SimpleImputer(), ["bill_length_mm", "bill_depth_mm"]))
     model = make_pipeline(front, SelectKBest(f_classif, k=1), RandomForestClassifier(5))
     found = explained(model.fit(X, species))
     assert np.count_nonzero(found.global_values) == 1
 
 
-def test_one_more_step_that_does_nothing_changes_nothing():
+def test_passthrough_step_changes_nothing():
     forest = RandomForestClassifier(5, random_state=0)
     plain = Pipeline([("front", encoder()), ("model", forest)]).fit(X, species)
     longer = Pipeline([("front", encoder()), ("no", "passthrough"), ("model", forest)])
@@ -106,7 +106,7 @@ def test_one_more_step_that_does_nothing_changes_nothing():
     )
 
 
-def test_mixed_columns_are_explained_through_the_whole_pipeline():
+def test_pipelines_with_mixed_columns_are_explained_as_a_whole():
     rows = X.dropna()
     front = make_column_transformer((OrdinalEncoder(), TEXT), remainder=PCA(2))
     pipeline = make_pipeline(front, RandomForestClassifier(5, random_state=0))

@@ -1,4 +1,4 @@
-"""The choice of the engine, and what holds for any of them."""
+"""The choice of the explainer, and properties of all explainers."""
 
 from __future__ import annotations
 
@@ -38,16 +38,16 @@ MODELS = {
 
 @pytest.mark.parametrize("kind", MODELS)
 class TestProperties:
-    """What holds for any engine."""
+    """Properties of all explainers."""
 
-    def test_a_column_that_is_never_used_gets_exactly_nothing(self, kind, diabetes):
+    def test_unused_column_gets_zero(self, kind, diabetes):
         rows, y = diabetes
         rows = rows.assign(constant=1.0)
         found = explain(MODELS[kind]().fit(rows, y), rows, max_rows=5)
         assert np.abs(found.local_values[:, -1]).max() == pytest.approx(0, abs=1e-9)
         assert np.abs(found.local_values[:, :-1]).max() > 0.1
 
-    def test_a_column_that_the_model_ignores_gets_nothing(self, kind, diabetes):
+    def test_ignored_column_gets_zero(self, kind, diabetes):
         rows, y = diabetes
         model = make_pipeline(
             make_column_transformer(("passthrough", ["bmi", "s5"])), MODELS[kind]()
@@ -77,7 +77,7 @@ class TestProperties:
         assert np.array_equal(before.local_values, after.local_values)
         assert np.array_equal(before.expected_values, after.expected_values)
 
-    def test_one_seed_gives_one_result_to_the_last_bit(self, kind):
+    def test_equal_seeds_give_identical_results(self, kind):
         rows, y = rows_of(load_diabetes, 150, [2, 3, 8, 9])
         model = MODELS[kind]().fit(rows, y)
         first = explain(model, rows, seed=7, max_rows=6)
@@ -89,7 +89,7 @@ class TestProperties:
         assert first.expected_values.tobytes() == second.expected_values.tobytes()
         assert not np.array_equal(first.rows, explain(model, rows, seed=8, max_rows=6).rows)
 
-    def test_nothing_of_the_process_is_changed(self, kind, diabetes):
+    def test_process_state_is_not_changed(self, kind, diabetes):
         rows, y = diabetes
         model = MODELS[kind]().fit(rows, y)
         explain(model, rows, max_rows=2)  # imports may set filters once; see test_quiet
@@ -101,7 +101,7 @@ class TestProperties:
         assert warnings.filters == filters
         pd.testing.assert_frame_equal(rows, before)
 
-    def test_the_random_state_is_untouched_when_explaining_fails(self, kind, diabetes):
+    def test_random_state_is_restored_after_a_failure(self, kind, diabetes):
         rows, y = diabetes
         model = MODELS[kind]().fit(rows, y)
         model.predict = lambda X: 1 / 0
@@ -110,7 +110,7 @@ class TestProperties:
             explain(model, rows, max_rows=2)
         assert str(np.random.get_state()) == state
 
-    def test_no_more_rows_than_asked_for(self, kind, diabetes):
+    def test_max_rows_is_respected(self, kind, diabetes):
         rows, y = diabetes
         found = explain(MODELS[kind]().fit(rows, y), rows, max_rows=3)
         assert len(found.rows) == found.local_values.shape[-2] == 3
@@ -118,7 +118,7 @@ class TestProperties:
 
 
 class Reorder(BaseEstimator):
-    """A step that gives the model its columns in the order it was fitted with."""
+    """A step that restores the order of the columns at fit."""
 
     def __init__(self, names):
         self.names = names
@@ -133,14 +133,14 @@ class Reorder(BaseEstimator):
         return self.transform(X)
 
 
-def test_a_binary_model_s_classes_mirror_each_other(cancer):
+def test_classes_of_a_binary_model_have_opposite_values(cancer):
     rows, y = cancer
     for model in (LogisticRegression(), SVC(), AdaBoostClassifier(n_estimators=3)):
         found = explain(model.fit(rows, y), rows, max_rows=2)
         np.testing.assert_allclose(found.local_values[0], -found.local_values[1], atol=1e-7)
 
 
-def test_an_ordinal_encoded_pipeline_with_a_new_category_explains_it_as_unknown(shop):
+def test_new_category_of_an_ordinal_encoder_is_explained_as_unknown(shop):
     rows, y = shop
     encoder = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1)
     model = make_pipeline(
@@ -151,7 +151,7 @@ def test_an_ordinal_encoded_pipeline_with_a_new_category_explains_it_as_unknown(
     assert_agrees(found, model.predict, new, rows)
 
 
-def test_the_kernel_explainer_is_used_where_asked_for(diabetes):
+def test_engine_kernel_uses_the_kernel_explainer(diabetes):
     rows, y = diabetes
     model = LinearRegression().fit(rows, y)
     found = explain(model, rows, max_rows=2, engine="kernel")
@@ -159,7 +159,7 @@ def test_the_kernel_explainer_is_used_where_asked_for(diabetes):
     assert_agrees(found, model.predict, rows)
 
 
-def test_tabular_explainer_s_own_engine_is_used_where_asked_for(diabetes):
+def test_engine_tabular_uses_tabular_explainer(diabetes):
     rows, y = diabetes
     model = make_pipeline(StandardScaler(), RandomForestRegressor(5, random_state=0)).fit(rows, y)
     found = explain(model, rows, max_rows=2, engine="tabular")
@@ -171,7 +171,7 @@ def test_tabular_explainer_s_own_engine_is_used_where_asked_for(diabetes):
     assert_agrees(found, model.predict, rows)
 
 
-def test_a_model_of_one_target_in_a_wrapper_for_several_is_explained_by_its_own_engine(diabetes):
+def test_multi_output_wrapper_of_a_single_target_uses_the_explainer_of_its_model(diabetes):
     rows, y = diabetes
     plain = explain(Ridge().fit(rows, y), rows, max_rows=3)
     wrapped = explain(MultiOutputRegressor(Ridge()).fit(rows, y.to_frame()), rows, max_rows=3)
@@ -183,7 +183,7 @@ def test_a_model_of_one_target_in_a_wrapper_for_several_is_explained_by_its_own_
     assert found.scale == "log-odds"
 
 
-def test_scores_of_pairs_are_not_taken_for_scores_of_classes(iris):
+def test_scores_of_pairs_of_classes_are_not_explained_as_classes(iris):
     rows, y = iris
     for kernel in ("rbf", "linear"):
         model = SVC(kernel=kernel, decision_function_shape="ovo").fit(rows, y)

@@ -1,4 +1,4 @@
-"""Trees as arrays: rows that go down them come to the model's own outputs."""
+"""Arrays of nodes give the outputs of the model."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ by_name = partial(pytest.mark.parametrize, ids=lambda model: type(model).__name_
 
 
 def reached(trees, rows):
-    """``(n_outputs, n_rows)``: the outputs of rows that go down the trees."""
+    """``(n_outputs, n_rows)`` outputs by the leaves that the rows reach."""
     cells = rows.astype(np.float32).astype(float) if trees.single_precision else rows
     sums = np.zeros((len(rows), trees.values.shape[1]))
     for row, found in zip(cells, sums):
@@ -76,7 +76,7 @@ def reached(trees, rows):
 
 
 def outputs(model, rows):
-    """``(n_outputs, n_rows)``: what the trees should come to."""
+    """``(n_outputs, n_rows)`` expected outputs."""
     own = adapt_model(model, row=rows[:1])
     scale = "decision function" if isinstance(model, BOOSTING) else "probability"
     if own.classes is None:
@@ -90,39 +90,39 @@ def assert_same(model, rows):
 
 
 @by_name("model", REGRESSORS)
-def test_rows_come_to_what_a_regression_predicts(model):
+def test_leaves_give_the_predictions_of_a_regression(model):
     X, y = load_diabetes(return_X_y=True)
     assert_same(model.fit(X, y), X[:60])
 
 
 @by_name("model", CLASSIFIERS)
 @pytest.mark.parametrize("load", [load_breast_cancer, load_wine], ids=["two", "three"])
-def test_rows_come_to_each_class_s_output(model, load):
+def test_leaves_give_the_output_of_each_class(model, load):
     X, y = load(return_X_y=True)
     assert_same(model.fit(X, y), X[::7])
 
 
 @by_name("model", [*REGRESSORS[:4], REGRESSORS[6], *CLASSIFIERS[:4], CLASSIFIERS[5]])
-def test_rows_with_gaps_go_where_the_model_sends_them(model):
+def test_missing_cells_go_to_the_side_of_the_model(model):
     X, y = load_wine(return_X_y=True)
     assert_same(model.fit(with_gaps(X), y), with_gaps(X)[::5])
     assert_same(model.fit(X, y), with_gaps(X)[::5])  # no gap was seen in training
 
 
 @by_name("model", REGRESSORS[:4])
-def test_rows_come_to_each_target_s_prediction(model):
+def test_leaves_give_the_prediction_of_each_target(model):
     X, y = load_diabetes(return_X_y=True)
     assert_same(model.fit(X, np.column_stack([y, np.sin(y), -y])), X[:60])
 
 
 @by_name("model", FORESTS)
-def test_rows_come_to_each_target_s_classes(model):
+def test_leaves_give_the_classes_of_each_target(model):
     X, y = load_wine(return_X_y=True)
     assert_same(model.fit(X, np.column_stack([y % 2, y, np.zeros_like(y)])), X[::7])
 
 
 @pytest.mark.parametrize("options", [{}, {"max_features": 0.4}, {"max_samples": 2}], ids=str)
-def test_rows_come_to_the_mean_depth_of_an_isolation_forest(options):
+def test_leaves_give_the_mean_depth_of_an_isolation_forest(options):
     X, _ = load_wine(return_X_y=True)
     assert_same(IsolationForest(n_estimators=20, random_state=0, **options).fit(X), X[::7])
 
@@ -135,7 +135,7 @@ def test_cells_are_rounded_as_the_model_rounds_them():
 
 
 @by_name("model", [RandomForestClassifier(**SMALL), GradientBoostingClassifier(**SMALL)])
-def test_the_trees_of_one_sum_are_smaller_and_come_to_the_same(model):
+def test_pruned_trees_are_smaller_and_give_the_same_sum(model):
     X, y = load_wine(return_X_y=True)
     trees = trees_of(model.fit(X, y))
     sums = np.array([reached(trees.of_sum(k), X[::7])[0] for k in range(trees.values.shape[1])])
@@ -146,14 +146,14 @@ def test_the_trees_of_one_sum_are_smaller_and_come_to_the_same(model):
     assert all(len(trees.of_sum(k).left) < len(trees.left) for k in range(len(sums)))
 
 
-def test_what_is_the_same_everywhere_is_one_leaf():
+def test_constant_sum_is_a_single_leaf():
     X, y = load_wine(return_X_y=True)
     trees = trees_of(DecisionTreeRegressor().fit(X, np.column_stack([y, 0 * y])))
     assert len(trees.left) > len(trees.of_sum(0).left) - 1 > 2
     assert len(trees.of_sum(1).left) == 1
 
 
-def test_a_start_that_depends_on_the_row_is_refused():
+def test_init_estimator_is_refused():
     X, y = load_diabetes(return_X_y=True)
     model = GradientBoostingRegressor(**SMALL, init=DummyRegressor()).fit(X, y)
     with pytest.raises(CannotExplainError, match="init estimator adds values that are in no tree"):

@@ -1,4 +1,4 @@
-"""The checks that every engine's values go through."""
+"""Additivity of attributions and the matching output."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def found(local, expected, error):
     )
 
 
-def test_a_sum_that_misses_the_output_by_more_than_rounding_is_a_breach():
+def test_breach_for_sums_that_differ_by_more_than_rounding():
     local = np.full((3, 2), 5.0)
     assert found(local, np.zeros(1), 1e-9).breach is None
     assert found(local, np.zeros(1), 0.009).breach is None
@@ -36,12 +36,12 @@ def test_a_sum_that_misses_the_output_by_more_than_rounding_is_a_breach():
     assert found(local, np.zeros(1), float("inf")).breach is not None
 
 
-def test_nothing_is_a_breach_where_all_is_zero_and_right():
+def test_no_breach_for_zeros_that_add_up():
     assert found(np.zeros((3, 2)), np.ones(1), 0.0).breach is None
     assert found(np.zeros((3, 2)), np.zeros(1), 0.1).breach is not None
 
 
-def test_the_difference_is_the_largest_of_all_rows_and_blocks():
+def test_additivity_error_is_the_maximum_over_rows_and_outputs():
     local = np.zeros((2, 3, 4))
     local[1, 2, 0] = 7.0
     assert additivity_error(local, np.array([1.0, 2.0]), np.array([[1.0, 2.0]] * 3)) == 7.0
@@ -58,13 +58,13 @@ def test_the_difference_is_the_largest_of_all_rows_and_blocks():
     ],
     ids=str,
 )
-def test_other_blocks_than_the_model_s_are_refused(model, local, expected):
+def test_shapes_that_do_not_fit_the_outputs_are_refused(model, local, expected):
     model.fit(X, y > y.mean() if isinstance(model, LogisticRegression) else y)
     with pytest.raises(CannotExplainError, match="contributions of shape"):
         check_shapes(adapt_model(model), local, expected)
 
 
-def test_the_scale_is_the_output_that_the_values_add_up_to():
+def test_matching_scale_is_the_output_that_the_values_add_up_to():
     model = LogisticRegression(max_iter=5000).fit(CANCER, MALIGNANT)
     rows = rows_of(CANCER.iloc[:20])
     for output, scale in ((model.predict_proba, "probability"), (None, "log-odds")):

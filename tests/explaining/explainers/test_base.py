@@ -1,4 +1,4 @@
-"""Engines that are ready: any blocks of rows give the same values, here and where they are sent."""
+"""Explainers give the same values for any batches, also after pickling."""
 
 from __future__ import annotations
 
@@ -88,12 +88,12 @@ def assert_equal(one, other):
 
 
 @pytest.mark.parametrize("kind", CASES)
-def test_any_blocks_of_rows_give_the_values_of_all_at_once(kind):
-    engine, rows = ready(kind)
+def test_batches_give_the_values_of_all_rows_at_once(kind):
+    explainer, rows = ready(kind)
     chosen = np.array([7, 3, 30, 12, 21])
     with suppress_warnings():
-        whole = engine.explain(rows.subset(np.sort(chosen)))
-        parts = [engine.explain(rows.subset(chosen[some]), whole.scale)
+        whole = explainer.explain(rows.subset(np.sort(chosen)))
+        parts = [explainer.explain(rows.subset(chosen[some]), whole.scale)
                  for some in (slice(0, 1), slice(1, 4), slice(4, 5))]  # fmt: skip
     assert whole.additivity_error < 1e-6
     assert_equal(reorder(concatenate(parts), np.argsort(chosen)), whole)
@@ -103,16 +103,16 @@ def test_any_blocks_of_rows_give_the_values_of_all_at_once(kind):
 
 
 @pytest.mark.parametrize("kind", CASES)
-def test_an_engine_that_was_sent_elsewhere_says_the_same(kind):
-    engine, rows = ready(kind)
+def test_pickled_explainer_gives_the_same_values(kind):
+    explainer, rows = ready(kind)
     with suppress_warnings():
-        sent = cloudpickle.loads(cloudpickle.dumps(engine))
+        sent = cloudpickle.loads(cloudpickle.dumps(explainer))
         some = rows.subset(np.array([4, 9]))
-        assert_equal(sent.explain(some), engine.explain(some))
-    assert sent.info == engine.info
+        assert_equal(sent.explain(some), explainer.explain(some))
+    assert sent.info == explainer.info
 
 
-def test_what_is_heavy_in_an_engine_is_built_again_not_sent():
-    engine, _ = ready("TabularExplainer, trees")
-    assert "_explainer" in vars(engine)
-    assert "_explainer" not in vars(cloudpickle.loads(cloudpickle.dumps(engine)))
+def test_explainer_of_shap_is_rebuilt_after_pickling():
+    explainer, _ = ready("TabularExplainer, trees")
+    assert "_explainer" in vars(explainer)
+    assert "_explainer" not in vars(cloudpickle.loads(cloudpickle.dumps(explainer)))

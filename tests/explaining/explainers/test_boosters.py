@@ -1,4 +1,4 @@
-"""Boosters' own contributions: against enumeration, against shap and against the models' outputs."""
+"""Contributions of boosters, compared with enumeration, shap and the outputs of the models."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ frame = pd.DataFrame(X, columns=["a b", "b", "c", "d", "e"]).assign(
 
 
 class Package:
-    """One booster's words for the same things."""
+    """The names that a library uses for its models and options."""
 
     def __init__(self, name, prefix, **settings):
         self.name, self.prefix, self.settings = name, prefix, settings
@@ -49,7 +49,7 @@ class Package:
         return self.name
 
     def labels(self, y):
-        """XGBoost knows no classes but 0, 1, ..."""
+        """XGBoost accepts only the classes 0, 1, ..."""
         return np.unique(y, return_inverse=True)[1] if self.name == "xgboost" else y
 
 
@@ -63,7 +63,7 @@ every = pytest.mark.parametrize("package", [XGB, LGBM, CAT], ids=lambda package:
 
 
 def check_sums(result, model, rows):
-    """Shapes, and that the contributions add up to the model's own output."""
+    """Check the shapes, and that the contributions add up to the output of the model."""
     local, outputs = result.local_values, result.outputs
     assert local.dtype == outputs.dtype == np.float64
     assert local.shape[-2:] == rows.shape
@@ -91,7 +91,7 @@ def trees_of(model, output=0, n_outputs=1, tmp_path=None):
 
 @every
 @pytest.mark.parametrize("container", [np.asarray, pd.DataFrame])
-def test_regression_agrees_with_enumeration(package, container, tmp_path):
+def test_regression_equals_enumeration(package, container, tmp_path):
     rows = container(X)
     model = package("Regressor").fit(rows, number)
     result = booster_attributions(model, rows[:20], None)
@@ -103,7 +103,7 @@ def test_regression_agrees_with_enumeration(package, container, tmp_path):
 
 
 @every
-def test_two_classes_are_one_margin_and_its_negative(package, tmp_path):
+def test_two_classes_have_opposite_values(package, tmp_path):
     model = package("Classifier").fit(X, package.labels(two))
     result = booster_attributions(model, X[:20], 2)
     check_sums(result, model, X[:20])
@@ -129,7 +129,7 @@ def test_three_classes_are_in_the_order_of_the_model(package, tmp_path):
         np.testing.assert_allclose(result.local_values[k], expected, rtol=1e-4, atol=1e-5)
 
 
-def test_lightgbm_agrees_with_shap_s_own_tree_code():
+def test_lightgbm_equals_shap():
     model = LGBM("Regressor").fit(np.nan_to_num(X), number)
     explainer = shap.TreeExplainer(model)
     explainer.model.model_type = "internal"  # else shap asks LightGBM
@@ -151,7 +151,7 @@ def test_permuted_columns_permute_the_values(package):
 
 
 @every
-def test_a_single_row_is_as_among_others(package):
+def test_values_of_a_row_do_not_depend_on_other_rows(package):
     for kind, y, n in (("Regressor", number, None), ("Classifier", three, 3)):
         model = package(kind).fit(X, y if n is None else package.labels(y))
         one, all_ = booster_attributions(model, X[5:6], n), booster_attributions(model, X, n)
@@ -160,7 +160,7 @@ def test_a_single_row_is_as_among_others(package):
 
 
 @every
-def test_the_model_stays_as_it_was(package):
+def test_model_is_not_changed(package):
     model = package("Classifier").fit(X, package.labels(three))
 
     def state():
@@ -176,7 +176,7 @@ def test_the_model_stays_as_it_was(package):
 
 
 @every
-def test_early_stopping_is_respected_as_predict_does(package):
+def test_early_stopping_is_respected_as_in_predict(package):
     y = package.labels(np.where(rng.random(ROWS) < 0.1, "no", two))
     late = {"eval_set": [(X[100:], y[100:])]}
     settings = {"learning_rate": 0.5}
@@ -213,7 +213,7 @@ def test_sparse_rows(package, sparse_format):
 
 
 @every
-def test_categories_and_texts_in_a_table(package):
+def test_tables_with_categories_and_text(package):
     columns = {
         XGB: (frame, {"enable_categorical": True}),
         LGBM: (frame, {}),
@@ -248,7 +248,7 @@ LINKS = [
 
 
 @pytest.mark.parametrize(("package", "objective", "scale"), LINKS, ids=str)
-def test_the_scale_says_whether_a_link_stands_between(package, objective, scale):
+def test_scale_shows_a_link_function(package, objective, scale):
     name = "loss_function" if package is CAT else "objective"
     model = package("Regressor", **{name: objective}).fit(X, count + 1)
     result = booster_attributions(model, X, None)
@@ -257,7 +257,7 @@ def test_the_scale_says_whether_a_link_stands_between(package, objective, scale)
     assert np.allclose(model.predict(X), result.outputs) == (scale == "prediction")
 
 
-def test_margins_that_are_no_log_odds_are_said_to_be_raw():
+def test_margins_that_are_not_log_odds_are_raw_predictions():
     hinge = XGB("Classifier", objective="binary:hinge").fit(X, XGB.labels(two))
     assert booster_attributions(hinge, X, 2).scale == "raw prediction"
     steep = LGBM("Classifier", sigmoid=2.0).fit(X, two)
@@ -321,7 +321,7 @@ def test_several_targets(package, settings):
     check_sums(result, model, X)
 
 
-def test_trees_with_a_vector_in_each_leaf_are_right_or_refused():
+def test_trees_with_vector_leaves_are_right_or_refused():
     model = XGB("Classifier", multi_strategy="multi_output_tree").fit(X, XGB.labels(three))
     try:
         result = booster_attributions(model, X, 3)
@@ -362,7 +362,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize(("make", "classes", "reason"), REFUSED.values(), ids=REFUSED.keys())
-def test_what_has_no_contributions_is_refused(make, classes, reason, capfd):
+def test_models_without_contributions_are_refused(make, classes, reason, capfd):
     model = make()
     capfd.readouterr()
     with pytest.raises(CannotExplainError, match=reason):
@@ -370,7 +370,7 @@ def test_what_has_no_contributions_is_refused(make, classes, reason, capfd):
     assert capfd.readouterr() == ("", "")
 
 
-def test_where_catboost_s_are_wrong_the_sums_tell(tmp_path):
+def test_wrong_contributions_of_catboost_do_not_add_up(tmp_path):
     rows = np.nan_to_num(X)
     right = []
     for seed in range(6):
@@ -384,7 +384,7 @@ def test_where_catboost_s_are_wrong_the_sums_tell(tmp_path):
 
 
 @every
-def test_subclasses_are_boosters_too(package):
+def test_subclasses_are_boosters(package):
     base = type(package("Regressor"))
 
     class Own(base):
@@ -395,7 +395,7 @@ def test_subclasses_are_boosters_too(package):
     check_sums(booster_attributions(model, X, None), model, X)
 
 
-def test_other_models_are_none_and_no_package_is_imported_to_tell(monkeypatch):
+def test_other_models_are_recognised_without_an_import(monkeypatch):
     for name in ("xgboost", "lightgbm", "catboost"):
         monkeypatch.setitem(sys.modules, name, None)  # an import would raise
     model = GradientBoostingRegressor()

@@ -1,4 +1,4 @@
-"""Estimates from samples: they add up, are exact where they can be, and do not reach too far."""
+"""Estimates from samples: additivity, exactness and standard errors."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def draw(n, seed=0):
 
 
 @pytest.mark.parametrize("n", [2, 9, 10, 50])
-def test_values_add_up_to_what_is_wanted(n):
+def test_values_add_up_to_the_wanted_sums(n):
     samples, totals, steps = draw(n)
     wanted = np.random.default_rng(1).normal(size=(N_ROWS, 2))
     values, errors = estimate(samples, totals, steps, wanted)
@@ -29,7 +29,7 @@ def test_values_add_up_to_what_is_wanted(n):
 
 
 @pytest.mark.parametrize("n", [10, 50])
-def test_what_follows_the_steps_is_exact(n):
+def test_linear_samples_are_exact(n):
     _, _, steps = draw(n)
     slopes, means = np.array([1.0, -2.0, 0.0, 3.0]), np.array([0.5, 1.0, 0.0, -1.0])
     samples = (means + slopes * steps)[..., None]
@@ -40,7 +40,7 @@ def test_what_follows_the_steps_is_exact(n):
     assert errors.max() < 1e-6
 
 
-def test_slopes_do_not_reach_far_beyond_the_samples():
+def test_no_extrapolation_beyond_the_samples():
     samples, _, steps = draw(12)
     samples -= samples.mean(axis=2, keepdims=True) * (1 - 1e-4)  # so that sums hardly vary
     wanted = np.full((N_ROWS, 2), 1.0)
@@ -49,7 +49,7 @@ def test_slopes_do_not_reach_far_beyond_the_samples():
     assert np.abs(values).max() < 3.0
 
 
-def test_a_sample_that_draws_a_slope_to_itself_makes_the_error_larger():
+def test_samples_with_high_leverage_increase_the_error():
     samples, totals, steps = draw(40)
     wanted = totals.mean(axis=1)
     _, usual = estimate(samples, totals, steps, wanted)
@@ -58,7 +58,7 @@ def test_a_sample_that_draws_a_slope_to_itself_makes_the_error_larger():
     assert (drawn[:, :, 0] > 3 * usual[:, :, 0]).all()
 
 
-def test_columns_are_of_one_size_whatever_their_units_and_gaps_are_nothing():
+def test_standardize_scales_columns_and_ignores_missing_cells():
     generator = np.random.default_rng(0)
     background = generator.normal(size=(50, 5)) * 10.0 ** np.array([-150, -3, 0, 5, 150])
     background[:, 4] = 7.0

@@ -1,4 +1,4 @@
-"""Linear models in closed form: exact, and the same as TabularExplainer's."""
+"""Linear models in closed form, compared with enumeration and TabularExplainer."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def both(model, rows, **options):
 
 
 @named(REGRESSORS)
-def test_a_regression_is_exact_and_as_by_tabular_explainer(model, diabetes):
+def test_regression_is_exact_and_equals_tabular_explainer(model, diabetes):
     rows, y = diabetes
     found = both(model.fit(rows, y), rows, max_rows=4)
     assert found.scale == "prediction"
@@ -79,7 +79,7 @@ def test_a_regression_is_exact_and_as_by_tabular_explainer(model, diabetes):
 
 
 @named(CLASSIFIERS)
-def test_two_classes_are_exact_and_as_by_tabular_explainer(model, cancer):
+def test_two_classes_are_exact_and_equal_tabular_explainer(model, cancer):
     rows, y = cancer
     model.fit(rows, np.where(y == 1, "benign", "malignant"))
     found = both(model, rows, max_rows=3)
@@ -92,20 +92,20 @@ def test_two_classes_are_exact_and_as_by_tabular_explainer(model, cancer):
 
 
 @named(CLASSIFIERS)
-def test_three_classes_are_exact_and_as_by_tabular_explainer(model, iris):
+def test_three_classes_are_exact_and_equal_tabular_explainer(model, iris):
     rows, y = iris
     found = both(model.fit(rows, y), rows, max_rows=3)
     assert_agrees(found, model.decision_function, rows)
 
 
 @named([LinearRegression(), Ridge(), MultiTaskLasso(alpha=0.01)])
-def test_several_targets_are_exact_and_as_by_tabular_explainer(model, diabetes):
+def test_several_targets_are_exact_and_equal_tabular_explainer(model, diabetes):
     rows, y = diabetes
     found = both(model.fit(rows, np.column_stack([y, -2 * y + 1])), rows, max_rows=3)
     assert_agrees(found, model.predict, rows)
 
 
-def test_several_labels_at_once_are_exact(iris):
+def test_multilabel_models_are_exact(iris):
     rows, y = iris
     model = RidgeClassifier().fit(rows, np.column_stack([y == 0, y == 2]).astype(int))
     found = explain(model, rows, max_rows=3)
@@ -118,7 +118,7 @@ def test_several_labels_at_once_are_exact(iris):
     assert_agrees(found, scores, rows)
 
 
-def test_models_whose_constant_has_another_name_are_exact():
+def test_models_without_intercept_attribute_are_exact():
     rows, y = rows_of(load_diabetes, 30, [2, 3, 8], scaled=False)
     rows = rows + 7  # far from the middle, so that the constant matters
     model = PLSRegression(2).fit(rows, y)
@@ -131,7 +131,7 @@ def test_models_whose_constant_has_another_name_are_exact():
     assert_agrees(found, outliers.decision_function, rows)
 
 
-def test_sparse_coefficients_and_sparse_rows_are_as_dense_ones():
+def test_sparse_coefficients_and_rows_equal_dense_ones():
     X, y = load_wine(return_X_y=True)
     X = np.where(X.mean(axis=0) < X, X, 0.0)
     dense = LogisticRegression(max_iter=5000).fit(X, y)
@@ -150,7 +150,7 @@ def refusal(model, rows):
     return str(caught.value)
 
 
-def test_a_link_is_not_taken_for_the_identity(diabetes):
+def test_link_function_is_refused(diabetes):
     rows, y = diabetes
     model = PoissonRegressor(alpha=0).fit(rows, y)
     assert "no output of PoissonRegressor is linear" in refusal(model, rows)
@@ -165,7 +165,7 @@ def test_models_that_are_not_linear_are_refused(iris):
     assert "no output of SVC is linear" in refusal(pairs, rows)
 
 
-def test_constant_outputs_are_linear_where_the_intercept_gives_them(diabetes):
+def test_constant_outputs_are_accepted_if_they_equal_the_intercept(diabetes):
     rows, y = diabetes
     model = Ridge().fit(rows, y)
     found = explain(model, rows, rows.head(1), max_rows=4)

@@ -1,4 +1,4 @@
-"""Any model, through its outputs alone."""
+"""Sampled permutations of any model."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class TestPermutationExplainer(AnyModel):
     explain = staticmethod(explain)
     of_the_whole = staticmethod(partial(explain, by=by_permutations))
 
-    def test_notes_say_why_and_how(self, diabetes):
+    def test_notes_give_the_reason_and_the_method(self, diabetes):
         rows, y = diabetes
         found = explain(SVR().fit(rows, y), rows, max_rows=2)
         assert "no exact method is known for SVR" in str(found.notes[0])
@@ -42,7 +42,7 @@ class TestPermutationExplainer(AnyModel):
         np.testing.assert_allclose(found.expected_values, model.predict(rows).mean())
         assert found.additivity_error < 1e-6
 
-    def test_a_wide_table_has_fewer_rows_and_permutations_within_the_same_work(self):
+    def test_wide_tables_have_fewer_rows_and_permutations(self):
         narrow, wide, huge = (permutation._effort(n, None, 100_000) for n in (10, 300, 10_000))
         assert narrow[0] > wide[0] >= huge[0] >= 2
         assert narrow[1] >= wide[1] >= huge[1] >= 2

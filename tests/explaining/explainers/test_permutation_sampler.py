@@ -1,4 +1,4 @@
-"""Sampled Shapley values: against enumeration, and what holds for each draw."""
+"""Sampled Shapley values, compared with enumeration, and properties of each draw."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def column(output):
 
 
 def assert_sums(found):
-    """Where all samples of a row are equal, there is no variance to share a difference out by."""
+    """Equal samples of a row have no variance by which a difference could be distributed."""
     sums = found.values.sum(axis=-1) + found.expected[:, None]
     varied = found.errors.sum(axis=-1) > 0
     np.testing.assert_allclose(sums[varied], found.outputs.T[varied], atol=1e-9)
@@ -57,7 +57,7 @@ def exact_values(output, rows, background):
     return values, expected
 
 
-def test_many_permutations_come_to_the_exact_values(network):
+def test_many_permutations_converge_to_exact_values(network):
     output, X = network
     found = sample_shapley(output, X[:4], X, 3000, 0)
     values, expected = exact_values(output, X[:4], X)
@@ -65,7 +65,7 @@ def test_many_permutations_come_to_the_exact_values(network):
     assert np.abs(found.values - values).max() < 0.015 * np.abs(values).max()
 
 
-def test_many_permutations_come_to_the_exact_values_of_each_class():
+def test_many_permutations_converge_for_each_class():
     X, y = real(load_wine, [0, 6, 9, 12])
     output = KNeighborsClassifier(7).fit(X, y).predict_proba
     found = sample_shapley(output, X[:3], X, 3000, 1)
@@ -75,7 +75,7 @@ def test_many_permutations_come_to_the_exact_values_of_each_class():
     np.testing.assert_allclose(found.values.sum(axis=0), 0, atol=1e-9)
 
 
-def test_the_standard_errors_tell_how_far_off_the_values_are(network):
+def test_standard_errors_match_the_actual_errors(network):
     output, X = network
     values, _ = exact_values(output, X[:6], X)
     deviations = []
@@ -91,7 +91,7 @@ def test_the_standard_errors_tell_how_far_off_the_values_are(network):
     "model", [SVC(), KNeighborsClassifier(), MLPClassifier(max_iter=500, random_state=0)],
     ids=lambda model: type(model).__name__,
 )  # fmt: skip
-def test_the_standard_errors_are_honest_for_models_of_real_classes(model):
+def test_standard_errors_match_the_actual_errors_of_classifiers(model):
     X, y = real(load_breast_cancer, [0, 1, 4, 21, 22, 24], 200)
     model.fit(X, y)
     own = model.decision_function if isinstance(model, SVC) else model.predict_proba
@@ -107,14 +107,14 @@ def test_the_standard_errors_are_honest_for_models_of_real_classes(model):
     assert 0.6 < np.sqrt(np.mean(np.square(deviations))) < 1.3
 
 
-def test_what_no_sample_met_is_not_known_for_certain():
+def test_effects_in_no_sample_have_an_error():
     rows, background = np.zeros((1, 3)), np.ones((50, 3))
     background[:, 2] = np.arange(50) == 7  # in one of fifty the third column differs
     found = sample_shapley(column(lambda X: X[:, 0] * X[:, 1] + X[:, 2]), rows, background, 5, 0)
     assert (found.errors > 0).all()
 
 
-def test_four_times_the_permutations_about_halve_the_error(network):
+def test_four_times_the_permutations_halve_the_error(network):
     output, X = network
     values, _ = exact_values(output, X[:6], X)
 
@@ -125,7 +125,7 @@ def test_four_times_the_permutations_about_halve_the_error(network):
     assert error(80) < 0.6 * error(20)
 
 
-def test_what_adds_up_by_column_is_exact_where_each_background_row_is_used():
+def test_additive_functions_are_exact_if_every_background_row_is_used():
     rows, background = np.random.default_rng(0).normal(size=(2, 12, 4))
     weights = np.array([3.0, -1.0, 0.0, 0.5])
     found = sample_shapley(column(lambda rows: rows @ weights), rows, background, 12, 0)
@@ -134,7 +134,7 @@ def test_what_adds_up_by_column_is_exact_where_each_background_row_is_used():
     )
 
 
-def test_what_is_linear_is_exact_with_a_few_of_many_background_rows():
+def test_linear_functions_are_exact_with_few_background_rows():
     X = StandardScaler().fit_transform(load_breast_cancer(return_X_y=True)[0])[:, :6]
     X = X * 10.0 ** np.arange(-150, 150, 50)  # whatever the units
     weights = np.array([1.0, -2.0, 0.5, 0.0, 3.0, 1.0]) / X.std(axis=0)
@@ -144,7 +144,7 @@ def test_what_is_linear_is_exact_with_a_few_of_many_background_rows():
     assert found.errors.max() < 1e-6
 
 
-def test_gaps_in_the_background_are_no_cells_to_learn_from():
+def test_missing_background_cells_are_ignored_by_control_variates():
     X = StandardScaler().fit_transform(load_wine(return_X_y=True)[0])[:, :4]
     X[::3, 1] = np.nan
     weights = np.array([1.0, 2.0, 3.0, 4.0])
@@ -157,7 +157,7 @@ def test_gaps_in_the_background_are_no_cells_to_learn_from():
     np.testing.assert_allclose(found.values[0][:, [0, 2, 3]], exact_of_rest, atol=0.3)
 
 
-def test_the_model_gets_few_large_calls_of_bounded_size(network, monkeypatch):
+def test_model_calls_are_few_and_of_bounded_size(network, monkeypatch):
     output, X = network
     sizes = []
 
@@ -175,7 +175,7 @@ def test_the_model_gets_few_large_calls_of_bounded_size(network, monkeypatch):
     np.testing.assert_allclose(again.values, plain.values, atol=1e-12)
 
 
-def test_only_cells_that_differ_cost_an_evaluation():
+def test_equal_cells_cost_no_evaluation():
     seen = []
 
     def output(rows):
@@ -188,7 +188,7 @@ def test_only_cells_that_differ_cost_an_evaluation():
     assert sum(seen) == 4 + 6 * 2
 
 
-def test_rare_cells_that_matter_are_met_and_nobody_else_gets_their_share():
+def test_rare_cells_with_large_effects_are_sampled():
     draw = np.random.default_rng(0)
     background = np.column_stack([draw.random(1000) < 0.01, draw.normal(size=1000)]).astype(float)
     rows = background[background[:, 0] == 0][:30]
@@ -197,7 +197,7 @@ def test_rare_cells_that_matter_are_met_and_nobody_else_gets_their_share():
     np.testing.assert_allclose(found.values[0], exact, atol=0.02)
 
 
-def test_columns_that_go_together_do_not_make_the_errors_too_small():
+def test_correlated_columns_do_not_reduce_the_errors():
     draw = np.random.default_rng(0)
     base = draw.normal(size=(400, 2))
     X = np.column_stack([base[:, 0], base[:, 0] + 0.05 * draw.normal(size=400), base[:, 1]])
@@ -222,7 +222,7 @@ def test_columns_that_go_together_do_not_make_the_errors_too_small():
     ),
     st.integers(2, 9),
 )
-def test_values_add_up_and_move_with_their_columns(tables, n):
+def test_values_add_up_and_follow_reordered_columns(tables, n):
     rows, background, order = tables
     width = rows.shape[1]
 

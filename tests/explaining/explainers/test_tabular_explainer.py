@@ -1,4 +1,4 @@
-"""TabularExplainer's engines against exact values and against shap."""
+"""Explainers of interpret-community, compared with exact values and shap."""
 
 from __future__ import annotations
 
@@ -46,18 +46,18 @@ kernel = partial(explain, by=by_kernel)
 
 
 class TestKernelExplainer(AnyModel):
-    """With few features all coalitions are tried, with few rows all are the background."""
+    """With few features all coalitions are evaluated, with few rows all are background rows."""
 
     method = "shap_kernel"
     explain = of_the_whole = staticmethod(kernel)
 
-    def test_a_small_background_is_used_whole(self, diabetes):
+    def test_small_background_is_used_completely(self, diabetes):
         rows, y = diabetes
         found = kernel(SVR().fit(rows, y), rows, max_rows=2)
         assert found.background_rows == len(rows)
         assert not any("k-means" in str(note) for note in found.notes)
 
-    def test_a_large_background_is_said_to_be_summarized(self):
+    def test_notes_mention_a_summarized_background(self):
         rows, y = rows_of(load_diabetes, 120, [2, 3, 8])
         found = kernel(SVR().fit(rows, y), rows, max_rows=2)
         assert found.background_rows == 120
@@ -82,7 +82,7 @@ class TestKernelExplainer(AnyModel):
         ):
             kernel(Nan().fit(rows, y), rows, max_rows=2)
 
-    def test_the_seed_decides_which_coalitions_are_tried_where_there_are_too_many_for_all(self):
+    def test_seed_chooses_the_sampled_coalitions(self):
         rows, y = rows_of(load_breast_cancer, 30, list(range(13)))
         model = SVR().fit(rows, y)
         found = []
@@ -93,7 +93,7 @@ class TestKernelExplainer(AnyModel):
 
 
 class TestLinear:
-    """Against exact values over the same background, with no assumption on independence."""
+    """Compared with exact values over the same background, without assuming independence."""
 
     @pytest.mark.parametrize(
         "model", [LinearRegression(), Ridge()], ids=lambda model: type(model).__name__
@@ -104,7 +104,7 @@ class TestLinear:
         assert found.method == "shap_linear"
         assert_agrees(found, model.predict, rows)
 
-    def test_labels_in_a_column_give_the_same_as_a_list_of_them(self, diabetes):
+    def test_labels_in_a_column_equal_a_list_of_labels(self, diabetes):
         rows, y = diabetes
         plain = by_tabular(LinearRegression().fit(rows, y), rows)
         column = by_tabular(LinearRegression().fit(rows, y.to_frame()), rows)
@@ -139,7 +139,7 @@ class TestLinear:
         assert found.method == "shap_linear"
         assert_agrees(found, model.decision_function, rows)
 
-    def test_a_link_function_is_not_taken_for_the_identity(self, diabetes):
+    def test_link_function_is_not_explained_as_linear(self, diabetes):
         rows, y = diabetes
         model = PoissonRegressor(alpha=0).fit(rows, y)
         found = explain(model, rows, max_rows=3)
@@ -148,13 +148,13 @@ class TestLinear:
         assert_agrees(found, model.predict, rows)
 
     @pytest.mark.parametrize("factor", [1e-3, 1e3])
-    def test_a_link_function_is_noticed_at_any_size_of_the_labels(self, factor, diabetes):
+    def test_link_function_is_detected_at_any_size_of_the_labels(self, factor, diabetes):
         rows, y = diabetes
         model = PoissonRegressor(alpha=0, max_iter=1000).fit(rows, y * factor)
         found = explain(model, rows, max_rows=2)
         assert_agrees(found, model.predict, rows, tolerance=1e-4)
 
-    def test_the_background_is_all_rows_that_were_given(self):
+    def test_background_is_used_completely(self):
         rows, y = rows_of(load_diabetes, 300, [2, 3, 8])
         rows["rare"] = np.arange(300) == 7
         model = LinearRegression().fit(rows, y + 100 * rows["rare"])
@@ -166,7 +166,7 @@ class TestLinear:
 
 
 def tree_outputs(model, rows):
-    """``(n_classes, n_rows)`` or ``(n_rows,)``: what tree SHAP's values add up to."""
+    """``(n_classes, n_rows)`` or ``(n_rows,)`` outputs that tree SHAP explains."""
     if isinstance(model, TREES_WITH_PROBABILITIES):
         return model.predict_proba(rows).T
     if hasattr(model, "decision_function"):
@@ -176,7 +176,7 @@ def tree_outputs(model, rows):
 
 
 class TestTrees:
-    """Values add up to the model's output and are shap's own."""
+    """Values add up to the output of the model and equal those of shap."""
 
     REGRESSORS = (
         DecisionTreeRegressor(max_depth=4),
@@ -193,7 +193,7 @@ class TestTrees:
     )
 
     @pytest.mark.parametrize("model", REGRESSORS, ids=lambda model: type(model).__name__)
-    def test_regression_is_additive_and_shap_s_own(self, model):
+    def test_regression_is_additive_and_equals_shap(self, model):
         import shap
 
         rows, y = rows_of(load_diabetes, 200, [2, 3, 8, 9, 0])
@@ -230,7 +230,7 @@ class TestTrees:
         sums = found.local_values.sum(axis=-1) + found.expected_values[:, None]
         np.testing.assert_allclose(sums, outputs, atol=1e-6)
 
-    def test_a_dataframe_gives_the_same_as_its_numbers(self):
+    def test_dataframe_equals_array(self):
         rows, y = rows_of(load_diabetes, 100, [2, 3, 8])
         model = RandomForestRegressor(5, random_state=0)
         frame = by_tabular(model.fit(rows, y), rows)

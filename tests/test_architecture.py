@@ -49,6 +49,7 @@ NAME_AZUREML = ["stores.azureml", "api", "autologging.autolog", "core.options", 
 # Private APIs of other packages are read in these modules alone, which have contract tests.
 USE_PRIVATE_APIS = [
     "autologging.mlflow_patches",
+    "explaining.joblib_pool",
     "explaining.pandas_compat",
     "explaining.sklearn_compat",
     "explaining.sklearn_trees",
@@ -65,7 +66,6 @@ PENDING = {
     "stores.azureml.push imports stores.delivery",
     "stores.azureml.push imports stores.mlflow",
     "autologging.run_context uses private names",
-    "explaining.parallel uses private names",
     "stores.azureml.auth uses private names",
     "stores.azureml.targets uses private names",
     "stores.azureml.workspace uses private names",

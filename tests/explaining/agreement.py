@@ -10,6 +10,7 @@ from mlflow_interpret.core.explanation import Plan
 from mlflow_interpret.explaining.batch import as_batch, feature_names
 from mlflow_interpret.explaining.explainers.base import ExplainRequest
 from mlflow_interpret.explaining.model_adapter import adapt_model
+from mlflow_interpret.explaining.row_sources import TableSource
 from mlflow_interpret.explaining.select import explain_rows
 from mlflow_interpret.runtime.isolation import suppress_warnings
 
@@ -26,7 +27,7 @@ def explain(model, rows, background=None, *, seed=0, by=explain_rows, **options)
             as_batch(background, names, rows),
             Plan(random_state=seed, **options),
         )
-        return by(request, as_batch(rows, names, rows))
+        return by(request, TableSource(as_batch(rows, names, rows)))
 
 
 def rows_of(load, n_rows, columns, *, scaled=True):

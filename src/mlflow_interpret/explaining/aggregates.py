@@ -1,248 +1,371 @@
-"""What comes back from explained rows: sums, histograms and a sample, however many there are."""
+"""Aggregates of explained rows, which are merged batch by batch.
+
+The loop over the rows reads importances, their errors and convergence from `KeptRows`, which holds
+the attributions of all explained rows, or from `RowSums`, whose size does not grow with the rows.
+"""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 
 from mlflow_interpret.core.statistics import FloatArray
-from mlflow_interpret.explaining.attributions import Attributions
+from mlflow_interpret.explaining.attributions import Attributions, concatenate, reorder
+from mlflow_interpret.explaining.batch import RowBatch
+from mlflow_interpret.explaining.convergence import (
+    LEVEL,
+    has_converged,
+    intervals,
+    leading_features,
+    leading_intervals,
+    row_importances,
+    sampling_variance,
+    standard_errors_of_means,
+)
 from mlflow_interpret.explaining.dataframes import Indices
+from mlflow_interpret.explaining.histograms import Bins
 
-_BINS = 10
+SAMPLE_ROWS = 1_000
+_HISTOGRAMS = 30
 
 
-@dataclass(frozen=True, eq=False)
-class Bins:
-    """Bins of the values of one feature; one more is for missing values and all others.
+class Aggregates(Protocol):
+    """Results for the rows that were explained so far.
 
-    Attributes:
-        edges: The upper ends of all bins but the last, of a numeric feature; else None.
-        categories: The most frequent values of another feature; else none.
+    Shapes: ``K`` outputs, 1 for a model with a single output; ``F`` features.
     """
-
-    edges: FloatArray | None
-    categories: tuple[Any, ...] = ()
-
-    @classmethod
-    def of(cls, column: pd.Series) -> Bins:
-        """Bins of about as many of the given values each."""
-        if pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column):
-            values = column.to_numpy(dtype=np.float64, na_value=np.nan)
-            values = values[np.isfinite(values)]
-            steps = np.linspace(0.0, 1.0, _BINS + 1)[1:-1]
-            return cls(np.unique(np.quantile(values, steps)) if len(values) else np.zeros(0))
-        counts = column.astype(str).value_counts()
-        return cls(None, tuple(counts.index[:_BINS]))
 
     @property
-    def labels(self) -> list[str]:
-        """What each bin holds."""
-        if self.edges is None:
-            return [*map(str, self.categories), "other"]
-        ends = [f"{edge:.6g}" for edge in self.edges]
-        return [
-            *(f"<= {end}" for end in ends),
-            f"> {ends[-1]}" if ends else "all",
-            "missing",
-        ]
+    def n(self) -> int:
+        """Number of explained rows."""
 
-    def places(self, column: pd.Series) -> Indices:
-        """``(n_rows,)`` bin of each value."""
-        if self.edges is None:
-            known = {value: place for place, value in enumerate(self.categories)}
-            found = column.astype(str).map(known).to_numpy(dtype=np.float64, na_value=np.nan)
-            places: Indices = np.nan_to_num(found, nan=len(self.categories)).astype(np.intp)
-            return places
-        values = column.to_numpy(dtype=np.float64, na_value=np.nan)
-        places = np.searchsorted(self.edges, values, side="left")
-        return np.where(np.isnan(values), len(self.edges) + 1, places).astype(np.intp)
+    @property
+    def scales(self) -> frozenset[str | None]:
+        """Names of the model outputs to which the batches add up."""
+
+    @property
+    def attributions(self) -> Attributions:
+        """Attributions of the kept rows, by ascending row number."""
+
+    @property
+    def numbers(self) -> Indices:
+        """``(n_kept,)`` numbers of the kept rows, ascending."""
+
+    @property
+    def additivity_error(self) -> float:
+        """The largest difference between an output and the sum of its attributions."""
+
+    @property
+    def sampling_error(self) -> float | None:
+        """Typical standard error of an attribution, relative to the largest one of its row.
+
+        None for an explainer that does not sample coalitions.
+        """
+
+    def importances(self) -> FloatArray:
+        """``(K, F)`` mean absolute attributions."""
+
+    def errors(self) -> FloatArray | None:
+        """``(F,)`` standard errors of the global importances.
+
+        None if the kept rows are all explained rows: the errors follow from their attributions.
+        """
+
+    def intervals(self, features: Sequence[str], n_available: int) -> list[dict[str, Any]]:
+        """Confidence intervals of the leading importances over ``n_available`` rows."""
+
+    def has_converged(self, n_available: int) -> bool:
+        """Whether the ranking of the leading features has converged."""
+
+    def histograms(self, features: Sequence[str]) -> list[Mapping[str, Any]] | None:
+        """Mean attributions by the values of the leading features; None if not collected."""
+
+    def merge(self, other: Any) -> Aggregates:
+        """The aggregates of the rows of both."""
+
+
+Collect = Callable[[Attributions, RowBatch], Aggregates]
+"""Aggregates the attributions of one batch."""
+
+
+def merge_all(aggregates: Iterable[Aggregates | None]) -> Aggregates | None:
+    """Merge aggregates from left to right; None stands for no rows."""
+    merged: Aggregates | None = None
+    for part in aggregates:
+        merged = part if merged is None else merged if part is None else merged.merge(part)
+    return merged
 
 
 @dataclass(frozen=True, eq=False)
-class Sample:
-    """Some explained rows, those with the smallest keys of all.
+class KeptRows:
+    """The attributions of all explained rows: the aggregates of tables in memory.
 
     Attributes:
-        keys: ``(n,)`` random numbers, which depend on the row's number alone.
-        numbers: ``(n,)`` the rows' numbers.
-        frame: ``(n, n_features)`` the rows.
-        local_values: ``(n_outputs, n, n_features)`` contributions.
+        batches: The attributions, in the order of explanation.
+        order: ``(n,)`` numbers of the rows, in the same order.
     """
 
+    batches: tuple[Attributions, ...]
+    order: Indices
+
+    @classmethod
+    def collect(cls, attributions: Attributions, batch: RowBatch) -> KeptRows:
+        """Keep the attributions of a batch."""
+        return cls((attributions,), batch.numbers)
+
+    @property
+    def n(self) -> int:  # noqa: D102
+        return len(self.order)
+
+    @property
+    def scales(self) -> frozenset[str | None]:  # noqa: D102
+        return frozenset(batch.scale for batch in self.batches)
+
+    @property
+    def numbers(self) -> Indices:  # noqa: D102
+        return np.sort(self.order)
+
+    @cached_property
+    def attributions(self) -> Attributions:  # noqa: D102
+        return reorder(self._in_order, np.argsort(self.order))
+
+    @cached_property
+    def _in_order(self) -> Attributions:
+        return concatenate(self.batches)
+
+    @property
+    def additivity_error(self) -> float:  # noqa: D102
+        return self.attributions.additivity_error
+
+    @property
+    def sampling_error(self) -> float | None:  # noqa: D102
+        errors = self.attributions.sampling_error
+        if errors is None:
+            return None
+        typical = np.sqrt(np.mean(errors**2))
+        size = np.abs(self.attributions.local_values).max(axis=-1).mean()
+        return float(typical / size) if size > 0 else 0.0
+
+    def importances(self) -> FloatArray:  # noqa: D102
+        return np.atleast_2d(np.abs(self.attributions.local_values).mean(axis=-2))
+
+    def errors(self) -> None:  # noqa: D102
+        return None
+
+    def intervals(self, features: Sequence[str], n_available: int) -> list[dict[str, Any]]:  # noqa: D102
+        attributions = self.attributions
+        return intervals(
+            features, attributions.local_values, n_available, attributions.sampling_error
+        )
+
+    def has_converged(self, n_available: int) -> bool:  # noqa: D102
+        rows = row_importances(self._in_order.local_values)
+        noise = sampling_variance(self._in_order.sampling_error)
+        return has_converged(rows, n_available, noise)
+
+    def histograms(self, features: Sequence[str]) -> None:  # noqa: ARG002, D102
+        return None
+
+    def merge(self, other: KeptRows) -> KeptRows:  # noqa: D102
+        order = np.concatenate([self.order, other.order])
+        return KeptRows((*self.batches, *other.batches), order)
+
+
+@dataclass(frozen=True, eq=False)
+class RowSample:
+    """A random sample of the explained rows: those with the smallest keys.
+
+    Attributes:
+        size: Largest number of rows.
+        keys: ``(n,)`` random numbers, each of which depends on the number of the row only.
+        numbers: ``(n,)`` numbers of the rows, ascending.
+        frame: ``(n, F)`` the rows.
+        attributions: Their attributions.
+    """
+
+    size: int
     keys: FloatArray
     numbers: Indices
     frame: pd.DataFrame
-    local_values: FloatArray
+    attributions: Attributions
 
-    def smallest(self, size: int) -> Sample:
-        """At most ``size`` rows, in the order of their numbers."""
-        kept = np.argsort(self.keys, kind="stable")[:size]
+    def reduced(self) -> RowSample:
+        """At most ``size`` rows, by ascending number."""
+        kept = np.argsort(self.keys, kind="stable")[: self.size]
         kept = kept[np.argsort(self.numbers[kept])]
-        return Sample(
+        return RowSample(
+            self.size,
             self.keys[kept],
             self.numbers[kept],
             self.frame.iloc[kept].reset_index(drop=True),
-            self.local_values[:, kept],
+            reorder(self.attributions, kept),
         )
 
-    def with_others(self, other: Sample, size: int) -> Sample:
-        """The sample of both."""
-        return Sample(
+    def merge(self, other: RowSample) -> RowSample:
+        """The sample of the rows of both."""
+        return RowSample(
+            self.size,
             np.concatenate([self.keys, other.keys]),
             np.concatenate([self.numbers, other.numbers]),
             pd.concat([self.frame, other.frame], ignore_index=True),
-            np.concatenate([self.local_values, other.local_values], axis=1),
-        ).smallest(size)
+            concatenate([self.attributions, other.attributions]),
+        ).reduced()
 
 
 @dataclass(frozen=True, eq=False)
-class Aggregates:
-    """Aggregates over explained rows; ``K`` blocks, 1 without blocks, ``F`` features.
+class RowSums:
+    """Sums over explained rows, histograms, and a sample: the aggregates of partitions.
 
     Attributes:
-        n: How many rows.
-        absolute: ``(K, F)`` of the absolute contributions.
-        squares: ``(F,)`` of the squared importances of single rows.
-        noise: ``(F,)`` of the variances by what the engine samples, or zeros.
-        spread: Of the mean variance of a row's contributions by sampling.
-        largest: Of the rows' largest absolute contributions.
-        expected: ``(K,)`` expected values, the same for all rows.
-        missed: The largest difference between a row's output and the sum of its contributions.
-        size: The largest sum of a row's absolute contributions.
-        scales: The scales of the blocks.
-        counts: For each feature the rows in each bin.
-        by_bin: For each feature ``(K, n_bins)`` sums of contributions.
+        n: Number of rows.
+        scales: Names of the model outputs to which the batches add up.
+        additivity_error: The largest difference between an output and the sum of its attributions.
+        absolute: ``(K, F)`` sums of absolute attributions.
+        squares: ``(F,)`` sums of squared importances of single rows.
+        noise: ``(F,)`` sums of the variances from sampling coalitions; zeros without sampling.
+        variance: Sum of the mean variance of the attributions of each row.
+        largest: Sum of the largest absolute attribution of each row.
+        bins: The bins of each feature.
+        counts: For each feature ``(n_bins,)`` numbers of rows.
+        bin_sums: For each feature ``(K, n_bins)`` sums of attributions.
         sample: Some of the rows.
     """
 
     n: int
+    scales: frozenset[str | None]
+    additivity_error: float
     absolute: FloatArray
     squares: FloatArray
     noise: FloatArray
-    spread: float
+    variance: float
     largest: float
-    expected: FloatArray
-    missed: float
-    size: float
-    scales: frozenset[str | None]
-    counts: list[FloatArray]
-    by_bin: list[FloatArray]
-    sample: Sample
+    bins: tuple[Bins, ...]
+    counts: tuple[FloatArray, ...]
+    bin_sums: tuple[FloatArray, ...]
+    sample: RowSample
 
-    def importances(self) -> FloatArray:
-        """``(K, F)`` mean absolute contributions."""
+    @property
+    def attributions(self) -> Attributions:  # noqa: D102
+        return self.sample.attributions
+
+    @property
+    def numbers(self) -> Indices:  # noqa: D102
+        return self.sample.numbers
+
+    @property
+    def sampling_error(self) -> float | None:  # noqa: D102
+        if not self.noise.any():
+            return None
+        return float(np.sqrt(self.variance / self.n) / (self.largest / self.n))
+
+    def importances(self) -> FloatArray:  # noqa: D102
         return self.absolute / self.n
 
-    def errors(self, available: float = math.inf) -> FloatArray | None:
-        """``(F,)`` standard errors of the global importances.
+    def errors(self) -> FloatArray | None:  # noqa: D102
+        return self._standard_errors(np.inf)
 
-        They are those of `Explanation.standard_errors`, or, with ``available``, as means over so
-        many rows; see `settling.standard_errors`.
-        """
-        drawn = self.n / available
-        within = self.noise / self.n
-        if self.n < 2:
-            return np.sqrt(within) if self.n == available else None
+    def _standard_errors(self, n_available: float) -> FloatArray | None:
         mean = self.absolute.mean(axis=0) / self.n
-        variance = np.maximum(self.squares / self.n - mean**2, 0.0) * self.n / (self.n - 1)
-        errors: FloatArray = np.sqrt(((1.0 - drawn) * variance + drawn * within) / self.n)
-        return errors
+        variance = np.maximum(self.squares / self.n - mean**2, 0.0) * self.n / max(self.n - 1, 1)
+        return standard_errors_of_means(variance, self.n, n_available, self.noise / self.n)
+
+    def intervals(self, features: Sequence[str], n_available: int) -> list[dict[str, Any]]:  # noqa: D102
+        # The correction for skewness of `half_widths` needs single rows, and is nothing for many.
+        errors = self._standard_errors(n_available)
+        quantile = stats.norm.ppf((1.0 + LEVEL) / 2.0)
+        half = None if errors is None else quantile * errors
+        return leading_intervals(features, self.importances().mean(axis=0), half)
+
+    def has_converged(self, n_available: int) -> bool:  # noqa: D102
+        return self.n == n_available
+
+    def histograms(self, features: Sequence[str]) -> list[Mapping[str, Any]]:  # noqa: D102
+        leading = leading_features(self.importances().mean(axis=0), _HISTOGRAMS)
+        return [
+            self.bins[i].histogram(features[i], self.counts[i], self.bin_sums[i]) for i in leading
+        ]
+
+    def merge(self, other: RowSums) -> RowSums:  # noqa: D102
+        return RowSums(
+            n=self.n + other.n,
+            scales=self.scales | other.scales,
+            additivity_error=max(self.additivity_error, other.additivity_error),
+            absolute=self.absolute + other.absolute,
+            squares=self.squares + other.squares,
+            noise=self.noise + other.noise,
+            variance=self.variance + other.variance,
+            largest=self.largest + other.largest,
+            bins=self.bins,
+            counts=tuple(a + b for a, b in zip(self.counts, other.counts, strict=True)),
+            bin_sums=tuple(a + b for a, b in zip(self.bin_sums, other.bin_sums, strict=True)),
+            sample=self.sample.merge(other.sample),
+        )
 
 
-def aggregate(block: Attributions, frame: pd.DataFrame, numbers: Indices, keys: FloatArray,
-           bins: list[Bins], size: int) -> Aggregates:  # fmt: skip
-    """The sums over one block of rows.
+@dataclass(frozen=True, eq=False)
+class SumCollector:
+    """Aggregates a batch into `RowSums`.
 
-    Args:
-        block: The rows' contributions.
-        frame: ``(n_rows, n_features)`` the rows.
-        numbers: ``(n_rows,)`` their numbers.
-        keys: ``(n_rows,)`` their keys.
+    Attributes:
         bins: The bins of each feature.
-        size: Rows of the sample.
+        seed: Seed of the sample.
+        sample_rows: Largest number of rows in the sample.
     """
-    local = block.local_values if block.local_values.ndim == 3 else block.local_values[None]
-    absolute = np.abs(local)
-    by_row = absolute.mean(axis=0)
-    error = block.sampling_error
-    variance = np.zeros((1, *by_row.shape))
-    if error is not None:
-        variance = (error if error.ndim == 3 else error[None]) ** 2
-    places = [one.places(frame.iloc[:, i]) for i, one in enumerate(bins)]
-    lengths = [len(one.labels) for one in bins]
-    return Aggregates(
-        n=len(frame),
-        absolute=absolute.sum(axis=1),
-        squares=(by_row**2).sum(axis=0),
-        noise=variance.mean(axis=0).sum(axis=0),
-        spread=float(variance.mean(axis=(0, 2)).sum()),
-        largest=float(absolute.max(axis=-1).mean(axis=0).sum()),
-        expected=np.asarray(block.expected_values, dtype=np.float64),
-        missed=block.additivity_error,
-        size=float(absolute.sum(axis=-1).max(initial=0.0)),
-        scales=frozenset([block.scale]),
-        counts=[
-            np.bincount(place, minlength=length).astype(np.float64)
-            for place, length in zip(places, lengths, strict=True)
-        ],
-        by_bin=[
-            np.stack([np.bincount(place, weights=one[:, i], minlength=length) for one in local])
-            for i, (place, length) in enumerate(zip(places, lengths, strict=True))
-        ],
-        sample=Sample(keys, numbers, frame, local).smallest(size),
-    )
+
+    bins: tuple[Bins, ...]
+    seed: int
+    sample_rows: int
+
+    def __call__(self, attributions: Attributions, batch: RowBatch) -> RowSums:
+        """Aggregate the attributions of a batch."""
+        local = _by_output(attributions.local_values)
+        absolute = np.abs(local)
+        importances = absolute.mean(axis=0)
+        errors = attributions.sampling_error
+        variance = np.zeros((1, *importances.shape)) if errors is None else _by_output(errors) ** 2
+        histograms = [
+            bins.sums(batch.frame.iloc[:, i], local[..., i]) for i, bins in enumerate(self.bins)
+        ]
+        sample = RowSample(
+            size=self.sample_rows,
+            keys=row_keys(self.seed, batch.numbers),
+            numbers=batch.numbers,
+            frame=batch.frame,
+            attributions=replace(attributions, engineered=None),  # may have thousands of columns
+        )
+        return RowSums(
+            n=len(batch),
+            scales=frozenset([attributions.scale]),
+            additivity_error=attributions.additivity_error,
+            absolute=absolute.sum(axis=1),
+            squares=(importances**2).sum(axis=0),
+            noise=variance.mean(axis=0).sum(axis=0),
+            variance=float(variance.mean(axis=(0, 2)).sum()),
+            largest=float(absolute.max(axis=-1).mean(axis=0).sum()),
+            bins=self.bins,
+            counts=tuple(counts for counts, _ in histograms),
+            bin_sums=tuple(sums for _, sums in histograms),
+            sample=sample.reduced(),
+        )
 
 
-def merge(size: int, a: Aggregates | None, b: Aggregates | None) -> Aggregates | None:
-    """The sums over the rows of both; None for no rows.
-
-    Args:
-        size: Rows of the sample.
-        a: Of some rows.
-        b: Of others.
-    """
-    if a is None or b is None:
-        return b if a is None else a
-    return Aggregates(
-        n=a.n + b.n,
-        absolute=a.absolute + b.absolute,
-        squares=a.squares + b.squares,
-        noise=a.noise + b.noise,
-        spread=a.spread + b.spread,
-        largest=a.largest + b.largest,
-        expected=a.expected,
-        missed=max(a.missed, b.missed),
-        size=max(a.size, b.size),
-        scales=a.scales | b.scales,
-        counts=[x + y for x, y in zip(a.counts, b.counts, strict=True)],
-        by_bin=[x + y for x, y in zip(a.by_bin, b.by_bin, strict=True)],
-        sample=a.sample.with_others(b.sample, size),
-    )
+def _by_output(values: FloatArray) -> FloatArray:
+    """``(K, n_rows, F)`` values, also for a model with a single output."""
+    return values if values.ndim == 3 else values[None]
 
 
-def histograms(
-    sums: Aggregates, bins: list[Bins], names: tuple[str, ...], top: int
-) -> list[Mapping[str, Any]]:
-    """Mean contributions by the values of the most important features, as plain JSON values."""
-    leading = np.argsort(-sums.importances().mean(axis=0), kind="stable")[:top]
-    return [
-        {
-            "feature": names[i],
-            "values": bins[i].labels,
-            "rows": sums.counts[i].astype(int).tolist(),
-            "mean_contributions": [
-                [
-                    float(total / n) if n else None
-                    for total, n in zip(one, sums.counts[i], strict=True)
-                ]
-                for one in sums.by_bin[i]
-            ],
-        }
-        for i in leading
-    ]
+def row_keys(seed: int, numbers: Indices) -> FloatArray:
+    """A random number in [0, 1) for each row number: splitmix64 (Steele, Lea and Flood, 2014)."""
+    with np.errstate(over="ignore"):
+        x = numbers.astype(np.uint64) + np.uint64(seed) * np.uint64(0xD1342543DE82EF95)
+        x += np.uint64(0x9E3779B97F4A7C15)
+        x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    keys: FloatArray = (x ^ (x >> np.uint64(31))).astype(np.float64) / 2.0**64
+    return keys

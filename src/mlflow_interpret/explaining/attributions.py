@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,9 @@ from mlflow_interpret.core.details import Note
 from mlflow_interpret.core.statistics import FloatArray
 from mlflow_interpret.explaining.batch import RowBatch
 from mlflow_interpret.explaining.dataframes import Indices
+
+if TYPE_CHECKING:
+    from mlflow_interpret.explaining.aggregates import Aggregates
 
 _TOLERANCE = 1e-3
 """Largest difference between the sums and the output, relative to the size of the attributions."""
@@ -80,8 +84,9 @@ class AttributionResult:
         expected_values: ``(n_outputs,)`` or ``(1,)``.
         scale: Name of the model output that the values add up to.
         additivity_error: The largest absolute difference between that output and the sums.
-        rows: Positions of the explained rows among the given ones, ascending.
+        rows: Numbers of the rows, ascending; of partitions those of a sample.
         background_rows: Number of background rows that were used, or None.
+        aggregates: Importances of all explained rows and their errors.
         sampling_error: Standard errors of ``local_values``, in the same shape, or None.
         engineered: Attributions by engineered column, for a pipeline that was split.
         notes: Approximations, as sentences.
@@ -99,6 +104,7 @@ class AttributionResult:
     additivity_error: float
     rows: Indices
     background_rows: int | None
+    aggregates: Aggregates
     sampling_error: FloatArray | None = None
     engineered: EngineeredAttributions | None = None
     notes: tuple[str | Note, ...] = ()

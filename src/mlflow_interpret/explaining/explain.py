@@ -1,10 +1,12 @@
-"""From a training context to an explanation."""
+"""Compute an explanation from a training context."""
 
 from __future__ import annotations
 
 import math
 import platform
 import time
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from importlib import metadata
 
@@ -15,214 +17,192 @@ from mlflow_interpret.core.details import Details, ModelInfo, Note, RowCounts, a
 from mlflow_interpret.core.explanation import Explanation, Plan, TrainingContext
 from mlflow_interpret.core.statistics import FloatArray
 from mlflow_interpret.explaining.attributions import AttributionResult
-from mlflow_interpret.explaining.convergence import intervals, recorded
+from mlflow_interpret.explaining.convergence import interval_record, intervals
 from mlflow_interpret.explaining.explainers.base import ExplainRequest
 from mlflow_interpret.explaining.inputs import ExplainInputs, draw_inputs
 from mlflow_interpret.explaining.model_adapter import ModelAdapter, last_step
-from mlflow_interpret.explaining.partitions import explain_partitions
-from mlflow_interpret.explaining.row_sources import is_partitioned
+from mlflow_interpret.explaining.row_sources import RowSource, row_source
 from mlflow_interpret.explaining.select import explain_rows
-from mlflow_interpret.explaining.time_budget import Budget
+from mlflow_interpret.explaining.time_budget import Budget, Clock
 
 __all__ = ["draw_inputs", "explain", "explain_inputs"]
 
-_ENGINEERED_CELLS = 2_000_000  # contributions that an engineered view keeps
+_ENGINEERED_CELLS = 2_000_000
+"""Limit of the attributions that an engineered view keeps."""
 _PACKAGES = ("mlflow-interpret", "interpret-community", "shap", "scikit-learn", "numpy", "mlflow")
 
 
-def explain(context: TrainingContext, plan: Plan | None = None) -> Explanation:
+def explain(
+    context: TrainingContext, plan: Plan | None = None, clock: Clock = time.monotonic
+) -> Explanation:
     """Compute the global explanation of a fitted model.
 
     Args:
         context: The model and its rows.
-        plan: How it is to be explained; None for the defaults.
+        plan: The options; None for the defaults.
+        clock: Measures the time budget.
 
     Raises:
         CannotExplainError: The model or its rows cannot be explained; the message says why.
     """
     plan = Plan() if plan is None else plan
-    return explain_inputs(draw_inputs(context, plan), plan)
+    return explain_inputs(draw_inputs(context, plan), plan, clock)
 
 
-def explain_inputs(subject: ExplainInputs, plan: Plan) -> Explanation:
-    """As `explain`, for a model whose rows are drawn already.
+def explain_inputs(inputs: ExplainInputs, plan: Plan, clock: Clock = time.monotonic) -> Explanation:
+    """Compute the global explanation of a model whose rows are drawn already.
 
     Args:
-        subject: The model and its rows.
-        plan: The plan that the rows were drawn by.
+        inputs: The model and its rows.
+        plan: The options with which the rows were drawn.
+        clock: Measures the time budget.
 
     Raises:
         CannotExplainError: The model or its rows cannot be explained; the message says why.
     """
-    with config_context(**subject.settings):
-        if is_partitioned(subject.rows):
-            return _streamed(subject, plan)
-        return _explained(subject, plan)
+    with config_context(**inputs.settings):
+        return _explain(inputs, plan, clock)
 
 
-def _explained(subject: ExplainInputs, plan: Plan) -> Explanation:
-    started = time.perf_counter()
-    budget, available = Budget(plan.time_budget), subject.source["available"]
-    model, rows = subject.adapter(), subject.to_explain()
-    request = ExplainRequest(model, subject.known(), plan, budget)
-    values = explain_rows(request, rows, available)
-    explained = rows.subset(values.rows)
-    raw = _explanation(model, values, values.local_values, subject.names)
-    raw = replace(
-        raw,
-        evaluation_rows=explained.frame,
-        predicted=model.predict(explained.original),
-        predicted_probabilities=model.probabilities(explained.original),
-        true_labels=None if subject.labels is None else subject.labels[values.rows],
-        is_raw=hasattr(model.model, "steps"),
-        details=_details(subject, model, values, plan),
-    )
-    raw = replace(raw, engineered=_engineered(raw, model, values, available))
-    return _timed(raw, started)
-
-
-def _streamed(subject: ExplainInputs, plan: Plan) -> Explanation:
-    """The explanation of rows in partitions: global values of all, single values of a sample."""
-    started = time.perf_counter()
-    model = subject.adapter()
-    found = explain_partitions(subject, model, plan)
-    values, rows, available = found.sample, found.rows, found.available
-    subject = replace(subject, source={**subject.source, "available": available})
-    per_class = found.sums.importances()
-    raw = _explanation(model, values, values.local_values, subject.names)
-    raw = replace(
-        raw,
-        global_values=per_class.mean(axis=0),
-        per_class_values=None if model.output_names is None else per_class,
-        global_errors=found.sums.errors(),
-        evaluation_rows=rows.frame,
-        predicted=model.predict(rows.original),
-        predicted_probabilities=model.probabilities(rows.original),
-        is_raw=hasattr(model.model, "steps"),
-        details=replace(
-            _details(subject, model, values, plan),
-            sampling_error=found.sampling_error,
-            rows=RowCounts(**subject.source, explained=found.sums.n, kept=len(rows)),
-            stopped="all rows" if found.sums.n == available else "max_rows",
-            has_converged=found.sums.n == available,
-            intervals=recorded(found.intervals(), available),
-            histograms=tuple(found.histograms),
+def _explain(inputs: ExplainInputs, plan: Plan, clock: Clock) -> Explanation:
+    start = time.perf_counter()
+    adapter, source = inputs.adapter(), row_source(inputs, plan.random_state)
+    # Partitions are explained in full, wherever they lie, so a budget does not apply to them.
+    budget = Budget(None if source.is_partitioned else plan.time_budget, clock)
+    result = explain_rows(ExplainRequest(adapter, inputs.background_rows(), plan, budget), source)
+    rows = source.kept_rows(result.aggregates)
+    explanation = replace(
+        _explanation(
+            adapter, result, inputs.names, result.local_values, result.aggregates.importances()
         ),
+        global_errors=result.aggregates.errors(),
+        evaluation_rows=rows.frame,
+        predicted=adapter.predict(rows.original),
+        predicted_probabilities=adapter.probabilities(rows.original),
+        true_labels=None if inputs.labels is None else inputs.labels[result.rows],
+        is_raw=hasattr(adapter.model, "steps"),
+        details=_details(inputs, adapter, source, result, plan),
     )
-    return _timed(raw, started)
-
-
-def _timed(explanation: Explanation, started: float) -> Explanation:
-    """Return the explanation with the duration since ``started``."""
-    seconds = round(time.perf_counter() - started, 3)
-    return replace(explanation, details=replace(explanation.details, seconds=seconds))
+    engineered = _engineered_view(explanation, adapter, source, result)
+    seconds = round(time.perf_counter() - start, 3)
+    return replace(
+        explanation, engineered=engineered, details=replace(explanation.details, seconds=seconds)
+    )
 
 
 def _explanation(
-    model: ModelAdapter,
-    values: AttributionResult,
-    local: FloatArray,
-    names: tuple[str, ...],
+    adapter: ModelAdapter,
+    result: AttributionResult,
+    features: tuple[str, ...],
+    local_values: FloatArray,
+    importances: FloatArray,
 ) -> Explanation:
-    per_class = np.abs(local).mean(axis=-2)
-    several = model.output_names is not None
+    """An explanation without rows and details.
+
+    Args:
+        adapter: The model.
+        result: The attributions, and how they were computed.
+        features: ``(F,)`` names.
+        local_values: ``(K, R, F)``, or ``(R, F)`` for a model with a single output.
+        importances: ``(K, F)`` mean absolute attributions.
+    """
     return Explanation(
-        method=values.method,
-        task=model.task,
-        model_class=f"{type(model.model).__module__}.{type(model.model).__qualname__}",
-        features=names,
-        global_values=per_class.mean(axis=0) if several else per_class,
-        classes=model.classes,
-        targets=model.targets,
-        per_class_values=per_class if several else None,
-        local_values=local,
-        expected_values=values.expected_values,
+        method=result.method,
+        task=adapter.task,
+        model_class=f"{type(adapter.model).__module__}.{type(adapter.model).__qualname__}",
+        features=features,
+        global_values=importances.mean(axis=0),
+        classes=adapter.classes,
+        targets=adapter.targets,
+        per_class_values=None if adapter.output_names is None else importances,
+        local_values=local_values,
+        expected_values=result.expected_values,
     )
 
 
-def _engineered(
-    raw: Explanation, model: ModelAdapter, values: AttributionResult, n_available: int
+def _engineered_view(
+    explanation: Explanation, adapter: ModelAdapter, source: RowSource, result: AttributionResult
 ) -> Explanation | None:
-    """The view by engineered column, beside that by raw column."""
-    if values.engineered is None:
+    """The explanation by engineered column, of a pipeline whose last step was explained."""
+    if result.engineered is None:
         return None
-    frame = values.engineered.rows.frame
-    local = values.engineered.local_values
+    frame, local_values = result.engineered.rows.frame, result.engineered.local_values
+    features = tuple(frame.columns)
+    importances = np.atleast_2d(np.abs(local_values).mean(axis=-2))
     view = replace(
-        _explanation(model, values, local, tuple(frame.columns)),
+        _explanation(adapter, result, features, local_values, importances),
         is_engineered=True,
         details=replace(
-            raw.details,
-            n_features=frame.shape[1],
-            intervals=recorded(
-                intervals(tuple(frame.columns), local, n_available, None), n_available
+            explanation.details,
+            n_features=len(features),
+            intervals=interval_record(
+                intervals(features, local_values, source.n_available), source.n_available
             ),
-            raw_explanation_id=raw.id,
+            raw_explanation_id=explanation.id,
             notes=as_notes(["The last step's own columns; raw_explanation_id sums them up."]),
         ),
     )
-    if local.size > _ENGINEERED_CELLS:  # as of a vectorizer: megabytes of a view few look at
+    if local_values.size > _ENGINEERED_CELLS:  # a vectorizer's would take megabytes
         return view.without_rows()
     return replace(
         view,
         evaluation_rows=frame,
-        predicted=raw.predicted,
-        predicted_probabilities=raw.predicted_probabilities,
-        true_labels=raw.true_labels,
+        predicted=explanation.predicted,
+        predicted_probabilities=explanation.predicted_probabilities,
+        true_labels=explanation.true_labels,
     )
 
 
 def _details(
-    subject: ExplainInputs, model: ModelAdapter, values: AttributionResult, plan: Plan
+    inputs: ExplainInputs,
+    adapter: ModelAdapter,
+    source: RowSource,
+    result: AttributionResult,
+    plan: Plan,
 ) -> Details:
-    available = subject.source["available"]
-    notes: list[str | Note] = list(values.notes)
-    breach = values.breach
-    if breach is not None:
-        notes.append(breach)
-    if subject.source["source"] == "training rows":
-        notes.append("The explained rows are training rows; evaluation_examples gives others.")
-    if not np.any(values.local_values):
-        notes.append("All importances are 0: the model's output does not change with its features.")
-    error, fitted = values.additivity_error, type(subject.estimator).__name__
+    aggregates, n_available = result.aggregates, source.n_available
+    error, fitted = result.additivity_error, type(inputs.estimator).__name__
+    histograms = aggregates.histograms(inputs.names)
     return Details(
-        model=ModelInfo(fitted, model.path or fitted, last_step(model.model)),
-        engine=values.engine,
-        output_scale=values.scale,
+        model=ModelInfo(fitted, adapter.path or fitted, last_step(adapter.model)),
+        engine=result.engine,
+        output_scale=result.scale,
         additivity_error=error if math.isfinite(error) else None,
-        additivity_breach=breach,
-        sampling_error=_sampling_error(values),
-        rows=RowCounts(**subject.source, explained=len(values.rows)),
-        stopped=values.stopped,
-        has_converged=values.settled,
-        partial=values.partial,
-        time_budget=plan.time_budget,
-        intervals=recorded(
-            intervals(subject.names, values.local_values, available, values.sampling_error),
-            available,
+        additivity_breach=result.breach,
+        sampling_error=aggregates.sampling_error,
+        rows=RowCounts(
+            source=inputs.origin["source"],
+            available=n_available,
+            explained=aggregates.n,
+            kept=len(result.rows) if source.is_partitioned else None,
         ),
-        background_rows=values.background_rows,
-        n_features=len(subject.names),
+        stopped=result.stopped,
+        has_converged=result.settled,
+        partial=result.partial,
+        time_budget=plan.time_budget,
+        intervals=interval_record(aggregates.intervals(inputs.names, n_available), n_available),
+        background_rows=result.background_rows,
+        n_features=len(inputs.names),
         random_state=plan.random_state,
-        notes=as_notes(notes),
+        notes=as_notes(_notes(inputs, result)),
         versions=_versions(),
+        histograms=None if histograms is None else tuple(histograms),
     )
 
 
-def _sampling_error(values: AttributionResult) -> float | None:
-    """The typical standard error of a local value, of the size of a row's largest value."""
-    if values.sampling_error is None:
-        return None
-    typical = np.sqrt(np.mean(values.sampling_error**2))
-    size = np.abs(values.local_values).max(axis=-1).mean()
-    return float(typical / size) if size > 0 else 0.0
+def _notes(inputs: ExplainInputs, result: AttributionResult) -> Iterator[str | Note]:
+    yield from result.notes
+    if result.breach is not None:
+        yield result.breach
+    if inputs.origin["source"] == "training rows":
+        yield "The explained rows are training rows; evaluation_examples gives others."
+    if not np.any(result.local_values):
+        yield "All importances are 0: the model's output does not change with its features."
 
 
 def _versions() -> dict[str, str]:
-    found = {"python": platform.python_version()}
+    versions = {"python": platform.python_version()}
     for package in _PACKAGES:
-        try:
-            found[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            continue
-    return found
+        with suppress(metadata.PackageNotFoundError):
+            versions[package] = metadata.version(package)
+    return versions

@@ -1,4 +1,4 @@
-"""What of a training context explaining takes: the model, and the rows that are drawn."""
+"""Draw the inputs of an explanation from a training context: the model and a sample of its rows."""
 
 from __future__ import annotations
 
@@ -15,33 +15,35 @@ from mlflow_interpret.core.statistics import sample_rows
 from mlflow_interpret.explaining.batch import RowBatch, as_batch, feature_names
 from mlflow_interpret.explaining.dataframes import Indices, as_rows, empty_template, n_rows, take
 from mlflow_interpret.explaining.model_adapter import ModelAdapter, adapt_model
-from mlflow_interpret.explaining.row_sources import is_partitioned
+from mlflow_interpret.explaining.partitions import is_partitioned
 
-_CELLS = 10_000_000  # dense cells: a vectorizer's sparse table may be far larger
-_CANDIDATES = 3_000  # rows to choose from
-_BACKGROUND_ROWS = 10_000  # the engines that pay for each row take fewer of them
+_MAX_CELLS = 10_000_000
+"""Limit of the dense cells of a sample: the sparse table of a vectorizer may be far larger."""
+_CANDIDATE_ROWS = 3_000
+_BACKGROUND_ROWS = 10_000
+"""Background rows at most; an explainer whose cost grows with them takes fewer."""
 
 
 @dataclass(frozen=True, eq=False)
 class ExplainInputs:
-    """A fitted model and a few rows: all that its explanation is computed from.
+    """A fitted model and a few rows, from which its explanation is computed.
 
-    It is drawn without a call of the model, so that it costs next to nothing, and can be pickled to
-    be explained elsewhere or later. Rows are in the user's own containers.
+    They are drawn without calling the model, so drawing is cheap, and they can be pickled to be
+    explained in another process. Rows are in the container of the user.
 
     Attributes:
-        estimator: What ``fit`` was called on.
+        estimator: The object whose ``fit`` was called.
         classes: Names that replace the model's class labels, or None.
-        targets: The names of the targets, where the labels came as a table with names.
+        targets: Names of the targets, if the labels were a table with column names.
         names: The reported feature names.
-        template: The training rows' container without its rows.
-        nulls: The columns of a polars container that hold nulls.
-        first: One training row, or None.
-        rows: The rows that an engine may choose from, or all in partitions.
-        labels: Their true labels, or None.
-        background: The rows that stand for "feature unknown".
-        source: Where the rows come from, and how many there were.
-        settings: scikit-learn's settings, which the steps of pipelines depend on.
+        template: The container of the training rows without rows.
+        null_columns: The columns of a polars container that hold nulls.
+        example: One training row, or None.
+        rows: The rows of which some are explained, or all rows in partitions.
+        labels: The true labels of ``rows``, or None.
+        background: Rows that stand for "feature unknown".
+        origin: Where the rows come from, and how many there were.
+        settings: scikit-learn's settings, on which the steps of pipelines depend.
     """
 
     estimator: Any
@@ -49,108 +51,107 @@ class ExplainInputs:
     targets: Sequence[str] | None
     names: tuple[str, ...]
     template: Any
-    nulls: frozenset[str]
-    first: Any
+    null_columns: frozenset[str]
+    example: Any
     rows: Any
     labels: Any
     background: Any
-    source: Mapping[str, Any]
+    origin: Mapping[str, Any]
     settings: Mapping[str, Any]
 
     def adapter(self) -> ModelAdapter:
         """The part of the model that is explained.
 
         Raises:
-            CannotExplainError: There is none.
+            CannotExplainError: No part can be explained.
         """
-        return adapt_model(self.estimator, self.classes, self.first, self.targets)
+        return adapt_model(self.estimator, self.classes, self.example, self.targets)
 
-    def to_explain(self) -> RowBatch:
-        """The rows that an engine may choose from.
+    def candidate_rows(self) -> RowBatch:
+        """The rows of which some are explained.
 
         Raises:
             CannotExplainError: They have other columns than the training rows.
         """
-        return self._table(self.rows, "evaluation_examples")
+        return self._batch(self.rows, "evaluation_examples")
 
-    def known(self) -> RowBatch:
+    def background_rows(self) -> RowBatch:
         """The background rows.
 
         Raises:
             CannotExplainError: They have other columns than the training rows.
         """
-        return self._table(self.background, "initialization_examples")
+        return self._batch(self.background, "initialization_examples")
 
-    def _table(self, rows: Any, argument: str) -> RowBatch:
-        return as_batch(rows, self.names, self.template, argument, self.nulls)
+    def _batch(self, rows: Any, argument: str) -> RowBatch:
+        return as_batch(rows, self.names, self.template, argument, self.null_columns)
 
 
 def draw_inputs(context: TrainingContext, plan: Plan) -> ExplainInputs:
-    """Draw the rows that a context's model is explained with.
+    """Draw the model and the rows that its explanation needs.
 
     Args:
         context: The model and its rows.
-        plan: How many rows at most, and the seed.
+        plan: The number of rows and the seed.
 
     Raises:
-        CannotExplainError: There are no rows, or what was given does not fit together.
+        CannotExplainError: There are no rows, or the arguments do not fit together.
     """
-    given = as_rows(context.X)
-    names = feature_names(given, context.features)
-    limit = max(1, _CELLS // (len(names) * _n_blocks(context)))
-    template, nulls = empty_template(given)
+    training_rows = as_rows(context.X)
+    names = feature_names(training_rows, context.features)
+    limit = max(1, _MAX_CELLS // (len(names) * _n_outputs(context)))
+    template, null_columns = empty_template(training_rows)
     if is_partitioned(context.evaluation_examples):
         rows, labels, origin = context.evaluation_examples, None, {"source": "evaluation_examples"}
     else:
-        rows, labels, origin = _drawn(context, given, limit, plan)
+        rows, labels, origin = _draw_candidates(context, training_rows, limit, plan)
     return ExplainInputs(
         estimator=context.model,
         classes=context.classes,
-        targets=_targets(context),
+        targets=_target_names(context),
         names=names,
         template=template,
-        nulls=nulls,
-        first=take(given, np.arange(1)) if n_rows(given) else None,
+        null_columns=null_columns,
+        example=take(training_rows, np.arange(1)) if n_rows(training_rows) else None,
         rows=rows,
         labels=labels,
-        background=_background(context, given, limit, plan.random_state),
-        source=origin,
+        background=_draw_background(context, training_rows, limit, plan.random_state),
+        origin=origin,
         settings=get_config(),
     )
 
 
-def _drawn(
-    context: TrainingContext, given: Any, limit: int, plan: Plan
+def _draw_candidates(
+    context: TrainingContext, training_rows: Any, limit: int, plan: Plan
 ) -> tuple[Any, Any, dict[str, Any]]:
-    """Some rows, their true labels, and where they come from."""
+    """A sample of the rows, its true labels, and the origin of the rows."""
     if context.evaluation_examples is None:
-        source, labels, origin = given, _column(context.y), "training rows"
+        rows, labels, source = training_rows, _as_column(context.y), "training rows"
     else:
-        source = as_rows(context.evaluation_examples, "evaluation_examples")
-        labels, origin = _column(context.evaluation_labels), "evaluation_examples"
-    total = n_rows(source)
+        rows = as_rows(context.evaluation_examples, "evaluation_examples")
+        labels, source = _as_column(context.evaluation_labels), "evaluation_examples"
+    total = n_rows(rows)
     if total == 0:
         raise CannotExplainError("there are no rows to explain")
     if labels is not None and n_rows(labels) != total:
         raise CannotExplainError(
             f"evaluation_examples has {total} rows and {n_rows(labels)} labels"
         )
-    indices = sample_rows(
-        total, min(max(plan.max_rows or 0, _CANDIDATES), limit), plan.random_state
-    )
+    size = min(max(plan.max_rows or 0, _CANDIDATE_ROWS), limit)
+    indices = sample_rows(total, size, plan.random_state)
     labels = None if labels is None else np.asarray(take(labels, indices))
-    return take(source, indices), labels, {"source": origin, "available": total}
+    return take(rows, indices), labels, {"source": source, "available": total}
 
 
-def _background(context: TrainingContext, given: Any, limit: int, seed: int) -> Any:
-    source = context.initialization_examples
-    source = given if source is None else as_rows(source, "initialization_examples")
-    indices: Indices = sample_rows(n_rows(source), min(_BACKGROUND_ROWS, limit), seed)
-    return take(source, indices)
+def _draw_background(context: TrainingContext, training_rows: Any, limit: int, seed: int) -> Any:
+    rows = context.initialization_examples
+    rows = training_rows if rows is None else as_rows(rows, "initialization_examples")
+    indices: Indices = sample_rows(n_rows(rows), min(_BACKGROUND_ROWS, limit), seed)
+    return take(rows, indices)
 
 
-def _n_blocks(context: TrainingContext) -> int:
-    """How many values a cell may get, as far as can be told without a prediction."""
+def _n_outputs(context: TrainingContext) -> int:
+    """Number of attributions of a cell, as far as it is known without a prediction."""
     shape: tuple[int, ...] = getattr(context.y, "shape", ())
     targets = int(shape[-1]) if len(shape) == 2 else 1
     try:
@@ -162,15 +163,15 @@ def _n_blocks(context: TrainingContext) -> int:
     return max(int(np.size(classes)), 2 * targets if targets > 1 else 1)
 
 
-def _targets(context: TrainingContext) -> list[str] | None:
-    """The names of the targets, where the labels came as a table with names."""
+def _target_names(context: TrainingContext) -> list[str] | None:
+    """The names of the targets, if the labels are a table with column names."""
     labels = context.evaluation_labels if context.y is None else context.y
     columns = getattr(labels, "columns", None)
     return None if columns is None else [str(column) for column in columns]
 
 
-def _column(labels: Any) -> Any:
-    """Labels that came as a table of one column, as scikit-learn allows, without the table."""
+def _as_column(labels: Any) -> Any:
+    """Labels without the table of one column that scikit-learn allows around them."""
     shape = getattr(labels, "shape", None)
     if shape is None or len(shape) != 2 or shape[1] != 1:
         return labels

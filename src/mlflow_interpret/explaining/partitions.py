@@ -1,269 +1,285 @@
-"""Explain rows where they lie: partitions of a Parquet dataset or a Dask DataFrame.
-
-Only sums, histograms and a seeded sample of rows come back, so memory does not grow with the number
-of rows, and a partition that is lost with its worker is explained again by another.
-"""
+"""Rows in partitions, which may be larger than memory: Parquet datasets and Dask DataFrames."""
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
-from functools import partial
-from typing import Any
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
-from scipy import stats
-from sklearn import config_context
 
 from mlflow_interpret.core.errors import CannotExplainError
-from mlflow_interpret.core.explanation import Plan
-from mlflow_interpret.core.statistics import FloatArray, sample_rows
-from mlflow_interpret.explaining.aggregates import Aggregates, Bins, aggregate, histograms, merge
-from mlflow_interpret.explaining.attributions import AttributionResult, Attributions
+from mlflow_interpret.explaining.aggregates import Aggregates, merge_all
 from mlflow_interpret.explaining.batch import RowBatch, as_batch
-from mlflow_interpret.explaining.convergence import LEADING, LEVEL
 from mlflow_interpret.explaining.dataframes import Indices
-from mlflow_interpret.explaining.explainers.base import Explainer, ExplainRequest
-from mlflow_interpret.explaining.inputs import ExplainInputs
-from mlflow_interpret.explaining.model_adapter import ModelAdapter
-from mlflow_interpret.explaining.row_sources import Source, source_of
-from mlflow_interpret.explaining.select import exact_explainer, sampling_explainer
+from mlflow_interpret.explaining.parallel import RowTask, Workers
 
-_logger = logging.getLogger(__name__)
+_READ_ROWS = 65_536
+_BATCH_CELLS = 2_000_000
+"""Attributions of a batch, at most."""
+_FAN_IN = 8
+"""Number of aggregates that are merged at once on a Dask worker."""
 
-SAMPLE_ROWS = 1_000
-_PROBE_ROWS = 256
-_CELLS = 2_000_000  # contributions that one block has, at most
-_HISTOGRAMS = 30
+
+class Partitions(Protocol):
+    """Rows in partitions, in an order that is always the same."""
+
+    @property
+    def columns(self) -> list[str]: ...  # noqa: D102
+
+    def head(self, columns: list[str], n: int) -> pd.DataFrame:
+        """The first rows, at most ``n``."""
+        ...
+
+    def sizes(self) -> list[int]:
+        """The number of rows of each partition."""
+        ...
+
+    def explain(
+        self, task: RowTask, slices: Sequence[PartitionSlice], workers: Workers, n_jobs: int
+    ) -> Iterator[Aggregates]:
+        """Explain each partition where it lies, and yield the aggregates in order.
+
+        Args:
+            task: Explains batches of rows and aggregates them.
+            slices: The rows to explain of each partition.
+            workers: Run the task, unless the partitions have a scheduler.
+            n_jobs: Number of workers.
+        """
+        ...
+
+
+def is_partitioned(examples: Any) -> bool:
+    """Whether the examples are a Parquet dataset, its path, or a Dask DataFrame."""
+    return isinstance(examples, (str, os.PathLike)) or _is_dataset(examples) or is_dask(examples)
+
+
+def is_dask(examples: Any) -> bool:
+    """Whether the examples are a Dask DataFrame."""
+    return type(examples).__module__.startswith(("dask.dataframe", "dask_expr"))
+
+
+def _is_dataset(examples: Any) -> bool:
+    return type(examples).__module__.startswith("pyarrow") and hasattr(examples, "get_fragments")
+
+
+def open_partitions(examples: Any) -> Partitions:
+    """Open partitioned examples.
+
+    Raises:
+        CannotExplainError: They cannot be read.
+    """
+    if is_dask(examples):
+        return DaskPartitions(examples)
+    if _is_dataset(examples):
+        return ParquetPartitions(examples)
+    from pyarrow import dataset
+
+    try:
+        return ParquetPartitions(dataset.dataset(os.fspath(examples), format="parquet"))
+    except Exception as error:  # pyarrow's errors have no common base but Exception
+        raise CannotExplainError(
+            "evaluation_examples cannot be read as a Parquet dataset", error
+        ) from error
 
 
 @dataclass(frozen=True, eq=False)
-class Explained:
-    """What is known of all rows.
+class TableLayout:
+    """The columns of a source, and the container in which the model takes them.
 
     Attributes:
-        sums: Aggregates over all explained rows.
-        sample: The contributions of a sample of them.
-        rows: The sample.
-        available: How many rows there were.
-        histograms: Mean contributions by the values of the leading features.
+        columns: Columns of the source, in the order of the model.
+        names: The reported feature names.
+        template: The container of the training rows without rows.
+        null_columns: The columns of a polars container that hold nulls.
     """
 
-    sums: Aggregates
-    sample: AttributionResult
-    rows: RowBatch
-    available: int
-    histograms: list[Mapping[str, Any]]
+    columns: list[str]
+    names: tuple[str, ...]
+    template: Any
+    null_columns: frozenset[str]
 
-    def intervals(self) -> list[dict[str, Any]]:
-        """The confidence intervals of the leading importances."""
-        importances = self.sums.importances().mean(axis=0)
-        errors = self.sums.errors(self.available)
-        if errors is None or not np.isfinite(importances).all():
-            return []
-        half = stats.norm.ppf((1.0 + LEVEL) / 2.0) * errors
-        return [
-            {
-                "feature": self.rows.frame.columns[i],
-                "low": float(max(importances[i] - half[i], 0.0)),
-                "high": float(importances[i] + half[i]),
-            }
-            for i in np.argsort(-importances, kind="stable")[:LEADING]
+    def batch(self, frame: pd.DataFrame, numbers: Indices | None = None) -> RowBatch:
+        """Rows of the source as a batch.
+
+        Args:
+            frame: The rows.
+            numbers: ``(n_rows,)`` numbers of the rows. Default: their positions.
+        """
+        rows = frame[self.columns].reset_index(drop=True)
+        columns = getattr(self.template, "columns", None)
+        if columns is not None:
+            rows = rows.set_axis(list(columns), axis=1)
+        batch = as_batch(rows, self.names, self.template, "evaluation_examples", self.null_columns)
+        return RowBatch(batch.frame, batch.template, batch.nulls, numbers)  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True, eq=False)
+class PartitionSlice:
+    """The rows of one partition that are explained.
+
+    Attributes:
+        layout: Makes batches of the rows.
+        start: Number of the first row of the partition.
+        positions: Positions of the rows within the partition, ascending; None for all rows.
+    """
+
+    layout: TableLayout
+    start: int
+    positions: Indices | None
+
+    def batches(self, pieces: Iterable[pd.DataFrame]) -> Iterator[RowBatch]:
+        """Batches of the chosen rows, of at most `_BATCH_CELLS` cells.
+
+        Args:
+            pieces: The rows of the partition, piece by piece.
+        """
+        size = max(1, _BATCH_CELLS // len(self.layout.names))
+        start = 0
+        for piece in pieces:
+            chosen = self._within(start, len(piece))
+            for i in range(0, len(chosen), size):
+                positions = chosen[i : i + size]
+                numbers = self.start + start + positions
+                yield self.layout.batch(piece.iloc[positions], numbers)
+            start += len(piece)
+
+    def _within(self, start: int, length: int) -> Indices:
+        """Positions of the chosen rows within a piece."""
+        if self.positions is None:
+            return np.arange(length)
+        within = self.positions - start
+        return within[(within >= 0) & (within < length)]
+
+
+class ParquetPartitions:
+    """A Parquet dataset by its row groups, which the workers read themselves.
+
+    Args:
+        dataset: The dataset of pyarrow.
+    """
+
+    def __init__(self, dataset: Any) -> None:
+        self._schema = dataset.schema
+        # Without their statistics the fragments are small; workers open the files anew.
+        self._fragments = [
+            group
+            for fragment in dataset.get_fragments()
+            for group in (fragment.split_by_row_group() or [fragment])
         ]
 
     @property
-    def sampling_error(self) -> float | None:
-        """The typical standard error of a value, of the size of a row's largest value."""
-        if not self.sums.noise.any():
-            return None
-        return float(np.sqrt(self.sums.spread / self.sums.n) / (self.sums.largest / self.sums.n))
+    def columns(self) -> list[str]:  # noqa: D102
+        return list(self._schema.names)
 
+    def head(self, columns: list[str], n: int) -> pd.DataFrame:  # noqa: D102
+        # The dataset's own head() reads ahead, up to the whole of it.
+        pieces = (
+            piece
+            for fragment in self._fragments
+            for piece in _read(fragment, self._schema, columns)
+        )
+        return _first_rows(pieces, columns, n)
 
-def explain_partitions(subject: ExplainInputs, model: ModelAdapter, plan: Plan) -> Explained:
-    """Explain all rows of a partitioned source, or ``max_rows`` of them.
+    def sizes(self) -> list[int]:  # noqa: D102
+        # count_rows() counts the whole file for each of its row groups.
+        return [sum(group.num_rows for group in part.row_groups) for part in self._fragments]
 
-    Args:
-        subject: Its rows are the source.
-        model: What is explained.
-        plan: How many rows at most, the seed, and how many partitions at once.
-
-    Raises:
-        CannotExplainError: The model or its rows cannot be explained; the message says why.
-    """
-    source = source_of(subject.rows)
-    columns = _columns(source, subject)
-    background = subject.known()
-    first = _first_rows(source, subject, columns)
-    engine, probe = _ready(model, first, background, plan)
-    sizes = source.sizes()
-    total = sum(sizes)
-    bins = [Bins.of(background.frame.iloc[:, i]) for i in range(len(subject.names))]
-    work = _Work(
-        engine, probe.scale, subject.names, subject.template, subject.nulls, columns, bins,
-        plan.random_state, np.cumsum([0, *sizes[:-1]]), _chosen(total, sizes, plan),
-        subject.settings,
-    )  # fmt: skip
-    found = source.reduced(work, partial(merge, SAMPLE_ROWS), columns, plan.n_jobs)
-    if found is None:
-        raise CannotExplainError("there are no rows to explain")
-    return _explained(found, engine, probe, work, total, model)
-
-
-def _explained(
-    sums: Aggregates,
-    engine: Explainer,
-    probe: Attributions,
-    work: _Work,
-    total: int,
-    model: ModelAdapter,
-) -> Explained:
-    drawn = sums.sample
-    single = model.output_names is None
-    # A link that shows in some rows only is a link.
-    scale = probe.scale if sums.scales == {probe.scale} else "raw prediction"
-    return Explained(
-        sums=sums,
-        sample=AttributionResult(
-            method=engine.info.method,
-            engine=engine.info.implementation,
-            local_values=drawn.local_values[0] if single else drawn.local_values,
-            expected_values=sums.expected,
-            scale=str(scale),
-            additivity_error=sums.missed,
-            rows=np.arange(len(drawn.frame)),
-            background_rows=engine.info.background_rows,
-            notes=engine.info.notes,
-        ),
-        rows=RowBatch(drawn.frame, work.template, work.nulls),
-        available=total,
-        histograms=histograms(sums, work.bins, work.names, _HISTOGRAMS),
-    )
+    def explain(  # noqa: D102
+        self, task: RowTask, slices: Sequence[PartitionSlice], workers: Workers, n_jobs: int
+    ) -> Iterator[Aggregates]:
+        parts = [
+            _RowGroup(fragment, self._schema, part)
+            for fragment, part in zip(self._fragments, slices, strict=True)
+        ]
+        return workers.map(task, parts, n_jobs)
 
 
 @dataclass(frozen=True, eq=False)
-class _Work:
-    """What is done where a partition lies."""
+class _RowGroup:
+    fragment: Any
+    schema: Any
+    slice: PartitionSlice
 
-    engine: Explainer
-    scale: str | None
-    names: tuple[str, ...]
-    template: Any
-    nulls: frozenset[str]
-    columns: list[str]
-    bins: list[Bins]
-    seed: int
-    offsets: Indices
-    chosen: list[Indices] | None
-    settings: Mapping[str, Any]
-
-    def __call__(self, number: int, pieces: Iterable[pd.DataFrame]) -> Aggregates | None:
-        found, start = None, 0
-        with config_context(**self.settings):
-            for piece in pieces:
-                positions = self._positions(number, start, len(piece))
-                for block in self._blocks(number, piece, start, positions):
-                    found = merge(SAMPLE_ROWS, found, block)
-                start += len(piece)
-        return found
-
-    def _positions(self, number: int, start: int, length: int) -> Indices:
-        if self.chosen is None:
-            return np.arange(length)
-        inside = self.chosen[number] - start
-        return inside[(inside >= 0) & (inside < length)]
-
-    def _blocks(
-        self, number: int, piece: pd.DataFrame, start: int, positions: Indices
-    ) -> Iterable[Aggregates]:
-        size = max(1, _CELLS // len(self.names))
-        for begin in range(0, len(positions), size):
-            taken = positions[begin : begin + size]
-            rows = as_table(piece.iloc[taken], self.columns, self.names, self.template, self.nulls)
-            numbers = self.offsets[number] + start + taken
-            rows = RowBatch(rows.frame, rows.template, rows.nulls, numbers)
-            yield aggregate(
-                self.engine.explain(rows, self.scale), rows.frame, numbers,
-                _keys(self.seed, numbers), self.bins, SAMPLE_ROWS,
-            )  # fmt: skip
+    def batches(self) -> Iterator[RowBatch]:
+        pieces = _read(self.fragment, self.schema, self.slice.layout.columns)
+        return self.slice.batches(pieces)
 
 
-def as_table(
-    frame: pd.DataFrame,
-    columns: list[str],
-    names: tuple[str, ...],
-    template: Any,
-    nulls: frozenset[str],
-) -> RowBatch:
-    """Rows of a source as the model takes them."""
-    rows = frame[columns].reset_index(drop=True)
-    wanted = getattr(template, "columns", None)
-    if wanted is not None:
-        rows = rows.set_axis(list(wanted), axis=1)
-    return as_batch(rows, names, template, "evaluation_examples", nulls)
+def _read(fragment: Any, schema: Any, columns: list[str]) -> Iterator[pd.DataFrame]:
+    import pyarrow as pa
 
-
-def _ready(
-    model: ModelAdapter, first: RowBatch, background: RowBatch, plan: Plan
-) -> tuple[Explainer, Attributions]:
-    """The engine that explains all rows, and what it says of the first of them."""
-    # TabularExplainer's kernel explainer is too slow for all rows.
-    plan = replace(plan, engine="auto") if plan.engine == "kernel" else plan
-    try:
-        engine = exact_explainer(ExplainRequest(model, background, plan, sample=first))
-        block = engine.explain(first)
-        if block.adds_up:
-            return engine, block
-    except CannotExplainError:
-        _logger.debug("No fast engine for %s", model.name, exc_info=True)
-    # Every row gets as many permutations as the default gives.
-    sampled = sampling_explainer(ExplainRequest(model, background, replace(plan, engine="auto")))
-    few = first.subset(slice(0, 2))
-    return sampled, sampled.explain(few)
-
-
-def _first_rows(source: Source, subject: ExplainInputs, columns: list[str]) -> RowBatch:
-    head = source.head(columns, _PROBE_ROWS)
-    if not len(head):
-        raise CannotExplainError("there are no rows to explain")
-    return as_table(head, columns, subject.names, subject.template, subject.nulls)
-
-
-def _columns(source: Source, subject: ExplainInputs) -> list[str]:
-    """The source's columns that the model takes, in its order; it may have others."""
-    known = source.columns
-    own = getattr(subject.template, "columns", None)
-    names = [str(column) for column in (subject.names if own is None else own)]
-    missing = [name for name in names if name not in known]
-    if not missing:
-        return names
-    if own is None and len(known) == len(names):
-        return known
-    raise CannotExplainError(
-        f"evaluation_examples lacks {len(missing)} of the model's {len(names)} columns, "
-        f"such as {missing[0][:60]!r}"
+    batches = fragment.to_batches(
+        schema=schema, columns=columns, batch_size=_READ_ROWS, batch_readahead=1
     )
+    for batch in batches:
+        if batch.num_rows:
+            yield pa.Table.from_batches([batch]).to_pandas()
 
 
-def _chosen(total: int, sizes: list[int], plan: Plan) -> list[Indices] | None:
-    """For each partition the positions of the rows to explain; None for all rows."""
-    if plan.max_rows is None or plan.max_rows >= total:
-        return None
-    picked = sample_rows(total, plan.max_rows, plan.random_state)
-    ends = np.cumsum(sizes)
-    starts = ends - sizes
-    cuts = np.searchsorted(picked, ends)
-    parts = np.split(picked, cuts[:-1])
-    return [part - start for part, start in zip(parts, starts, strict=True)]
+class DaskPartitions:
+    """A Dask DataFrame, whose partitions are explained by the active scheduler.
+
+    Args:
+        frame: The DataFrame.
+    """
+
+    def __init__(self, frame: Any) -> None:
+        self._frame = frame
+
+    @property
+    def columns(self) -> list[str]:  # noqa: D102
+        return list(self._frame.columns)
+
+    def head(self, columns: list[str], n: int) -> pd.DataFrame:  # noqa: D102
+        # Partition after partition, as the first one is mostly large enough.
+        parts = self._frame[columns].partitions
+        heads = (parts[i].head(n) for i in range(self._frame.npartitions))
+        return _first_rows(heads, columns, n)
+
+    def sizes(self) -> list[int]:  # noqa: D102
+        import dask
+
+        lengths = [dask.delayed(len)(part) for part in self._frame.to_delayed()]
+        return [int(length) for length in dask.compute(*lengths)]
+
+    def explain(  # noqa: D102
+        self,
+        task: RowTask,
+        slices: Sequence[PartitionSlice],
+        workers: Workers,  # noqa: ARG002
+        n_jobs: int,  # noqa: ARG002
+    ) -> Iterator[Aggregates]:
+        import dask
+
+        shared = dask.delayed(task)  # sent to each worker once
+        frames = self._frame[slices[0].layout.columns].to_delayed()
+        explain = dask.delayed(_explain_partition)
+        results = [explain(shared, part, rows) for part, rows in zip(slices, frames, strict=True)]
+        merge = dask.delayed(merge_all)
+        while len(results) > 1:
+            starts = range(0, len(results), _FAN_IN)
+            results = [merge(results[start : start + _FAN_IN]) for start in starts]
+        (aggregates,) = dask.compute(results[0])
+        if aggregates is not None:
+            yield aggregates
 
 
-def _keys(seed: int, numbers: Indices) -> FloatArray:
-    """A random number for each row, by its number alone: splitmix64 (Steele, Lea, Flood, 2014)."""
-    with np.errstate(over="ignore"):
-        x = numbers.astype(np.uint64) + np.uint64(seed) * np.uint64(0xD1342543DE82EF95)
-        x += np.uint64(0x9E3779B97F4A7C15)
-        x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    keys: FloatArray = (x ^ (x >> np.uint64(31))).astype(np.float64) / 2.0**64
-    return keys
+def _explain_partition(
+    task: RowTask, part: PartitionSlice, rows: pd.DataFrame
+) -> Aggregates | None:
+    starts = range(0, len(rows), _READ_ROWS)
+    return task(part.batches(rows.iloc[start : start + _READ_ROWS] for start in starts))
+
+
+def _first_rows(pieces: Iterable[pd.DataFrame], columns: list[str], n: int) -> pd.DataFrame:
+    """The first ``n`` rows; later pieces are not read."""
+    first: list[pd.DataFrame] = []
+    for piece in pieces:
+        first.append(piece[:n])
+        n -= len(first[-1])
+        if not n:
+            break
+    return pd.concat(first, ignore_index=True) if first else pd.DataFrame(columns=columns)

@@ -1,277 +1,348 @@
-"""The rows that an engine explains: in a seeded order, until enough is known or no time is left."""
+"""The loop over the rows: in a seeded order, until the ranking converges or the time is over."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator
 from typing import Literal
-
-import numpy as np
 
 from mlflow_interpret.core.details import Note, note_because
 from mlflow_interpret.core.errors import CannotExplainError
 from mlflow_interpret.core.explanation import Plan
-from mlflow_interpret.core.statistics import sample_rows
-from mlflow_interpret.explaining.attributions import (
-    AttributionResult,
-    Attributions,
-    concatenate,
-    reorder,
-)
-from mlflow_interpret.explaining.batch import RowBatch
-from mlflow_interpret.explaining.convergence import by_row, has_converged, noise
-from mlflow_interpret.explaining.dataframes import Indices
+from mlflow_interpret.explaining.aggregates import Aggregates, merge_all
+from mlflow_interpret.explaining.attributions import AttributionResult, Attributions
 from mlflow_interpret.explaining.explainers.base import Explainer
-from mlflow_interpret.explaining.parallel import Workers
-from mlflow_interpret.explaining.time_budget import Budget, OutOfTimeError, now
+from mlflow_interpret.explaining.parallel import RowTask, Workers
+from mlflow_interpret.explaining.row_sources import Positions, RowSource
+from mlflow_interpret.explaining.time_budget import Budget, OutOfTimeError
 
-Stop = Literal["all rows", "settled", "max_rows", "time_budget"]
+StopReason = Literal["all rows", "settled", "max_rows", "time_budget"]
 Fallback = Callable[[int], Explainer | None]
-"""Gives an engine that explains many more than so many rows in the time that is left, if any."""
+"""Gives an explainer that explains many more rows than a number in the remaining time, if any."""
 
-FIRST = 100
-"""Rows after which it is first asked whether the ranking is settled; then at twice as many."""
-RAISED = 10
-"""So many times its ceiling an engine explains at most, if the ranking is open and time is left."""
-_PROBE = 5
-_FEW = 20
-"""Where not even so many rows can be explained in time, another engine is thought of."""
-_BLOCK_SECONDS = 1.0
-_STRETCH = 0.8
-"""Of a row's time has to be left for a second one, which makes error bars."""
+FIRST_CHECK = 100
+"""Number of rows after which convergence is checked first; then at each doubling."""
+EXTENSION = 10
+"""Factor by which the default number of rows is exceeded at most, if the ranking has not converged
+and time remains."""
+_PROBE_ROWS = 5
+_PROBE_FEW = 2
+_FEW_ROWS = 20
+"""If the budget allows fewer rows, the fallback explainer is considered."""
+_BATCH_SECONDS = 1.0
+_MIN_REMAINING = 0.8
+"""Share of the time for a row that must remain for a second row, which error bars need."""
 _RESERVE = 0.1
-"""Of the budget: for what follows on the rows."""
+"""Share of the budget for what follows on the explained rows."""
+_MIN_SECONDS = 1e-9
 
 
 def run(
-    engine: Explainer,
-    rows: RowBatch,
+    explainer: Explainer,
+    source: RowSource,
     plan: Plan,
     budget: Budget,
-    n_available: int,
     *,
     exact: bool = False,
     fallback: Fallback | None = None,
 ) -> AttributionResult:
-    """Explain as many of ``rows`` as are needed, as the plan and the budget allow.
+    """Explain as many rows of a source as are needed, within the plan and the budget.
 
-    A part of all rows is explained in batches until the ranking of the leading features is settled,
-    the plan's ``max_rows`` or the engine's ceiling is reached, or the budget is spent. Sets that
-    ``max_rows`` asks for as a whole, or that the engine explains in a second or so, are explained
-    whole.
+    Rows of a table in memory are explained in batches until the ranking of the leading features
+    has converged, the plan's ``max_rows`` or the explainer's is reached, or the budget is spent.
+    Tables that ``max_rows`` covers as a whole, or that the explainer explains in a second or so,
+    are explained in full. Partitions are explained in full, or as far as ``max_rows`` says.
 
     Args:
-        engine: It explains them.
-        rows: The rows to choose from, a random sample of all where they are not all.
-        plan: How many at most, the seed, and how many blocks at once.
-        budget: The time that is left.
-        n_available: How many rows there are.
-        exact: The values have to add up to an output of the model.
-        fallback: Asked where ``engine`` can explain a few rows only within the budget.
+        explainer: Explains the rows.
+        source: The rows.
+        plan: The number of rows, the seed, and the number of workers.
+        budget: The remaining time.
+        exact: Whether the attributions must add up to an output of the model.
+        fallback: Asked for another explainer if ``explainer`` is too slow for the budget.
 
     Raises:
-        CannotExplainError: The engine cannot explain them, not as exactly, or none in time.
+        CannotExplainError: The explainer cannot explain the rows, not exactly, or none in time.
     """
-    state, stopped = _went(_Run(engine, rows, plan, budget, n_available, exact), fallback)
-    engine, exact = state.engine, state.exact
-    picked = state.order[: state.n_done]
-    found = reorder(concatenate(state.blocks), np.argsort(picked))
-    if exact and not found.adds_up:
-        raise _no_sum(engine, found)
-    partial = stopped == "time_budget" or engine.info.is_reduced
-    return AttributionResult(
-        method=engine.info.method,
-        engine=engine.info.implementation,
-        local_values=found.local_values,
-        expected_values=found.expected_values,
-        scale=str(found.scale),
-        additivity_error=found.additivity_error,
-        rows=np.sort(picked),
-        background_rows=engine.info.background_rows,
-        sampling_error=found.sampling_error,
-        engineered=found.engineered,
-        notes=(*engine.info.notes, *state.notes(stopped)),
-        stopped=stopped,
-        settled=state.has_converged(),
-        partial=partial,
+    scheduler, stopped = _explain_rows(
+        RowScheduler(explainer, source, plan, budget, exact), fallback
     )
+    return scheduler.result(stopped)
 
 
-@dataclass(eq=False)
-class _Run:
-    engine: Explainer
-    rows: RowBatch
-    plan: Plan
-    budget: Budget
-    n_available: int
-    exact: bool
-    outrun: str = ""
-    blocks: list[Attributions] = field(init=False, default_factory=list)
-    n_done: int = field(init=False, default=0)
-    seconds_per_row: float = field(init=False, default=0.0)
+class RowScheduler:
+    """Explains the rows of a source with one explainer.
 
-    def __post_init__(self) -> None:
-        chosen = self.engine.info.max_rows if self.plan.max_rows is None else self.plan.max_rows
-        self.limit = min(len(self.rows), chosen)
-        whole = self.engine.info.rows_in_full if self.plan.max_rows is None else self.plan.max_rows
-        self.complete = self.limit == self.n_available <= whole
-        # More than the default only where somebody said how long it may take.
-        raised = self.plan.max_rows is None and self.budget.seconds is not None
-        self.farthest = min(len(self.rows), RAISED * self.limit) if raised else self.limit
-        self.order = _order(len(self.rows), self.limit, self.plan.random_state)
-        self.workers = Workers(self.engine, self.plan.n_jobs)
+    Args:
+        explainer: Explains the rows.
+        source: The rows.
+        plan: The number of rows, the seed, and the number of workers.
+        budget: The remaining time.
+        exact: Whether the attributions must add up to an output of the model.
+        reason: Note that says why this explainer was chosen, or empty.
 
-    def go(self) -> Stop:
-        """Explain the rows after those of `probe`."""
-        while self.n_done < self.farthest:
-            if self._is_enough():
+    Attributes:
+        limit: Number of rows that are explained without a reason to stop earlier.
+        extended_limit: Number of rows at which the loop ends although the ranking is open.
+        aggregates: Results for the explained rows, None before the first.
+        seconds_per_row: Measured cost of a row.
+    """
+
+    def __init__(
+        self,
+        explainer: Explainer,
+        source: RowSource,
+        plan: Plan,
+        budget: Budget,
+        exact: bool,
+        reason: str = "",
+    ) -> None:
+        self.explainer, self.source, self.plan, self.budget = explainer, source, plan, budget
+        self.exact, self.reason = exact, reason
+        self.limit, in_full = self._limits()
+        self.is_explained_in_full = source.is_partitioned or (
+            self.limit == source.n_available <= in_full
+        )
+        # More rows than the default only if the user has said how long it may take.
+        is_extended = plan.max_rows is None and budget.seconds is not None
+        self.extended_limit = (
+            min(source.n_rows, EXTENSION * self.limit) if is_extended else self.limit
+        )
+        self.positions: Positions = source.select(self.limit, plan.random_state)
+        self.workers = Workers(explainer, plan.n_jobs)
+        self.aggregates: Aggregates | None = None
+        self.scale: str | None = None
+        self.probed_scale: str | None = None
+        self.seconds_per_row = 0.0
+
+    def _limits(self) -> tuple[int, int]:
+        """The number of rows to explain, and the size of a table that is explained in full."""
+        n_rows, max_rows = self.source.n_rows, self.plan.max_rows
+        if max_rows is not None:
+            return min(n_rows, max_rows), max_rows
+        info = self.explainer.info
+        return n_rows if self.source.is_partitioned else min(
+            n_rows, info.max_rows
+        ), info.rows_in_full
+
+    @property
+    def n_done(self) -> int:
+        """Number of explained rows."""
+        return 0 if self.aggregates is None else self.aggregates.n
+
+    # Probing
+
+    def probe(self) -> None:
+        """Explain a few rows to learn the scale of the outputs and the cost of a row."""
+        if self.source.is_partitioned:
+            self._probe_head()
+        else:
+            self._probe_rows()
+
+    def _probe_head(self) -> None:
+        """Explain the first rows of partitions, which are explained again where they lie."""
+        head = self.source.head()
+        # An explainer that is not exact takes long for each row.
+        head = head if self.exact else head.subset(slice(0, _PROBE_FEW))
+        start = self.budget.now()
+        attributions = self.explainer.explain(head)
+        self._check_probe(attributions, start, len(head))
+
+    def _probe_rows(self) -> None:
+        """Explain the first rows of a table."""
+        sizes = (_PROBE_ROWS,) if self.budget.seconds is None else (1, _PROBE_ROWS - 1)
+        probes: list[Aggregates] = []
+        for size in sizes:
+            stop = min(self.n_done + size, self.extended_limit)
+            if stop == self.n_done:
+                break
+            if probes:
+                if self.budget.left < _MIN_REMAINING * self.seconds_per_row:
+                    break
+                stop = min(stop, self.n_done + max(1, self._affordable(size)))
+            start, n_rows = self.budget.now(), stop - self.n_done
+            # The sum of a single row may equal the wrong output by chance, so the second batch
+            # finds the scale anew.
+            probes += self._explain(self.n_done, stop, None)
+            self._add(probes[-1])
+            self._check_probe(probes[-1].attributions, start, n_rows)
+        if probes[0].scales != probes[-1].scales:
+            probes[:1] = self._explain(0, probes[0].n, self.scale)
+            self.aggregates = merge_all(probes)
+
+    def _check_probe(self, attributions: Attributions, start: float, n_rows: int) -> None:
+        self.seconds_per_row = (self.budget.now() - start) / n_rows
+        self.scale = self.probed_scale = attributions.scale
+        self._check_additivity(attributions)
+
+    def _check_additivity(self, attributions: Attributions) -> None:
+        if self.exact and not attributions.adds_up:
+            raise CannotExplainError(
+                f"{self.explainer.info.method} values add up to no output of the model "
+                f"(off by {attributions.additivity_error:.3g})"
+            )
+
+    def with_fallback(self, fallback: Fallback) -> RowScheduler:
+        """The scheduler of the fallback, probed, if this explainer is too slow for the budget."""
+        n_rows = self.n_done + self._affordable(self.limit)
+        explainer = fallback(n_rows) if n_rows < min(_FEW_ROWS, self.limit) else None
+        if explainer is None:
+            return self
+        reason = (
+            f"Within the time budget {self.explainer.info.method} could have explained {n_rows} "
+            f"rows; {explainer.info.method} explains more of them, less exactly."
+        )
+        scheduler = RowScheduler(
+            explainer, self.source, self.plan, self.budget, exact=False, reason=reason
+        )
+        try:
+            scheduler.probe()
+        except (CannotExplainError, OutOfTimeError):
+            return self
+        return scheduler
+
+    # The loop
+
+    def run(self) -> StopReason:
+        """Explain the rows that follow the probe."""
+        while self.n_done < self.extended_limit:
+            if not self.is_explained_in_full and self.has_converged():
                 return "settled"
-            if not self._explain_up_to(self._next_stop()):
+            if not self._explain_up_to(self._next_check()):
                 return "time_budget"
-        return "all rows" if self.n_done == self.n_available else "max_rows"
+        return "all rows" if self.n_done == self.source.n_available else "max_rows"
 
-    def notes(self, stopped: Stop) -> tuple[str | Note, ...]:
-        notes: list[str | Note] = []
-        if self.outrun:
-            notes.append(self.outrun)
+    def has_converged(self) -> bool:
+        """Whether the ranking has converged; a few rows cannot tell, unless they are all."""
+        if self.aggregates is None or self.n_done < min(FIRST_CHECK, self.source.n_available):
+            return False
+        return self.aggregates.has_converged(self.source.n_available)
+
+    def _next_check(self) -> int:
+        """Number of rows after which convergence is checked next."""
+        if self.is_explained_in_full:
+            return self.limit
+        stop = FIRST_CHECK
+        while stop <= self.n_done:
+            stop *= 2
+        return min(stop, self.limit if self.n_done < self.limit else self.extended_limit)
+
+    def _explain_up_to(self, stop: int) -> bool:
+        """Explain rows up to a position; False if the budget does not allow it."""
+        while self.n_done < stop:
+            start, size = self.n_done, min(stop - self.n_done, self._affordable(stop - self.n_done))
+            if size < 1:
+                return False
+            work = self.seconds_per_row * (self.limit - start)
+            n_jobs = self.workers.count(min(work, self.budget.left))
+            size, batch_size = self._batch_size(size, n_jobs)
+            began = self.budget.now()
+            for aggregates in self._explain(start, start + size, self.scale, batch_size, n_jobs):
+                self._add(aggregates)
+            if self.n_done != start + size:
+                raise CannotExplainError("its partitions changed while they were explained")
+            self.seconds_per_row = (self.budget.now() - began) / (self.n_done - start)
+        return True
+
+    def _explain(
+        self,
+        start: int,
+        stop: int,
+        scale: str | None,
+        batch_size: int | None = None,
+        n_jobs: int = 1,
+    ) -> Iterator[Aggregates]:
+        """Explain rows of the selection; the arguments are those of `RowSource.explain`."""
+        task = RowTask(self.explainer, self.source.collect, scale)
+        positions = self.positions[start:stop]
+        batch_size = stop - start if batch_size is None else batch_size
+        return self.source.explain(task, self.workers, positions, batch_size, n_jobs)
+
+    def _affordable(self, n_rows: int) -> int:
+        """Number of rows that the budget allows."""
+        if self.budget.seconds is None:
+            return n_rows
+        remaining = self.budget.left - _RESERVE * self.budget.seconds
+        return int(max(remaining, 0.0) / max(self.seconds_per_row, _MIN_SECONDS))
+
+    def _batch_size(self, n_rows: int, n_jobs: int) -> tuple[int, int]:
+        """The number of rows to explain next, and of those in a batch.
+
+        A batch takes some seconds at most, and there is one for each worker.
+        """
+        if self.source.is_partitioned:
+            return n_rows, n_rows
+        seconds = _BATCH_SECONDS
+        if self.budget.seconds is not None:
+            seconds = min(seconds, _RESERVE * self.budget.seconds)
+        batch_size = max(1, int(seconds / max(self.seconds_per_row, _MIN_SECONDS)))
+        if n_jobs == 1:
+            return min(n_rows, batch_size), batch_size
+        return n_rows, max(1, min(batch_size, -(-n_rows // n_jobs)))
+
+    def _add(self, aggregates: Aggregates) -> None:
+        self.aggregates = merge_all([self.aggregates, aggregates])
+        self.scale = aggregates.attributions.scale
+        if self.plan.progress is not None:
+            self.plan.progress(self.n_done, max(self.limit, self.n_done))
+
+    # The result
+
+    def result(self, stopped: StopReason) -> AttributionResult:
+        """The attributions of the explained rows.
+
+        Raises:
+            CannotExplainError: They do not add up to an output of the model as they must.
+        """
+        aggregates = self.aggregates
+        if aggregates is None:
+            raise CannotExplainError("there are no rows to explain")
+        attributions, info = aggregates.attributions, self.explainer.info
+        # The sums of partitions were checked at the probe: a breach in one row of millions is
+        # reported, and not a reason to explain all of them by sampling.
+        if not self.source.is_partitioned:
+            self._check_additivity(attributions)
+        scales = aggregates.scales | {self.probed_scale}
+        return AttributionResult(
+            method=info.method,
+            engine=info.implementation,
+            local_values=attributions.local_values,
+            expected_values=attributions.expected_values,
+            # Outputs that differ from the raw score in some rows only still have a link function.
+            scale=str(self.probed_scale) if len(scales) == 1 else "raw prediction",
+            additivity_error=aggregates.additivity_error,
+            rows=aggregates.numbers,
+            background_rows=info.background_rows,
+            sampling_error=attributions.sampling_error,
+            engineered=attributions.engineered,
+            notes=(*info.notes, *self._notes(stopped)),
+            stopped=stopped,
+            settled=self.has_converged(),
+            partial=stopped == "time_budget" or info.is_reduced,
+            aggregates=aggregates,
+        )
+
+    def _notes(self, stopped: StopReason) -> Iterator[str | Note]:
+        if self.reason:
+            yield self.reason
         if stopped == "time_budget":
-            notes.append(
+            yield (
                 f"The time budget of {self.budget.seconds:.3g} s was spent after {self.n_done} of "
                 f"{self.limit} rows; the standard errors say how far the importances may be off."
             )
         if self.workers.failure is not None:
-            notes.append(note_because("Explained in this process", self.workers.failure))
-        return tuple(notes)
-
-    def probe(self) -> None:
-        """The first rows, which tell the scale and the cost of the others."""
-        sizes = (_PROBE,) if self.budget.seconds is None else (1, _PROBE - 1)
-        for size in sizes:
-            stop = min(self.n_done + size, self.farthest)
-            if stop == self.n_done:
-                break
-            if self.blocks:
-                if self.budget.left < _STRETCH * self.seconds_per_row:
-                    break
-                stop = min(stop, self.n_done + max(1, self._fitting(size)))
-            began = now()
-            # A single row may add up to the wrong output by chance, so the second block is asked
-            # anew.
-            self.blocks.append(self.engine.explain(self._rows(self.n_done, stop)))
-            self.seconds_per_row = (now() - began) / (stop - self.n_done)
-            self._count(stop)
-            if self.exact and not self.blocks[-1].adds_up:
-                raise _no_sum(self.engine, self.blocks[-1])
-        scale = self.blocks[-1].scale
-        if len(self.blocks) > 1 and self.blocks[0].scale != scale:
-            self.blocks[0] = self.engine.explain(self._rows(0, 1), scale)
-
-    def with_fallback(self, fallback: Fallback) -> _Run:
-        """This run, or a probed one of the fallback if this one is too slow for the budget."""
-        n_rows = self.n_done + self._fitting(self.limit)
-        other = fallback(n_rows) if n_rows < min(_FEW, self.limit) else None
-        if other is None:
-            return self
-        outrun = (
-            f"Within the time budget {self.engine.info.method} could have explained {n_rows} rows; "
-            f"{other.info.method} explains more of them, less exactly."
-        )
-        run = replace(self, engine=other, exact=False, outrun=outrun)
-        try:
-            run.probe()
-        except (CannotExplainError, OutOfTimeError):
-            return self
-        return run
-
-    def has_converged(self) -> bool:
-        """Whether the ranking is settled; a few rows cannot tell, unless they are all."""
-        if self.n_done < min(FIRST, self.n_available):
-            return False
-        found = concatenate(self.blocks)
-        within = noise(found.sampling_error)
-        return has_converged(by_row(found.local_values), self.n_available, within)
-
-    def _is_enough(self) -> bool:
-        return not self.complete and self.has_converged()
-
-    def _next_stop(self) -> int:
-        if self.complete:
-            return self.limit
-        stop = FIRST
-        while stop <= self.n_done:
-            stop *= 2
-        last = self.limit if self.n_done < self.limit else self.farthest
-        return min(stop, last)
-
-    def _explain_up_to(self, stop: int) -> bool:
-        """Whether they were explained, all of them."""
-        while self.n_done < stop:
-            size = min(stop - self.n_done, self._fitting(stop - self.n_done))
-            if size < 1:
-                return False
-            work = self.seconds_per_row * (self.limit - self.n_done)
-            n_jobs = self.workers.count(min(work, self.budget.left))
-            began, start = now(), self.n_done
-            size, tables = self._tables(size, n_jobs)
-            for block in self.workers.explain(tables, self.blocks[-1].scale, n_jobs):
-                self.blocks.append(block)
-                self._count(self.n_done + block.outputs.shape[0])
-            self.seconds_per_row = (now() - began) / (self.n_done - start)
-        return True
-
-    def _fitting(self, wanted: int) -> int:
-        """How many more rows the budget allows."""
-        if self.budget.seconds is None:
-            return wanted
-        left = self.budget.left - _RESERVE * self.budget.seconds
-        return int(max(left, 0.0) / max(self.seconds_per_row, 1e-9))
-
-    def _tables(self, size: int, n_jobs: int) -> tuple[int, list[RowBatch]]:
-        """The next rows, in a block for each worker at least, of some seconds at most."""
-        longest = _BLOCK_SECONDS
-        if self.budget.seconds is not None:
-            longest = min(longest, _RESERVE * self.budget.seconds)
-        each = max(1, int(longest / max(self.seconds_per_row, 1e-9)))
-        if n_jobs == 1:
-            size = min(size, each)
-            return size, [self._rows(self.n_done, self.n_done + size)]
-        each = max(1, min(each, -(-size // n_jobs)))
-        ends = range(self.n_done, self.n_done + size, each)
-        last = self.n_done + size
-        return size, [self._rows(start, min(start + each, last)) for start in ends]
-
-    def _rows(self, start: int, stop: int) -> RowBatch:
-        return self.rows.subset(self.order[start:stop])
-
-    def _count(self, n_done: int) -> None:
-        self.n_done = n_done
-        if self.plan.progress is not None:
-            self.plan.progress(n_done, max(self.limit, n_done))
+            yield note_because("Explained in this process", self.workers.failure)
 
 
-def _went(state: _Run, fallback: Fallback | None) -> tuple[_Run, Stop]:
-    """The run that has explained the rows, and why it stopped."""
+def _explain_rows(
+    scheduler: RowScheduler, fallback: Fallback | None
+) -> tuple[RowScheduler, StopReason]:
+    """Explain the rows; returns the scheduler that has explained them."""
     try:
-        state.probe()
+        scheduler.probe()
         if fallback is not None:
-            state = state.with_fallback(fallback)
-        return state, state.go()
+            scheduler = scheduler.with_fallback(fallback)
+        return scheduler, scheduler.run()
     except OutOfTimeError:
-        if not state.blocks:
-            raise state.budget.too_short("the model", state.seconds_per_row) from None
-        return state, "time_budget"
-
-
-def _order(n: int, limit: int, seed: int) -> Indices:
-    """All row numbers: a seeded sample of ``limit`` of them in a random order, then the others."""
-    picked = sample_rows(n, limit, seed)
-    generator = np.random.default_rng(seed)
-    others = np.setdiff1d(np.arange(n), picked)
-    return np.concatenate([generator.permutation(picked), generator.permutation(others)])
-
-
-def _no_sum(engine: Explainer, block: Attributions) -> CannotExplainError:
-    return CannotExplainError(
-        f"{engine.info.method} values add up to no output of the model "
-        f"(off by {block.additivity_error:.3g})"
-    )
+        if scheduler.aggregates is None:
+            raise scheduler.budget.too_short("the model", scheduler.seconds_per_row) from None
+        return scheduler, "time_budget"

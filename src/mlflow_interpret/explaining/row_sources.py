@@ -1,211 +1,233 @@
-"""Tables in partitions, which may be larger than memory: Parquet datasets and Dask DataFrames."""
+"""Sources of the rows to explain: a table in memory, or partitions."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterable, Iterator
-from functools import partial
-from typing import Any, Protocol, TypeVar
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
 
-import pandas as pd
+import numpy as np
 
 from mlflow_interpret.core.errors import CannotExplainError
+from mlflow_interpret.core.statistics import sample_rows
+from mlflow_interpret.explaining.aggregates import (
+    SAMPLE_ROWS,
+    Aggregates,
+    Collect,
+    KeptRows,
+    RowSums,
+    SumCollector,
+)
+from mlflow_interpret.explaining.batch import RowBatch
+from mlflow_interpret.explaining.dataframes import Indices
+from mlflow_interpret.explaining.histograms import Bins
+from mlflow_interpret.explaining.inputs import ExplainInputs
+from mlflow_interpret.explaining.parallel import RowTask, Workers
+from mlflow_interpret.explaining.partitions import (
+    Partitions,
+    PartitionSlice,
+    TableLayout,
+    is_partitioned,
+    open_partitions,
+)
 
-_BATCH_ROWS = 65_536
-_FAN_IN = 8  # so many answers meet on a worker before they come back
+_HEAD_ROWS = 256
 
-Answer = TypeVar("Answer")
-Work = Callable[[int, Iterable[pd.DataFrame]], Answer]
-Merge = Callable[[Answer, Answer], Answer]
+Positions = Indices | range
+"""Positions of rows; a range for all rows of partitions, whose positions would fill the memory."""
 
 
-class Source(Protocol):
-    """Rows in partitions, in an order that is always the same."""
+class RowSource(Protocol):
+    """The rows to explain, in an order that depends on a seed only.
+
+    Attributes:
+        is_partitioned: Whether each partition of the rows is explained as a whole, where it lies.
+            The loop then neither stops between rows nor keeps more than a sample of them.
+        collect: Aggregates the attributions of a batch.
+    """
+
+    is_partitioned: bool
+    collect: Collect
 
     @property
-    def columns(self) -> list[str]: ...  # noqa: D102
-
-    def head(self, columns: list[str], n: int) -> pd.DataFrame:
-        """The first rows, at most ``n``."""
+    def n_rows(self) -> int:
+        """Number of rows that can be explained."""
         ...
 
-    def sizes(self) -> list[int]:
-        """The number of rows of each partition."""
+    @property
+    def n_available(self) -> int:
+        """Number of rows of which these are a random sample, or of these."""
         ...
 
-    def reduced(
-        self, work: Work[Answer], merge: Merge[Answer], columns: list[str], n_jobs: int | None
-    ) -> Answer:
-        """What ``work`` says of each partition, merged; rows stay where they are.
+    def head(self) -> RowBatch:
+        """Some rows, to prepare an explainer with.
 
-        Args:
-            work: Takes the number of a partition and its rows, in pieces.
-            merge: Makes one answer of two, that of the earlier partition first.
-            columns: The columns that ``work`` needs.
-            n_jobs: So many partitions at once.
+        Raises:
+            CannotExplainError: There are no rows.
         """
         ...
 
+    def select(self, limit: int, seed: int) -> Positions:
+        """Positions of the rows, at least ``limit``, in the order of explanation."""
+        ...
 
-def is_partitioned(examples: Any) -> bool:
-    """Whether these are a Parquet dataset, its path, or a Dask DataFrame."""
-    return isinstance(examples, (str, os.PathLike)) or _is_dataset(examples) or is_dask(examples)
+    def explain(
+        self, task: RowTask, workers: Workers, positions: Positions, batch_size: int, n_jobs: int
+    ) -> Iterator[Aggregates]:
+        """Explain rows, and yield their aggregates in the order of the rows.
+
+        Args:
+            task: Explains batches and aggregates them.
+            workers: Run the task.
+            positions: Positions of the rows.
+            batch_size: Number of rows in a batch of a table in memory.
+            n_jobs: Number of workers.
+        """
+        ...
+
+    def kept_rows(self, aggregates: Aggregates) -> RowBatch:
+        """The rows whose attributions the aggregates hold."""
+        ...
 
 
-def is_dask(examples: Any) -> bool:
-    """Whether these are a Dask DataFrame."""
-    return type(examples).__module__.startswith(("dask.dataframe", "dask_expr"))
+def row_source(inputs: ExplainInputs, seed: int) -> RowSource:
+    """Open the rows of the inputs.
 
-
-def source_of(examples: Any) -> Source:
-    """The source of partitioned examples.
+    Args:
+        inputs: The model and its rows.
+        seed: Seed of the sample that is kept of partitions.
 
     Raises:
-        CannotExplainError: They cannot be read.
+        CannotExplainError: The rows cannot be read, or lack columns of the training rows.
     """
-    if is_dask(examples):
-        return _Dask(examples)
-    if _is_dataset(examples):
-        return _Parquet(examples)
-    from pyarrow import dataset
-
-    try:
-        return _Parquet(dataset.dataset(os.fspath(examples), format="parquet"))
-    except Exception as error:  # pyarrow's errors have no common base but Exception
-        raise CannotExplainError(
-            "evaluation_examples cannot be read as a Parquet dataset", error
-        ) from error
+    if is_partitioned(inputs.rows):
+        return PartitionedSource(open_partitions(inputs.rows), inputs, seed)
+    return TableSource(inputs.candidate_rows(), inputs.origin["available"])
 
 
-def _is_dataset(examples: Any) -> bool:
-    return type(examples).__module__.startswith("pyarrow") and hasattr(examples, "get_fragments")
+class TableSource:
+    """A table in memory, of which all explained rows are kept.
+
+    Args:
+        rows: The rows, numbered by their positions.
+        n_available: Number of rows of which they are a random sample. Default: all of them.
+    """
+
+    is_partitioned = False
+    collect: Collect = staticmethod(KeptRows.collect)
+
+    def __init__(self, rows: RowBatch, n_available: int | None = None) -> None:
+        self._rows = rows
+        self.n_rows = len(rows)
+        self.n_available = len(rows) if n_available is None else n_available
+
+    def head(self) -> RowBatch:  # noqa: D102
+        return self._rows
+
+    def select(self, limit: int, seed: int) -> Indices:
+        """All positions: a random sample of ``limit`` rows in random order, then the others."""
+        sample = sample_rows(self.n_rows, limit, seed)
+        generator = np.random.default_rng(seed)
+        others = np.setdiff1d(np.arange(self.n_rows), sample)
+        return np.concatenate([generator.permutation(sample), generator.permutation(others)])
+
+    def explain(  # noqa: D102
+        self, task: RowTask, workers: Workers, positions: Positions, batch_size: int, n_jobs: int
+    ) -> Iterator[Aggregates]:
+        starts = range(0, len(positions), batch_size)
+        parts = [_TablePart(self.batch(positions[i : i + batch_size])) for i in starts]
+        return workers.map(task, parts, n_jobs)
+
+    def batch(self, positions: Positions) -> RowBatch:
+        """The rows at some positions."""
+        return self._rows.subset(np.asarray(positions))
+
+    def kept_rows(self, aggregates: Aggregates) -> RowBatch:  # noqa: D102
+        return self.batch(aggregates.numbers)
 
 
-class _Parquet:
-    """A dataset by its row groups, which joblib's workers read themselves."""
+@dataclass(frozen=True, eq=False)
+class _TablePart:
+    rows: RowBatch
 
-    def __init__(self, dataset: Any) -> None:
-        self._dataset = dataset
-        # Without their statistics the fragments are small; workers open the files anew.
-        self._fragments = [
-            group
-            for fragment in dataset.get_fragments()
-            for group in (fragment.split_by_row_group() or [fragment])
-        ]
-
-    @property
-    def columns(self) -> list[str]:
-        return list(self._dataset.schema.names)
-
-    def head(self, columns: list[str], n: int) -> pd.DataFrame:
-        # The dataset's own head() reads ahead, up to the whole of it.
-        schema = self._dataset.schema
-        pieces = (
-            piece for fragment in self._fragments for piece in _pieces(fragment, schema, columns)
-        )
-        return _first(pieces, columns, n)
-
-    def sizes(self) -> list[int]:
-        # count_rows() counts the whole file for each of its row groups.
-        return [sum(group.num_rows for group in one.row_groups) for one in self._fragments]
-
-    def reduced(
-        self, work: Work[Answer], merge: Merge[Answer], columns: list[str], n_jobs: int | None
-    ) -> Answer:
-        from joblib import Parallel, delayed
-
-        schema = self._dataset.schema
-        tasks = (
-            delayed(_read_and)(work, number, fragment, schema, columns)
-            for number, fragment in enumerate(self._fragments)
-        )
-        answers = Parallel(n_jobs=n_jobs, return_as="generator")(tasks)
-        found: Answer = _merged(merge, answers)
-        return found
+    def batches(self) -> Iterator[RowBatch]:
+        yield self.rows
 
 
-def _read_and(
-    work: Work[Answer], number: int, fragment: Any, schema: Any, columns: list[str]
-) -> Answer:
-    return work(number, _pieces(fragment, schema, columns))
+class PartitionedSource:
+    """Partitions, of whose explained rows sums and a random sample are kept.
 
+    Args:
+        partitions: The partitions.
+        inputs: The model and its background rows.
+        seed: Seed of the sample.
 
-def _pieces(fragment: Any, schema: Any, columns: list[str]) -> Iterator[pd.DataFrame]:
-    import pyarrow as pa
+    Raises:
+        CannotExplainError: The partitions lack columns of the model.
+    """
 
-    batches = fragment.to_batches(
-        schema=schema, columns=columns, batch_size=_BATCH_ROWS, batch_readahead=1
-    )
-    for batch in batches:
-        if batch.num_rows:
-            yield pa.Table.from_batches([batch]).to_pandas()
+    is_partitioned = True
 
+    def __init__(self, partitions: Partitions, inputs: ExplainInputs, seed: int) -> None:
+        self._partitions = partitions
+        columns = _model_columns(partitions.columns, inputs.names, inputs.template)
+        self._layout = TableLayout(columns, inputs.names, inputs.template, inputs.null_columns)
+        background = inputs.background_rows().frame
+        bins = tuple(Bins.of(background.iloc[:, i]) for i in range(background.shape[1]))
+        self.collect: Collect = SumCollector(bins, seed, SAMPLE_ROWS)
+        head = partitions.head(columns, _HEAD_ROWS)
+        if not len(head):
+            raise CannotExplainError("there are no rows to explain")
+        self._head = self._layout.batch(head)
+        self._sizes = partitions.sizes()
+        self.n_rows = self.n_available = sum(self._sizes)
 
-class _Dask:
-    """A Dask DataFrame, on whatever scheduler is active."""
+    def head(self) -> RowBatch:  # noqa: D102
+        return self._head
 
-    def __init__(self, frame: Any) -> None:
-        self._frame = frame
+    def select(self, limit: int, seed: int) -> Positions:
+        """A random sample of ``limit`` rows, ascending."""
+        if limit >= self.n_rows:
+            return range(self.n_rows)
+        return sample_rows(self.n_rows, limit, seed)
 
-    @property
-    def columns(self) -> list[str]:
-        return list(self._frame.columns)
-
-    def head(self, columns: list[str], n: int) -> pd.DataFrame:
-        # One partition after the other, as the first is mostly enough.
-        parts = self._frame[columns].partitions
-        heads = (parts[i].head(n) for i in range(self._frame.npartitions))
-        return _first(heads, columns, n)
-
-    def sizes(self) -> list[int]:
-        import dask
-
-        lengths = [dask.delayed(len)(part) for part in self._frame.to_delayed()]
-        return [int(length) for length in dask.compute(*lengths)]
-
-    def reduced(
+    def explain(  # noqa: D102
         self,
-        work: Work[Answer],
-        merge: Merge[Answer],
-        columns: list[str],
-        n_jobs: int | None,  # noqa: ARG002 - the scheduler's business
-    ) -> Answer:
-        import dask
+        task: RowTask,
+        workers: Workers,
+        positions: Positions,
+        batch_size: int,  # noqa: ARG002 - batches do not cross partitions
+        n_jobs: int,
+    ) -> Iterator[Aggregates]:
+        return self._partitions.explain(task, self._slices(positions), workers, n_jobs)
 
-        shared = dask.delayed(work)  # goes to each worker once
-        parts = self._frame[columns].to_delayed()
-        answers = [
-            dask.delayed(_work_on)(shared, number, part) for number, part in enumerate(parts)
+    def _slices(self, positions: Positions) -> list[PartitionSlice]:
+        ends = np.cumsum(self._sizes)
+        starts = ends - self._sizes
+        if isinstance(positions, range):
+            return [PartitionSlice(self._layout, int(start), None) for start in starts]
+        parts = np.split(positions, np.searchsorted(positions, ends)[:-1])
+        return [
+            PartitionSlice(self._layout, int(start), part - start)
+            for start, part in zip(starts, parts, strict=True)
         ]
-        together = dask.delayed(partial(_merged, merge))
-        while len(answers) > 1:
-            answers = [
-                together(answers[start : start + _FAN_IN])
-                for start in range(0, len(answers), _FAN_IN)
-            ]
-        (answer,) = dask.compute(answers[0])
-        return answer  # type: ignore[no-any-return]
+
+    def kept_rows(self, aggregates: Aggregates) -> RowBatch:  # noqa: D102
+        assert isinstance(aggregates, RowSums)  # noqa: S101 - made by `collect`
+        frame = aggregates.sample.frame
+        return RowBatch(frame, self._layout.template, self._layout.null_columns)
 
 
-def _first(pieces: Iterable[pd.DataFrame], columns: list[str], n: int) -> pd.DataFrame:
-    """The first rows of all pieces, of which no more are taken than it needs."""
-    found: list[pd.DataFrame] = []
-    for piece in pieces:
-        found.append(piece[:n])
-        n -= len(found[-1])
-        if not n:
-            break
-    return pd.concat(found, ignore_index=True) if found else pd.DataFrame(columns=columns)
-
-
-def _work_on(work: Work[Answer], number: int, part: pd.DataFrame) -> Answer:
-    starts = range(0, len(part), _BATCH_ROWS)
-    return work(number, (part.iloc[start : start + _BATCH_ROWS] for start in starts))
-
-
-def _merged(merge: Merge[Answer], answers: Iterable[Answer]) -> Answer:
-    every = iter(answers)
-    found = next(every)
-    for answer in every:
-        found = merge(found, answer)
-    return found
+def _model_columns(columns: Sequence[str], names: Sequence[str], template: Any) -> list[str]:
+    """The columns of a source that the model takes, in its order; there may be others."""
+    template_columns = getattr(template, "columns", None)
+    wanted = [str(name) for name in (names if template_columns is None else template_columns)]
+    missing = [name for name in wanted if name not in columns]
+    if not missing:
+        return wanted
+    if template_columns is None and len(columns) == len(wanted):
+        return list(columns)
+    raise CannotExplainError(
+        f"evaluation_examples lacks {len(missing)} of the model's {len(wanted)} columns, "
+        f"such as {missing[0][:60]!r}"
+    )

@@ -8,7 +8,6 @@ from dataclasses import replace
 from mlflow_interpret.core.details import note_because
 from mlflow_interpret.core.errors import CannotExplainError
 from mlflow_interpret.explaining.attributions import AttributionResult
-from mlflow_interpret.explaining.batch import RowBatch
 from mlflow_interpret.explaining.explainers.base import (
     SAMPLING_SHARE,
     Explainer,
@@ -17,6 +16,7 @@ from mlflow_interpret.explaining.explainers.base import (
     registered_explainers,
 )
 from mlflow_interpret.explaining.row_scheduler import run
+from mlflow_interpret.explaining.row_sources import RowSource
 from mlflow_interpret.explaining.time_budget import TooSlowError
 
 __all__ = ["exact_explainer", "explain_rows", "sampling_explainer"]
@@ -28,31 +28,28 @@ _MORE_ROWS = 3
 rows do not make up for the error of sampling."""
 
 
-def explain_rows(
-    request: ExplainRequest, rows: RowBatch, n_available: int | None = None
-) -> AttributionResult:
-    """Explain some of ``rows`` with the fastest explainer that is right for the model.
+def explain_rows(request: ExplainRequest, source: RowSource) -> AttributionResult:
+    """Explain rows of a source with the fastest explainer that is right for the model.
 
     Args:
         request: The model, its background rows and the options.
-        rows: The rows to choose from.
-        n_available: Number of rows in the table of which ``rows`` are a sample. Default: all of
-            ``rows``.
+        source: The rows to choose from.
 
     Raises:
         CannotExplainError: No explainer can explain this model on these rows.
     """
-    request = replace(request, sample=rows)
-    n_available = len(rows) if n_available is None else n_available
+    request = replace(request, sample=source.head())
+    if source.is_partitioned and request.plan.engine == "kernel":
+        # The kernel explainer of TabularExplainer is too slow for all rows of partitions.
+        request = replace(request, plan=replace(request.plan, engine="auto"))
     if not any(registered_explainers(request.plan.engine, exact=True)):
-        return _sample(request, rows, n_available)
+        return _sample(request, source)
     try:
         return run(
             exact_explainer(request),
-            rows,
+            source,
             request.plan,
             request.budget,
-            n_available,
             exact=True,
             fallback=lambda n_rows: _faster_explainer(request, n_rows),
         )
@@ -61,7 +58,7 @@ def explain_rows(
     except CannotExplainError as error:
         reason = error
     _logger.debug("No exact explainer for %s: %s", request.adapter.name, reason)
-    result = _sample(request, rows, n_available)
+    result = _sample(request, source)
     return replace(result, notes=(note_because("Explained as a black box", reason), *result.notes))
 
 
@@ -88,13 +85,14 @@ def _faster_explainer(request: ExplainRequest, n_rows: int) -> Explainer | None:
     return explainer if explainer.affordable_rows >= _MORE_ROWS * n_rows else None
 
 
-def _sample(request: ExplainRequest, rows: RowBatch, n_available: int) -> AttributionResult:
+def _sample(request: ExplainRequest, source: RowSource) -> AttributionResult:
     """Explain rows by the first sampling explainer that succeeds."""
     failure: CannotExplainError | None = None
-    for explainer_class in registered_explainers(request.plan.engine, exact=False):
+    engine = "auto" if source.is_partitioned else request.plan.engine
+    for explainer_class in registered_explainers(engine, exact=False):
         try:
             explainer = explainer_class(request)
-            result = run(explainer, rows, request.plan, request.budget, n_available)
+            result = run(explainer, source, request.plan, request.budget)
         except TooSlowError:
             if failure is None:
                 raise

@@ -1,4 +1,4 @@
-"""The seconds that explaining may take, and what a call of a model costs."""
+"""The time budget of an explanation, and the measured cost of calls of a model."""
 
 from __future__ import annotations
 
@@ -12,71 +12,77 @@ import numpy as np
 from mlflow_interpret.core.errors import CannotExplainError
 from mlflow_interpret.core.statistics import FloatArray
 
-clock: Callable[[], float] = time.monotonic
-"""Seconds since some moment; tests put a clock of their own here."""
+Clock = Callable[[], float]
+"""Gives the seconds since some moment."""
 
 _LONGEST_CALL = 0.05
-"""Of the budget: so long one call of the model may take."""
+"""Share of the budget that one call of the model may take."""
 _GROWTH = 4
 _OVERDUE = 1.2
-"""Of the budget: after so much of it no further call of the model is made."""
+"""Share of the budget after which the model is no longer called."""
 _SHARE = 0.7
-"""Of the time that is left, for a model's calls."""
+"""Share of the remaining time for calls of the model."""
 _STRETCH = 1.2
-"""So far beyond the time that is left the smallest answer may go."""
-
-
-def now() -> float:
-    """What `clock` says."""
-    return clock()
+"""Share of the remaining time that the smallest explanation may take."""
 
 
 class TooSlowError(CannotExplainError):
-    """Not even the smallest answer can be had within the budget."""
+    """Not even the smallest explanation fits into the budget."""
 
 
 class OutOfTimeError(Exception):
-    """The budget is spent, in the middle of a block of rows."""
+    """The budget ran out within a batch of rows."""
 
 
 class Budget:
-    """A number of seconds from now on; it goes on elsewhere with what is left when it is pickled.
+    """A number of seconds, counted from the construction.
+
+    A pickled budget continues in another process with the remaining time.
 
     Args:
         seconds: None for no limit.
+        clock: Measures the time.
     """
 
-    def __init__(self, seconds: float | None) -> None:
+    def __init__(self, seconds: float | None, clock: Clock = time.monotonic) -> None:
         self.seconds = seconds
-        self._end = math.inf if seconds is None else now() + seconds
+        self.now = clock
+        self._end = math.inf if seconds is None else clock() + seconds
 
     @property
     def left(self) -> float:
-        """Seconds that are left; negative when it is overspent, infinite without a limit."""
-        return self._end - now()
+        """Remaining seconds; negative once the budget is overspent, infinite without a limit."""
+        return self._end - self.now()
 
     def __getstate__(self) -> dict[str, Any]:
         return {"seconds": self.seconds, "left": self.left}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
+        # The clocks of two machines differ, so neither the clock nor the end is sent.
         self.seconds = state["seconds"]
-        self._end = now() + state["left"]
+        self.now = time.monotonic
+        self._end = self.now() + state["left"]
 
-    def keep(self, share: float) -> None:
-        """See that at least this share of it is left, whatever came before."""
+    def reserve(self, share: float) -> None:
+        """Extend the budget so that at least this share of it remains."""
         if self.seconds is not None:
-            self._end = max(self._end, now() + share * self.seconds)
+            self._end = max(self._end, self.now() + share * self.seconds)
 
     def too_short(self, name: str, seconds: float) -> TooSlowError:
-        """Says that the smallest answer about a model takes so many seconds more."""
+        """The error for a budget that lacks a number of seconds.
+
+        Args:
+            name: Name of the model.
+            seconds: Seconds that the smallest explanation needs beyond the remaining time.
+        """
         return TooSlowError(
             f"a time_budget of {self.seconds:.3g} s is too short for {name}: the smallest "
-            f"explanation takes some {max(seconds, 0.0):.3g} s more than the "
-            f"{max(self.left, 0.0):.3g} s that are left. Give a longer one, or fewer columns"
+            f"explanation takes some {max(seconds, 0.0):.3g} s more than the remaining "
+            f"{max(self.left, 0.0):.3g} s. Give a longer one, or fewer columns"
         )
 
     def check(self) -> None:
-        """See that a model may be called once more.
+        """Check whether the model may be called once more.
 
         Raises:
             OutOfTimeError: The budget is overspent.
@@ -86,12 +92,13 @@ class Budget:
 
 
 class Metered:
-    """HttpClient a model with so many rows at once that no call is long against the budget.
+    """Calls a model with batches of rows whose calls are short relative to the budget.
 
-    A call's cost is unknown at first. It starts with one row, and grows while it stays short.
+    The cost of a call is unknown at first: the first call gets a single row, and the next ones get
+    more as long as the calls are short.
 
     Args:
-        budget: The budget. Without a limit each call gets all rows that it is given.
+        budget: The budget. Without a limit, a call gets all rows.
     """
 
     def __init__(self, budget: Budget) -> None:
@@ -106,22 +113,22 @@ class Metered:
 
     @property
     def left(self) -> float:
-        """Seconds that are left of the budget."""
+        """Remaining seconds of the budget."""
         return self._budget.left
 
     @property
     def seconds_per_row(self) -> float:
-        """What a row costs in a large call, by the largest call so far."""
+        """Cost of a row, by the largest call so far."""
         return self._seconds / max(self._largest, 1)
 
     @property
-    def chunk(self) -> int:
-        """How many rows the next call may have."""
+    def batch_size(self) -> int:
+        """Number of rows for the next call."""
         if self._largest == 0:
             return 1
         longest = _LONGEST_CALL * (self._budget.seconds or math.inf)
-        fitting = longest / max(self.seconds_per_row, 1e-12)
-        return max(1, int(min(fitting, _GROWTH * self._largest)))
+        affordable = longest / max(self.seconds_per_row, 1e-12)
+        return max(1, int(min(affordable, _GROWTH * self._largest)))
 
     def outputs(
         self,
@@ -130,52 +137,52 @@ class Metered:
         share: float | None = None,
         at_least: int = 0,
     ) -> FloatArray:
-        """The outputs for all rows, ``output`` being called with one slice of them after another.
+        """The outputs of the model for all rows, batch by batch.
 
         Args:
             output: Gives the outputs of the rows in a slice.
-            n_rows: How many rows there are.
-            share: Of the time that is left; after it no further rows are asked for.
-            at_least: So many rows all the same.
+            n_rows: Number of rows.
+            share: Share of the remaining time; once it is spent, the rest of the rows is left out.
+            at_least: Number of rows that are not left out.
 
         Raises:
-            OutOfTimeError: The budget is spent before the last.
+            OutOfTimeError: The budget ran out.
         """
         if not self.is_limited:
             return output(slice(0, n_rows))
-        found: list[FloatArray] = []
+        batches: list[FloatArray] = []
         start = 0
-        enough = -math.inf if share is None else (1.0 - share) * self._budget.left
-        while start < n_rows and (start < at_least or self._budget.left > enough):
+        end = -math.inf if share is None else (1.0 - share) * self._budget.left
+        while start < n_rows and (start < at_least or self._budget.left > end):
             self._budget.check()
-            stop = min(n_rows, start + self.chunk)
-            found.append(self._timed(output, slice(start, stop)))
+            stop = min(n_rows, start + self.batch_size)
+            batches.append(self._timed(output, slice(start, stop)))
             start = stop
-        return np.concatenate(found)
+        return np.concatenate(batches)
 
     def affordable(self, name: str, fewest: int) -> int:
-        """How many rows the model can be asked for in most of the time that is left.
+        """Number of rows that the model can predict in most of the remaining time.
 
         Args:
-            name: The model.
-            fewest: So many make the smallest answer.
+            name: Name of the model.
+            fewest: Number of rows that the smallest explanation needs.
 
         Raises:
-            TooSlowError: Not even these.
+            TooSlowError: The time is too short for ``fewest`` rows.
         """
         if fewest * self.seconds_per_row > _STRETCH * self._budget.left:
             raise self.too_slow(name, fewest)
-        fitting = _SHARE * self._budget.left / max(self.seconds_per_row, 1e-9)
-        return max(fewest, int(fitting))
+        affordable = _SHARE * self._budget.left / max(self.seconds_per_row, 1e-9)
+        return max(fewest, int(affordable))
 
     def too_slow(self, name: str, fewest: int) -> TooSlowError:
-        """Says that the model cannot be asked for so many rows."""
+        """The error for a model that cannot predict ``fewest`` rows in time."""
         return self._budget.too_short(name, fewest * self.seconds_per_row - self._budget.left)
 
-    def _timed(self, output: Callable[[slice], FloatArray], some: slice) -> FloatArray:
-        began = now()
-        found = output(some)
-        size = some.stop - some.start
+    def _timed(self, output: Callable[[slice], FloatArray], rows: slice) -> FloatArray:
+        start = self._budget.now()
+        outputs = output(rows)
+        size = rows.stop - rows.start
         if size >= self._largest:
-            self._largest, self._seconds = size, now() - began
-        return found
+            self._largest, self._seconds = size, self._budget.now() - start
+        return outputs

@@ -8,7 +8,12 @@ from sklearn.datasets import load_breast_cancer, load_diabetes
 from sklearn.linear_model import LinearRegression, LogisticRegression
 
 from mlflow_interpret.core.errors import CannotExplainError
-from mlflow_interpret.explaining.attributions import AttributionResult, additivity_error
+from mlflow_interpret.explaining.aggregates import KeptRows
+from mlflow_interpret.explaining.attributions import (
+    AttributionResult,
+    Attributions,
+    additivity_error,
+)
 from mlflow_interpret.explaining.batch import as_batch, feature_names
 from mlflow_interpret.explaining.explainers.additivity import check_shapes, matching_scale
 from mlflow_interpret.explaining.model_adapter import adapt_model
@@ -23,8 +28,10 @@ def rows_of(X):
 
 
 def found(local, expected, error):
+    numbers = np.arange(3)
+    aggregates = KeptRows((Attributions(local, expected, local.sum(axis=1), None),), numbers)
     return AttributionResult(
-        "shap_x", "x", local, expected, "prediction", error, np.arange(3), None
+        "shap_x", "x", local, expected, "prediction", error, numbers, None, aggregates
     )
 
 

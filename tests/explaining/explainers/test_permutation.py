@@ -16,9 +16,9 @@ from mlflow_interpret.explaining.explainers import permutation
 from mlflow_interpret.explaining.row_scheduler import run
 
 
-def by_permutations(request, rows):
+def by_permutations(request, source):
     explainer = permutation.PermutationExplainer(request)
-    return run(explainer, rows, request.plan, request.budget, len(rows))
+    return run(explainer, source, request.plan, request.budget)
 
 
 class TestPermutationExplainer(AnyModel):

@@ -36,9 +36,9 @@ from mlflow_interpret.explaining.row_scheduler import run
 TREES_WITH_PROBABILITIES = (DecisionTreeClassifier, RandomForestClassifier)
 
 
-def by_kernel(request, rows):
+def by_kernel(request, source):
     explainer = tabular_explainer.KernelExplainer(request)
-    return run(explainer, rows, request.plan, request.budget, len(rows))
+    return run(explainer, source, request.plan, request.budget)
 
 
 by_tabular = partial(explain, engine="tabular")

@@ -103,7 +103,7 @@ class PermutationExplainer(Explainer):
     def __init__(self, request: ExplainRequest) -> None:
         plan = request.plan
         self._adapter, self._seed = request.adapter, plan.random_state
-        request.budget.keep(SAMPLING_SHARE)
+        request.budget.reserve(SAMPLING_SHARE)
         self._meter = Metered(request.budget)
         background = request.background
         background = background.subset(sample_rows(len(background), BACKGROUND_ROWS, self._seed))

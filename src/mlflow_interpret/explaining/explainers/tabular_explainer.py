@@ -155,7 +155,7 @@ class KernelExplainer(Explainer):
 
     def __init__(self, request: ExplainRequest) -> None:
         self._adapter, self._seed = request.adapter, request.plan.random_state
-        request.budget.keep(SAMPLING_SHARE)
+        request.budget.reserve(SAMPLING_SHARE)
         self._meter = Metered(request.budget)
         background = request.background
         _import_interpret_community()

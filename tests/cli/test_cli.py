@@ -28,10 +28,12 @@ def explanation(**more):
         "model_class": "sklearn.Model",
         "features": ("age", "bmi", "bad\nname " + "x" * 100, "zero"),
         "global_values": np.array([1.0, 4.0, 2.0, 0.0]),
-        "details": {
-            "rows": {"explained": 20, "available": 442, "source": "training rows"},
-            "output_scale": "prediction",
-        },
+        "details": Details.from_json(
+            {
+                "rows": {"explained": 20, "available": 442, "source": "training rows"},
+                "output_scale": "prediction",
+            }
+        ),
     }
     return Explanation(**{**values, **more})
 

@@ -62,6 +62,23 @@ USE_MARKERS = {
 NOT_FAST = {"browser", "exhaustive", "slow", "subprocess"}
 
 
+def names_used(function: object) -> set[str]:
+    """The names in the code of a function, and of the functions of its module that it calls."""
+    names: set[str] = set()
+    functions = [function]
+    while functions:
+        code = getattr(functions[-1], "__code__", None)
+        members = getattr(functions.pop(), "__globals__", {})
+        new = {*getattr(code, "co_names", ())} - names
+        names |= new
+        functions += [
+            members[name]
+            for name in new & members.keys()
+            if getattr(members[name], "__module__", None) == members["__name__"]
+        ]
+    return names
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the option of `tox -e fast`."""
     text = f"leave out tests that are marked {', '.join(sorted(NOT_FAST))}"
@@ -79,8 +96,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     fast, left_out = [], []
     for item in items:
         places = {*item.path.relative_to(TESTS).parts} & PLACE_MARKERS.keys()
-        code = getattr(getattr(item, "function", None), "__code__", None)
-        uses = {*getattr(item, "fixturenames", ()), *getattr(code, "co_names", ())}
+        uses = {*getattr(item, "fixturenames", ()), *names_used(getattr(item, "function", None))}
         for marker in [
             *(PLACE_MARKERS[place] for place in places),
             *(USE_MARKERS[name] for name in uses & USE_MARKERS.keys()),

@@ -212,7 +212,9 @@ class TestWhichRows:
         model = DecisionTreeClassifier().fit(X, y)
         other = X.rename(columns={"petal width (cm)": "petal"})
         for argument in ("evaluation_examples", "initialization_examples"):
-            with pytest.raises(CannotExplainError, match=f"{argument} has other columns"):
+            with pytest.raises(
+                CannotExplainError, match=f"{argument} and the training rows have different columns"
+            ):
                 explained(model, X, y, **{argument: other})
 
     def test_the_order_of_evaluation_columns_does_not_matter(self, iris):

@@ -130,6 +130,11 @@ def _attribute(name: str) -> Any:
 class _ThreadWarnings(types.ModuleType):
     """The class of the module `warnings` while a thread ignores its warnings."""
 
+    # From Python 3.14 on, the interpreter caches attributes of a module past the properties of its
+    # class, unless the class has a method for the access.
+    def __getattribute__(self, name: str) -> Any:
+        return super().__getattribute__(name)
+
     filters = _attribute("filters")
     showwarning = _attribute("showwarning")
     _showwarnmsg_impl = _attribute("_showwarnmsg_impl")

@@ -65,7 +65,6 @@ PENDING = {
     "core.options imports stores.azureml.resource_ids",
     "stores.azureml.push imports stores.delivery",
     "stores.azureml.push imports stores.mlflow",
-    "autologging.run_context uses private names",
     "stores.azureml.auth uses private names",
     "stores.azureml.targets uses private names",
     "stores.azureml.workspace uses private names",

@@ -37,7 +37,14 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import OneClassSVM
 from sklearn.tree import DecisionTreeClassifier
 
-from mlflow_interpret.autologging import fit_hooks
+from mlflow_interpret.autologging import fit_hooks, wrappers
+from mlflow_interpret.autologging.libraries import (
+    Library,
+    register_library,
+    registered_libraries,
+    unregister_library,
+)
+from mlflow_interpret.runtime.isolation import suppress_warnings
 
 X, y = load_iris(return_X_y=True, as_frame=True)
 
@@ -117,7 +124,7 @@ def test_clusterers_and_outlier_detectors_are_watched_and_told_apart(events):
         model.fit(X)
     models[-1].fit(X, y)
     assert [event.model for event in events] == models
-    assert [event.clusters for event in events] == [True, True, False, False, False]
+    assert [event.is_clusterer for event in events] == [True, True, False, False, False]
     assert [event.y is None for event in events] == [True, True, True, True, False]
     with fit_hooks.unrecorded():
         KMeans(2, n_init=1).fit(X)
@@ -173,7 +180,7 @@ def test_signature_documentation_and_pickle_are_the_originals():
 
 def test_uninstall_gives_every_class_its_own_fit_back():
     def fits():
-        return {cls: cls.__dict__.get("fit") for cls in fit_hooks._subclasses(BaseEstimator)}
+        return {cls: cls.__dict__.get("fit") for cls in wrappers.subclasses(BaseEstimator)}
 
     fit_hooks.install(lambda event: None)  # imports all of scikit-learn's classes
     fit_hooks.uninstall()
@@ -312,7 +319,7 @@ def test_rows_that_fit_scaled_in_place_are_told(events):
     rows = X.to_numpy().copy()
     make_pipeline(StandardScaler(copy=False), LinearRegression()).fit(rows, y)
     make_pipeline(StandardScaler(), LinearRegression()).fit(rows, y)
-    assert [event.changed for event in events] == [True, False]
+    assert [event.rows_changed for event in events] == [True, False]
 
 
 def test_nothing_is_held_after_the_fit(events):
@@ -364,7 +371,7 @@ def test_classes_that_the_user_names_are_watched_with_their_subclasses():
         for model in models:
             assert model.fit(X, y) is model
         assert [event.model for event in events] == models
-        assert all(event.X is X and event.y is y and not event.clusters for event in events)
+        assert all(event.X is X and event.y is y and not event.is_clusterer for event in events)
         assert "fit" not in vars(Inherits)
         events.clear()
         other = Base().fit(X, y)  # nobody named it: the fit in it is the user's own
@@ -433,7 +440,7 @@ def test_a_named_class_that_cannot_be_watched_is_told(caplog):
         fit_hooks.install(lambda event: None, [Odd])
     finally:
         fit_hooks.uninstall()
-    assert "The fits of Odd cannot be watched" in caplog.text
+    assert "The fits of Odd cannot be observed" in caplog.text
 
 
 UNPICKLE = """
@@ -504,7 +511,7 @@ def test_boosters_are_watched(package, prefix, settings, events):
 
 IMPORTED_LATER = """
 import importlib, sys
-from mlflow_interpret.training import hooks
+from mlflow_interpret.autologging import fit_hooks
 events = []
 for package, prefix, settings in {boosters}:
     fit_hooks.install(events.append)
@@ -531,12 +538,12 @@ def test_boosters_that_are_imported_later_are_watched():
 
 
 def test_an_import_of_catboost_survives_what_goes_wrong_with_us(events, monkeypatch):
-    def broken(cls):
+    def broken(cls, method):
         raise AssertionError("a bug")
 
-    monkeypatch.setattr(fit_hooks, "_watch", broken)
-    monkeypatch.setattr(fit_hooks, "_catboost_classes", lambda: (LinearRegression,))
-    fit_hooks._catboost_is_imported(None)
+    monkeypatch.setattr(wrappers, "wrap_hierarchy", broken)
+    library = next(entry for entry in registered_libraries() if entry.module == "sklearn.base")
+    fit_hooks._is_imported(library, None)
 
 
 def test_an_event_says_how_long_the_fit_took(events):
@@ -547,3 +554,94 @@ def test_an_event_says_how_long_the_fit_took(events):
 
     Sleeper().fit(X, y)
     assert 0.05 <= events[0].seconds < 60
+
+
+TOY = """
+from mlflow_interpret.autologging.libraries import Library, register_library
+
+class Booster:
+    def __init__(self, rounds):
+        self.rounds = rounds
+
+class Dataset:
+    def __init__(self, rows, label):
+        self.rows, self.label = rows, label
+
+def train(params, data, rounds=1):
+    if params.get("nested"):
+        train({}, data)
+    return Booster(rounds)
+
+class Ranker:
+    def partial_fit(self, X, y, group):
+        return self
+
+register_library(
+    Library(
+        "toy_library",
+        functions=("train",),
+        is_model=lambda model: isinstance(model, Booster),
+        training_data=lambda call: (call.args[1].rows, call.args[1].label),
+        trained_model=lambda call, result: result,
+    )
+)
+register_library(Library("toy_library", ("Ranker",), method="partial_fit"))
+"""
+
+
+@pytest.fixture
+def toy(tmp_path, monkeypatch):
+    """A library in one file that registers itself; it is imported after the hooks are installed."""
+    (tmp_path / "toy_library.py").write_text(TOY)
+    monkeypatch.syspath_prepend(tmp_path)
+    before = registered_libraries()
+    yield importlib.import_module("toy_library")
+    for library in registered_libraries():
+        if library not in before:
+            unregister_library(library)
+    del sys.modules["toy_library"]
+
+
+def test_a_library_is_one_entry(toy, request):
+    original = toy.train
+    events = request.getfixturevalue("events")
+    assert inspect.signature(toy.train) == inspect.signature(original)
+    assert pickle.loads(pickle.dumps(toy.train)) is toy.train
+    booster = toy.train({"nested": True}, toy.Dataset(X, y), rounds=3)
+    ranker = toy.Ranker().partial_fit(X, y, group=[len(X)])
+    assert [event.model for event in events] == [booster, ranker]
+    assert all(event.X is X and event.y is y for event in events)
+    assert booster.rounds == 3
+    with pytest.raises(TypeError):
+        toy.train()
+    fit_hooks.uninstall()
+    assert toy.train is original
+    toy.Ranker().partial_fit(X, y, group=[len(X)])
+    assert len(events) == 2
+
+
+def test_a_library_may_be_imported_after_the_hooks_are_installed(tmp_path, monkeypatch):
+    (tmp_path / "late_library.py").write_text("def train(rows, label):\n    return object()\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    library = Library(
+        "late_library", functions=("train",), trained_model=lambda call, result: result,
+        training_data=lambda call: call.args,
+    )  # fmt: skip
+    register_library(library)
+    events = []
+    try:
+        fit_hooks.install(events.append)
+        model = importlib.import_module("late_library").train(X, y)
+        assert [event.model for event in events] == [model]
+    finally:
+        fit_hooks.uninstall()
+        unregister_library(library)
+        sys.modules.pop("late_library", None)
+
+
+def test_fits_in_threads_that_explaining_starts_are_not_the_user_s(events):
+    with suppress_warnings():
+        thread = threading.Thread(target=LinearRegression().fit, args=(X, y))
+        thread.start()
+        thread.join()
+    assert events == []

@@ -1,4 +1,4 @@
-"""Progress is for people who wait: on a terminal or in a notebook, after two seconds, nowhere else."""
+"""Progress bars: on terminals and in notebooks, after two seconds."""
 
 from __future__ import annotations
 
@@ -17,38 +17,39 @@ from mlflow_interpret.runtime.progress import progress
 # Three reports: at once, after the delay, at the end. The delay is shortened, not waited for.
 WORK = """
 import sys, time
-from mlflow_interpret import progress
+from mlflow_interpret.runtime import progress
 progress.DELAY = {delay}
 with progress.progress("Explaining", unit="rows", silent={silent}) as report:
     for done in (0, 40, 80, 100):
         report(done, 100)
         time.sleep(0.15)
 print("threads", *sorted(t.name for t in __import__("threading").enumerate()))
-print("loaded", "tqdm" in sys.modules)
 """
 
 
-# Two uploads of half a second, one after the other, which are waited for.
-UPLOADS = """
-import sys, time
-import numpy as np
-from mlflow_interpret import progress
-from mlflow_interpret.azureml import uploads
-from mlflow_interpret.stores.azureml.targets import Target
-from mlflow_interpret.runtime.messages import show_messages, warn
+# Two jobs of a second that log a line each, while the process waits for both.
+WAITING = """
+import threading, time
 from mlflow_interpret.core.options import Options
-from mlflow_interpret.core.explanation import Explanation
+from mlflow_interpret.runtime import progress
+from mlflow_interpret.runtime.messages import show_messages, warn
 
-progress.DELAY = progress._PACE = 0.1
+progress.DELAY = progress.POLL_SECONDS = 0.1
 show_messages()
-record = Explanation("shap_tree", "regression", None, ("a",), np.ones(1))
-uploads._run_child = lambda *_: (time.sleep(0.5), {"ok": True, "explanation_id": "there"})[1]
-upload_options = uploads.UploadOptions(None, 0, None, 30.0, SILENT)
-for _ in range(2):
-    uploads.start(
-        record, lambda: Target("job", "run"), upload_options, lambda _: warn(Options(silent=SILENT), "told")
-    )
-WAIT
+left = [2]
+
+def work():
+    for _ in range(2):
+        time.sleep(1)
+        left[0] -= 1
+        warn(Options(silent={silent}), "finished")
+
+thread = threading.Thread(target=work)
+thread.start()
+progress.wait(
+    lambda: left[0], time.sleep, None, description="Uploading", unit="files", silent={silent}
+)
+thread.join()
 """
 
 
@@ -77,7 +78,7 @@ def on_terminal(code):
     return shown.decode(), output
 
 
-def test_a_terminal_shows_what_takes_longer():
+def test_a_terminal_shows_long_work():
     shown, output = run_on_terminal()
     assert "Explaining" in shown
     assert "80/100" in shown
@@ -85,40 +86,49 @@ def test_a_terminal_shows_what_takes_longer():
     assert "threads MainThread\n" in output
 
 
-def test_nothing_is_shown_of_what_is_over_soon():
-    shown, output = run_on_terminal(delay=2.0)
+def test_short_work_shows_nothing():
+    shown, _ = run_on_terminal(delay=2.0)
     assert shown == ""
-    assert "loaded False" in output
 
 
-@pytest.mark.parametrize("wait", ["assert uploads.flush()", ""], ids=["flush", "exit"])
-def test_who_waits_for_uploads_sees_it_and_lines_beside_it_are_whole(wait):
-    shown, _ = on_terminal(UPLOADS.replace("WAIT", wait).replace("SILENT", "False"))
-    assert "Uploading to Azure ML" in shown
+def test_a_terminal_shows_a_wait_and_whole_lines_beside_it():
+    shown, _ = on_terminal(WAITING.format(silent=False))
+    assert "Uploading" in shown
     assert "1/2" in shown
-    assert shown.count("0/2") > 1  # the time goes on while nothing else does
-    assert shown.count("WARNING mlflow_interpret: told\r\n") == 2
+    assert shown.count("0/2") > 1  # the elapsed time is updated while nothing finishes
+    assert shown.count("WARNING mlflow_interpret: finished\r\n") == 2
     for line in shown.split("WARNING")[:-1]:  # up to the time, which stands before it
         assert not line.rpartition("\r")[2].rstrip().strip("0123456789/: ")
 
 
-def test_silent_uploads_are_waited_for_in_silence():
-    shown, _ = on_terminal(UPLOADS.replace("WAIT", "").replace("SILENT", "True"))
+def test_a_silent_wait_shows_nothing():
+    shown, _ = on_terminal(WAITING.format(silent=True))
     assert shown == ""
 
 
-def test_what_is_waited_for_is_counted(monkeypatch):
+def test_a_line_that_is_logged_before_the_delay_shows_no_bar():
+    code = (
+        WAITING.format(silent=False)
+        .replace("DELAY = progress.POLL", "POLL")
+        .replace("(1)", "(0.5)")
+    )
+    shown, _ = on_terminal(code)
+    assert "Uploading" not in shown
+    assert shown.count("finished") == 2
+
+
+def test_a_wait_returns_the_number_that_is_left(monkeypatch):
     left = [3]
 
     def pause(seconds):
         assert 0 < seconds <= 10
         left[0] -= 1
 
-    assert module.wait(lambda: left[0], pause, None, what="Waiting", unit="models") == 0
+    assert module.wait(lambda: left[0], pause, None, description="Waiting", unit="models") == 0
     left[0] = 3
-    monkeypatch.setattr(module, "_PACE", 10.0)
-    assert module.wait(lambda: 3, lambda _: time.sleep(0.02), 0.01, what="", unit="") == 3
-    assert module.wait(lambda: 3, pytest.fail, 0, what="Waiting", unit="models") == 3
+    monkeypatch.setattr(module, "POLL_SECONDS", 10.0)
+    assert module.wait(lambda: 3, lambda _: time.sleep(0.02), 0.01, description="", unit="") == 3
+    assert module.wait(lambda: 3, pytest.fail, 0, description="Waiting", unit="models") == 3
 
 
 def test_silent_shows_nothing():
@@ -126,7 +136,7 @@ def test_silent_shows_nothing():
     assert shown == ""
 
 
-def test_a_log_that_is_no_terminal_stays_as_it_was():
+def test_a_log_file_gets_no_bar():
     code = WORK.format(delay=0.0, silent=False)
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
     assert done.stderr == b""
@@ -148,7 +158,7 @@ def pretend(monkeypatch, stream):
     return stream
 
 
-def test_a_notebook_shows_it_though_its_standard_error_is_no_terminal(monkeypatch):
+def test_a_notebook_shows_a_bar(monkeypatch):
     stream = pretend(monkeypatch, io.StringIO())
     monkeypatch.setitem(sys.modules, "ipykernel.zmqshell", types.ModuleType("ipykernel.zmqshell"))
     with progress("Comparing", unit="runs") as report:
@@ -157,7 +167,7 @@ def test_a_notebook_shows_it_though_its_standard_error_is_no_terminal(monkeypatc
 
 
 @pytest.mark.parametrize("stream", [None, io.StringIO()])
-def test_without_a_standard_error_nothing_happens(monkeypatch, stream):
+def test_a_missing_standard_error_is_no_failure(monkeypatch, stream):
     if stream is not None:
         stream.close()
     pretend(monkeypatch, stream)
@@ -165,7 +175,7 @@ def test_without_a_standard_error_nothing_happens(monkeypatch, stream):
         report(1, 2)
 
 
-def test_a_terminal_that_goes_away_is_no_failure(monkeypatch):
+def test_a_terminal_that_closes_is_no_failure(monkeypatch):
     terminal = pretend(monkeypatch, Terminal())
     with progress("Comparing") as report:
         report(1, 3)
@@ -173,19 +183,28 @@ def test_a_terminal_that_goes_away_is_no_failure(monkeypatch):
         report(2, 3)
 
 
-def test_a_total_may_come_late_and_reports_out_of_order(monkeypatch):
+def test_reports_may_be_out_of_order_and_the_total_late(monkeypatch):
     terminal = pretend(monkeypatch, Terminal())
     with progress("Explaining", unit="rows") as report:
-        report(5, None)
-        for done in (10, 8, 20):  # the 8 is another thread's
+        for done, total in ((5, None), (10, 20), (8, 20), (20, 20)):  # the 8 is another thread's
             time.sleep(0.11)  # tqdm draws ten times a second
-            report(done, 20)
+            report(done, total)
     shown = terminal.getvalue()
     assert "5 rows" in shown
     assert "20/20" in shown
 
 
-def test_the_bar_is_closed_when_the_work_fails(monkeypatch):
+def test_the_total_is_never_below_the_finished_items(monkeypatch, recwarn):
+    terminal = pretend(monkeypatch, Terminal())
+    with progress("Explaining", unit="rows") as report:
+        for done in (5, 20, 30):
+            time.sleep(0.11)
+            report(done, 10)
+    assert "30/30" in terminal.getvalue()
+    assert len(recwarn) == 0
+
+
+def test_an_error_closes_the_bar(monkeypatch):
     terminal = pretend(monkeypatch, Terminal())
     with pytest.raises(KeyboardInterrupt), progress("Explaining") as report:
         report(1, 2)

@@ -1,1 +1,1 @@
-"""What happens around a fit: noticing it, its run, explaining it beside the training."""
+"""Automatic explanations: observe fits, explain their models and log the explanations."""

@@ -1,4 +1,4 @@
-"""The one line: every ``fit`` is explained, and nothing of ours reaches the user's training."""
+"""The public function `autolog`: explain each model after its ``fit``."""
 
 from __future__ import annotations
 
@@ -57,68 +57,70 @@ def autolog(
     extra_tags: Mapping[str, str] | None = None,
     estimators: Sequence[type] | None = None,
 ) -> None:
-    """Explain each model right after its ``fit`` and log the explanation to the MLflow run.
+    """Explain each model after its ``fit`` and log the explanation to the MLflow run.
 
     After the outermost ``fit`` of a classifier, regressor, outlier detector, pipeline or search of
-    scikit-learn or of a package that follows it, or of a CatBoost model, a global explanation is
-    computed, mirrored into the active MLflow run (or one that is made and closed for it) and,
-    where that run is Azure ML's, uploaded with ExplanationClient. ``fit`` itself behaves as if
-    nothing of this happened. Calling `autolog` again replaces the options.
+    scikit-learn, of a package that follows scikit-learn's conventions, or of CatBoost, a global
+    explanation of the model is computed. It is logged to the active MLflow run, or to a new run
+    that is ended afterwards, and uploaded to Azure ML if that run is one of Azure ML. ``fit``
+    itself behaves as without `autolog`. Calling `autolog` again replaces all options.
 
     Args:
         evaluation_examples: Rows to explain, ``(n_rows, n_features)``, or ``(rows, labels)`` with
-            their true labels; or a Dask DataFrame, a Parquet dataset (`pyarrow.dataset.Dataset`) or
-            its path, whose rows are all explained where they lie. Default: a seeded sample of the
-            training rows with their labels.
-        initialization_examples: Background rows, ``(n_rows, n_features)``. Default: the training
+            their true labels. A Dask DataFrame, a Parquet dataset (`pyarrow.dataset.Dataset`) or
+            its path are read in partitions, and all of their rows are explained. Default: a seeded
+            sample of the training rows with their labels.
+        initialization_examples: Background data, ``(n_rows, n_features)``. Default: the training
             rows.
-        features: Feature names, one for each column. Default: the columns' own.
+        features: Feature names, one for each column. Default: the column names.
         classes: Class names in the order of the model's classes. Default: the model's labels.
-        max_rows: Explain at most so many rows; fewer where the ranking of the leading features is
-            settled before. Default: a ceiling that keeps the explanation to seconds, by engine.
-        engine: ``"auto"`` takes the fastest engine that gives right values for the model,
-            ``"kernel"`` TabularExplainer's kernel explainer, ``"tabular"`` the one that
-            TabularExplainer itself takes: shap's for trees and linear models, else kernel.
-        n_jobs: Explain so many blocks of rows at once, by joblib, as in scikit-learn. Default: all
-            cores where the work is worth it, or as ``joblib.parallel_config`` says.
-        time_budget: Seconds that explaining may take. What is known by then is logged, marked as
-            partial, with its error bars. ``"auto"`` is 10 % of what ``fit`` took, at least 5 and at
-            most 60 seconds; None is no limit.
-        top_k: So many features become metrics, from 1 to 30; all features are in the artifacts.
-        baseline: Log how the ranking moved against that of this run: a run id, a model version
+        max_rows: Maximum number of rows to explain. Fewer are explained once the ranking of the
+            leading features has converged. Default: a maximum by explainer that takes seconds.
+        engine: The explainer. ``"auto"`` is the fastest one with exact or unbiased values for the
+            model. ``"kernel"`` is TabularExplainer's kernel explainer. ``"tabular"`` is the
+            explainer that TabularExplainer chooses: shap's for trees and linear models, else
+            kernel.
+        n_jobs: Number of batches of rows that joblib explains in parallel, as in scikit-learn.
+            Default: all cores if the work is long enough, or the setting of
+            ``joblib.parallel_config``.
+        time_budget: Maximum number of seconds for an explanation. When it is spent, the result so
+            far is logged with its error bars and marked as partial. ``"auto"`` is 10 % of the
+            duration of ``fit``, at least 5 and at most 60 seconds. None is no limit.
+        top_k: Number of features that become metrics, from 1 to 30. The artifacts hold all.
+        baseline: A run to compare the ranking of features with: a run id, a model version
             (``"models:/name/1"``, ``"models:/name@alias"``), or ``"latest"``, the latest finished
-            run of the experiment with an explanation, of the same class of model where the last ten
-            have one. One that cannot be read is a warning.
-        comment: Stands in the status record and beside the explanation in Azure ML studio.
-        random_state: Chooses the rows and seeds the engine.
-        azureml: ``"auto"`` uploads where the process is an Azure ML job or the tracking URI is an
-            ``azureml://`` one; an ``azureml.core.Run`` uploads to that run. An
-            ``azureml.core.Workspace``, an ``azure.ai.ml.MLClient``, an ``azureml://`` URI, a
-            workspace's resource id or the path of its ``config.json`` uploads to that workspace:
-            a run is made there for each MLflow run, and each names the other in a tag. False
-            never uploads.
-        upload_timeout: Seconds that an upload may take; it runs beside the training. What is cut
-            off is finished by `push`.
-        visualization_points: Upload the rows and contributions of at most so many explained rows to
-            Azure ML, from 0, which leaves them out, to 20,000. Default: all contributions, and as
-            many rows as studio shows, 5,000. The MLflow run holds all of them.
-        log_figures: Log the figures: importances, values by row, importances by class.
+            run of the experiment with an explanation, preferably of the same class of model. A
+            baseline that cannot be read is a warning.
+        comment: A text for the status record and for Azure ML studio.
+        random_state: The seed for the choice of rows and for the explainer.
+        azureml: Where to upload to. ``"auto"`` uploads in jobs of Azure ML and with an
+            ``azureml://`` tracking URI. An ``azureml.core.Run`` is the run to upload to. An
+            ``azureml.core.Workspace``, an ``azure.ai.ml.MLClient``, an ``azureml://`` URI, the
+            resource id of a workspace or the path of its ``config.json`` is a workspace, in which
+            each MLflow run gets a counterpart; a tag of each names the other. False uploads
+            nothing.
+        upload_timeout: Maximum number of seconds for an upload, which runs beside the training.
+            `push` completes uploads that were cut off.
+        visualization_points: Number of explained rows to upload to Azure ML with their
+            contributions, from 0 to 20,000. Default: all contributions, and 5,000 rows, which is
+            what studio shows. The MLflow run holds all of them.
+        log_figures: Log figures: importances, contributions by row, importances by class.
         log_report: Log the HTML report.
-        log_data: Log what belongs to single rows: the explained rows, their predictions, labels and
-            contributions. False keeps all of it out of MLflow, Azure ML and the spool.
-        background: Explain in another process while the training goes on: ``fit`` returns at once,
-            the model is explained as it was then, and `flush` or the end of the process waits.
+        log_data: Log data of single rows: the explained rows, their predictions, labels and
+            contributions. False keeps them out of MLflow, Azure ML and the spool.
+        background: Explain the model in another process while the training continues. ``fit``
+            returns at once; `flush` and the end of the process wait for the explanations.
         disable: Undo `autolog`.
-        exclusive: Leave runs alone that the user started.
-        silent: Print nothing: neither the line that says what was logged, nor warnings.
-        disable_for_unsupported_versions: Do nothing where an installed package is not of a
-            version that this package was tested with.
-        extra_tags: Tags for the runs that are made for a fit.
-        estimators: Further classes with ``fit`` and ``predict`` whose models, and those of their
-            subclasses, are explained though they are no scikit-learn estimators.
+        exclusive: Log nothing to runs that the user started.
+        silent: Print neither information nor warnings.
+        disable_for_unsupported_versions: Do nothing if a package is installed in a version that
+            was not tested.
+        extra_tags: Tags for new runs.
+        estimators: Further classes with ``fit`` and ``predict`` to explain, with their subclasses,
+            that are no scikit-learn estimators.
 
     Raises:
-        OptionError: An argument is not allowed; the message names it and what is allowed.
+        OptionError: An argument is invalid; the message names it and the allowed values.
     """
     options = Options(
         evaluation_examples=evaluation_examples,
@@ -162,30 +164,30 @@ def autolog(
         fit_hooks.uninstall()
         return
     if background:
-        _prepare()
+        _import_background()
     delivery.prepare(options)
     fit_hooks.install(partial(_after_fit, options), tuple(estimators or ()))
 
 
-def _prepare() -> None:
-    """Import now what the first fit would wait for."""
+def _import_background() -> None:
+    """Import modules that the first fit would wait for."""
     from mlflow_interpret.autologging import background  # noqa: F401
     from mlflow_interpret.explaining import explain  # noqa: F401
 
 
 def _after_fit(options: Options, event: FitEvent) -> None:
-    """Explain and log; only MLflow's test mode lets an error of ours out."""
+    """Explain and log; errors of this package are raised in MLflow's test mode only."""
     try:
         fit = Fit(type(event.model).__name__, place_of(event.started))
         if options.exclusive and fit.place.user_made:
             return
-        if options.background and _queued(options, event, fit):
+        if options.background and _submit_to_background(options, event, fit):
             return
-        # Warnings of this thread only, and without a lock: it may span requests to a server.
+        # For this thread only and without a lock, so requests to a server may be inside.
         with suppress_warnings():
             _explain_and_log(options, event, replace(fit, place=settled(fit.place)))
     except KeyboardInterrupt:
-        warn(options, "Explaining was interrupted; the model is fitted, its run complete.")
+        warn(options, "Explaining was interrupted; the model is fitted and its run is complete.")
     except Exception as error:
         if _is_testing():
             raise
@@ -204,7 +206,7 @@ def _explain_and_log(options: Options, event: FitEvent, fit: Fit) -> None:
     from mlflow_interpret.explaining.model_adapter import clusters_only
     from mlflow_interpret.runtime.progress import progress
 
-    if event.clusters:
+    if event.is_clusterer:
         outcomes.note(options, fit, clusters_only(event.model))
         return
     try:
@@ -225,35 +227,36 @@ def _explain_and_log(options: Options, event: FitEvent, fit: Fit) -> None:
         outcomes.log(options, fit, explanation)
 
 
-def _queued(options: Options, event: FitEvent, fit: Fit) -> bool:
-    """Whether what is left to do for a fit is done while the training goes on.
+def _submit_to_background(options: Options, event: FitEvent, fit: Fit) -> bool:
+    """Write a snapshot for the background process, without a request and without computing.
 
-    Here nobody is asked and nothing computed: a snapshot is written, and that is all.
+    Returns:
+        False if the fit must be explained at once.
     """
     from mlflow_interpret.autologging import background
     from mlflow_interpret.core.errors import CannotExplainError, describe_error
     from mlflow_interpret.explaining.explain import draw_inputs
     from mlflow_interpret.explaining.model_adapter import clusters_only
 
-    if event.clusters:
+    if event.is_clusterer:
         background.note(options, fit, clusters_only(event.model))
         return True
     plan = _plan(options, event)
     try:
         background.check(options)
-        subject = draw_inputs(_context(options, event, fit), plan)
-        background.submit(options, fit, (subject, plan))
+        inputs = draw_inputs(_context(options, event, fit), plan)
+        background.submit(options, fit, (inputs, plan))
     except CannotExplainError as error:
         background.skip(options, fit, describe_error(error, log_data=options.log_data))
     except background.NotQueuedError as error:
         if not options.silent:
-            _logger.info("%s is explained at once, not in the background: %s", fit.model, error)
+            _logger.info("%s is explained now, not in the background: %s", fit.model, error)
         return False
     return True
 
 
 def default_budget(fit_seconds: float) -> float | None:
-    """Seconds of explaining that a training of ``fit_seconds`` hardly feels."""
+    """The time budget of ``"auto"`` in seconds: a share of the duration of ``fit``."""
     return min(max(_SHARE_OF_FIT * fit_seconds, _SHORTEST_BUDGET), _LONGEST_BUDGET)
 
 
@@ -272,7 +275,7 @@ def _plan(options: Options, event: FitEvent, report: Report | None = None) -> Pl
 
 
 def _context(options: Options, event: FitEvent, fit: Fit) -> TrainingContext:
-    _refuse_changed_rows(options, event)
+    _check_rows(options, event)
     return TrainingContext(
         model=event.model,
         X=event.X,
@@ -286,13 +289,13 @@ def _context(options: Options, event: FitEvent, fit: Fit) -> TrainingContext:
     )
 
 
-def _refuse_changed_rows(options: Options, event: FitEvent) -> None:
+def _check_rows(options: Options, event: FitEvent) -> None:
     from mlflow_interpret.core.errors import CannotExplainError
 
-    given = options.evaluation_examples is not None and options.initialization_examples is not None
-    if event.changed and not given:
+    rows = options.evaluation_examples, options.initialization_examples
+    if event.rows_changed and any(table is None for table in rows):
         raise CannotExplainError(
-            "fit changed its training rows in place, as a step with copy=False does; give "
+            "fit changed its training rows in place, as a step with copy=False does; pass "
             "evaluation_examples and initialization_examples, or let the step copy"
         )
 

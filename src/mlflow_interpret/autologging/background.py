@@ -99,7 +99,7 @@ class _Queue:
             lambda: len(self._jobs),
             pause,
             timeout,
-            what="Explaining in the background",
+            description="Explaining in the background",
             unit="models",
             silent=self.silent(),
         )

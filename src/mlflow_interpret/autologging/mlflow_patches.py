@@ -1,4 +1,8 @@
-"""MLflow's autologging: the one place that knows its patches, sessions and import hooks."""
+"""Private APIs of MLflow's autologging and fluent interface, with their public fallbacks.
+
+No other module of this folder uses them; tests/autologging/test_mlflow_patches.py is their contract
+test. The public functions in their place ask the server, which a fit must not wait for.
+"""
 
 from __future__ import annotations
 
@@ -9,12 +13,47 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from mlflow_interpret.runtime.isolation import preserve_random_state
+
 _logger = logging.getLogger(__name__)
+
+
+def last_run_id() -> str | None:
+    """The id of the run that this thread ended last, as of ``mlflow.last_active_run``."""
+    from mlflow.tracking import fluent
+
+    run_id: str | None = fluent._last_active_run_id.get()  # type: ignore[no-untyped-call]
+    return run_id
+
+
+def active_experiment_id() -> str | None:
+    """The experiment that ``mlflow.set_experiment`` chose, or None."""
+    from mlflow.tracking import fluent
+
+    return fluent._active_experiment_id
+
+
+def default_experiment_id() -> str:
+    """The experiment of new runs where none was chosen; it may ask the server."""
+    from mlflow.tracking.fluent import _get_experiment_id
+
+    return _get_experiment_id() or "0"
+
+
+def random_run_name() -> str | None:
+    """A name as MLflow gives to new runs, from a fresh seed instead of the user's random state."""
+    try:
+        from mlflow.utils.name_utils import _generate_random_name
+    except ImportError:
+        return None
+    with preserve_random_state():
+        name: str = _generate_random_name()  # type: ignore[no-untyped-call]
+    return name
 
 
 @contextmanager
 def training_session() -> Iterator[None]:
-    """Let what happens within look to MLflow like a part of a fit, which it does not record."""
+    """Make a block look to MLflow like a part of a fit, which it does not record."""
     if "mlflow.sklearn" not in sys.modules:
         yield
         return
@@ -26,11 +65,11 @@ def training_session() -> Iterator[None]:
 
 @contextmanager
 def patches_lifted(concerns: Callable[[Any], bool]) -> Iterator[None]:
-    """Take MLflow's integrations off for a while, and put them back with their settings.
+    """Remove MLflow's integrations for a block, and restore them with their settings.
 
     Args:
-        concerns: Whether a patch, with ``destination`` and ``name``, is in the way; all patches of
-            its integration are lifted with it.
+        concerns: Whether a patch, with ``destination`` and ``name``, is in the way. All patches of
+            its integration are lifted.
     """
     if "mlflow.utils.autologging_utils" not in sys.modules:
         yield
@@ -51,8 +90,8 @@ def patches_lifted(concerns: Callable[[Any], bool]) -> Iterator[None]:
         for name, settings in lifted.items():
             try:
                 _restore(name, settings)
-            except Exception:  # one that fails must not keep the others, nor ours, from working
-                _logger.warning("mlflow.%s.autolog() could not be switched on again.", name)
+            except Exception:  # the other integrations, and ours, must still work
+                _logger.warning("mlflow.%s.autolog() could not be enabled again.", name)
                 _logger.debug("Restoring MLflow's patches failed", exc_info=True)
 
 
@@ -62,14 +101,14 @@ def _restore(name: str, settings: dict[str, Any]) -> None:
     autolog = get_autolog_function(name)
     if autolog is None:
         return
-    known = inspect.signature(autolog).parameters
-    autolog(**{key: value for key, value in settings.items() if key in known})
-    # Some settings are no arguments, e.g. that mlflow.autolog() and not the user made them.
+    parameters = inspect.signature(autolog).parameters
+    autolog(**{key: value for key, value in settings.items() if key in parameters})
+    # Some settings are no arguments, for example that mlflow.autolog() made them.
     AUTOLOGGING_INTEGRATIONS[name].update(settings)
 
 
 def after_import(hook: Callable[[Any], None], module: str) -> None:
-    """Call ``hook`` with a module when it is imported, or at once where it already is."""
+    """Call ``hook`` with a module when it is imported, or at once if it already is."""
     from mlflow.utils.import_hooks import register_post_import_hook
 
     register_post_import_hook(hook, module)

@@ -97,7 +97,7 @@ class WorkerExplanation:
         try:
             answer = self._worker.ask({**request, **common})
         except worker_process.ProcessDiedError as error:
-            text = f": {error.said}" if error.said and self._log_data else ""
+            text = f": {error.last_line}" if error.last_line and self._log_data else ""
             raise CannotExplainError(f"{error}{text}") from error
         if not answer["ok"]:
             _logger.debug("The model could not be explained\n%s", answer["traceback"])

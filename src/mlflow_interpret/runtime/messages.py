@@ -1,4 +1,4 @@
-"""What is said to people: one line for each explanation, and warnings."""
+"""User-facing log messages."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ _logger = logging.getLogger("mlflow_interpret")
 
 
 class _MessageHandler(logging.Handler):
-    """Writes our messages to standard error unless the user has set up logging."""
+    """Writes messages to standard error, unless the user has configured logging."""
 
     def emit(self, record: logging.LogRecord) -> None:
         if logging.getLogger().handlers:
             return
-        # No standard error, or a closed one: fit must not hear of it.
+        # Standard error may be missing or closed, which must not make fit fail.
         with suppress(Exception), aside():
             sys.stderr.write(f"{self.format(record)}\n")
 
 
 def show_messages() -> None:
-    """Let the one line and the warnings be seen, as MLflow does with its own."""
+    """Show information and warnings on standard error, as MLflow does with its own."""
     if not any(isinstance(handler, _MessageHandler) for handler in _logger.handlers):
         handler = _MessageHandler()
         handler.setFormatter(
@@ -38,6 +38,6 @@ def show_messages() -> None:
 
 
 def warn(options: Options, message: str) -> None:
-    """Warn unless the user wants silence."""
+    """Log a warning, unless the options ask for silence."""
     if not options.silent:
         _logger.warning(message)

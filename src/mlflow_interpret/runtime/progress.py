@@ -1,4 +1,4 @@
-"""A progress bar for what takes longer than two seconds, where somebody looks."""
+"""Progress bars for work of more than two seconds, on terminals and in notebooks."""
 
 from __future__ import annotations
 
@@ -6,106 +6,98 @@ import math
 import os
 import sys
 import time
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from threading import Lock
 from typing import Any
 
+from mlflow_interpret.runtime.isolation import suppress_warnings
+
 DELAY = 2.0
-"""Seconds before a bar is shown: what is over sooner needs none."""
+"""Seconds before a bar is shown."""
 
-_PACE = 0.5  # seconds between two looks at what is waited for
+POLL_SECONDS = 0.5
+"""Longest pause between two updates while `wait` waits."""
 
-_bars: list[Any] = []  # those that are shown
+_bars: list[Any] = []  # open bars, whether they are shown yet or not
 
 Report = Callable[[int, "int | None"], None]
-"""Says how much is done and of how much in all, or None where that is not known."""
+"""A function of the number of finished items and of all items, None if that is unknown."""
 
 
 @contextmanager
-def progress(what: str, *, unit: str = "it", silent: bool = False) -> Iterator[Report]:
-    """Show how far something is while it lasts, by tqdm.
+def progress(description: str, *, unit: str = "it", silent: bool = False) -> Iterator[Report]:
+    """Show a progress bar by tqdm for the time of a block.
 
-    A bar appears with the first report after `DELAY` seconds, in a notebook or where standard
-    error is a terminal, and leaves nothing behind. Elsewhere, as in logs, nothing is shown.
+    The bar appears after `DELAY` seconds, in a notebook or where standard error is a terminal, and
+    is removed at the end. Nothing is shown elsewhere, for example in logs.
 
     Args:
-        what: Stands before the bar.
-        unit: What is counted, as ``"rows"``.
+        description: The text before the bar.
+        unit: The items that are counted, as ``"rows"``.
         silent: Show nothing.
 
     Yields:
-        A function of what is done so far and the total; it may be called from any thread, and it
-        never raises.
+        A function that updates the bar. It may be called from any thread, and it never raises.
     """
-    if silent or not (_in_notebook() or _on_terminal()):
+    bar = None if silent or not (_is_notebook() or _is_terminal()) else _new_bar(description, unit)
+    if bar is None:
         yield nothing
         return
-    began, lock = time.monotonic(), Lock()
-    bar: Any = None
+    lock = Lock()
 
     def report(done: int, total: int | None) -> None:
-        nonlocal bar
-        if time.monotonic() - began < DELAY:
-            return
-        # The terminal may be gone, and the work goes on.
+        # The terminal may be gone; the work continues.
         with lock, suppress(Exception):
-            if bar is None:
-                bar = _bar(what, unit, done, total)
-                _bars.append(bar)
-            bar.total = total
-            if done > bar.n:
-                bar.update(done - bar.n)
-            else:
-                bar.refresh()  # the time goes on
+            bar.total = None if total is None else max(total, done, bar.n)
+            bar.update(max(done - bar.n, 0))
 
+    _bars.append(bar)
     try:
         yield report
     finally:
         with lock, suppress(Exception):
-            if bar is not None:
-                _bars.remove(bar)
-                bar.close()
+            _bars.remove(bar)
+            bar.close()
 
 
 def wait(
-    left: Callable[[], int],
+    count_left: Callable[[], int],
     pause: Callable[[float], object],
     timeout: float | None,
     *,
-    what: str,
+    description: str,
     unit: str,
     silent: bool = False,
 ) -> int:
-    """Wait until nothing is left, with a bar as of `progress`.
+    """Wait until no item is left, with a progress bar.
 
     Args:
-        left: Says how many are left.
-        pause: Waits for at most so many seconds.
-        timeout: Seconds to wait at most, None for as long as it takes.
-        what: Stands before the bar.
-        unit: What is counted.
+        count_left: Returns the number of items that are left.
+        pause: Waits for at most the given number of seconds.
+        timeout: Maximum number of seconds, or None for no limit.
+        description: The text before the bar.
+        unit: The items that are counted.
         silent: Show nothing.
 
     Returns:
-        How many are left.
+        The number of items that are left.
     """
     end = math.inf if timeout is None else time.monotonic() + timeout
-    most = count = left()
-    with progress(what, unit=unit, silent=silent) as report:
-        while count and (seconds := end - time.monotonic()) > 0:
-            pause(min(seconds, _PACE))
-            count = left()
-            most = max(most, count)
-            report(most - count, most)
-    return count
+    total = left = count_left()
+    with progress(description, unit=unit, silent=silent) as report:
+        while left and (seconds := end - time.monotonic()) > 0:
+            pause(min(seconds, POLL_SECONDS))
+            left = count_left()
+            total = max(total, left)
+            report(total - left, total)
+    return left
 
 
 @contextmanager
 def aside() -> Iterator[None]:
-    """Take the bars off the terminal while a line is written to it."""
-    bars = list(_bars)
+    """Clear the bars while a line is written to the terminal."""
+    bars = [bar for bar in _bars if _is_shown(bar)]
     with suppress(Exception):
         for bar in bars:
             bar.clear()
@@ -119,43 +111,49 @@ def aside() -> Iterator[None]:
 
 
 def nothing(done: int, total: int | None) -> None:
-    """Shows nothing."""
+    """Show no progress."""
 
 
-def _bar(what: str, unit: str, done: int, total: int | None) -> Any:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # a notebook without ipywidgets: the bar is text there
+def _new_bar(description: str, unit: str) -> Any:
+    with suppress_warnings():  # tqdm warns in a notebook without ipywidgets
         from tqdm.auto import tqdm
 
     class Bar(tqdm):  # type: ignore[misc, unused-ignore]
-        monitor_interval = 0  # starts no thread in the user's process
+        monitor_interval = 0  # starts no thread
 
-    return Bar(
-        desc=what,
-        unit=f" {unit}",
-        initial=done,
-        total=total,
-        leave=False,
-        miniters=1,
-        **({} if _has_size() else {"ncols": 80, "nrows": 24}),
-    )
+    with suppress(Exception):  # a closed standard error
+        return Bar(
+            desc=description,
+            unit=f" {unit}",
+            delay=DELAY,
+            disable=False if _is_notebook() else None,  # None: only where it is no terminal
+            leave=False,
+            miniters=0,  # an update without new items shows the elapsed time
+            **({} if _has_size() else {"ncols": 80, "nrows": 24}),
+        )
+    return None
+
+
+def _is_shown(bar: Any) -> bool:
+    # tqdm does not clear a bar that it closes before its delay.
+    return bool(bar.last_print_t >= bar.start_t + bar.delay)
 
 
 def _has_size() -> bool:
-    """Some terminals, as those of containers, say that they are 0 characters wide."""
+    """Whether the terminal knows its size; some in containers are 0 characters wide."""
     try:
         return os.get_terminal_size(sys.stderr.fileno()).columns > 0
-    except (OSError, ValueError, AttributeError):  # no terminal: tqdm knows what to do
+    except (OSError, ValueError, AttributeError):  # no terminal
         return True
 
 
-def _on_terminal() -> bool:
+def _is_terminal() -> bool:
     try:
         return bool(sys.stderr.isatty())
-    except (AttributeError, ValueError):  # there is no standard error, or it is closed
+    except (AttributeError, ValueError):  # no standard error, or a closed one
         return False
 
 
-def _in_notebook() -> bool:
-    # Asked as tqdm asks: only a kernel that draws loads this.
+def _is_notebook() -> bool:
+    # As tqdm finds out: only a kernel that draws loads this module.
     return "ipykernel.zmqshell" in sys.modules

@@ -1,4 +1,4 @@
-"""Child processes of our own: started with what this one knows, and ended whatever they do."""
+"""Child processes that run a module of this package."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from typing import IO, Any
 
 
 class ProcessDiedError(Exception):
-    """A child process has ended before it answered.
+    """A child process ended before it answered.
 
     Attributes:
-        said: The last line of its standard error, which may quote data, or nothing.
+        last_line: The last line of its standard error, which may quote data, or "".
     """
 
-    def __init__(self, message: str, said: str) -> None:
+    def __init__(self, message: str, last_line: str) -> None:
         super().__init__(message)
-        self.said = said
+        self.last_line = last_line
 
 
 class Child:
-    """A process that answers each line of JSON with another, started when it is first asked.
+    """A process that answers each line of JSON with another; it starts with the first request.
 
     Args:
-        module: The module of this package that it runs.
+        module: The full name of the module to run.
     """
 
     def __init__(self, module: str) -> None:
@@ -38,10 +38,10 @@ class Child:
         self._folder: tempfile.TemporaryDirectory[str] | None = None
 
     def ask(self, request: dict[str, Any]) -> dict[str, Any]:
-        """The child's answer.
+        """Send a request and return the answer.
 
         Raises:
-            ProcessDiedError: There will be none; the next request starts another child.
+            ProcessDiedError: The child ended before it answered. The next request starts another.
         """
         process = self._running()
         line = ""
@@ -55,7 +55,7 @@ class Child:
         return answer
 
     def end(self) -> None:
-        """End the process; it may have two seconds to do so itself."""
+        """End the process, which gets two seconds to end by itself."""
         process, folder = self._process, self._folder
         self._process = self._folder = None
         if process is not None:
@@ -69,7 +69,7 @@ class Child:
                 folder.cleanup()
 
     def disown(self) -> None:
-        """Close the pipes of a parent's child, so that it sees when the parent is gone."""
+        """Close this process' copies of the pipes, so that the child notices its parent's end."""
         process, self._process = self._process, None
         for pipe in () if process is None else (process.stdin, process.stdout):
             with suppress(OSError, ValueError):
@@ -81,7 +81,7 @@ class Child:
             self._folder = tempfile.TemporaryDirectory(prefix="mlflow-interpret-")
             work = Path(self._folder.name, "work")
             work.mkdir()
-            # A file takes whatever is printed; a pipe that nobody reads would fill up.
+            # A file, because a pipe that nobody reads would fill up.
             with Path(self._folder.name, "errors").open("a", encoding="utf-8") as errors:
                 self._process = start(self._module, work, errors)
         return self._process
@@ -89,32 +89,32 @@ class Child:
     def _died(self, process: subprocess.Popen[str]) -> ProcessDiedError:
         with suppress(subprocess.TimeoutExpired):
             process.wait(timeout=5)
-        said: list[str] = []
+        lines: list[str] = []
         if self._folder is not None:
             with suppress(OSError):
                 path = Path(self._folder.name, "errors")
-                said = path.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+                lines = path.read_text(encoding="utf-8", errors="replace").strip().splitlines()
         self.end()
         return ProcessDiedError(
             f"the process that explains ended with exit code {process.returncode}",
-            said[-1][:200] if said else "",
+            lines[-1][:200] if lines else "",
         )
 
 
 def start(
     module: str, folder: Path, errors: IO[str] | int = subprocess.PIPE
 ) -> subprocess.Popen[str]:
-    """Run a module of this package in a process of its own.
+    """Run a module of this package in a new process, with pipes as its standard streams.
 
-    Its standard streams are pipes. It is no fork, so nothing of this process' memory, threads and
-    locks is in it, and no script of the user's is run again.
+    The process is not a fork: it shares no memory, threads or locks with this one, and it does not
+    run the user's script again.
 
     Args:
-        module: The module's full name.
-        folder: Its working directory, which should be empty: Python looks for modules there.
-        errors: Where its standard error goes.
+        module: The full name of the module.
+        folder: The working directory, an empty folder, because Python looks for modules there.
+        errors: The file for standard error.
     """
-    return subprocess.Popen(  # noqa: S603 - this Python, a module of ours
+    return subprocess.Popen(  # noqa: S603 - this Python, and a module of this package
         [sys.executable, "-m", module],
         cwd=folder,
         env=_environment(),
@@ -124,14 +124,14 @@ def start(
         text=True,
         encoding="utf-8",
         errors="replace",
-        # Ctrl-C in the terminal is the training's, not the child's.
+        # Ctrl-C in the terminal is meant for the training.
         start_new_session=True,
-        creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),  # the same on Windows
+        creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),  # on Windows
     )
 
 
 def end(child: subprocess.Popen[str]) -> None:
-    """End a child and whatever it has started, and do not wait for what cannot be ended."""
+    """End a child and the processes it started; do not wait for those that cannot be ended."""
     if hasattr(os, "killpg"):
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(child.pid, signal.SIGKILL)
@@ -145,6 +145,6 @@ def end(child: subprocess.Popen[str]) -> None:
 
 
 def _environment() -> dict[str, str]:
-    # The child runs elsewhere: relative entries of the path would not be found there.
+    # Relative entries are resolved here, because the child has another working directory.
     path = os.pathsep.join(str(Path(entry).absolute()) for entry in sys.path)
     return {**os.environ, "PYTHONPATH": path, "PYTHONIOENCODING": "utf-8"}

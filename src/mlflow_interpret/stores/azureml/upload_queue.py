@@ -136,7 +136,7 @@ def flush(timeout: float | None = None) -> bool:
         lambda: len(left()),
         pause,
         timeout,
-        what="Uploading to Azure ML",
+        description="Uploading to Azure ML",
         unit="explanations",
         silent=all(upload_options.silent for upload_options in waiting.values()),
     )

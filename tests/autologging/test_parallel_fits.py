@@ -1,0 +1,126 @@
+"""Fits in parallel threads do not wait for each other's requests."""
+
+from __future__ import annotations
+
+import http.client
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import urlsplit
+
+import mlflow
+import pytest
+from mlflow import MlflowClient
+from sklearn.datasets import load_iris
+from sklearn.tree import DecisionTreeClassifier
+
+import mlflow_interpret
+from mlflow_interpret.stores import mlflow as mlflow_store
+from mlflow_server import mlflow_server
+
+N_THREADS, N_FITS = 8, 5
+SECONDS = 0.2  # for each answer of the server
+
+X, y = load_iris(return_X_y=True, as_frame=True)
+
+
+class Proxy(ThreadingHTTPServer):
+    """Forwards requests to a server and delays the answers."""
+
+    daemon_threads = True
+    request_queue_size = 64
+
+    def __init__(self, url, seconds):
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.target, self.seconds = urlsplit(url).netloc, seconds
+        self.lock, self.n_requests, self.n_open, self.most_open = threading.Lock(), 0, 0, 0
+
+    @contextmanager
+    def counted(self):
+        with self.lock:
+            self.n_requests += 1
+            self.n_open += 1
+            self.most_open = max(self.most_open, self.n_open)
+        try:
+            yield
+        finally:
+            with self.lock:
+                self.n_open -= 1
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def forward(self):
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        with self.server.counted():
+            time.sleep(self.server.seconds)
+            connection = http.client.HTTPConnection(self.server.target, timeout=60)
+            headers = {k: v for k, v in self.headers.items() if k.lower() != "host"}
+            connection.request(self.command, self.path, body, headers)
+            answer = connection.getresponse()
+            content = answer.read()
+            connection.close()
+        self.send_response(answer.status)
+        for name in ("Content-Type", "Location"):
+            if answer.headers.get(name):
+                self.send_header(name, answer.headers[name])
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = forward  # noqa: N815
+
+    def log_message(self, *_):
+        pass
+
+
+@contextmanager
+def slow_server(database, folder, seconds=SECONDS):
+    """An MLflow server behind a proxy that delays each answer."""
+    with mlflow_server(database, folder) as url, Proxy(url, seconds) as proxy:
+        threading.Thread(target=proxy.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{proxy.server_port}", proxy
+        proxy.shutdown()
+
+
+def fit_in_threads(n_threads, n_fits):
+    """The runs of all fits, each in a run of its own."""
+
+    def train(number):
+        runs = []
+        for i in range(n_fits):
+            with mlflow.start_run(run_name=f"{number}-{i}") as run:
+                DecisionTreeClassifier(max_depth=2, random_state=number).fit(X, y)
+            runs.append(run.info.run_id)
+        return runs
+
+    with ThreadPoolExecutor(n_threads) as pool:
+        return [run_id for runs in pool.map(train, range(n_threads)) for run_id in runs]
+
+
+@pytest.mark.slow
+def test_each_of_many_fits_is_explained_in_its_own_run(store, tmp_path):
+    folder = tmp_path / "server"
+    folder.mkdir()
+    with slow_server(tmp_path / "mlflow.db", folder) as (url, proxy):
+        mlflow.set_tracking_uri(url)
+        mlflow.set_experiment("slow")
+        mlflow_interpret.autolog(max_rows=20, log_figures=False, log_report=False, silent=True)
+        started, before = time.monotonic(), proxy.n_requests
+        runs = fit_in_threads(N_THREADS, N_FITS)
+        seconds = time.monotonic() - started
+        waited = (proxy.n_requests - before) * proxy.seconds
+        proxy.seconds = 0.0
+        client = MlflowClient(url)
+        for run_id in runs:
+            tags = client.get_run(run_id).data.tags
+            assert tags["mlflow_interpret.status"] == "complete"
+            assert tags["mlflow_interpret.explanations"] == "1"
+        assert len(set(runs)) == N_THREADS * N_FITS
+        assert mlflow_store.status_of(runs[-1], url)["run_id"] == runs[-1]
+        mlflow.set_tracking_uri(store)
+    assert proxy.most_open >= N_THREADS // 2
+    assert seconds < 0.6 * waited  # one after the other they would take as long as all answers

@@ -1,4 +1,4 @@
-"""The main job in a local MLflow store, and that nothing of it reaches the user's training."""
+"""`autolog` with a local MLflow store, and training that behaves as without it."""
 
 from __future__ import annotations
 
@@ -214,7 +214,7 @@ def test_mlflow_off_leaves_ours_on_and_the_other_way_round(store):
     assert run.data.params["max_depth"] == "3"
 
 
-def test_what_explaining_fits_and_predicts_is_not_recorded_by_mlflow_or_us(store):
+def test_fits_and_predictions_while_explaining_are_not_recorded(store):
     mlflow.sklearn.autolog(log_models=False)
     mlflow_interpret.autolog()
     model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000)).fit(X, y)
@@ -226,7 +226,7 @@ def test_what_explaining_fits_and_predicts_is_not_recorded_by_mlflow_or_us(store
     assert len(after.inputs.dataset_inputs) == len(before.inputs.dataset_inputs)
 
 
-def test_the_status_record_says_what_was_explained_and_how(store):
+def test_the_status_record_describes_the_explanation(store):
     mlflow_interpret.autolog(comment="first try", random_state=7, max_rows=50)
     tree().fit(X, y)
     (run,) = all_runs()
@@ -317,7 +317,7 @@ def test_names_of_features_and_classes_can_be_given(store):
     assert explanation.classes == ["x", "y", "z"]
 
 
-def test_exclusive_leaves_the_users_runs_alone(store):
+def test_exclusive_logs_nothing_to_runs_of_the_user(store):
     mlflow_interpret.autolog(exclusive=True)
     with mlflow.start_run():
         tree().fit(X, y)
@@ -335,7 +335,7 @@ def test_exclusive_makes_a_run_where_there_is_none(store):
     assert importances(run)
 
 
-def test_extra_tags_are_on_the_runs_that_we_make(store):
+def test_extra_tags_are_on_new_runs(store):
     mlflow_interpret.autolog(extra_tags={"team": "pricing"})
     tree().fit(X, y)
     (run,) = all_runs()
@@ -353,7 +353,7 @@ def test_a_run_that_the_launcher_names_is_used_and_left_open(store, monkeypatch)
     assert run.info.status == "RUNNING"
 
 
-def test_one_line_is_said_and_nothing_when_silent(store, caplog):
+def test_one_line_is_logged_and_none_when_silent(store, caplog):
     caplog.set_level(logging.INFO, "mlflow_interpret")
     mlflow_interpret.autolog()
     tree().fit(X, y)
@@ -450,7 +450,7 @@ class Interrupted(Unpredictable):
         raise KeyboardInterrupt
 
 
-def test_what_cannot_be_explained_is_skipped_with_its_reason(store, caplog):
+def test_a_model_that_cannot_be_explained_is_skipped_with_the_reason(store, caplog):
     mlflow_interpret.autolog()
     model = Unpredictable()
     assert model.fit(X, y) is model
@@ -486,7 +486,7 @@ def test_a_fit_that_raises_leaves_no_run_and_no_explanation(store):
     assert run.data.tags.get("mlflow_interpret.status") is None
 
 
-def test_other_columns_to_explain_are_one_warning_that_names_them(store, caplog):
+def test_rows_with_other_columns_are_one_warning_with_their_names(store, caplog):
     mlflow_interpret.autolog(evaluation_examples=X.rename(columns={"petal width (cm)": "width"}))
     tree().fit(X, y)
     (run,) = all_runs()
@@ -567,7 +567,7 @@ def test_untested_versions_are_named_and_can_switch_us_off(store, caplog, monkey
     assert len(all_runs()) == 1
 
 
-def test_a_server_that_is_gone_costs_one_warning_and_loses_nothing(store, caplog, tmp_path):
+def test_a_server_that_does_not_answer_is_one_warning_and_loses_nothing(store, caplog, tmp_path):
     mlflow_interpret.autolog()
     with mlflow.start_run() as run:
         mlflow.set_tracking_uri("http://user:hunter2@127.0.0.1:9")  # nothing listens there
@@ -594,7 +594,7 @@ def test_logging_that_fails_half_way_keeps_the_explanation(store, monkeypatch, c
     assert "could not be logged" in caplog.text
 
 
-def test_our_bugs_show_in_mlflows_test_mode_and_never_otherwise(store, monkeypatch, caplog):
+def test_bugs_of_this_package_are_raised_in_mlflows_test_mode_only(store, monkeypatch, caplog):
     from mlflow_interpret.explaining import explain
 
     def broken(*args):
@@ -623,7 +623,7 @@ def test_random_forests_of_any_label_type(store):
         assert explanation.classes == list(np.unique(labels))
 
 
-def test_rows_changed_in_place_are_not_explained_but_said(store):
+def test_rows_changed_in_place_are_a_reason_not_to_explain(store):
     mlflow_interpret.autolog()
     rows = X.to_numpy().copy()
     make_pipeline(StandardScaler(copy=False), LinearRegression()).fit(rows, y)
@@ -646,7 +646,7 @@ def test_a_users_class_and_mlflow_log_into_one_run(store):
     assert len(all_runs()) == 2
 
 
-def test_no_rows_of_data_leave_where_that_is_asked(store, tmp_path):
+def test_no_rows_of_data_are_logged_without_log_data(store, tmp_path):
     planted = X.assign(secret=np.arange(len(X)) + 987654.321)
     mlflow_interpret.autolog(log_data=False)
     RandomForestClassifier(3, random_state=0).fit(planted, y)
@@ -667,7 +667,7 @@ def test_no_rows_of_data_leave_where_that_is_asked(store, tmp_path):
     assert len(explanation.get_feature_importance_dict()) == 5
 
 
-def test_a_closed_standard_error_never_reaches_fit(store, monkeypatch):
+def test_a_closed_standard_error_does_not_break_fit(store, monkeypatch):
     import io
 
     closed = io.StringIO()
@@ -791,7 +791,7 @@ def test_a_clusterer_is_noted_where_a_run_is_active_and_nowhere_else(store, capl
     assert "mlflow_interpret.status" not in MlflowClient().get_run(untouched.info.run_id).data.tags
 
 
-def test_a_clusterer_in_a_run_leaves_the_first_place_to_the_model(store):
+def test_a_clusterer_leaves_the_first_folder_to_the_model(store):
     mlflow_interpret.autolog(max_rows=3)
     with mlflow.start_run():
         KMeans(2, n_init=1).fit(X)
@@ -831,9 +831,9 @@ def test_the_kernel_explainer_can_be_asked_for(store):
     assert run.data.tags["mlflow_interpret.method"] == "shap_kernel"
 
 
-def test_values_that_do_not_add_up_are_warned_of(store, caplog):
+def test_values_that_do_not_add_up_are_a_warning(store, caplog):
     class Moody(RegressorMixin, BaseEstimator):
-        """Answers otherwise each time."""
+        """Predicts something else each time."""
 
         def fit(self, X, y):
             self.draw_ = np.random.default_rng(0)
@@ -857,7 +857,7 @@ def test_values_that_do_not_add_up_are_warned_of(store, caplog):
     assert status["additivity_error"] > 0
 
 
-def test_fits_of_classes_from_elsewhere_are_taken_up_where_they_are_named(store):
+def test_classes_of_the_option_estimators_are_explained(store):
     class Elsewhere:
         def fit(self, X, y):
             self.inner_ = LinearRegression()
@@ -896,7 +896,7 @@ def test_fits_in_a_model_s_own_threads_neither_wait_nor_get_runs(store):
 
 
 @pytest.mark.parametrize(("seconds", "budget"), [(0.1, 5.0), (200.0, 20.0), (10_000.0, 60.0)])
-def test_the_time_budget_is_one_that_training_hardly_feels(seconds, budget, monkeypatch):
+def test_the_default_time_budget_is_a_share_of_the_fit(seconds, budget, monkeypatch):
     monkeypatch.setattr(autolog, "default_budget", default_budget)
     event = FitEvent(None, None, None, seconds=seconds)
     assert autolog._plan(Options(time_budget="auto"), event).time_budget == budget
@@ -904,7 +904,7 @@ def test_the_time_budget_is_one_that_training_hardly_feels(seconds, budget, monk
     assert autolog._plan(Options(time_budget=None), event).time_budget is None
 
 
-def test_rows_blocks_and_budget_are_as_the_options_say(store):
+def test_rows_jobs_and_budget_follow_the_options(store):
     mlflow_interpret.autolog(max_rows=30, n_jobs=1, time_budget=600, random_state=4)
     with mlflow.start_run() as run:
         DecisionTreeClassifier(max_depth=2).fit(*load_iris(return_X_y=True))

@@ -1,4 +1,4 @@
-"""The outermost fit is noticed once, whoever else patches it, and fit itself stays as it was."""
+"""The outermost fit is one event, and fit itself behaves as before."""
 
 from __future__ import annotations
 
@@ -99,13 +99,13 @@ def test_nested_fits_in_joblib_threads_are_one_event(events):
     assert [event.model for event in events] == [model]
 
 
-def test_cross_validation_is_no_fit_of_the_users(events):
+def test_cross_validation_is_no_event(events):
     cross_val_score(DecisionTreeClassifier(), X, y, cv=2)
     cross_val_score(DecisionTreeClassifier(), X, y, cv=2, n_jobs=2)
     assert events == []
 
 
-def test_transformers_are_not_watched(events):
+def test_transformers_are_no_events(events):
     StandardScaler().fit(X)
     PCA(2).fit(X)
     make_pipeline(StandardScaler(), PCA(2)).fit(X)
@@ -141,7 +141,7 @@ def test_fits_in_user_threads_are_events_of_their_own(events):
     assert {id(event.model) for event in events} == {id(model) for model in models}
 
 
-def test_arguments_by_name_and_fit_parameters_arrive(events):
+def test_keyword_arguments_and_fit_parameters_are_passed_on(events):
     weights = np.linspace(1, 2, len(X))
     named = LogisticRegression().fit(y=y, X=X, sample_weight=weights)
     fit_hooks.uninstall()
@@ -151,7 +151,7 @@ def test_arguments_by_name_and_fit_parameters_arrive(events):
     assert events[0].y is y
 
 
-def test_a_fit_that_raises_raises_the_same_and_is_no_event(events):
+def test_a_fit_that_raises_is_no_event_and_raises_the_same_error(events):
     with pytest.raises(ValueError, match="negative") as ours:
         DecisionTreeClassifier(min_samples_leaf="negative").fit(X, y)
     fit_hooks.uninstall()
@@ -162,7 +162,7 @@ def test_a_fit_that_raises_raises_the_same_and_is_no_event(events):
     assert events == []
 
 
-def test_signature_documentation_and_pickle_are_the_originals():
+def test_signature_documentation_and_pickle_are_unchanged():
     before = inspect.signature(RandomForestClassifier.fit), RandomForestClassifier.fit.__doc__
     model = LogisticRegression().fit(X, y)
     plain = pickle.dumps(model)
@@ -178,7 +178,7 @@ def test_signature_documentation_and_pickle_are_the_originals():
     assert RandomForestClassifier.fit is original
 
 
-def test_uninstall_gives_every_class_its_own_fit_back():
+def test_uninstall_restores_the_fit_of_every_class():
     def fits():
         return {cls: cls.__dict__.get("fit") for cls in wrappers.subclasses(BaseEstimator)}
 
@@ -194,7 +194,7 @@ def test_uninstall_gives_every_class_its_own_fit_back():
     assert BaseEstimator.__init_subclass__.__func__ is subclassing
 
 
-def test_classes_defined_later_are_watched(events):
+def test_classes_defined_later_are_observed(events):
     class Majority(ClassifierMixin, BaseEstimator):
         def fit(self, X, y):
             self.classes_, counts = np.unique(y, return_counts=True)
@@ -209,7 +209,7 @@ def test_classes_defined_later_are_watched(events):
     assert [event.model for event in events] == [model]
 
 
-def test_a_class_pickled_by_value_carries_no_state_of_ours(events):
+def test_a_class_pickled_by_value_carries_no_state_of_this_package(events):
     cloudpickle = pytest.importorskip("cloudpickle")
     namespace = {"__name__": "__main__"}
     code = (
@@ -226,7 +226,7 @@ def test_a_class_pickled_by_value_carries_no_state_of_ours(events):
 
 
 @pytest.mark.parametrize("order", ["ours first", "theirs first", "theirs again", "theirs off"])
-def test_both_sides_hear_of_a_fit_in_any_order_of_calls(order, store):
+def test_a_fit_is_observed_by_both_autologgers_in_any_order_of_calls(order, store):
     events = []
     install = lambda: fit_hooks.install(events.append)  # noqa: E731
     theirs = lambda: mlflow.sklearn.autolog(log_models=False, max_tuning_runs=3)  # noqa: E731
@@ -254,7 +254,7 @@ def test_both_sides_hear_of_a_fit_in_any_order_of_calls(order, store):
         mlflow.sklearn.autolog(disable=True)
 
 
-def test_global_autolog_stays_known_as_global(store):
+def test_mlflow_still_knows_that_autolog_was_global(store):
     mlflow.autolog(log_models=False, silent=True)
     try:
         key = mlflow.utils.autologging_utils.AUTOLOGGING_CONF_KEY_IS_GLOBALLY_CONFIGURED
@@ -274,8 +274,8 @@ class Plain(LinearRegression):
         return super().fit(X, y, sample_weight)
 
 
-def test_a_fit_that_copies_the_attributes_of_its_parents_is_kept():
-    """functools.wraps copies whatever marks the parent's fit carries."""
+def test_a_fit_with_the_attributes_of_its_parent_is_restored():
+    """functools.wraps copies all attributes of the parent's fit."""
     fit_hooks.install(lambda event: None)
     try:
 
@@ -291,7 +291,7 @@ def test_a_fit_that_copies_the_attributes_of_its_parents_is_kept():
     assert Plain().fit(X, y).own_
 
 
-def test_a_fit_of_stars_is_understood(events):
+def test_rows_and_labels_of_a_fit_with_star_arguments(events):
     class Stars(LinearRegression):
         def fit(self, *args, **kwargs):
             return super().fit(*args, **kwargs)
@@ -303,7 +303,7 @@ def test_a_fit_of_stars_is_understood(events):
     assert len(events) == 3
 
 
-def test_a_class_that_cannot_be_watched_comes_to_be_all_the_same(events):
+def test_a_class_that_cannot_be_observed_can_be_defined(events):
     class Frozen(type(BaseEstimator)):
         def __setattr__(cls, name, value):
             raise AttributeError("this class does not change")
@@ -315,14 +315,14 @@ def test_a_class_that_cannot_be_watched_comes_to_be_all_the_same(events):
     assert Fixed().fit(X, y)
 
 
-def test_rows_that_fit_scaled_in_place_are_told(events):
+def test_an_event_says_whether_fit_changed_its_rows_in_place(events):
     rows = X.to_numpy().copy()
     make_pipeline(StandardScaler(copy=False), LinearRegression()).fit(rows, y)
     make_pipeline(StandardScaler(), LinearRegression()).fit(rows, y)
     assert [event.rows_changed for event in events] == [True, False]
 
 
-def test_nothing_is_held_after_the_fit(events):
+def test_no_reference_to_the_model_is_kept(events):
     model = LinearRegression().fit(X.copy(), y)
     watched = weakref.ref(model)
     events.clear()
@@ -354,7 +354,7 @@ def elsewhere():
     return Base, Inherits, Overrides
 
 
-def test_classes_that_the_user_names_are_watched_with_their_subclasses():
+def test_classes_of_the_option_are_observed_with_their_subclasses():
     Base, Inherits, Overrides = elsewhere()
     events = []
     before = [dict(vars(cls)) for cls in (Base, Inherits, Overrides)]
@@ -374,7 +374,7 @@ def test_classes_that_the_user_names_are_watched_with_their_subclasses():
         assert all(event.X is X and event.y is y and not event.is_clusterer for event in events)
         assert "fit" not in vars(Inherits)
         events.clear()
-        other = Base().fit(X, y)  # nobody named it: the fit in it is the user's own
+        other = Base().fit(X, y)  # not in the option, so the fit inside is the user's own
         assert [event.model for event in events] == [other.inner_]
     finally:
         fit_hooks.uninstall()
@@ -383,7 +383,7 @@ def test_classes_that_the_user_names_are_watched_with_their_subclasses():
     assert len(events) == 1
 
 
-def test_a_later_call_without_the_names_unhooks_them():
+def test_a_later_call_without_the_option_restores_its_classes():
     Base, *_ = elsewhere()
     original, events = Base.fit, []
     try:
@@ -398,7 +398,7 @@ def test_a_later_call_without_the_names_unhooks_them():
         fit_hooks.uninstall()
 
 
-def test_subclassing_of_a_named_class_does_what_it_did():
+def test_init_subclass_of_an_observed_class_still_works():
     known = []
 
     class Registry:
@@ -429,7 +429,7 @@ def test_subclassing_of_a_named_class_does_what_it_did():
     assert known == ["one"]
 
 
-def test_a_named_class_that_cannot_be_watched_is_told(caplog):
+def test_a_class_of_the_option_that_cannot_be_observed_is_a_warning(caplog):
     class Odd:
         fit = functools.partial(print)
 
@@ -453,7 +453,7 @@ assert Sub().fit([[0.0]], [1.0]).fitted_
 """
 
 
-def test_a_named_class_pickled_by_value_works_without_us():
+def test_an_observed_class_pickled_by_value_works_without_this_package():
     cloudpickle = pytest.importorskip("cloudpickle")
     namespace = {"__name__": "__main__"}
     code = (
@@ -489,7 +489,7 @@ BOOSTERS = [
 
 
 @pytest.mark.parametrize(("package", "prefix", "settings"), BOOSTERS)
-def test_boosters_are_watched(package, prefix, settings, events):
+def test_boosters_are_observed(package, prefix, settings, events):
     module = pytest.importorskip(package)
     classifier, regressor = (getattr(module, f"{prefix}{k}") for k in ("Classifier", "Regressor"))
 
@@ -528,7 +528,7 @@ for package, prefix, settings in {boosters}:
 """
 
 
-def test_boosters_that_are_imported_later_are_watched():
+def test_boosters_that_are_imported_later_are_observed():
     installed = [booster for booster in BOOSTERS if importlib.util.find_spec(booster[0])]
     if not installed:
         pytest.skip("no booster is installed")
@@ -537,7 +537,7 @@ def test_boosters_that_are_imported_later_are_watched():
     assert done.returncode == 0, done.stderr
 
 
-def test_an_import_of_catboost_survives_what_goes_wrong_with_us(events, monkeypatch):
+def test_an_error_while_observing_does_not_break_an_import(events, monkeypatch):
     def broken(cls, method):
         raise AssertionError("a bug")
 
@@ -546,7 +546,7 @@ def test_an_import_of_catboost_survives_what_goes_wrong_with_us(events, monkeypa
     fit_hooks._is_imported(library, None)
 
 
-def test_an_event_says_how_long_the_fit_took(events):
+def test_an_event_holds_the_duration_of_the_fit(events):
     class Sleeper(LinearRegression):
         def fit(self, X, y):
             time.sleep(0.05)

@@ -1,4 +1,4 @@
-"""Child processes of our own."""
+"""Child processes that run a module of this package."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from mlflow_interpret.runtime import worker_process
 
 
-def test_a_child_knows_this_process_path_and_runs_elsewhere(tmp_path, monkeypatch):
+def test_a_child_has_the_path_of_this_process_and_another_working_directory(tmp_path, monkeypatch):
     (tmp_path / "path").mkdir()
     (tmp_path / "path" / "echoing.py").write_text(
         "import os, sys; print(sys.stdin.readline().strip(), os.getcwd())"
@@ -24,7 +24,7 @@ def test_a_child_knows_this_process_path_and_runs_elsewhere(tmp_path, monkeypatc
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there are no process groups to end there")
-def test_what_a_child_started_ends_with_it(tmp_path, monkeypatch):
+def test_processes_that_a_child_started_end_with_it(tmp_path, monkeypatch):
     (tmp_path / "starting.py").write_text(
         "import subprocess, sys, time\n"
         "inner = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'])\n"
@@ -37,11 +37,11 @@ def test_what_a_child_started_ends_with_it(tmp_path, monkeypatch):
     worker_process.end(child)
     assert child.returncode != 0
     deadline = time.monotonic() + 10
-    while _lives(inner) and time.monotonic() < deadline:
+    while _is_alive(inner) and time.monotonic() < deadline:
         time.sleep(0.05)
-    assert not _lives(inner)
+    assert not _is_alive(inner)
 
 
-def _lives(pid):
+def _is_alive(pid):
     state = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True)
     return state.stdout.strip() not in {"", "Z", "Zs"}

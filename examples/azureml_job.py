@@ -1,7 +1,7 @@
-"""The training script of an Azure ML job: one line where there were twenty.
+"""The training script of an Azure ML job, with one line of code for its explanation.
 
-Submitted as a v1 or v2 job, the run's Explanations tab in Azure ML studio shows the model's
-explanation when the script has ended. Anywhere else the same script logs to MLflow alone.
+When the script has run as a v1 or v2 job, the Explanations tab of the run in Azure ML studio shows
+the explanation. Anywhere else, the same script logs to MLflow alone.
 """
 
 from sklearn.datasets import load_breast_cancer

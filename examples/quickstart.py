@@ -1,7 +1,7 @@
-"""Train as always, with one line more: the run then holds an explanation of its model.
+"""Train a model with one more line of code: the run then holds an explanation of the model.
 
-Logs to MLflow's own default store, or to the one that MLFLOW_TRACKING_URI names, and ends by
-saying what to open.
+The run is logged to MLflow's default store, or to that in MLFLOW_TRACKING_URI. The output ends with
+the addresses to open.
 """
 
 import mlflow

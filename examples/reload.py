@@ -1,4 +1,4 @@
-"""Explain without a run, log what exists, and read it back: without Azure and without pickles."""
+"""Explain a model without a run, log the explanation, and load it again, without pickles."""
 
 import mlflow
 import numpy as np

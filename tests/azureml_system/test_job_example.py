@@ -51,7 +51,7 @@ def test_its_environment_installs_the_package():
     (pip,) = [each["pip"] for each in environment["dependencies"] if isinstance(each, dict)]
     assert pip == ["mlflow-interpret[azure]"]
     (python,) = [each for each in environment["dependencies"] if str(each).startswith("python=")]
-    assert python.partition("=")[2] in {"3.10", "3.11", "3.12", "3.13"}
+    assert python.partition("=")[2] in {"3.10", "3.11", "3.12", "3.13", "3.14"}
 
 
 @pytest.mark.parametrize("inputs", [{"trees": 5, "test_size": 0.1}])

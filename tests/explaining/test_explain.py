@@ -296,7 +296,7 @@ class TestNamesAndNotes:
         X, y = iris
         details = explained(DecisionTreeClassifier().fit(X, y), X, y).details
         assert details.versions["scikit-learn"] == sklearn.__version__
-        assert {"python", "shap", "interpret-community", "mlflow-interpret"} <= set(
+        assert {"python", "shap", "numpy", "mlflow", "mlflow-interpret"} <= set(
             details.versions
         )
         assert details.seconds >= 0

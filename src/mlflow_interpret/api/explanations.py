@@ -1,4 +1,4 @@
-"""The functions that users call themselves; unlike the hook, they raise."""
+"""Public functions for explanations: compute, log, load, compare and upload them."""
 
 from __future__ import annotations
 
@@ -46,28 +46,30 @@ def explain(
         initialization_examples: The training rows, ``(n_rows, n_features)``.
         evaluation_examples: Rows to explain, or ``(rows, labels)``; or a Dask DataFrame, a Parquet
             dataset (`pyarrow.dataset.Dataset`) or its path, whose rows are all explained where they
-            lie, unless ``max_rows`` is given. Default: a seeded sample of
+            are stored, unless ``max_rows`` is given. Default: a seeded sample of
             ``initialization_examples``.
         features: Feature names, one for each column. Default: the columns' own.
         classes: Class names in the order of the model's classes. Default: the model's labels.
-        max_rows: Explain at most so many rows; fewer where the ranking of the leading features is
-            settled before, unless all rows are asked for. Default: a ceiling by engine.
+        max_rows: The most rows to explain. Fewer are explained once the ranking of the leading
+            features has converged, unless this is the number of all rows. Default: a limit that
+            depends on the explainer.
         engine: As for `autolog`.
-        random_state: Chooses the rows and seeds the engine.
-        engineered: Give the view by engineered column, which a pipeline that was taken apart has
-            beside that by raw column.
+        random_state: The seed of the sample of rows and of the explainer.
+        engineered: Return the explanation by engineered columns, which pipelines have beside that
+            by raw columns.
         n_jobs: As for `autolog`.
-        time_budget: Seconds that explaining may take, None for no limit; as for `autolog`.
+        time_budget: Seconds for the explanation, None for no limit; as for `autolog`.
         silent: Show no progress.
 
     Returns:
-        interpret-community's global explanation, as ``TabularExplainer.explain_global`` returns
-        it: ``get_feature_importance_dict()``, ``local_importance_values``, ...
+        A global explanation: ``get_feature_importance_dict()``, ``local_importance_values``, ...
+        It is interpret-community's type, as of ``TabularExplainer.explain_global``, where that
+        package is installed, else a `GlobalExplanation` with the same interface.
 
     Raises:
         OptionError: An argument is not allowed.
         CannotExplainError: The model or its rows cannot be explained.
-        ExplanationNotFoundError: There is no engineered view.
+        ExplanationNotFoundError: There is no explanation by engineered columns.
     """
     record = explain_model(
         model,
@@ -110,11 +112,11 @@ def log_explanation(
     visualization_points: int | None = None,
     silent: bool = False,
 ) -> str:
-    """Log an explanation: of `explain`, or of any explainer of interpret-community, or a new one.
+    """Log an explanation of this package or of interpret-community, or compute and log one.
 
     Args:
         explanation: A global explanation. None to compute one of ``model``.
-        run_id: The run. Default: the active run, or a new one that is closed again.
+        run_id: The run. Default: the active run, or a new one, which is then ended.
         model: A fitted model to explain, as for `explain`.
         initialization_examples: As for `explain`.
         evaluation_examples: As for `explain`.
@@ -123,8 +125,8 @@ def log_explanation(
         true_ys: True labels of the explained rows, ``(n_rows,)``.
         model_id: The `mlflow.entities.LoggedModel` that the metrics are about, as for
             `mlflow.log_metrics`.
-        comment: Stands in the status record and beside the explanation in Azure ML studio.
-        top_k: So many features become metrics, from 1 to 30.
+        comment: A text for the status record, which Azure ML studio shows beside the explanation.
+        top_k: The number of features that become metrics, from 1 to 30.
         baseline: As for `autolog`.
         log_figures: Log the figures: importances, values by row, importances by class.
         log_report: Log the HTML report.
@@ -132,7 +134,7 @@ def log_explanation(
         azureml: As for `autolog`.
         upload_timeout: As for `autolog`.
         visualization_points: As for `autolog`.
-        silent: Warn of nothing and show no progress.
+        silent: Suppress warnings and progress bars.
 
     Returns:
         The id of the run.
@@ -187,39 +189,39 @@ def load_explanation(
     raw: bool = False,
     workspace: Any = None,
 ) -> Any:
-    """Read an explanation back from an MLflow run, or from Azure ML; nothing is unpickled.
+    """Load an explanation from an MLflow run, or from Azure ML; nothing is unpickled.
 
-    The MLflow run is looked at first. Where it has no such explanation and the tracking URI is an
-    ``azureml://`` one, the explanations are looked at that were uploaded to the Azure ML run of the
-    same id, by this package or with ExplanationClient.
+    The MLflow run is searched first. If it has no such explanation and the tracking URI is an
+    ``azureml://`` one, the assets of the Azure ML run with the same id are searched, whether this
+    package or ExplanationClient uploaded them.
 
     Args:
         run_id: The run, or a model (``"models:/name/1"``, ``"models:/name@alias"``,
             ``"models:/<model id>"``) for the run that it comes from.
-        explanation_id: Which of the run's explanations. Default: the latest.
-        comment: Only one with this comment.
-        engineered: Give the view by engineered column, which a pipeline that was taken apart has
-            beside that by raw column.
-        raw: Only a view by raw column of a pipeline.
-        workspace: Read from this Azure ML workspace alone, whose run ``run_id`` is: an
+        explanation_id: The id of one of the run's explanations. Default: the latest.
+        comment: Only an explanation with this comment.
+        engineered: Return the explanation by engineered columns, which pipelines have beside that
+            by raw columns.
+        raw: Only an explanation by raw columns of a pipeline.
+        workspace: Read from this Azure ML workspace only, where ``run_id`` is a run: an
             ``azureml.core.Workspace``, an ``azure.ai.ml.MLClient``, an ``azureml://`` URI, a
             resource id or the path of a ``config.json``.
 
     Returns:
-        interpret-community's global explanation, equal to the one that was logged: values to the
-        last bit, names, classes (which are text in Azure ML), expected values. Of those in Azure
-        ML, data and predictions are there where all explained rows were uploaded.
+        A global explanation, as of `explain`, with the values, names, classes and expected values
+        of the logged one, to the last bit. In Azure ML, classes are text, and rows and predictions
+        are stored only where all explained rows were uploaded.
 
     Raises:
-        OptionError: ``engineered`` and ``raw`` are both asked for, or ``workspace`` names none.
+        OptionError: ``engineered`` and ``raw`` are both True, or ``workspace`` names none.
         RunNotFoundError: The tracking store, or the workspace, has no such run or model.
-        ExplanationNotFoundError: The run holds no explanation, or not that one.
-        AzureMLError: The workspace does not allow it, or does not answer.
-        TrackingUnavailableError: No tracking server answers.
+        ExplanationNotFoundError: The run holds no explanation, or not the requested one.
+        AzureMLError: The workspace refuses or does not respond.
+        TrackingUnavailableError: The tracking server does not respond.
     """
     check_views(engineered=engineered, raw=raw)
     check_workspace(workspace)
-    found = load.load(
+    record = load.load(
         run_id,
         mlflow_store.current_tracking_uri(),
         explanation_id=explanation_id,
@@ -228,7 +230,7 @@ def load_explanation(
         raw=raw,
         workspace=workspace,
     )
-    return public_explanation(found)
+    return public_explanation(record)
 
 
 def compare_runs(
@@ -243,38 +245,37 @@ def compare_runs(
     engineered: bool = False,
     silent: bool = False,
 ) -> RunComparison:
-    """Put the explanations of several runs side by side.
+    """Compare the explanations of several runs.
 
-    Of each run its latest explanation is read: one small file, many at once, no rows of data. The
-    first run is the reference, of which `RunComparison.differences` and the marks are told.
+    The latest explanation of each run is read: one small file, in parallel, without rows of data.
+    The first run is the reference of `RunComparison.differences` and of the marks.
 
     Args:
         runs: Run ids, `mlflow.entities.Run` objects, model versions (``"models:/name/1"``,
-            ``"models:/name@alias"``), mixed at will and compared in this order, or a table of
-            `mlflow.search_runs`. Default: what the search finds.
-        experiment_names: Search in these experiments, beside ``runs``. Default: without ``runs``
-            the active experiment.
-        filter_string: Search for these, in the words of `mlflow.search_runs`. Runs without an
-            explanation are not found.
-        order_by: The order of the search; ``runs`` keep theirs. Default: the newest are found, and
-            compared from the oldest on: the oldest of them is the reference.
-        max_results: The search finds at most so many.
-        top_k: So many features are drawn, and make the top of which `RunComparison.agreement`
-            tells the overlap.
+            ``"models:/name@alias"``), in any mixture and compared in this order, or a table of
+            `mlflow.search_runs`. Default: the results of the search.
+        experiment_names: Experiments to search, in addition to ``runs``. Default: the active
+            experiment if ``runs`` is not given.
+        filter_string: A filter string as for `mlflow.search_runs`. Only runs with an explanation
+            are found.
+        order_by: The order of the search; ``runs`` keep theirs. Default: the newest runs are found
+            and compared from the oldest on, so the oldest of them is the reference.
+        max_results: The most runs that the search returns.
+        top_k: The number of features in figures and in the overlap of `RunComparison.agreement`.
         label: Compare the importances for this class, or target, instead of those over all.
-        engineered: Compare by engineered column, where pipelines were taken apart.
-        silent: Warn of nothing and show no progress.
+        engineered: Compare by engineered columns.
+        silent: Suppress warnings and progress bars.
 
     Returns:
         The comparison: ``.table``, ``.runs``, ``.agreement``, ``.differences``, ``.plot()``,
-        ``.to_html()``. Runs that hold no explanation are left out, with one warning, and stand in
+        ``.to_html()``. Runs without an explanation are left out, with one warning, and listed in
         ``.skipped``.
 
     Raises:
         OptionError: An argument is not allowed.
         RunNotFoundError: A run or model version does not exist.
         ExplanationNotFoundError: Fewer than two different runs hold an explanation.
-        TrackingUnavailableError: No tracking server answers.
+        TrackingUnavailableError: The tracking server does not respond.
     """
     from mlflow_interpret.api import compare_runs
 
@@ -294,23 +295,23 @@ def push(
 ) -> list[str]:
     """Finish uploads to Azure ML that failed or never ran, without computing again.
 
-    What the MLflow run holds is uploaded unless it is there already, so it does no harm to call it
-    twice. It works from any machine that can read the run.
+    The explanations of the MLflow run are uploaded unless Azure ML has them, so a second call does
+    nothing. Any machine that can read the run can do this.
 
     Args:
         run_id: The MLflow run.
-        azureml: Where to: ``"auto"`` for the Azure ML run that the MLflow run is, or what
-            `autolog` takes for a run or a workspace.
-        upload_timeout: Seconds that each of the run's explanations may take.
-        visualization_points: As for `autolog`. Default: as it was when the run was logged.
+        azureml: The destination: ``"auto"`` if the MLflow run is an Azure ML run, or a run or a
+            workspace as for `autolog`.
+        upload_timeout: Seconds for each of the run's explanations.
+        visualization_points: As for `autolog`. Default: the value for which the run was logged.
 
     Returns:
         The ids under which Azure ML has the run's explanations, oldest first.
 
     Raises:
         OptionError: An argument is not allowed.
-        AzureMLError: An explanation did not get there; the message says why. Another call goes on
-            where this one ended.
+        AzureMLError: An upload failed; the message gives the reason. Another call continues where
+            this one ended.
         RunNotFoundError: There is no such run in the tracking store.
         ExplanationNotFoundError: The run holds no explanation.
     """
@@ -323,14 +324,14 @@ def push(
 
 
 def flush(timeout: float | None = None) -> bool:
-    """Wait for what goes on beside the training: explanations in the background, and uploads.
+    """Wait for background work: explanations in the background, and uploads.
 
     Args:
-        timeout: Seconds to wait at most. Default: until all have ended; each upload is bounded by
+        timeout: The most seconds to wait. Default: until all work has ended; each upload ends after
             its ``upload_timeout``.
 
     Returns:
-        Whether all have ended.
+        Whether all work has ended.
     """
     from mlflow_interpret.autologging import background
     from mlflow_interpret.stores import delivery

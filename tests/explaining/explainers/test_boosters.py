@@ -15,8 +15,10 @@ from scipy import sparse
 from sklearn.datasets import load_breast_cancer
 from sklearn.ensemble import GradientBoostingRegressor
 
-from explaining import path_dependent
+from explaining import exact, path_dependent
 from mlflow_interpret.core.errors import CannotExplainError
+from mlflow_interpret.core.explanation import Plan, TrainingContext
+from mlflow_interpret.explaining.explain import explain
 from mlflow_interpret.explaining.explainers.boosters import booster_attributions, is_booster
 from mlflow_interpret.explaining.model_adapter import adapt_model
 
@@ -368,6 +370,63 @@ def test_models_without_contributions_are_refused(make, classes, reason, capfd):
     with pytest.raises(CannotExplainError, match=reason):
         booster_attributions(model, X, classes)
     assert capfd.readouterr() == ("", "")
+
+
+def mixed_table(n=600):
+    """A table with a categorical, a text, an embedding and a numeric column, and its labels."""
+    random = np.random.default_rng(0)
+    plan = random.choice(list("abcd"), n)
+    words = np.array(["good", "bad", "late", "fast", "cheap", "dear"])
+    review = [" ".join(words[random.integers(0, 6, 3)]) for _ in range(n)]
+    vector = random.normal(size=(n, 3))
+    age = random.uniform(20, 60, n)
+    labels = pd.Series(plan).map({"a": 0.0, "b": 1.5, "c": 3.0, "d": 5.0}).to_numpy()
+    labels = labels + 0.5 * np.array(["good" in text for text in review])
+    labels = labels + 0.3 * vector[:, 0] + 0.01 * age
+    table = {"plan": plan, "review": review, "vector": vector.tolist(), "age": age}
+    return pd.DataFrame(table), labels
+
+
+MIXTURES = {
+    "text": {},
+    "ordered": {"boosting_type": "Ordered"},
+    "lossguide": {"grow_policy": "Lossguide"},
+    "simple categories": {"max_ctr_complexity": 1},
+    "target statistics": {"one_hot_max_size": 1},
+    "classifier": {"loss_function": "Logloss"},
+    "embedding": {"embedding_features": ["vector"]},
+    "text and embedding": {"embedding_features": ["vector"], "text_features": ["review"]},
+}
+
+
+@pytest.mark.parametrize("settings", MIXTURES.values(), ids=MIXTURES.keys())
+def test_catboost_with_categories_beside_texts_or_embeddings_is_sampled(settings):
+    rows, labels = mixed_table()
+    settings = {"iterations": 20, "cat_features": ["plan"], **settings}
+    if "embedding_features" not in settings:
+        settings["text_features"] = ["review"]
+    used = ["plan", *settings.get("text_features", []), *settings.get("embedding_features", [])]
+    rows = rows[[*used, "age"]]
+    is_classifier = "loss_function" in settings
+    labels = (labels > 2).astype(int) if is_classifier else labels
+    model = CAT("Classifier" if is_classifier else "Regressor", **settings).fit(rows, labels)
+    result = explain(TrainingContext(model, rows, labels), Plan(max_rows=3))
+    output = model.predict_proba if is_classifier else model.predict
+    values, _ = exact.shapley(output, result.evaluation_rows, rows)
+    assert result.method == "shap_permutation"
+    assert any("exchange contributions between columns" in n.text for n in result.details.notes)
+    np.testing.assert_allclose(result.local_values, values, atol=0.05 * np.abs(values).max())
+
+
+@pytest.mark.parametrize("used", [["plan"], ["review"], ["vector"], ["review", "vector"]], ids=str)
+def test_catboost_with_one_kind_of_column_explains_itself(used):
+    rows, labels = mixed_table()
+    kinds = {"plan": "cat_features", "review": "text_features", "vector": "embedding_features"}
+    settings = {kinds[column]: [column] for column in used}
+    rows = rows[[*used, "age"]]
+    model = CAT("Regressor", **settings).fit(rows, labels)
+    result = explain(TrainingContext(model, rows, labels), Plan(max_rows=3))
+    assert result.method == "shap_tree"
 
 
 def test_wrong_contributions_of_catboost_do_not_add_up(tmp_path):

@@ -2,7 +2,9 @@
 
 They are the path-dependent values of tree SHAP: for an unknown feature, both sides of a split count
 in proportion to the training rows. The caller checks their sums: CatBoost's contributions of some
-models with a single output and asymmetric trees (``grow_policy``) are wrong and do not add up.
+models with a single output and asymmetric trees (``grow_policy``) are wrong and do not add up. Sums
+do not show that contributions are exchanged between columns, so models for which CatBoost does that
+are refused.
 """
 
 from __future__ import annotations
@@ -49,6 +51,7 @@ class BoosterExplainer(Explainer):
         library = _library(model)
         if library is None:
             raise CannotExplainError(f"{request.adapter.name} is no booster")
+        library.check(model)
         self.info = ExplainerInfo(
             method="shap_tree",
             implementation=library.implementation,
@@ -196,8 +199,23 @@ def _catboost(model: Any, rows: Any) -> tuple[FloatArray, FloatArray]:
     return values if values.ndim == 3 else values[:, None, :], margins
 
 
+def _accept(model: Any) -> None:
+    pass
+
+
 def _no_notes(model: Any) -> tuple[str, ...]:  # noqa: ARG001
     return ()
+
+
+def _check_catboost(model: Any) -> None:
+    if not model.get_cat_feature_indices():
+        return
+    for kind in ("text", "embedding"):
+        if getattr(model, f"get_{kind}_feature_indices")():
+            raise CannotExplainError(
+                "CatBoost's ShapValues of models with categorical and "
+                f"{kind} columns exchange contributions between columns"
+            )
 
 
 def _catboost_notes(model: Any) -> tuple[str, ...]:
@@ -220,18 +238,22 @@ class _Library:
         implementation: Name of the computation, for the status record.
         compute: Maps a model and rows to ``(n_rows, n_outputs, n_features + 1)`` contributions and
             ``(n_rows, n_outputs)`` outputs.
+        check: Raises `CannotExplainError` for a model whose contributions are known to be wrong.
         notes: Notes on a model, for the status record.
     """
 
     implementation: str
     compute: Callable[[Any, Any], tuple[FloatArray, FloatArray]]
+    check: Callable[[Any], None] = _accept
     notes: Callable[[Any], tuple[str, ...]] = _no_notes
 
 
 _LIBRARIES = {
     ("xgboost", "XGBModel"): _Library("xgboost pred_contribs", _xgboost),
     ("lightgbm", "LGBMModel"): _Library("lightgbm pred_contrib", _lightgbm),
-    ("catboost", "CatBoost"): _Library("catboost ShapValues", _catboost, _catboost_notes),
+    ("catboost", "CatBoost"): _Library(
+        "catboost ShapValues", _catboost, _check_catboost, _catboost_notes
+    ),
 }
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import warnings
@@ -169,12 +168,12 @@ def enter(monkeypatch: pytest.MonkeyPatch, environment: dict[str, str]) -> None:
 
 @pytest.fixture
 def _uploads_here(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Upload with our own writer and in this process, which is faster than a worker."""
+    """Uploads without ExplanationClient, in this process, which is faster than a worker process."""
     from mlflow_interpret.stores.azureml import upload_queue, upload_worker
 
     monkeypatch.setattr(upload_worker, "explanation_client", lambda: None)
     monkeypatch.setattr(
-        upload_queue, "_run_child", lambda request, *_: upload_worker.carry_out(json.loads(request))
+        upload_queue, "_ask_worker", lambda request, _: upload_worker.carry_out(request)
     )
 
 

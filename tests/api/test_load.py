@@ -78,12 +78,12 @@ def test_azure_ml_is_asked_where_the_mlflow_run_holds_none(monkeypatch):
     asked = []
     monkeypatch.setattr(mlflow_store, "load", none)
     monkeypatch.setattr(mlflow_store, "current_tracking_uri", lambda: uri)
-    monkeypatch.setattr(targets, "workspace_of_tracking", lambda given: ("workspace of", given))
+    monkeypatch.setattr(targets, "workspace_of_tracking_uri", lambda given: ("workspace of", given))
     monkeypatch.setattr(asset_reader, "read", lambda *given: asked.append(given) or explanation)
     found = mlflow_interpret.load_explanation("run-1", comment="c", engineered=True)
     assert interpret_community.to_record(found).id == explanation.id
-    wanted = asset_reader.Wanted(None, "c", raw=False, engineered=True)
-    assert asked == [(("workspace of", uri), "run-1", wanted)]
+    selection = asset_reader.Selection(None, "c", raw=False, engineered=True)
+    assert asked == [(("workspace of", uri), "run-1", selection)]
 
 
 def test_azure_ml_is_not_asked_of_other_stores(store, monkeypatch):

@@ -1,4 +1,4 @@
-"""Uploads by the real ExplanationClient, cut off at each of their requests and finished by a push."""
+"""Uploads by the real ExplanationClient, cut off at each of their requests, finished by a push."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def double():
 
 @pytest.fixture
 def job(double, tmp_path, monkeypatch):
-    """Makes this process the job of a new Azure ML run; returns the run's id."""
+    """A function that makes this process the job of a new Azure ML run; it returns the run id."""
 
     def become() -> str:
         run_id = double.create_run("an experiment")
@@ -72,11 +72,12 @@ def upload(record: Explanation) -> None:
     from azureml.core import Run
 
     run = Run.get_context(allow_offline=False)
-    upload_worker.upload(upload_worker.explanation_client(), record, run, None, 0)
+    client = upload_worker.explanation_client()
+    upload_worker.upload_with_client(client, record, run, None, 0)
 
 
 def end_after(patch, position: int, *, carried_out: bool) -> None:
-    """The process gets no further than a request; nothing that it would do later is sent."""
+    """Let each request fail from a position on, as if the process had ended."""
     original, sent = requests.adapters.HTTPAdapter.send, []
 
     def send(self, *arguments, **options):
@@ -85,17 +86,17 @@ def end_after(patch, position: int, *, carried_out: bool) -> None:
             return original(self, *arguments, **options)
         if carried_out and len(sent) == position + 1:
             original(self, *arguments, **options)
-        raise RuntimeError("the process is gone")
+        raise RuntimeError("the process has ended")
 
     patch.setattr(requests.adapters.HTTPAdapter, "send", send)
 
 
 @pytest.mark.parametrize("fault", ["refused", "ended before", "ended after"])
-def test_a_push_finishes_what_the_client_began(
+def test_a_push_finishes_an_upload_of_the_client(
     double, job, record, logged, fault, monkeypatch, capsys
 ):
-    logging.disable(logging.CRITICAL)  # the SDK writes pages about each fault
-    for _ in range(2):  # the first also asks where the services are, which the SDK remembers
+    logging.disable(logging.CRITICAL)  # the SDK logs pages about each fault
+    for _ in range(2):  # the first upload also requests the list of services, which the SDK caches
         run_id = job()
         before = len(double.requests)
         upload(record)

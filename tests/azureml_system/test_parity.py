@@ -1,11 +1,11 @@
-"""One explanation uploaded by ExplanationClient and by our own writer: the double got the same.
+"""Explanations uploaded by ExplanationClient and by `rest_writer`: the double received the same.
 
-The differences on purpose, all of them:
+The intended differences:
 
-- Requests: the client asks for each blob's size after writing it, and writes it on the condition
-  that it is new, so that a repeated try fails; our writer does neither, and speaks a newer version of
-  the blobs' protocol. The client tags the run after each view, our writer after both.
-- Predictions that are NaN or infinite: null with our writer, 0 with the client (``MISSING``).
+- Requests: the client requests each blob's size after the upload, and uploads it on the condition
+  that it is new, so that a repeated upload fails; `rest_writer` does neither, and uses a newer version
+  of the protocol. The client tags the run after each view, `rest_writer` after both.
+- Predictions that are NaN or infinite: null by `rest_writer`, 0 by the client (``MISSING``).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from explanation_cases import CASES, MISSING, check_equal, made, named, regressi
 from mlflow_interpret.core import explanation_io
 from mlflow_interpret.core.explanation import Explanation
 from mlflow_interpret.stores.azureml import asset_reader
-from mlflow_interpret.stores.azureml.workspace import Workspace
+from mlflow_interpret.stores.azureml.workspace import AzureWorkspace
 from programs import SECONDS, run_python
 
 if os.environ.get("CI_REQUIRE_AZURE") != "1":
@@ -35,43 +35,45 @@ if os.environ.get("CI_REQUIRE_AZURE") != "1":
 
 COMMENT = "a comment, of a = b"
 
-# Fewer local values than the 10 MB that both ways have as their limit; files stay small.
+# A limit below the 10 MB of both ways, for small files.
 SHOWN_BYTES = 1_000_000
 
 OURS = """
 import os, sys
 from pathlib import Path
 sys.modules["azureml.interpret"] = sys.modules["azureml.core"] = None
-from mlflow_interpret import storage
-from mlflow_interpret.azureml import assets, child, writer
-from mlflow_interpret.stores.azureml.targets import Target
+from mlflow_interpret.core import explanation_io
+from mlflow_interpret.stores.azureml import asset_format, rest_writer, upload_worker
+from mlflow_interpret.stores.azureml.workspace import job_run
 
-assert assets._LOCAL_BYTES == 10_000_000
-assets._LOCAL_BYTES = {shown}
-service = writer.service_of(Target("job", os.environ["AZUREML_RUN_ID"]))
-assert child.explanation_client() is None
+assert asset_format._MAX_LOCAL_BYTES == 10_000_000
+asset_format._MAX_LOCAL_BYTES = {shown}
+run = job_run(os.environ["AZUREML_RUN_ID"])
+assert upload_worker.explanation_client() is None
 for folder in sorted(Path({records!r}).iterdir()):
-    writer.write(explanation_io.read(folder), service, {comment!r}, 300.0, 3)
+    rest_writer.write(explanation_io.read(folder), run, {comment!r}, 300.0, 3)
 print("azure", [name for name in sys.modules if name.startswith("azureml.")])
 """
 
-# Uploads with the client, then reads with it what our writer wrote, then uploads without us.
+# Uploads with the client, downloads the uploads of rest_writer, then uploads with the client alone.
 CLIENT = """
 import json, os
 from pathlib import Path
 import numpy as np, pandas as pd
 from azureml.core import Run
 from azureml.interpret._internal import explanation_client
-from mlflow_interpret import interpret, storage
-from mlflow_interpret.azureml import child
-from mlflow_interpret.stores.azureml.targets import Target
+from mlflow_interpret import interpret_community
+from mlflow_interpret.core import explanation_io
+from mlflow_interpret.stores.azureml import upload_worker
+from mlflow_interpret.stores.azureml.workspace import job_run
 
 assert explanation_client.LOCAL_IMP_SIZE_LIMIT == 10_000_000
 explanation_client.LOCAL_IMP_SIZE_LIMIT = {shown}
-run = child.find_run(Target("job", os.environ["AZUREML_RUN_ID"]))
+run = upload_worker.sdk_run(job_run(os.environ["AZUREML_RUN_ID"]))
 records = [explanation_io.read(folder) for folder in sorted(Path({records!r}).iterdir())]
 for record in records:
-    child.upload(child.explanation_client(), record, run, {comment!r}, 3)
+    client = upload_worker.explanation_client()
+    upload_worker.upload_with_client(client, record, run, {comment!r}, 3)
 
 answers = {{}}
 client = explanation_client.ExplanationClient.from_run(Run(run.experiment, {ours!r}))
@@ -106,7 +108,7 @@ for folder in sorted(Path({distorted!r}).iterdir()):
 Path({errors!r}).write_text(json.dumps(errors))
 """
 
-# What the client makes of these without us; docs/azureml.md has the list.
+# Explanations that the client alone distorts; docs/azureml.md has the list.
 DISTORTED = {
     "cells": replace(
         made(rows=2, features=2),
@@ -126,16 +128,16 @@ DISTORTED = {name: named(f"distorted {name}", record) for name, record in DISTOR
 
 @dataclass
 class Uploads:
-    """What the double received, by the way it was uploaded.
+    """What the double received, by the way of the upload.
 
     Attributes:
         runs: The run of each way.
         tags: The tags of each way's run.
         assets: All assets.
         requests: All requests: method, path, headers, body.
-        downloaded: What the client read back of what our writer wrote, by explanation id.
-        errors: What the client raised without us.
-        folder: Where the files are: a folder for each run.
+        downloaded: The downloads, by the client, of the uploads of `rest_writer`, by explanation id.
+        errors: The errors of the client alone.
+        folder: The files, in a folder for each run.
     """
 
     runs: dict[str, str]
@@ -170,7 +172,7 @@ class Uploads:
 
 @pytest.fixture(scope="module")
 def uploads(tmp_path_factory) -> Uploads:
-    """Every case, uploaded in both ways and read back; once, for all workers of pytest-xdist."""
+    """Every case, uploaded in both ways and read back, once for all workers of pytest-xdist."""
     root = tmp_path_factory.getbasetemp()
     folder = (root.parent if os.environ.get("PYTEST_XDIST_WORKER") else root) / "parity"
     done = folder / "done.json"
@@ -238,14 +240,14 @@ def upload_all(folder: Path) -> dict:
 
 
 def read_back(double: AzureMLDouble, run_id: str, folder: Path) -> None:
-    """Read with our reader what the client uploaded."""
+    """Read the uploads of the client with `asset_reader`."""
     own = double.workspace_coordinates
     token = double.issue_token(run_id)
-    workspace = Workspace(own.subscription_id, own.resource_group, own.name, token, API_URL)
+    workspace = AzureWorkspace(own.subscription_id, own.resource_group, own.name, token, API_URL)
     with pytest.MonkeyPatch.context() as patch:
         enter(patch, double.laptop_environment(folder / "home-reader"))
         for case, explanation in CASES.items():
-            found = asset_reader.read(workspace, run_id, asset_reader.Wanted(explanation.id))
+            found = asset_reader.read(workspace, run_id, asset_reader.Selection(explanation.id))
             kept = folder / "read" / case
             kept.mkdir(parents=True)
             explanation_io.write(found, kept)
@@ -256,7 +258,7 @@ def views(explanation: Explanation) -> list[Explanation]:
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_the_files_are_the_same_to_the_byte(uploads, case):
+def test_the_files_are_equal_byte_by_byte(uploads, case):
     for explanation in views(CASES[case]):
         theirs, ours = (uploads.files(way, explanation) for way in ("client", "ours"))
         assert set(ours) == set(theirs)
@@ -273,7 +275,7 @@ def test_the_files_are_the_same_to_the_byte(uploads, case):
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_the_assets_are_the_same(uploads, case):
+def test_the_assets_are_equal(uploads, case):
     for explanation in views(CASES[case]):
         theirs, ours = (uploads.asset(way, explanation) for way in ("client", "ours"))
         assert ours == theirs
@@ -281,7 +283,7 @@ def test_the_assets_are_the_same(uploads, case):
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_the_client_reads_back_what_our_writer_wrote(uploads, case):
+def test_the_client_reads_the_uploads_of_rest_writer(uploads, case):
     explanation = CASES[case]
     found = uploads.downloaded[explanation.id]
     names = explanation.features
@@ -302,11 +304,11 @@ def test_the_client_reads_back_what_our_writer_wrote(uploads, case):
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_our_reader_reads_what_the_client_uploaded(uploads, case):
+def test_asset_reader_reads_the_uploads_of_the_client(uploads, case):
     check_equal(explanation_io.read(uploads.folder / "read" / case), CASES[case])
 
 
-def test_what_the_client_distorts_without_us_is_what_the_documentation_says(uploads):
+def test_the_documentation_lists_what_the_client_alone_distorts(uploads):
     def sent(case: str, name: str):
         files = uploads.files("plain", DISTORTED[case])
         return json.loads(files[name]) if name in files else None
@@ -332,7 +334,7 @@ def test_what_the_client_distorts_without_us_is_what_the_documentation_says(uplo
 
 
 def requests_of(uploads, way: str, method: str, ending: str) -> list:
-    """The bodies of some requests, of the run of one way."""
+    """The bodies of the requests of one way's run, with this method and ending of the path."""
     run_id = uploads.runs[way]
     return [
         json.loads(json.dumps(request["body"]).replace(run_id, "RUN"))
@@ -350,7 +352,7 @@ def requests_of(uploads, way: str, method: str, ending: str) -> list:
         ("POST", "/assets"),
     ],
 )
-def test_the_requests_say_the_same(uploads, method, ending):
+def test_the_bodies_of_the_requests_are_equal(uploads, method, ending):
     theirs, ours = (requests_of(uploads, way, method, ending) for way in ("client", "ours"))
     assert len(ours) == len(theirs) == sum(len(views(case)) for case in CASES.values())
     if "batch" in ending:  # the client lists a folder, in whatever order
@@ -372,7 +374,7 @@ def test_the_runs_have_the_same_tag(uploads):
     assert uploads.tags["ours"] == uploads.tags["client"] == {"model_explanation": "True"}
 
 
-def test_blobs_are_written_with_the_same_headers(uploads):
+def test_blobs_have_the_same_headers(uploads):
     def headers(way: str) -> dict[str, set]:
         puts = [
             request["headers"]

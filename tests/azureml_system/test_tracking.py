@@ -177,7 +177,7 @@ def test_500_features_and_10_classes_stay_within_the_limits(server, store, tmp_p
         values = blocks(double, run_id, "global_values", explanation_id)
         assert json.loads(told(again, "found")) == dict(zip(names, values, strict=True))
         assert told(again, "status") == "complete"
-        assert "none of its 1 explanations is it (asked for: comment='another')" in again
+        assert "None of the 1 explanations of Azure ML run" in again
         assert len(double.assets) == 4
         assert double.unknown_requests == []
         kept = [
@@ -225,19 +225,20 @@ narrow = mlflow_interpret.compare_runs(
 )
 assert [found.run_id for found in narrow.importances] == [run_id, second.info.run_id]
 
-from mlflow_interpret import pushing, tracking
+from mlflow_interpret.api import push as pushes
+from mlflow_interpret.stores import mlflow as mlflow_store
 uri = mlflow.get_tracking_uri()
-first = tracking.status_of(run_id, uri)
+first = mlflow_store.status_of(run_id, uri)
 assert (first["azureml"]["state"], first["comment"]) == ("uploaded", "tracked")
-assert tracking.load(run_id, None, uri, "tracked").id == explanation.id  # by its comment, in MLflow
+assert mlflow_store.load(run_id, None, uri, "tracked").id == explanation.id  # by its comment, in MLflow
 
-assert pushing.pending("cancer", uri) == [second.info.run_id]  # which was not to be uploaded
+assert pushes.pending("cancer", uri) == [second.info.run_id]  # which was not to be uploaded
 
 (full,) = more
 there = mlflow_interpret.load_explanation(full)
 assert there.id == ExplanationClient.from_run(Run.get(workspace, full)).list_model_explanations()[0]["id"]
 assert [found.run_id for found in mlflow_interpret.compare_runs([run_id, full]).importances] == [run_id, full]
-assert tracking.load(full, None, uri).id == there.id
+assert mlflow_store.load(full, None, uri).id == there.id
 assert mlflow_interpret.push(full) == mlflow_interpret.push(full) == [there.id]
 assert len(client.list_model_explanations()) == 1
 """

@@ -135,11 +135,11 @@ KILLED = """
 import time
 from pathlib import Path
 import mlflow_interpret
-from mlflow_interpret import processes
+from mlflow_interpret.runtime import worker_process
 from sklearn.datasets import load_iris
 from sklearn.tree import DecisionTreeClassifier
-children, start = [], processes.start
-processes.start = lambda *arguments: children.append(start(*arguments)) or children[-1]
+children, start = [], worker_process.start
+worker_process.start = lambda *arguments: children.append(start(*arguments)) or children[-1]
 mlflow_interpret.autolog()
 DecisionTreeClassifier().fit(*load_iris(return_X_y=True, as_frame=True))
 while not Path({begun!r}).exists():

@@ -17,6 +17,9 @@ from mlflow_interpret.core.options import Options
 from mlflow_interpret.stores import delivery
 from mlflow_interpret.stores import mlflow as mlflow_store
 from mlflow_interpret.stores.azureml import targets, upload_queue
+from mlflow_interpret.stores.azureml.workspace import AzureRun, AzureWorkspace
+
+RUN = AzureRun(AzureWorkspace("s", "g", "n", "t0ken", "https://host"), "exp", "run-1")
 
 X, y = load_iris(return_X_y=True, as_frame=True)
 
@@ -30,8 +33,8 @@ def record():
 
 @pytest.fixture
 def in_azure(monkeypatch):
-    monkeypatch.setattr(targets, "wanted", lambda option, uri: option is not False)
-    monkeypatch.setattr(targets, "resolve", lambda *_: targets.Target("job", "run-1"))
+    monkeypatch.setattr(targets, "is_upload_requested", lambda option, uri: option is not False)
+    monkeypatch.setattr(targets, "find_run", lambda *_: RUN)
 
 
 def ends_with(monkeypatch, result):
@@ -55,7 +58,7 @@ def deliver(record, store, **options):
 
 
 def test_an_upload_starts_after_the_run_holds_the_explanation(record, store, in_azure, monkeypatch):
-    seen = ends_with(monkeypatch, upload_queue.Result(True, None, 1.5, "asset"))
+    seen = ends_with(monkeypatch, upload_queue.UploadResult(True, None, 1.5, "asset"))
     run_id = deliver(
         record, store, comment="c", upload_timeout=7, random_state=3, visualization_points=9
     )
@@ -82,7 +85,7 @@ def test_an_upload_starts_after_the_run_holds_the_explanation(record, store, in_
 def test_a_tag_that_the_run_has_no_room_for_is_no_failure(
     record, store, in_azure, monkeypatch, caplog
 ):
-    ends_with(monkeypatch, upload_queue.Result(True, None, 1.5, "asset", tagged=False))
+    ends_with(monkeypatch, upload_queue.UploadResult(True, None, 1.5, "asset", tagged=False))
     status = mlflow_store.status_of(deliver(record, store), store)
     assert (status["status"], status["azureml"]["state"]) == ("complete", "uploaded")
     assert status["azureml"]["tagged"] is False
@@ -90,7 +93,7 @@ def test_a_tag_that_the_run_has_no_room_for_is_no_failure(
 
 
 def test_a_failed_upload_is_a_status_and_one_warning(record, store, in_azure, monkeypatch, caplog):
-    ends_with(monkeypatch, upload_queue.Result(False, "refused", 1.5))
+    ends_with(monkeypatch, upload_queue.UploadResult(False, "refused", 1.5))
     run_id = deliver(record, store)
     assert mlflow_store.status_of(run_id, store)["reason"] == "refused"
     assert mlflow.get_run(run_id).data.tags["mlflow_interpret.status"] == "failed"
@@ -102,7 +105,7 @@ def test_a_failed_upload_is_a_status_and_one_warning(record, store, in_azure, mo
 
 
 def test_the_remedy_names_the_workspace(record, store, monkeypatch, caplog):
-    ends_with(monkeypatch, upload_queue.Result(False, "refused", 1.5))
+    ends_with(monkeypatch, upload_queue.UploadResult(False, "refused", 1.5))
     scope = (
         "/subscriptions/s/resourceGroups/g/providers/Microsoft.MachineLearningServices/workspaces/w"
     )
@@ -111,7 +114,7 @@ def test_the_remedy_names_the_workspace(record, store, monkeypatch, caplog):
 
 
 def test_silent_is_silent(record, store, in_azure, monkeypatch, caplog):
-    ends_with(monkeypatch, upload_queue.Result(False, "refused", 1.5))
+    ends_with(monkeypatch, upload_queue.UploadResult(False, "refused", 1.5))
     deliver(record, store, silent=True)
     assert [r for r in caplog.records if r.name.startswith("mlflow_interpret")] == []
 
@@ -120,7 +123,7 @@ def test_a_run_that_is_not_found_is_a_failed_upload(record, store, in_azure, mon
     def missing(*_):
         raise AzureMLError("no such run")
 
-    monkeypatch.setattr(targets, "resolve", missing)
+    monkeypatch.setattr(targets, "find_run", missing)
     run_id = deliver(record, store)
     assert mlflow_interpret.flush()
     assert mlflow_store.status_of(run_id, store)["reason"] == "no such run"
@@ -133,7 +136,7 @@ def test_an_azure_that_hangs_does_not_hold_up_the_training(record, store, in_azu
         asked.set()
         answer.wait(60)
 
-    monkeypatch.setattr(targets, "resolve", hang)
+    monkeypatch.setattr(targets, "find_run", hang)
     run_id = deliver(record, store, upload_timeout=0.5)  # comes back before there is an answer
     assert asked.wait(30)
     assert mlflow_interpret.flush()

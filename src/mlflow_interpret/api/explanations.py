@@ -13,7 +13,7 @@ from mlflow_interpret.api.explain_model import explain_model
 from mlflow_interpret.api.global_explanation import public_explanation
 from mlflow_interpret.autologging.run_context import active_run, run_to_log
 from mlflow_interpret.core.errors import OptionError
-from mlflow_interpret.core.options import Comparison, Options, check_views, check_workspace
+from mlflow_interpret.core.options import Comparison, Options, check_views
 from mlflow_interpret.runtime.isolation import suppress_warnings
 from mlflow_interpret.runtime.messages import show_messages
 from mlflow_interpret.stores import mlflow as mlflow_store
@@ -220,7 +220,10 @@ def load_explanation(
         TrackingUnavailableError: The tracking server does not respond.
     """
     check_views(engineered=engineered, raw=raw)
-    check_workspace(workspace)
+    if workspace is not None:
+        from mlflow_interpret.stores.azureml.store import check_workspace
+
+        check_workspace(workspace)
     record = load.load(
         run_id,
         mlflow_store.current_tracking_uri(),
@@ -315,12 +318,12 @@ def push(
         RunNotFoundError: There is no such run in the tracking store.
         ExplanationNotFoundError: The run holds no explanation.
     """
-    from mlflow_interpret.stores.azureml import push
+    from mlflow_interpret.api import push as push_runs
 
     options = Options(
         azureml=azureml, upload_timeout=upload_timeout, visualization_points=visualization_points
     )
-    return push.push(run_id, mlflow_store.current_tracking_uri(), options)
+    return push_runs.push(run_id, mlflow_store.current_tracking_uri(), options)
 
 
 def flush(timeout: float | None = None) -> bool:

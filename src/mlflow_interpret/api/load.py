@@ -32,13 +32,13 @@ def load(
     from mlflow_interpret.stores.azureml import asset_reader, targets
     from mlflow_interpret.stores.azureml.workspace import open_workspace
 
-    wanted = asset_reader.Wanted(explanation_id, comment, raw=raw, engineered=engineered)
-    place = (
-        targets.workspace_of_tracking(tracking_uri)
+    selection = asset_reader.Selection(explanation_id, comment, raw=raw, engineered=engineered)
+    opened = (
+        targets.workspace_of_tracking_uri(tracking_uri)
         if workspace is None
         else open_workspace(workspace)
     )
-    return asset_reader.read(place, run_id, wanted)
+    return asset_reader.read(opened, run_id, selection)
 
 
 def select_view(record: Explanation, *, engineered: bool, raw: bool = False) -> Explanation:

@@ -47,9 +47,10 @@ def push(
 
     Explanations that are already in Azure ML are not uploaded again, and nothing is computed again.
     """
+    from mlflow_interpret.api import push
     from mlflow_interpret.core.errors import MlflowInterpretError
     from mlflow_interpret.core.options import Options
-    from mlflow_interpret.stores.azureml import push
+    from mlflow_interpret.stores import delivery
 
     if (run_id is None) == (experiment is None):
         raise click.UsageError("Give a RUN_ID, or --all EXPERIMENT.")
@@ -57,6 +58,7 @@ def push(
     target = "auto" if to is None else to
     try:
         options = Options(azureml=target, upload_timeout=timeout, visualization_points=points)
+        delivery.check_options(options)
         if experiment is not None:
             _push_experiment(experiment, uri, options)
             return
@@ -67,8 +69,8 @@ def push(
 
 
 def _push_experiment(experiment: str, uri: str, options: Any) -> None:
+    from mlflow_interpret.api import push
     from mlflow_interpret.runtime.progress import aside, progress
-    from mlflow_interpret.stores.azureml import push
 
     options = replace(options, silent=True)  # no progress bar for each run
     run_ids = push.pending(experiment, uri)

@@ -104,17 +104,6 @@ def _tags(value: Any) -> str | None:
     return "a dictionary with string keys or None"
 
 
-def _azureml(value: Any) -> str | None:
-    from mlflow_interpret.stores.azureml.resource_ids import is_run, is_workspace
-
-    if value is False or value == "auto" or is_run(value) or is_workspace(value):
-        return None
-    return (
-        "'auto', False, a Run or a Workspace of azureml.core, an MLClient, an azureml:// URI, "
-        "a workspace's resource id or the path of its config.json"
-    )
-
-
 def _option(default: Any, check: Check | None = None) -> Any:
     return field(default=default, metadata={"check": check})
 
@@ -151,7 +140,7 @@ class Options:
     )
     model_id: str | None = _option(None, _text("the id of a logged model or None"))
     random_state: int = _option(0, _integer(0, _MAX_SEED))
-    azureml: Any = _option("auto", _azureml)
+    azureml: Any = "auto"  # checked by its store
     upload_timeout: float = _option(60.0, _seconds)
     visualization_points: int | None = _option(None, _integer(0, _MAX_POINTS, optional=True))
     log_figures: bool = _option(True, _flag)
@@ -172,13 +161,6 @@ class Options:
         _check_features(self.features)
         _check_estimators(self.estimators)
         _check_fields(self)
-
-    @property
-    def azureml_place(self) -> str | bool:
-        """The option ``azureml`` as text for files and commands, without credentials."""
-        from mlflow_interpret.stores.azureml.resource_ids import place_of
-
-        return place_of(self.azureml)
 
     @property
     def partitioned(self) -> bool:
@@ -257,15 +239,6 @@ def check_views(*, engineered: bool, raw: bool) -> None:
     """
     if engineered and raw:
         raise option_error("raw", "False where engineered is True: a view is one of the two", raw)
-
-
-def check_workspace(workspace: Any) -> None:
-    """Check the workspace that `load_explanation` is given."""
-    from mlflow_interpret.stores.azureml.resource_ids import FORMS, is_workspace
-
-    if workspace is not None and not is_workspace(workspace):
-        allowed = f"a Workspace of azureml.core, an MLClient, {FORMS}, or None"
-        raise option_error("workspace", allowed, workspace)
 
 
 def _check_fields(options: Options | Comparison) -> None:

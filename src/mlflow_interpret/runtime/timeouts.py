@@ -1,4 +1,4 @@
-"""HttpClient that may hang, given up in time."""
+"""Calls with a time-out, for functions that may hang."""
 
 from __future__ import annotations
 
@@ -11,65 +11,64 @@ T = TypeVar("T")
 
 
 class TimedCall(Generic[T]):
-    """A call that is made in a thread of its own, which keeps no process alive.
+    """A call in a daemon thread.
 
-    The thread starts at once and waits: from Python 3.12 on, a process that is ending starts none.
+    The thread starts at once and waits for `result`: from Python 3.12 on, no thread starts while
+    the interpreter exits.
+
+    Args:
+        call: The function.
+
+    Raises:
+        RuntimeError: The interpreter exits.
     """
 
     def __init__(self, call: Callable[[], T]) -> None:
-        """Get ready.
-
-        Args:
-            call: What will be called.
-
-        Raises:
-            RuntimeError: The process is ending.
-        """
         self._call = call
-        self._begin = threading.Event()
-        self._answers: queue.Queue[tuple[T | None, BaseException | None]] = queue.Queue()
-        threading.Thread(target=self._run, name="mlflow-interpret-bounded", daemon=True).start()
+        self._start = threading.Event()
+        self._outcomes: queue.Queue[tuple[T | None, BaseException | None]] = queue.Queue()
+        threading.Thread(target=self._run, name="mlflow-interpret-timed", daemon=True).start()
 
     def result(self, seconds: float) -> T:
-        """Make the call and return what it returns, or raise what it raises.
+        """Call the function; return its result, or raise its exception.
 
         Args:
-            seconds: How long to wait. What takes longer is left behind.
+            seconds: The time-out. The thread of a call that takes longer is abandoned.
 
         Raises:
-            TimeoutError: It took longer.
+            TimeoutError: The call takes longer.
         """
-        self._begin.set()
+        self._start.set()
         try:
-            value, error = self._answers.get(timeout=max(0.0, seconds))
+            value, error = self._outcomes.get(timeout=max(0.0, seconds))
         except queue.Empty:
-            raise TimeoutError(f"no answer within {seconds:.3g} seconds") from None
+            raise TimeoutError(f"no response within {seconds:.3g} seconds") from None
         if error is not None:
             raise error
-        return value  # type: ignore[return-value]  # what T is, None included
+        return value  # type: ignore[return-value]  # None is a T, too
 
     def _run(self) -> None:
-        self._begin.wait()
+        self._start.wait()
         try:
-            self._answers.put((self._call(), None))
+            self._outcomes.put((self._call(), None))
         except BaseException as error:
-            self._answers.put((None, error))
+            self._outcomes.put((None, error))
 
 
 def call_with_timeout(seconds: float, call: Callable[[], T]) -> T:
-    """What a call returns, or raises, within some seconds.
+    """Call a function with a time-out; return its result, or raise its exception.
 
-    In a process that is ending it is not bounded: whoever calls then is.
+    While the interpreter exits, there is no time-out.
 
     Args:
-        seconds: How long to wait.
-        call: What is called.
+        seconds: The time-out.
+        call: The function.
 
     Raises:
-        TimeoutError: It took longer.
+        TimeoutError: The call takes longer.
     """
     try:
-        bounded = TimedCall(call)
+        timed = TimedCall(call)
     except RuntimeError:
         return call()
-    return bounded.result(seconds)
+    return timed.result(seconds)

@@ -18,11 +18,13 @@ class ProcessDiedError(Exception):
 
     Attributes:
         last_line: The last line of its standard error, which may quote data, or "".
+        exit_code: Its exit code, None if it could not be ended.
     """
 
-    def __init__(self, message: str, last_line: str) -> None:
+    def __init__(self, message: str, last_line: str, exit_code: int | None = None) -> None:
         super().__init__(message)
         self.last_line = last_line
+        self.exit_code = exit_code
 
 
 class Child:
@@ -68,6 +70,12 @@ class Child:
             with suppress(OSError):
                 folder.cleanup()
 
+    def kill(self) -> None:
+        """Kill the process, from any thread; a request that waits for it ends with an error."""
+        process = self._process
+        if process is not None:
+            _kill(process)
+
     def disown(self) -> None:
         """Close this process' copies of the pipes, so that the child notices its parent's end."""
         process, self._process = self._process, None
@@ -98,6 +106,7 @@ class Child:
         return ProcessDiedError(
             f"the process that explains ended with exit code {process.returncode}",
             lines[-1][:200] if lines else "",
+            process.returncode,
         )
 
 
@@ -132,16 +141,20 @@ def start(
 
 def end(child: subprocess.Popen[str]) -> None:
     """End a child and the processes it started; do not wait for those that cannot be ended."""
-    if hasattr(os, "killpg"):
-        with suppress(ProcessLookupError, PermissionError):
-            os.killpg(child.pid, signal.SIGKILL)
-    child.kill()
+    _kill(child)
     with suppress(subprocess.TimeoutExpired):
         child.wait(timeout=5)
     for pipe in (child.stdin, child.stdout, child.stderr):
         with suppress(OSError):
             if pipe is not None:
                 pipe.close()
+
+
+def _kill(child: subprocess.Popen[str]) -> None:
+    if hasattr(os, "killpg"):
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(child.pid, signal.SIGKILL)
+    child.kill()
 
 
 def _environment() -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Explanations read back from Azure ML, and what is refused."""
+"""Explanations read from Azure ML, and refusals of malicious or broken assets."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ from mlflow_interpret.core.errors import (
     RunNotFoundError,
 )
 from mlflow_interpret.stores.azureml import asset_reader, blobs, rest_writer
-from mlflow_interpret.stores.azureml.asset_reader import Wanted
-from mlflow_interpret.stores.azureml.workspace import Workspace
+from mlflow_interpret.stores.azureml.asset_reader import Selection
+from mlflow_interpret.stores.azureml.workspace import AzureRun, AzureWorkspace
 
 SECONDS = 60.0
 
 
 @pytest.fixture
-def workspace(laptop) -> Workspace:
+def workspace(laptop) -> AzureWorkspace:
     own = laptop.workspace_coordinates
     token = laptop._cloud.tokens.issue(USER, own.client_id)
-    return Workspace(own.subscription_id, own.resource_group, own.name, token, API_URL)
+    return AzureWorkspace(own.subscription_id, own.resource_group, own.name, token, API_URL)
 
 
 @pytest.fixture
@@ -43,30 +43,22 @@ def run_id(laptop) -> str:
 
 
 def upload(workspace, run_id, explanation, comment=None):
-    service = rest_writer.Service(
-        workspace.endpoint,
-        workspace.subscription,
-        workspace.resource_group,
-        workspace.name,
-        "an experiment",
-        run_id,
-        workspace.token,
-    )
-    rest_writer.write(explanation, service, comment, SECONDS)
+    run = AzureRun(workspace, "an experiment", run_id)
+    rest_writer.write(explanation, run, comment, SECONDS)
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_what_was_written_is_read_back(workspace, run_id, case):
+def test_an_uploaded_explanation_is_read_back(workspace, run_id, case):
     upload(workspace, run_id, CASES[case], "a comment, of a = b")
-    found = asset_reader.read(workspace, run_id, Wanted(comment="a comment, of a = b"))
+    found = asset_reader.read(workspace, run_id, Selection(comment="a comment, of a = b"))
     check_equal(found, CASES[case])
     assert found.details.extra["comment"] == "a comment, of a = b"
 
 
-def test_rows_and_labels_are_read_back_where_all_are_there(workspace, run_id):
+def test_rows_and_labels_are_read_back_if_they_are_complete(workspace, run_id):
     explanation = CASES["three classes"]
     upload(workspace, run_id, explanation)
-    found = asset_reader.read(workspace, run_id, Wanted())
+    found = asset_reader.read(workspace, run_id, Selection())
     assert found.evaluation_rows.equals(explanation.evaluation_rows)
     assert found.true_labels.tolist() == explanation.true_labels.tolist()
     assert found.predicted.tolist() == explanation.predicted.tolist()
@@ -75,9 +67,9 @@ def test_rows_and_labels_are_read_back_where_all_are_there(workspace, run_id):
     )
 
 
-def test_a_sample_of_the_rows_is_not_taken_for_all(workspace, run_id):
+def test_a_sample_of_the_rows_is_left_out(workspace, run_id):
     upload(workspace, run_id, CASES["more rows than are shown"])
-    found = asset_reader.read(workspace, run_id, Wanted())
+    found = asset_reader.read(workspace, run_id, Selection())
     assert found.local_values.shape == (2, 5003, 2)
     assert found.evaluation_rows is found.predicted is found.true_labels is None
     assert any("sample" in note for note in found.details.to_json()["notes"])
@@ -94,34 +86,34 @@ def several(laptop, workspace):
 
 
 @pytest.mark.parametrize(
-    ("wanted", "number", "engineered"),
+    ("selection", "number", "engineered"),
     [
-        (Wanted(), 1, False),
-        (Wanted(comment="first"), 0, False),
-        (Wanted(comment="first", engineered=True), 0, True),
-        (Wanted(engineered=True), 1, True),
-        (Wanted(raw=True), 1, False),
+        (Selection(), 1, False),
+        (Selection(comment="first"), 0, False),
+        (Selection(comment="first", engineered=True), 0, True),
+        (Selection(engineered=True), 1, True),
+        (Selection(raw=True), 1, False),
     ],
 )
-def test_the_latest_that_fits_is_read(workspace, several, wanted, number, engineered):
+def test_the_latest_match_is_read(workspace, several, selection, number, engineered):
     run_id, *both = several
     expected = both[number].engineered if engineered else both[number]
-    assert asset_reader.read(workspace, run_id, wanted).id == expected.id
+    assert asset_reader.read(workspace, run_id, selection).id == expected.id
 
 
-def test_one_is_found_by_its_id(workspace, several):
+def test_an_explanation_is_found_by_its_id(workspace, several):
     run_id, first, second = several
     for expected in (first, first.engineered, second, second.engineered):
-        assert asset_reader.read(workspace, run_id, Wanted(expected.id)).id == expected.id
+        assert asset_reader.read(workspace, run_id, Selection(expected.id)).id == expected.id
 
 
-@pytest.mark.parametrize("wanted", [Wanted("other"), Wanted(comment="third")])
-def test_one_that_is_not_there_is_told(workspace, several, wanted):
-    with pytest.raises(ExplanationNotFoundError, match="none of its 4 explanations"):
-        asset_reader.read(workspace, several[0], wanted)
+@pytest.mark.parametrize("selection", [Selection("other"), Selection(comment="third")])
+def test_a_missing_explanation_is_an_error(workspace, several, selection):
+    with pytest.raises(ExplanationNotFoundError, match="None of the 4 explanations"):
+        asset_reader.read(workspace, several[0], selection)
 
 
-def test_the_public_function_reads_from_a_workspace_that_is_named(laptop, several, store):
+def test_the_public_function_reads_from_a_named_workspace(laptop, several, store):
     pytest.importorskip("azure.identity", reason="needs: pip install 'mlflow-interpret[azure]'")
     run_id, first, _ = several
     scope = laptop.workspace_coordinates.scope
@@ -144,20 +136,20 @@ def test_the_public_function_reads_from_a_workspace_that_is_named(laptop, severa
         ({"workspace": "space"}, "workspace must be a Workspace"),
     ],
 )
-def test_what_is_not_allowed_raises_at_once(arguments, message):
+def test_arguments_that_are_not_allowed_are_errors(arguments, message):
     with pytest.raises(OptionError, match=message):
         mlflow_interpret.load_explanation("run", **arguments)
 
 
-def test_a_run_without_one_and_a_run_that_is_not_there(workspace, run_id):
-    with pytest.raises(ExplanationNotFoundError, match="holds no explanation"):
-        asset_reader.read(workspace, run_id, Wanted())
+def test_a_run_without_explanation_and_a_missing_run_are_errors(workspace, run_id):
+    with pytest.raises(ExplanationNotFoundError, match="has no explanation"):
+        asset_reader.read(workspace, run_id, Selection())
     with pytest.raises(RunNotFoundError, match="'no-such-run' does not exist in the workspace"):
-        asset_reader.read(workspace, "no-such-run", Wanted())
+        asset_reader.read(workspace, "no-such-run", Selection())
 
 
 def put(laptop, run_id, path, content):
-    """A file of a run, as if somebody had uploaded it."""
+    """Store a file of a run in the double."""
     container = laptop.runs[run_id]["dataContainerId"]
     laptop._cloud.artifacts._artifacts.setdefault(container, {})[path] = {}
     blob = Blob(content, "application/octet-stream", '"1"', formatdate(usegmt=True))
@@ -179,74 +171,74 @@ def test_a_file_outside_of_the_folder_is_refused(laptop, workspace, run_id, tmp_
     put(laptop, run_id, f"explanation/{explanation.id[:8]}/{name}", b'["evil"]')
     before = sorted(tmp_path.rglob("*"))
     with pytest.raises(AzureMLError, match="outside of the explanation's folder"):
-        asset_reader.read(workspace, run_id, Wanted())
+        asset_reader.read(workspace, run_id, Selection())
     assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_files_that_nobody_asked_for_are_not_fetched(laptop, workspace, run_id):
+def test_files_that_are_not_needed_are_not_downloaded(laptop, workspace, run_id):
     explanation = made()
     upload(workspace, run_id, explanation)
     folder = f"explanation/{explanation.id[:8]}"
     for name in ("model.pkl", "payload.interpret.json", "classes.interpret.json.pkl"):
         put(laptop, run_id, f"{folder}/{name}", b"\x80\x04cos\nsystem\n.")
-    check_equal(asset_reader.read(workspace, run_id, Wanted()), explanation)
-    fetched = [r.path for r in laptop.requests if r.method == "GET" and run_id in r.path]
-    assert not any("pkl" in path or "payload" in path for path in fetched)
+    check_equal(asset_reader.read(workspace, run_id, Selection()), explanation)
+    downloaded = [r.path for r in laptop.requests if r.method == "GET" and run_id in r.path]
+    assert not any("pkl" in path or "payload" in path for path in downloaded)
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"\x80\x04cos\nsystem\n(S'true'\ntR.", "no JSON"),
-        (b"[" * 100_000, "no JSON"),
-        (b'["one class"]', "do not fit together"),
-        (b"{}", "do not fit together"),
-        (b"7", "do not fit together"),
+        (b"\x80\x04cos\nsystem\n(S'true'\ntR.", "not JSON"),
+        (b"[" * 100_000, "not JSON"),
+        (b'["one class"]', "not consistent"),
+        (b"{}", "not consistent"),
+        (b"7", "not consistent"),
     ],
 )
-def test_a_file_that_is_something_else_is_refused(laptop, workspace, run_id, content, message):
+def test_a_file_with_other_content_is_refused(laptop, workspace, run_id, content, message):
     explanation = made()
     upload(workspace, run_id, explanation)
     put(laptop, run_id, f"explanation/{explanation.id[:8]}/classes.interpret.json", content)
     with pytest.raises(AzureMLError, match=message):
-        asset_reader.read(workspace, run_id, Wanted())
+        asset_reader.read(workspace, run_id, Selection())
 
 
 @pytest.mark.parametrize("explanation_id", ["../../../..", "..", "", "a/b/c/d/e", "id\r\nx: y"])
 def test_an_id_that_is_a_path_is_refused(laptop, workspace, run_id, explanation_id):
     upload(workspace, run_id, made())
     laptop.assets[-1]["properties"]["explanation_id"] = explanation_id
-    with pytest.raises(AzureMLError, match="is no id"):
-        asset_reader.read(workspace, run_id, Wanted())
+    with pytest.raises(AzureMLError, match="is not the id"):
+        asset_reader.read(workspace, run_id, Selection())
 
 
-def test_an_unknown_version_is_named(laptop, workspace, run_id):
+def test_the_error_names_an_unknown_version(laptop, workspace, run_id):
     upload(workspace, run_id, made())
     laptop.assets[-1]["properties"]["version"] = "azureml.v9.model.explanation"
     with pytest.raises(AzureMLError, match=r"azureml\.v9"):
-        asset_reader.read(workspace, run_id, Wanted())
+        asset_reader.read(workspace, run_id, Selection())
 
 
-def test_sizes_are_bounded(workspace, run_id, monkeypatch):
+def test_the_total_size_is_limited(workspace, run_id, monkeypatch):
     upload(workspace, run_id, made(rows=500))
-    monkeypatch.setattr(asset_reader, "_MOST_BYTES", 10_000)
-    with pytest.raises(AzureMLError, match="more than the .* bytes that are allowed"):
-        asset_reader.read(workspace, run_id, Wanted())
+    monkeypatch.setattr(asset_reader, "_MAX_BYTES", 10_000)
+    with pytest.raises(AzureMLError, match="more than the .* bytes allowed"):
+        asset_reader.read(workspace, run_id, Selection())
 
 
-def test_the_next_page_cannot_lead_the_token_elsewhere():
+def test_the_token_is_not_sent_to_the_host_of_a_next_page():
     class HttpClient:
-        def ask(self, what, method, url, *, query):
+        def request(self, operation, method, url, *, params):
             assert url == "https://host/assets"
             return {"value": [], "nextLink": "https://host.example.org/assets?page=2"}
 
     with pytest.raises(AzureMLError, match="another address"):
-        asset_reader._pages(HttpClient(), "Looking", "https://host/assets", {})
+        asset_reader._all_pages(HttpClient(), "Looking", "https://host/assets", {})
 
 
-def test_links_are_encrypted(workspace, run_id, monkeypatch):
-    with pytest.raises(AzureMLError, match="not encrypted"):
-        blobs.get(None, "Reading", "http://host/blob?sig=secret", 10)
+def test_links_without_encryption_are_refused(workspace, run_id, monkeypatch):
+    with pytest.raises(AzureMLError, match="without encryption"):
+        blobs.download(None, "Reading", "http://host/blob?sig=secret", 10)
 
 
 def sparse_of(values):
@@ -256,11 +248,11 @@ def sparse_of(values):
     return [matrix.data.tolist(), matrix.indices.tolist(), matrix.indptr.tolist(), matrix.shape]
 
 
-def test_sparse_local_values(laptop, workspace, run_id):
+def test_sparse_local_values_are_read(laptop, workspace, run_id):
     values = np.array([[[0.0, 2.0, 0, 0], [1, 0, 0, 3]], [[0, 0, 0, 0], [0, 5, 0, 0]]])
     explanation = made(rows=2, local_values=values)
     upload(workspace, run_id, replace(explanation, local_values=None))
     path = f"explanation/{explanation.id[:8]}/local_importance_values_sparse.interpret.json"
-    put(laptop, run_id, path, json.dumps([sparse_of(each) for each in values]).encode())
-    found = asset_reader.read(workspace, run_id, Wanted())
+    put(laptop, run_id, path, json.dumps([sparse_of(matrix) for matrix in values]).encode())
+    found = asset_reader.read(workspace, run_id, Selection())
     np.testing.assert_array_equal(found.local_values, values)

@@ -1,4 +1,4 @@
-"""The log-in: which identity, how it fails, and that nobody is asked."""
+"""The log-in: its identity, its errors, and that it asks no person."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from mlflow_interpret.stores.azureml import auth
 
 @pytest.fixture
 def nobody(laptop, monkeypatch):
-    """Not logged in at all."""
+    """A machine without any log-in."""
     for name in ("AZURE_CLIENT_ID", "AZURE_TENANT_ID", "AZURE_CLIENT_SECRET"):
         monkeypatch.delenv(name)
-    # No command line tool that somebody is logged in with, and no managed identity's address.
+    # No command line tool with a log-in, and no address of a managed identity.
     monkeypatch.setenv("PATH", "")
     monkeypatch.setenv("AZURE_POD_IDENTITY_AUTHORITY_HOST", "http://127.0.0.1:9")
 
@@ -30,7 +30,7 @@ def test_a_service_principal_of_the_environment_logs_in(laptop):
     assert login.token not in repr(login)
 
 
-def test_a_wrong_secret_is_named_and_not_shown(laptop, monkeypatch):
+def test_the_error_of_a_wrong_secret_does_not_show_it(laptop, monkeypatch):
     monkeypatch.setenv("AZURE_CLIENT_SECRET", "wrong-Secret-5")
     with pytest.raises(AzureMLError, match="az login") as error:
         auth.log_in()
@@ -38,17 +38,17 @@ def test_a_wrong_secret_is_named_and_not_shown(laptop, monkeypatch):
     assert "\n" not in str(error.value)
 
 
-def test_nobody_is_asked_to_log_in(nobody, monkeypatch, capfd):
-    asked = []
-    monkeypatch.setattr("webbrowser.open", lambda *args, **_: asked.append(args))
-    monkeypatch.setattr("webbrowser.get", lambda *args: asked.append(args))
+def test_no_person_is_asked_to_log_in(nobody, monkeypatch, capfd):
+    calls = []
+    monkeypatch.setattr("webbrowser.open", lambda *args, **_: calls.append(args))
+    monkeypatch.setattr("webbrowser.get", lambda *args: calls.append(args))
     with pytest.raises(AzureMLError, match="AZURE_CLIENT_ID"):
         auth.log_in()
-    assert asked == []
+    assert calls == []
     assert "devicelogin" not in "".join(capfd.readouterr())
 
 
-def test_a_directory_that_hangs_is_not_waited_for(laptop):
+def test_the_log_in_has_a_timeout(laptop):
     laptop.fail("*", "login.microsoftonline.com", hang=60.0)
     started = time.monotonic()
     with pytest.raises(AzureMLError, match=r"within 1 seconds; log in"):

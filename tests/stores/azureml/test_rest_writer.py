@@ -1,4 +1,4 @@
-"""Our own writer against the double: what it sends, and what it does where things go wrong."""
+"""Uploads over HTTP to the double: their content, and their behaviour with faults of the service."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ import pandas as pd
 import pytest
 
 from azureml_double import AzureMLDouble
+from mlflow_interpret.core.errors import AzureMLError
 from mlflow_interpret.core.explanation import Explanation
 from mlflow_interpret.stores.azureml import asset_format, rest_writer
-from mlflow_interpret.stores.azureml.targets import AzureMLError, Target
+from mlflow_interpret.stores.azureml.workspace import AzureRun, AzureWorkspace, job_run
 
 SECONDS = 60.0
 
@@ -54,15 +55,15 @@ def run_id(double) -> str:
 
 
 @pytest.fixture
-def service(double, run_id, tmp_path, monkeypatch) -> rest_writer.Service:
-    """The run, from the environment of its job."""
+def run(double, run_id, tmp_path, monkeypatch) -> AzureRun:
+    """The run of the job that this process belongs to."""
     environment = double.job_environment(run_id, tmp_path / "home")
     for name in set(os.environ) - set(environment):
         monkeypatch.delenv(name)
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr("mlflow_interpret.stores.azureml.http._FIRST_WAIT", 0.01)
-    return rest_writer.service_of(Target("job", run_id))
+    return job_run(run_id)
 
 
 def content(double, run_id, explanation_id, name):
@@ -70,9 +71,9 @@ def content(double, run_id, explanation_id, name):
     return json.loads(double.read_artifact(run_id, path))
 
 
-def test_an_asset_its_files_and_a_tag_arrive(double, run_id, service):
+def test_an_upload_has_an_asset_its_files_and_a_tag(double, run_id, run):
     record = explanation()
-    rest_writer.write(record, service, "a comment", SECONDS)
+    rest_writer.write(record, run, "a comment", SECONDS)
     (asset,) = double.assets
     assert asset["runid"] == run_id
     assert asset["properties"]["comment"] == "a comment"
@@ -98,10 +99,10 @@ def test_an_asset_its_files_and_a_tag_arrive(double, run_id, service):
     assert double.unknown_requests == []
 
 
-def test_the_engineered_view_goes_first(double, service):
+def test_the_engineered_view_is_uploaded_first(double, run):
     record = explanation(is_raw=True, engineered=explanation(is_engineered=True))
     heard = []
-    rest_writer.write(record, service, None, SECONDS, report=lambda *told: heard.append(told))
+    rest_writer.write(record, run, None, SECONDS, report=lambda *told: heard.append(told))
     files = [len(asset["artifacts"]) for asset in double.assets]
     totals = [files[0]] * files[0] + [sum(files)] * files[1]
     assert heard == list(enumerate(totals))
@@ -110,7 +111,7 @@ def test_the_engineered_view_goes_first(double, service):
     assert [asset["properties"]["comment"] for asset in double.assets] == [None, None]
 
 
-def test_missing_data_are_null_and_importances_are_numbers(double, run_id, service):
+def test_missing_values_are_null_and_importances_are_numbers(double, run_id, run):
     record = explanation(
         task="regression",
         classes=None,
@@ -122,7 +123,7 @@ def test_missing_data_are_null_and_importances_are_numbers(double, run_id, servi
         predicted_probabilities=None,
         true_labels=np.array([np.nan, 1.0, 2.0]),
     )
-    rest_writer.write(record, service, None, SECONDS)
+    rest_writer.write(record, run, None, SECONDS)
     read = {
         name: content(double, run_id, record.id, name)
         for name in ("eval_data_viz", "true_ys_viz", "ys_pred_viz", "local_importance_values")
@@ -134,15 +135,15 @@ def test_missing_data_are_null_and_importances_are_numbers(double, run_id, servi
     assert content(double, run_id, record.id, "expected_values") == [0]
 
 
-def test_aggregates_alone_have_nothing_of_rows(double, run_id, service):
-    rest_writer.write(explanation().without_rows(), service, None, SECONDS)
+def test_an_explanation_without_rows_has_no_files_of_rows(double, run_id, run):
+    rest_writer.write(explanation().without_rows(), run, None, SECONDS)
     names = [path.rpartition("/")[2].partition(".")[0] for path in double.artifacts(run_id)]
     assert not any(name.endswith("_viz") or name.startswith("local") for name in names)
     (asset,) = double.assets
     assert (asset["properties"]["local"], asset["properties"]["num_examples"]) == ("False", "0")
 
 
-def test_local_values_beyond_what_studio_shows_are_sampled(tmp_path):
+def test_more_rows_than_studio_shows_are_sampled(tmp_path):
     rows = 5001
     record = explanation(
         task="regression",
@@ -167,7 +168,7 @@ def test_local_values_beyond_what_studio_shows_are_sampled(tmp_path):
     assert len(read["local_importance_values"]) == rows
 
 
-def test_the_text_of_local_values_is_never_in_memory(tmp_path):
+def test_the_text_of_local_values_is_not_held_in_memory(tmp_path):
     values = np.random.default_rng(0).normal(size=(10, 200, 50))
     record = explanation(
         classes=tuple(range(10)),
@@ -189,8 +190,8 @@ def test_the_text_of_local_values_is_never_in_memory(tmp_path):
     assert peak < values.nbytes / 2
 
 
-def test_one_row_is_a_sample_where_no_more_fits(tmp_path, monkeypatch):
-    monkeypatch.setattr(asset_format, "_LOCAL_BYTES", 10)
+def test_a_sample_of_one_row_where_only_one_fits(tmp_path, monkeypatch):
+    monkeypatch.setattr(asset_format, "_MAX_LOCAL_BYTES", 10)
     asset_format.write(explanation(), tmp_path, "run", None, 0)
     assert len(json.loads((tmp_path / "eval_data_viz.interpret.json").read_text())) == 1
 
@@ -203,7 +204,7 @@ STEPS = {
     "asset": ("POST", "/assets$"),
     "tag": ("PATCH", "/runs/"),
 }
-PASSING = [
+TEMPORARY_FAULTS = [
     {"status": 429},
     {"status": 500},
     {"status": 503, "headers": {"Retry-After": "1"}},
@@ -212,14 +213,14 @@ PASSING = [
 ]
 
 
-@pytest.mark.parametrize("trouble", PASSING, ids=lambda trouble: "-".join(map(str, trouble)))
+@pytest.mark.parametrize("fault", TEMPORARY_FAULTS, ids=lambda fault: "-".join(map(str, fault)))
 @pytest.mark.parametrize("step", STEPS)
-def test_a_passing_trouble_at_any_step_leaves_one_whole_asset(
-    double, run_id, service, step, trouble
+def test_a_temporary_fault_at_any_step_leads_to_one_complete_asset(
+    double, run_id, run, step, fault
 ):
-    fault = double.fail(*STEPS[step], **trouble, times=1)
-    rest_writer.write(explanation(), service, None, SECONDS)
-    assert fault.hits == 1
+    active = double.fail(*STEPS[step], **fault, times=1)
+    rest_writer.write(explanation(), run, None, SECONDS)
+    assert active.hits == 1
     (asset,) = double.assets
     assert double.runs[run_id]["tags"] == {"model_explanation": "True"}
     explanation_id = asset["properties"]["explanation_id"]
@@ -230,125 +231,125 @@ def test_a_passing_trouble_at_any_step_leaves_one_whole_asset(
 
 @pytest.mark.parametrize("status", [401, 403, 404])
 @pytest.mark.parametrize("step", sorted(set(STEPS) - {"discovery"}))
-def test_a_refusal_is_one_line_at_once(double, service, step, status):
+def test_a_refusal_is_an_error_of_one_line_without_a_second_attempt(double, run, step, status):
     fault = double.fail(*STEPS[step], status=status)
     with pytest.raises(AzureMLError) as error:
-        rest_writer.write(explanation(), service, None, SECONDS)
+        rest_writer.write(explanation(), run, None, SECONDS)
     signed = step != "blob"
-    assert fault.hits == (2 if status == 401 and signed else 1)  # a run's token may be renewed
+    assert fault.hits == (2 if status == 401 and signed else 1)  # a job's token is refreshed once
     assert str(status) in str(error.value)
     assert "\n" not in str(error.value)
     assert not any(secret in str(error.value) for secret in double.secrets)
 
 
 @pytest.mark.parametrize("step", STEPS)
-def test_again_after_a_refusal_makes_one_asset(double, run_id, service, step):
+def test_another_upload_after_a_refusal_leads_to_one_asset(double, run_id, run, step):
     record = explanation()
     double.fail(*STEPS[step], status=403)
-    if step != "discovery":  # there the endpoint itself will do
+    if step != "discovery":  # the endpoint itself is used instead
         with pytest.raises(AzureMLError):
-            rest_writer.write(record, service, None, SECONDS)
+            rest_writer.write(record, run, None, SECONDS)
     double.heal()
     for _ in range(2):
-        rest_writer.write(record, service, None, SECONDS)
+        rest_writer.write(record, run, None, SECONDS)
     (asset,) = double.assets
     found = content(double, run_id, asset["properties"]["explanation_id"], "features")
     assert found == ["a", "b"]
     assert double.runs[run_id]["tags"] == {"model_explanation": "True"}
 
 
-@pytest.mark.parametrize("trouble", [{"status": 503}, {"drop": True}, {"hang": 60.0}])
+@pytest.mark.parametrize("fault", [{"status": 503}, {"drop": True}, {"hang": 60.0}])
 @pytest.mark.parametrize("step", ["names", "blob", "asset"])
-def test_a_lasting_trouble_ends_at_the_deadline(double, service, step, trouble, monkeypatch):
+def test_a_permanent_fault_ends_at_the_deadline(double, run, step, fault, monkeypatch):
     monkeypatch.setattr("mlflow_interpret.stores.azureml.http._FIRST_WAIT", 0.5)
-    double.fail(*STEPS[step], **trouble)
+    double.fail(*STEPS[step], **fault)
     started = time.monotonic()
     with pytest.raises(AzureMLError, match="given up within 3 seconds") as error:
-        rest_writer.write(explanation(), service, None, 3.0)
+        rest_writer.write(explanation(), run, None, 3.0)
     assert time.monotonic() - started < 6
     assert not any(secret in str(error.value) for secret in double.secrets)
 
 
-def test_a_refused_connection_is_told_with_the_host(service, monkeypatch):
+def test_the_error_of_a_refused_connection_names_the_host(run, monkeypatch):
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         closed = f"http://127.0.0.1:{probe.getsockname()[1]}"
-    elsewhere = replace(service, endpoint=closed)
-    with pytest.raises(AzureMLError, match=r"^Finding the run failed: 127\.0\.0\.1 does not"):
+    elsewhere = replace(run, workspace=replace(run.workspace, endpoint=closed))
+    with pytest.raises(
+        AzureMLError, match=r"^Finding the run failed: 127\.0\.0\.1 does not answer"
+    ):
         rest_writer.write(explanation(), elsewhere, None, SECONDS)
 
 
-def test_a_wait_beyond_the_deadline_is_not_sat_out(double, service):
+def test_a_wait_that_ends_after_the_deadline_is_not_started(double, run):
     double.fail(*STEPS["names"], status=429, headers={"Retry-After": "120"})
     started = time.monotonic()
     with pytest.raises(AzureMLError, match="429"):
-        rest_writer.write(explanation(), service, None, SECONDS)
+        rest_writer.write(explanation(), run, None, SECONDS)
     assert time.monotonic() - started < 10
 
 
-def test_without_the_discovery_variable_the_workspace_says_where_services_are(double, service):
-    rest_writer.write(explanation(), replace(service, discovery=None), None, SECONDS)
+def test_the_list_of_services_is_found_without_the_discovery_variable(double, run):
+    without_discovery = replace(run, workspace=replace(run.workspace, discovery=None))
+    rest_writer.write(explanation(), without_discovery, None, SECONDS)
     assert len(double.assets) == 1
     assert any(request.path.startswith("/rp/workspaces/") for request in double.requests)
 
 
-def test_passwords_of_netrc_go_nowhere(double, run_id, service, tmp_path, monkeypatch):
+def test_passwords_of_netrc_are_not_sent(double, run_id, run, tmp_path, monkeypatch):
     netrc = tmp_path / "netrc"
     netrc.write_text("default login me password planted\n")
     netrc.chmod(0o600)
     monkeypatch.setenv("NETRC", str(netrc))
-    rest_writer.write(explanation(), service, None, SECONDS)
+    rest_writer.write(explanation(), run, None, SECONDS)
     sent = [request.headers.get("authorization") for request in double.requests]
-    assert set(sent) == {None, f"Bearer {service.token}"}
+    assert set(sent) == {None, f"Bearer {run.workspace.token}"}
     blobs = [r for r in double.requests if r.host.endswith("blob.core.windows.net")]
     assert blobs
     assert all("authorization" not in request.headers for request in blobs)
 
 
-def test_a_workspace_target_is_used_as_it_is():
-    target = Target("workspace", "run", "s", "group", "space", "exp", "t0ken", "https://host")
-    made = rest_writer.service_of(target)
-    assert made == rest_writer.Service("https://host", "s", "group", "space", "exp", "run", "t0ken")
-    assert "t0ken" not in repr(made)
-    with pytest.raises(AzureMLError, match="not fully known"):
-        rest_writer.service_of(replace(target, endpoint=None))
+def test_a_workspace_without_known_services_is_an_error():
+    workspace = AzureWorkspace("s", "group", "space", "t0ken", endpoint=None)
+    with pytest.raises(AzureMLError, match="are not known"):
+        rest_writer.write(explanation(), AzureRun(workspace, "exp", "run"), None, SECONDS)
 
 
-def test_a_run_without_room_for_the_tag_has_the_explanation(double, run_id, service):
+def test_an_upload_to_a_run_without_room_for_the_tag_succeeds(double, run_id, run):
     double.runs[run_id]["tags"].update({f"mine {i}": "x" for i in range(50)})
     record = explanation()
-    assert rest_writer.write(record, service, None, SECONDS) == rest_writer.Written(
+    assert rest_writer.write(record, run, None, SECONDS) == rest_writer.UploadedExplanation(
         record.id, tagged=False
     )
     assert [asset["runid"] for asset in double.assets] == [run_id]
     del double.runs[run_id]["tags"]["mine 0"]
-    assert rest_writer.write(record, service, None, SECONDS) == rest_writer.Written(
+    assert rest_writer.write(record, run, None, SECONDS) == rest_writer.UploadedExplanation(
         record.id, tagged=True
     )
     assert len(double.assets) == 1
 
 
-def test_a_tag_that_is_refused_for_another_reason_is_an_error(double, service):
+def test_a_tag_that_is_refused_for_another_reason_is_an_error(double, run):
     double.fail("PATCH", "/runs/", status=403)
     with pytest.raises(AzureMLError, match="Tagging the run failed.*403"):
-        rest_writer.write(explanation(), service, None, SECONDS)
+        rest_writer.write(explanation(), run, None, SECONDS)
 
 
 @pytest.mark.parametrize("refusal", [{}, {"status": 403}])
-def test_of_two_assets_made_at_once_the_first_stays(double, run_id, service, monkeypatch, refusal):
-    """Neither has seen the other one's before its own was made."""
-    if refusal:  # as where the identity may not delete
+def test_of_two_simultaneous_assets_the_first_remains(double, run_id, run, monkeypatch, refusal):
+    """Each upload registers its asset before it sees the other one."""
+    if refusal:  # the identity may not delete assets
         double.fail("DELETE", "/assets/", **refusal)
-    record, create, second = explanation(), rest_writer._Writer._create, []
+    record, register, second = explanation(), rest_writer._Writer._register, []
 
-    def late(self, asset, explanation_id):
+    def after_another(self, asset, explanation_id):
         if not second:
             second.append(None)
-            second.append(rest_writer.write(record, service, None, SECONDS).explanation_id)
-        create(self, asset, explanation_id)
+            second.append(rest_writer.write(record, run, None, SECONDS).explanation_id)
+        register(self, asset, explanation_id)
 
-    monkeypatch.setattr(rest_writer._Writer, "_create", late)
-    found = rest_writer.write(record, service, None, SECONDS).explanation_id
+    monkeypatch.setattr(rest_writer._Writer, "_register", after_another)
+    found = rest_writer.write(record, run, None, SECONDS).explanation_id
     assert found == second[1] != record.id
     ids = [asset["properties"]["explanation_id"] for asset in double.assets]
     assert ids == ([found, record.id] if refusal else [found])

@@ -1,8 +1,10 @@
-"""The token of a job that trains for longer than it lasts."""
+"""Refresh of a job's token during a long training."""
 
 from __future__ import annotations
 
+import threading
 import time
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -11,8 +13,9 @@ from azureml_double import AzureMLDouble
 from mlflow_interpret.core.errors import AzureMLError
 from mlflow_interpret.core.explanation import Explanation
 from mlflow_interpret.stores.azureml import rest_writer, targets, token_refresh
+from mlflow_interpret.stores.azureml.token_refresh import TokenKeeper
 
-RECORD = Explanation(
+EXPLANATION = Explanation(
     method="shap_tree",
     task="regression",
     model_class=None,
@@ -29,7 +32,7 @@ def double():
 
 @pytest.fixture
 def job(double, tmp_path, monkeypatch):
-    """Makes this process a job whose token lasts for some seconds; returns its run."""
+    """A function that makes this process a job with a token of some seconds; returns the run id."""
 
     def become(seconds: float) -> str:
         run_id = double.create_run()
@@ -38,57 +41,65 @@ def job(double, tmp_path, monkeypatch):
             monkeypatch.setenv(name, value)
         return run_id
 
-    monkeypatch.setattr(token_refresh, "_PERIOD", 0.02)
-    monkeypatch.setattr(token_refresh._Kept, "token", None)
-    monkeypatch.setattr(token_refresh._Kept, "keeper", None)
     return become
 
 
-def test_a_token_is_renewed_before_it_expires(double, job, monkeypatch):
+@pytest.fixture
+def keeper(monkeypatch) -> Iterator[TokenKeeper]:
+    keeper = TokenKeeper(period=0.02)
+    monkeypatch.setattr(targets, "job_token", keeper)
+    yield keeper
+    keeper.stop()
+
+
+def test_a_token_is_refreshed_before_it_expires(double, job, keeper, monkeypatch):
     run_id = job(60.0)
-    token_refresh.keep()
+    keeper.start()
     deadline = time.monotonic() + 30
-    while token_refresh.current() is None and time.monotonic() < deadline:
+    while keeper.token is None and time.monotonic() < deadline:
         time.sleep(0.01)
-    # Hours later: what the environment has is worth nothing any more.
+    # Hours later the token of the environment is not valid any more.
     monkeypatch.setenv("AZUREML_RUN_TOKEN", double.issue_token(run_id, -10.0))
-    target = targets.resolve("auto", "sqlite:///x.db", "mlflow-run")
-    assert target.token == token_refresh.current()
-    assert target.token not in repr(target)
-    rest_writer.write(RECORD, rest_writer.service_of(target), None, 30.0)
+    run = targets.find_run("auto", "sqlite:///x.db", "mlflow-run")
+    assert run.workspace.token == keeper.token
+    assert run.workspace.token not in repr(run)
+    rest_writer.write(EXPLANATION, run, None, 30.0)
     assert [asset["runid"] for asset in double.assets] == [run_id]
 
 
-def test_a_token_that_lasts_is_left_alone(double, job):
+def test_a_token_of_long_validity_is_not_refreshed(double, job, keeper):
     job(24 * 3600.0)
-    token_refresh.keep()
+    keeper.start()
     time.sleep(0.2)
-    assert token_refresh.current() is None
+    assert keeper.token is None
     assert double.requests == []
 
 
-def test_one_thread_looks_after_it(job):
+def test_a_keeper_has_one_thread(job, keeper):
     job(24 * 3600.0)
-    token_refresh.keep()
-    first = token_refresh._Kept.keeper
-    token_refresh.keep()
-    assert token_refresh._Kept.keeper is first
+    before = threading.active_count()
+    keeper.start()
+    keeper.start()
+    assert threading.active_count() == before + 1
+
+
+@pytest.mark.parametrize("token", ["", "text", "a.b.c", "eyJhbGciOiJub25lIn0.e30."])
+def test_a_token_without_expiry_has_no_known_expiry(token):
+    assert token_refresh.expiry_of(token) is None
 
 
 @pytest.mark.parametrize("step", ["/batch/metadata/", "/assets$"])
-def test_a_token_that_is_refused_on_the_way_is_renewed_once(double, job, step):
+def test_a_token_that_is_refused_during_the_upload_is_refreshed_once(double, job, step):
     run_id = job(3600.0)
-    service = rest_writer.service_of(targets.resolve("auto", "", "x"))
+    run = targets.find_run("auto", "", "x")
     double.fail("*", step, status=401, times=1)
-    rest_writer.write(RECORD, service, None, 30.0)
+    rest_writer.write(EXPLANATION, run, None, 30.0)
     assert [asset["runid"] for asset in double.assets] == [run_id]
     used = {request.headers.get("authorization") for request in double.requests} - {None}
     assert len(used) == 2
 
 
-def test_one_that_has_expired_is_told_with_what_to_do(double, job):
+def test_an_expired_token_is_an_error_with_a_remedy(double, job):
     job(-10.0)
     with pytest.raises(AzureMLError, match=r"401.*log in again"):
-        rest_writer.write(
-            RECORD, rest_writer.service_of(targets.resolve("auto", "", "x")), None, 30.0
-        )
+        rest_writer.write(EXPLANATION, targets.find_run("auto", "", "x"), None, 30.0)

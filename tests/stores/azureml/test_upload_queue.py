@@ -1,4 +1,4 @@
-"""The child process: bounded, in a folder of its own, and heard of once."""
+"""Uploads beside the training: bounded in time, in a folder of their own, each with one result."""
 
 from __future__ import annotations
 
@@ -7,170 +7,244 @@ import subprocess
 import sys
 import textwrap
 import threading
+import time
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 import mlflow_interpret
-from mlflow_interpret.core.explanation import Explanation
+from mlflow_interpret.core.errors import AzureMLError
+from mlflow_interpret.runtime import worker_process
 from mlflow_interpret.stores.azureml import upload_queue
-from mlflow_interpret.stores.azureml.targets import Target
+from mlflow_interpret.stores.azureml.worker_pool import WorkerPool
+from mlflow_interpret.stores.azureml.workspace import AzureRun, AzureWorkspace
 
-RECORD = Explanation(
-    method="shap_tree",
-    task="regression",
-    model_class=None,
-    features=("a", "b"),
-    global_values=np.array([1.0, 2.0]),
-)
-TARGET = Target("workspace", "run-1", token="t0ken-t0ken")
+RUN = AzureRun(AzureWorkspace("s", "group", "space", "t0ken-t0ken", "https://host"), "exp", "run-1")
+READ = """
+import json, os, sys, time
+def requests():
+    for line in sys.stdin:
+        yield json.loads(line)
+def answer(**fields):
+    print(json.dumps(fields), flush=True)
+"""
 
 
 @pytest.fixture
-def child(monkeypatch, tmp_path):
-    """Puts a program of the test's in the place of the one that calls ExplanationClient."""
+def worker(monkeypatch, tmp_path):
+    """Replaces the program of the worker processes; returns the list of the started processes."""
+    processes = []
 
     def replace(code):
-        script = tmp_path / "child.py"
-        script.write_text(textwrap.dedent(code))
-        original = upload_queue.subprocess.Popen
-        monkeypatch.setattr(
-            upload_queue.subprocess,
-            "Popen",
-            lambda command, **options: original([sys.executable, str(script)], **options),
-        )
+        script = tmp_path / "worker.py"
+        script.write_text(READ + textwrap.dedent(code))
+        original = worker_process.subprocess.Popen
 
-    return replace
+        def start(command, **options):
+            processes.append(original([sys.executable, str(script)], **options))
+            return processes[-1]
 
+        monkeypatch.setattr(worker_process.subprocess, "Popen", start)
+        return processes
 
-def upload(timeout=60.0):
-    results = []
-    done = threading.Event()
-
-    def finished(result):
-        results.append(result)
-        done.set()
-
-    upload_queue.start(
-        RECORD, lambda: TARGET, upload_queue.UploadOptions("c", 0, 7, timeout), finished
-    )
-    assert mlflow_interpret.flush()
-    assert done.is_set()
-    (result,) = results
-    return result
+    monkeypatch.setattr(upload_queue, "_state", upload_queue._State())
+    monkeypatch.setattr(upload_queue, "_workers", WorkerPool("unused", idle_seconds=60.0))
+    yield replace
+    upload_queue._workers.end_idle()
 
 
-def test_the_child_gets_the_explanation_the_target_and_a_folder_of_its_own(child, tmp_path):
-    child(f"""
-        import json, os, sys
-        request = json.load(sys.stdin)
-        assert request["target"]["token"] == "t0ken-t0ken"
-        assert (request["comment"], request["points"]) == ("c", 7)
-        assert os.path.exists(os.path.join(request["folder"], "explanation.json"))
-        assert "t0ken" not in str(os.environ) + str(sys.argv)
-        open("stray", "w").close()
-        open({str(tmp_path / "where")!r}, "w").write(os.getcwd())
-        print(json.dumps({{"ok": True}}))
+@pytest.fixture
+def upload(tmp_path):
+    def run(timeout=60.0, find_run=lambda: RUN):
+        results = []
+        done = threading.Event()
+
+        def finished(result):
+            results.append(result)
+            done.set()
+
+        options = upload_queue.UploadOptions("c", 0, 7, timeout)
+        upload_queue.start(tmp_path, find_run, options, finished)
+        assert upload_queue.flush()
+        assert done.is_set()
+        (result,) = results
+        return result
+
+    return run
+
+
+def test_the_worker_gets_the_run_and_a_work_folder_but_no_token_in_its_environment(
+    worker, upload, tmp_path
+):
+    worker(f"""
+        for request in requests():
+            assert request["run"]["workspace"]["token"] == "t0ken-t0ken"
+            assert (request["comment"], request["points"]) == ("c", 7)
+            assert request["folder"] == {str(tmp_path)!r}
+            assert "t0ken" not in str(os.environ) + str(sys.argv)
+            open(os.path.join(request["work"], "stray"), "w").close()
+            open({str(tmp_path / "where")!r}, "w").write(request["work"])
+            answer(ok=True, explanation_id="there", tagged=True)
     """)
     result = upload()
     assert result.ok, result.reason
-    where = Path((tmp_path / "where").read_text())
-    assert not where.exists()
+    assert result.explanation_id == "there"
+    assert not Path((tmp_path / "where").read_text()).exists()
     assert list(Path.cwd().iterdir()) == []
 
 
-def test_a_reason_comes_back_without_secrets(child):
-    child("""
-        import json, sys
-        sys.stdin.read()
-        print("noise")
-        print(json.dumps({"ok": False, "reason": "refused t0ken-t0ken"}))
+def test_one_worker_serves_several_uploads(worker, upload):
+    processes = worker("""
+        for request in requests():
+            answer(ok=True, explanation_id=str(os.getpid()))
+    """)
+    pids = {upload().explanation_id for _ in range(3)}
+    assert pids == {str(process.pid) for process in processes}
+    assert len(processes) == 1
+
+
+def test_a_worker_that_failed_or_has_another_environment_is_replaced(worker, upload, monkeypatch):
+    processes = worker("""
+        for request in requests():
+            answer(ok=bool(os.environ.get("ACCEPT")), reason="refused")
+    """)
+    assert upload().reason == "refused"
+    monkeypatch.setenv("ACCEPT", "1")
+    assert upload().ok
+    monkeypatch.setenv("ACCEPT", "2")
+    assert upload().ok
+    assert len(processes) == 3
+    assert [process.poll() is None for process in processes] == [False, False, True]
+
+
+def test_an_idle_worker_is_ended(worker, upload, monkeypatch):
+    monkeypatch.setattr(upload_queue, "_workers", WorkerPool("unused", idle_seconds=0.05))
+    processes = worker("""
+        for request in requests():
+            answer(ok=True)
+    """)
+    assert upload().ok
+    assert processes[0].wait(30) is not None
+
+
+def test_a_reason_has_no_secrets(worker, upload):
+    worker("""
+        for request in requests():
+            print("noise", file=sys.stderr)
+            answer(ok=False, reason="refused t0ken-t0ken")
     """)
     result = upload()
     assert not result.ok
     assert result.reason == "refused ***"
 
 
-def test_a_child_that_hangs_is_ended(child, tmp_path):
-    child(f"""
-        import os, sys, time
-        open({str(tmp_path / "pid")!r}, "w").write(str(os.getpid()))
-        time.sleep(600)
-    """)
+def test_a_worker_that_hangs_is_killed(worker, upload):
+    processes = worker("time.sleep(600)")
     result = upload(timeout=3.0)
     assert not result.ok
-    assert "within" in result.reason
-    with pytest.raises(ProcessLookupError):
-        os.kill(int((tmp_path / "pid").read_text()), 0)
+    assert "within 3 seconds" in result.reason
+    assert processes[0].poll() is not None
 
 
-def test_a_child_that_dies_says_its_last_line(child):
-    child("""
-        import sys
-        print("Segmentation fault")
+def test_the_last_line_of_a_worker_that_died_is_part_of_the_reason(worker, upload):
+    worker("""
+        print("Segmentation fault", file=sys.stderr)
         sys.exit(7)
     """)
     result = upload()
     assert result.reason == "the upload process ended with exit code 7: Segmentation fault"
 
 
-def test_an_explanation_that_cannot_be_written_is_a_failed_upload(monkeypatch):
-    def refuse(*_):
-        raise OSError("no space left")
+def test_a_run_that_is_not_found_is_a_failed_upload(upload):
+    def find_run():
+        raise AzureMLError("no such run")
 
-    monkeypatch.setattr(upload_queue.storage, "write", refuse)
-    assert "no space left" in upload().reason
+    assert upload(find_run=find_run).reason == "no such run"
 
 
-def test_flush_gives_up_when_told_to(child):
-    child("import time; time.sleep(1)")
-    upload_queue.start(
-        RECORD, lambda: TARGET, upload_queue.UploadOptions(None, 0, None, 30.0), lambda result: None
-    )
-    assert mlflow_interpret.flush(timeout=0.01) is False
-    assert mlflow_interpret.flush() is True
+def test_flush_returns_after_its_timeout(worker, tmp_path):
+    worker("""
+        for request in requests():
+            time.sleep(1)
+            answer(ok=True)
+    """)
+    options = upload_queue.UploadOptions(None, 0, None, 30.0)
+    upload_queue.start(tmp_path, lambda: RUN, options, lambda result: None)
+    assert upload_queue.flush(timeout=0.01) is False
+    assert upload_queue.flush() is True
+
+
+def test_two_uploads_run_at_the_same_time(worker, tmp_path):
+    (tmp_path / "started").mkdir()
+    worker(f"""
+        for request in requests():
+            open(os.path.join({str(tmp_path / "started")!r}, str(os.getpid())), "w").close()
+            while len(os.listdir({str(tmp_path / "started")!r})) < 2:
+                time.sleep(0.01)
+            answer(ok=True)
+    """)
+    results = []
+    options = upload_queue.UploadOptions(None, 0, None, 60.0)
+    for _ in range(2):
+        upload_queue.start(tmp_path, lambda: RUN, options, results.append)
+    assert upload_queue.flush()
+    assert [result.ok for result in results] == [True, True]
 
 
 AT_EXIT = """
-import atexit, sys
-{first}
-import numpy as np
-from mlflow_interpret.azureml import uploads
-from mlflow_interpret.stores.azureml.targets import Target
-from mlflow_interpret.core.explanation import Explanation
+import atexit
+from pathlib import Path
+{before}
+from mlflow_interpret.stores.azureml import upload_queue
+from mlflow_interpret.stores.azureml.workspace import AzureRun, AzureWorkspace
 
-record = Explanation("shap_tree", "regression", None, ("a",), np.ones(1))
-upload_queue._run_child = lambda request, *_: {{"ok": True, "explanation_id": "there"}}
+run = AzureRun(AzureWorkspace("s", "g", "n", "t", "https://host"), "exp", "run-1")
+upload_queue._ask_worker = lambda request, deadline: {{"ok": True, "explanation_id": "there"}}
 
 def late():
-    find = lambda: Target("job", "run-1")
-    upload_queue.start(record, find, upload_queue.UploadOptions(None, 0, None, 30.0), lambda result: print(result.ok))
+    options = upload_queue.UploadOptions(None, 0, None, 30.0)
+    upload_queue.start(Path(), lambda: run, options, lambda result: print(result.ok))
 
-{last}
+{after}
 """
 
 
 @pytest.mark.parametrize(
-    "order", [("atexit.register(lambda: late())", ""), ("", "atexit.register(late)")]
+    ("before", "after"), [("atexit.register(lambda: late())", ""), ("", "atexit.register(late)")]
 )
-def test_an_upload_that_starts_when_the_process_ends_is_made(order):
-    """As one of a model that was explained in the background, whoever's exit comes first."""
-    code = AT_EXIT.format(first=order[0], last=order[1])
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert done.stdout.split() == ["True"], done.stderr
+def test_an_upload_that_starts_while_the_process_exits_is_finished(before, after):
+    """Like that of a model explained in the background, in either order of the exit functions."""
+    code = AT_EXIT.format(before=before, after=after)
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert process.stdout.split() == ["True"], process.stderr
 
 
-def test_when_the_process_ends_all_uploads_together_get_the_time_of_one(child, monkeypatch):
-    child("import time; time.sleep(600)")
-    monkeypatch.setattr(upload_queue._Closing, "end", float("inf"))
-    monkeypatch.setattr(upload_queue._Closing, "over", False)
+def test_while_the_process_exits_all_uploads_together_get_the_time_of_one(worker, tmp_path):
+    worker("time.sleep(600)")
     results = []
+    options = upload_queue.UploadOptions(None, 0, None, 2.0)
     for _ in range(4):
-        upload_queue.start(
-            RECORD, lambda: TARGET, upload_queue.UploadOptions(None, 0, None, 2.0), results.append
-        )
-    upload_queue._close()
+        upload_queue.start(tmp_path, lambda: RUN, options, results.append)
+    started = time.monotonic()
+    upload_queue._finish_at_exit()
+    assert time.monotonic() - started < 2.0 + 10.0 + 5.0
     assert len(results) == 4
     assert not any(result.ok for result in results)
-    assert sum("its turn" in result.reason for result in results) >= 2  # no child was started
+    # An upload that had to wait starts no worker after the deadline.
+    assert any("before the upload started" in result.reason for result in results)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_forked_process_waits_for_no_upload_of_its_parent(worker, tmp_path):
+    worker("""
+        for request in requests():
+            time.sleep(5)
+            answer(ok=True)
+    """)
+    options = upload_queue.UploadOptions(None, 0, None, 30.0)
+    upload_queue.start(tmp_path, lambda: RUN, options, lambda result: None)
+    pid = os.fork()
+    if pid == 0:
+        os._exit(0 if upload_queue.flush(0.0) else 1)
+    assert os.waitpid(pid, 0)[1] == 0
+    assert mlflow_interpret.flush()

@@ -1,11 +1,12 @@
-"""Explanations in Azure ML: where an upload goes, and how it gets there.
+"""Explanations in Azure ML: stores.base's plug-in `store`, and everything that it needs.
 
-`targets` finds the Azure ML run. For runs outside of Azure, `looks` tells what names a workspace,
-`credentials` logs in, `workspaces` opens one and `runs` makes runs in it.
-
-`uploads` starts and watches a child process, and `child` is what runs in it: there
-ExplanationClient uploads where it can be imported, else our own `writer`, with the files that
-`assets` makes and the requests that `calls` and `blobs` send to what `services` describes.
-`preparing` is for both. `renewal` keeps a job's token alive, `bounded` leaves behind what hangs,
-and `redaction` keeps secrets out of all that is said.
+- `targets`: the Azure ML run of an explanation; `mirror_runs` creates one for other MLflow stores.
+- `workspace`: workspaces and runs; `resource_ids` recognises them, `auth` logs in.
+- `upload_queue`: uploads beside the training, by processes of `worker_pool` that run
+  `upload_worker`.
+- `rest_writer`: the upload without ExplanationClient, with the files of `asset_format`.
+- `asset_reader`: the download, decoded by `asset_decoder`.
+- `http`, `pipeline`, `blobs`: requests, by azure-core and azure-storage-blob.
+- `token_refresh`: a job's token, kept valid. `sanitize`: values that JSON can hold.
+- `sdk_internals`: private interfaces of the Azure SDKs. `diagnosis`: findings for the doctor.
 """

@@ -1,4 +1,4 @@
-"""The record of an explanation asset's properties and files; the counterpart of `assets`."""
+"""The explanation in an asset's properties and files; the counterpart of `asset_format`."""
 
 from __future__ import annotations
 
@@ -21,31 +21,31 @@ FILES = frozenset(
         "ys_pred_proba_viz", "ys_pred_viz",
     }
 )  # fmt: skip
-_MOST_CELLS = 100_000_000  # of sparse local values, which are kept dense: 0.8 GB
+_MAX_CELLS = 100_000_000  # of sparse local values, which become dense: 0.8 GB
 
 
 def is_true(value: Any) -> bool:
-    """What a property says."""
+    """Return whether a property is true."""
     return str(value).lower() == "true"
 
 
-def explanation_of(properties: Mapping[str, Any], files: Mapping[str, Any]) -> Explanation:
-    """The record.
+def decode(properties: Mapping[str, Any], files: Mapping[str, Any]) -> Explanation:
+    """Return the explanation of an asset.
 
     Args:
-        properties: The asset's.
-        files: The content of its files by their names without the ending, as ``classes`` and
+        properties: The asset's properties.
+        files: The content of its files by their names without the suffix, such as ``classes`` and
             ``global_values/0``.
 
     Raises:
-        AzureMLError: They do not fit together.
+        AzureMLError: The files are not consistent.
     """
     try:
         return _explanation(properties, files)
     except (ValueError, TypeError, KeyError, IndexError, OverflowError) as error:
         raise AzureMLError(
-            f"explanation {properties.get('explanation_id')!r} cannot be read: its files do not "
-            f"fit together ({type(error).__name__})"
+            f"explanation {properties.get('explanation_id')!r} cannot be read: its files are not "
+            f"consistent ({type(error).__name__})"
         ) from error
 
 
@@ -55,23 +55,23 @@ def _explanation(properties: Mapping[str, Any], files: Mapping[str, Any]) -> Exp
         "classification" if properties.get("model_type") == "classification" else "regression"
     )
     classes = files.get("classes") if task == "classification" else None
-    local = _local(files, notes)
+    local = _local_values(files, notes)
     ranks, values = (_joined(files, name) for name in ("global_rank", "global_values"))
     names = _names(files, ranks, values, local)
     if values is None or ranks is None:
         if local is None:
             raise ValueError("neither global nor local values")
-        by_block = np.abs(local).mean(axis=-2)
-        values = by_block.mean(axis=0) if by_block.ndim == 2 else by_block
+        by_output = np.abs(local).mean(axis=-2)
+        values = by_output.mean(axis=0) if by_output.ndim == 2 else by_output
     elif len(values) == len(names):
-        values = _unsorted(values, ranks)
-    else:  # the uploader asked for the leading features only
-        notes.append(f"Only the {len(values)} most important of {len(names)} features are there.")
+        values = _in_feature_order(values, ranks)
+    else:  # uploaded with the most important features only
+        notes.append(f"Only the {len(values)} most important of {len(names)} features are stored.")
         ranked = _joined(files, "global_names")
         names = [names[i] for i in ranks] if ranked is None else ranked.tolist()
         local = None
     if values.ndim != 1 or len(values) != len(names):
-        raise ValueError("not one importance for each feature")
+        raise ValueError("the number of importances is not that of the features")
     if local is not None:
         _check_shape(local, len(names), classes)
     return Explanation(
@@ -105,76 +105,77 @@ def _names(files: Mapping[str, Any], ranks: Any, values: Any, local: Any) -> lis
 
 
 def _joined(files: Mapping[str, Any], name: str) -> npt.NDArray[Any] | None:
-    """The blocks of columns that a file was cut into."""
+    """Return the values of a file that is stored in shards of columns."""
     numbers = sorted(int(key.partition("/")[2]) for key in files if key.startswith(f"{name}/"))
     if not numbers:
         return None
     if numbers != list(range(len(numbers))):
-        raise ValueError(f"blocks of {name} are missing")
-    blocks = [np.asarray(files[f"{name}/{i}"]) for i in numbers]
+        raise ValueError(f"shards of {name} are missing")
+    shards = [np.asarray(files[f"{name}/{i}"]) for i in numbers]
     if name.endswith("_rank"):
-        blocks = [_whole(block) for block in blocks]
+        shards = [_as_positions(shard) for shard in shards]
     elif name.endswith("_values"):
-        blocks = [block.astype(np.float64) for block in blocks]
-    joined: npt.NDArray[Any] = np.concatenate(blocks, axis=-1)
+        shards = [shard.astype(np.float64) for shard in shards]
+    joined: npt.NDArray[Any] = np.concatenate(shards, axis=-1)
     return joined
 
 
-def _whole(numbers: npt.NDArray[Any]) -> npt.NDArray[np.intp]:
+def _as_positions(numbers: npt.NDArray[Any]) -> npt.NDArray[np.intp]:
     if numbers.size and numbers.dtype.kind not in "iu":
-        raise ValueError("positions are no whole numbers")
+        raise ValueError("positions are not integers")
     return numbers.astype(np.intp)
 
 
-def _unsorted(values: npt.NDArray[Any], order: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
-    """The values in the order of the features."""
+def _in_feature_order(values: npt.NDArray[Any], order: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+    """Return sorted values in the order of the features."""
     if not (np.sort(order, axis=-1) == np.arange(values.shape[-1])).all():
-        raise ValueError("a ranking names each feature once")
-    placed = np.empty(values.shape, dtype=np.float64)
-    np.put_along_axis(placed, order, values, axis=-1)
-    return placed
+        raise ValueError("a ranking is not a permutation of the features")
+    unsorted = np.empty(values.shape, dtype=np.float64)
+    np.put_along_axis(unsorted, order, values, axis=-1)
+    return unsorted
 
 
 def _per_class(files: Mapping[str, Any], width: int) -> npt.NDArray[np.float64] | None:
     ranks, values = (_joined(files, name) for name in ("per_class_rank", "per_class_values"))
     if ranks is None or values is None or values.shape[-1] != width:
         return None
-    return _unsorted(values, ranks)
+    return _in_feature_order(values, ranks)
 
 
-def _local(files: Mapping[str, Any], notes: list[str]) -> npt.NDArray[np.float64] | None:
+def _local_values(files: Mapping[str, Any], notes: list[str]) -> npt.NDArray[np.float64] | None:
     values = files.get("local_importance_values")
     if values is not None:
         return np.asarray(values, dtype=np.float64)
     values = files.get("local_importance_values_sparse")
     if values is None:
         return None
-    several = isinstance(values[0][0], list)
-    matrices = values if several else [values]
+    has_outputs = isinstance(values[0][0], list)
+    matrices = values if has_outputs else [values]
     cells = sum(int(matrix[3][0]) * int(matrix[3][1]) for matrix in matrices)
-    if cells > _MOST_CELLS:
-        notes.append(f"Its {cells:,} local values are sparse and too many to be kept dense.")
+    if cells > _MAX_CELLS:
+        notes.append(f"The {cells:,} local values are sparse and too large to be stored densely.")
         return None
     dense = np.stack([_dense(*matrix) for matrix in matrices])
-    return dense if several else dense[0]
+    return dense if has_outputs else dense[0]
 
 
 def _dense(data: Any, indices: Any, starts: Any, shape: Any) -> npt.NDArray[np.float64]:
-    """A matrix in compressed rows."""
-    rows, columns = (int(size) for size in shape)
-    places = _whole(np.asarray(indices))
-    counts = np.diff(_whole(np.asarray(starts)))
-    if len(counts) != rows or (counts < 0).any() or (places.size and places.min() < 0):
-        raise ValueError("a matrix whose rows do not fit")
-    filled = np.zeros((rows, columns))
-    np.add.at(filled, (np.repeat(np.arange(rows), counts), places), np.asarray(data, dtype=float))
-    return filled
+    """Return the dense matrix of a matrix in compressed rows."""
+    n_rows, n_columns = (int(size) for size in shape)
+    columns = _as_positions(np.asarray(indices))
+    counts = np.diff(_as_positions(np.asarray(starts)))
+    if len(counts) != n_rows or (counts < 0).any() or (columns.size and columns.min() < 0):
+        raise ValueError("the rows of a sparse matrix are not consistent")
+    matrix = np.zeros((n_rows, n_columns))
+    rows = np.repeat(np.arange(n_rows), counts)
+    np.add.at(matrix, (rows, columns), np.asarray(data, dtype=float))
+    return matrix
 
 
 def _check_shape(local: npt.NDArray[Any], width: int, classes: Any) -> None:
-    blocks = () if local.ndim == 2 else local.shape[:1]
+    outputs = () if local.ndim == 2 else local.shape[:1]
     expected = () if classes is None else (len(classes),)
-    if local.ndim not in (2, 3) or local.shape[-1] != width or blocks != expected:
+    if local.ndim not in (2, 3) or local.shape[-1] != width or outputs != expected:
         raise ValueError("local values of another shape")
 
 
@@ -186,30 +187,30 @@ def _expected(files: Mapping[str, Any]) -> npt.NDArray[np.float64] | None:
 def _rows(
     files: Mapping[str, Any], names: list[Any], local: Any, classes: Any, notes: list[str]
 ) -> dict[str, Any]:
-    """What studio shows of single rows, where it is all of the explained ones."""
-    shown = files.get("visualization_dict") or {}
-    sampled = bool(shown.get("indices"))
-    found: dict[str, Any] = {}
+    """Return the fields of the explained rows, where studio has all of them."""
+    visualization = files.get("visualization_dict") or {}
+    sampled = bool(visualization.get("indices"))
+    fields: dict[str, Any] = {}
     cells = files.get("eval_data_viz")
     if cells is not None and not sampled:
         frame = pd.DataFrame(cells)
         if frame.shape[1] == len(names):
             labels = distinct_names([str(name) for name in names])
-            found["evaluation_rows"] = frame.set_axis(list(labels), axis=1)
+            fields["evaluation_rows"] = frame.set_axis(list(labels), axis=1)
     for field, file in (("predicted", "ys_pred_viz"), ("true_labels", "true_ys_viz")):
         if files.get(file) is not None and not sampled:
-            found[field] = _labels(files[file], classes)
+            fields[field] = _labels(files[file], classes)
     if files.get("ys_pred_proba_viz") is not None and not sampled:
         probabilities = np.asarray(files["ys_pred_proba_viz"], dtype=np.float64)
-        found["predicted_probabilities"] = probabilities
+        fields["predicted_probabilities"] = probabilities
     if sampled:
-        notes.append("The rows that studio shows are a sample and were left out.")
+        notes.append("The rows in studio are a sample, so they were left out.")
     count = None if local is None else local.shape[-2]
-    return {name: rows for name, rows in found.items() if count in (None, len(rows))}
+    return {name: rows for name, rows in fields.items() if count in (None, len(rows))}
 
 
 def _labels(labels: Any, classes: Any) -> npt.NDArray[Any]:
-    """Labels are stored as the positions of their classes, where they are classes at all."""
+    """Return labels, which are stored as positions of classes unless they are not classes."""
     positions = classes is not None and all(
         isinstance(label, int) and not isinstance(label, bool) and 0 <= label < len(classes)
         for label in labels

@@ -1,11 +1,11 @@
 """The files and properties of an explanation asset, as ExplanationClient 1.62 writes them.
 
 Names, order and content follow ``azureml.v8.model.explanation``, so that Azure ML studio and
-ExplanationClient read the asset as one of their own. Where the two ways differ, it is on purpose:
+ExplanationClient read the asset. The intended differences:
 
-- A missing prediction is null; the client makes it 0. Cells and labels are null either way.
-- One row is a sample, too; the client fails where a single row is all that fits.
-- Names are written with `/` on Windows, too.
+- A missing prediction is null; the client writes 0. Missing cells and labels are null either way.
+- A sample may be a single row; the client fails where only one row fits.
+- Names have `/` on Windows, too.
 """
 
 from __future__ import annotations
@@ -22,23 +22,27 @@ import numpy.typing as npt
 
 from mlflow_interpret.core.explanation import Explanation
 from mlflow_interpret.core.statistics import rank
-from mlflow_interpret.stores.azureml.sanitize import cells, plain, sanitize_for_json
+from mlflow_interpret.stores.azureml.sanitize import (
+    array_to_json,
+    sanitize_for_json,
+    table_to_json,
+)
 
 _VERSION = "azureml.v8.model.explanation"
-_BLOCK_SIZE = 100
-_MAX_BLOCKS = 3
-_POINTS = 5000  # rows that studio shows, at most
-_NAMING = ("visualization_dict", "rich_metadata")
-_LOCAL_BYTES = 10_000_000  # of their local values, 8 bytes each
+_SHARD_SIZE = 100  # columns
+_MAX_SHARDS = 3
+_MAX_POINTS = 5000  # rows in studio
+_FILES_WITH_PATHS = ("visualization_dict", "rich_metadata")
+_MAX_LOCAL_BYTES = 10_000_000  # of the local values of these rows, 8 bytes each
 
 
 @dataclass(frozen=True)
 class Asset:
-    """An explanation as files, and what is registered of it.
+    """The files and properties of an explanation.
 
     Attributes:
         names: The files' names below the asset's folder, without ``.interpret.json``.
-        labels: What each is called in the asset: not its path, but what the client writes.
+        labels: The files' names in the asset, as the client writes them; they are not paths.
         properties: The asset's properties; text or None.
     """
 
@@ -48,12 +52,12 @@ class Asset:
 
 
 def folder_of(explanation_id: str) -> str:
-    """Where among a run's artifacts the files of an explanation are."""
+    """Return the artifact folder of an explanation."""
     return f"explanation/{explanation_id[:8]}"
 
 
 def file_of(name: str) -> str:
-    """The file of a name of ``Asset.names``."""
+    """Return the file of a name of ``Asset.names``."""
     return f"{name}.interpret.json"
 
 
@@ -72,44 +76,44 @@ def write(
         folder: An empty folder.
         run_id: The Azure ML run.
         comment: The asset's comment.
-        random_state: Seeds the sample of rows for studio, where there are too many of them.
-        points: How many rows studio shows at most. Default: 5,000.
+        random_state: The seed of the sample of rows for studio, where they are too many.
+        points: The most rows that studio shows. Default: 5,000.
     """
     ready = sanitize_for_json(explanation)
     files = _Files(folder, f"ExperimentRun/{run_id}/{folder_of(ready.id)}")
     metadata: dict[str, Any] = {}
     _write_values(ready, files, metadata)
-    shown = _write_rows(ready, files, random_state, points or _POINTS)
-    shown.update(_summary(ready, files, metadata))
-    metadata["visualization_dict"] = files.write("visualization_dict", shown)
+    visualization = _write_rows(ready, files, random_state, points or _MAX_POINTS)
+    visualization.update(_summary(ready, files, metadata))
+    metadata["visualization_dict"] = files.write("visualization_dict", visualization)
     metadata_label = files.write("rich_metadata", metadata)
     properties = _properties(ready, comment, metadata_label)
     return Asset(tuple(files.names), tuple(map(files.label, files.names)), properties)
 
 
 def renamed(asset: Asset, folder: Path, explanation_id: str) -> Asset:
-    """The same asset under another id: only two of its files name the folder that they are in.
+    """Return the asset under another id; only two of its files hold the name of their folder.
 
     Args:
         asset: The asset.
-        folder: Where its files are.
-        explanation_id: The id that it gets.
+        folder: The folder with its files.
+        explanation_id: The new id.
     """
-    before = asset.properties["explanation_id"]
-    if before == explanation_id or before is None:
+    old_id = asset.properties["explanation_id"]
+    if old_id == explanation_id or old_id is None:
         return asset
-    old, new = f"/{folder_of(before)}/", f"/{folder_of(explanation_id)}/"
-    for name in _NAMING:
+    old, new = f"/{folder_of(old_id)}/", f"/{folder_of(explanation_id)}/"
+    for name in _FILES_WITH_PATHS:
         path = folder / file_of(name)
         path.write_text(path.read_text("utf-8").replace(old, new), "utf-8")
     metadata = str(asset.properties["metadata_artifact_path"]).replace(old, new)
-    changed = {"explanation_id": explanation_id, "metadata_artifact_path": metadata}
+    changes = {"explanation_id": explanation_id, "metadata_artifact_path": metadata}
     labels = tuple(label.replace(old, new) for label in asset.labels)
-    return Asset(asset.names, labels, {**asset.properties, **changed})
+    return Asset(asset.names, labels, {**asset.properties, **changes})
 
 
 class _Files:
-    """Writes files and remembers them in order."""
+    """Writes files and lists their names in order."""
 
     def __init__(self, folder: Path, prefix: str) -> None:
         self._folder = folder
@@ -120,18 +124,18 @@ class _Files:
         return f"{self._prefix}/{name}"
 
     def write(self, name: str, values: Any) -> str:
-        """Write values in pieces: local values can be much larger as text than in memory."""
+        """Write values in parts: local values are much larger as text than in memory."""
         path = self._folder / file_of(name)
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("w", encoding="utf-8") as file:
-            file.writelines(_pieces(values))
+            file.writelines(_json_parts(values))
         self.names.append(name)
         return self.label(name)
 
 
-def _pieces(values: Any) -> Iterator[str]:
+def _json_parts(values: Any) -> Iterator[str]:
     if isinstance(values, np.ndarray) and values.ndim == 1:
-        if values.dtype.kind == "f":  # an importance has to be a number to be read back
+        if values.dtype.kind == "f":  # the client reads importances back as numbers only
             values = np.where(np.isfinite(values), values, 0.0)
         values = values.tolist()
     nested = isinstance(values, np.ndarray) or (
@@ -144,12 +148,12 @@ def _pieces(values: Any) -> Iterator[str]:
     for i, value in enumerate(values):
         if i:
             yield ", "
-        yield from _pieces(value)
+        yield from _json_parts(value)
     yield "]"
 
 
 def _write_values(ready: Explanation, files: _Files, metadata: dict[str, Any]) -> None:
-    """The importances, and what the download needs to know of each file."""
+    """Write the importances, and the metadata of each file for the download."""
 
     def single(name: str, values: Any, **more: int) -> None:
         files.write(name, values)
@@ -157,16 +161,16 @@ def _write_values(ready: Explanation, files: _Files, metadata: dict[str, Any]) -
 
     def sharded(name: str, values: npt.NDArray[Any]) -> None:
         width = values.shape[-1]
-        blocks = min(math.ceil(width / _BLOCK_SIZE), _MAX_BLOCKS)
-        for i in range(blocks):
-            end = width if i == blocks - 1 else (i + 1) * _BLOCK_SIZE
-            files.write(f"{name}/{i}", values[..., i * _BLOCK_SIZE : end])
+        shards = min(math.ceil(width / _SHARD_SIZE), _MAX_SHARDS)
+        for i in range(shards):
+            end = width if i == shards - 1 else (i + 1) * _SHARD_SIZE
+            files.write(f"{name}/{i}", values[..., i * _SHARD_SIZE : end])
         metadata[name] = {
             "name": name,
-            "max_num_blocks": _MAX_BLOCKS,
-            "block_size": _BLOCK_SIZE,
+            "max_num_blocks": _MAX_SHARDS,
+            "block_size": _SHARD_SIZE,
             "num_features": width,
-            "num_blocks": blocks,
+            "num_blocks": shards,
         }
 
     single("features", list(ready.features))
@@ -190,57 +194,62 @@ def _write_values(ready: Explanation, files: _Files, metadata: dict[str, Any]) -
         sharded("per_class_values", np.take_along_axis(by_class, class_order, axis=-1))
 
 
-def _write_rows(ready: Explanation, files: _Files, random_state: int, most: int) -> dict[str, Any]:
-    """What studio shows of single rows; returns where it stands."""
+def _write_rows(
+    ready: Explanation, files: _Files, random_state: int, max_points: int
+) -> dict[str, Any]:
+    """Write the rows that studio shows; return their entries in ``visualization_dict``."""
     rows = {
-        "eval_data_viz": ("testData", _if(cells, ready.evaluation_rows)),
-        "true_ys_viz": ("trueY", _if(plain, ready.true_labels)),
-        "ys_pred_viz": ("predictedY", _if(plain, ready.predicted)),
-        "ys_pred_proba_viz": ("probabilityY", _if(plain, ready.predicted_probabilities)),
+        "eval_data_viz": ("testData", _optional(table_to_json, ready.evaluation_rows)),
+        "true_ys_viz": ("trueY", _optional(array_to_json, ready.true_labels)),
+        "ys_pred_viz": ("predictedY", _optional(array_to_json, ready.predicted)),
+        "ys_pred_proba_viz": (
+            "probabilityY",
+            _optional(array_to_json, ready.predicted_probabilities),
+        ),
     }
     lengths = [len(values) for _, values in rows.values() if values is not None]
-    points = _shown_rows(ready, most)
-    shown: dict[str, Any] = {}
-    chosen: list[int] | None = None
+    points = _point_count(ready, max_points)
+    entries: dict[str, Any] = {}
+    sample: list[int] | None = None
     if lengths and lengths[0] > points:
-        # The very rows that the client chooses with this seed.
+        # The rows that the client selects with this seed.
         generator = np.random.RandomState(random_state)
-        chosen = sorted(generator.choice(lengths[0], points, replace=False).tolist())
-        shown["indices"] = chosen
+        sample = sorted(generator.choice(lengths[0], points, replace=False).tolist())
+        entries["indices"] = sample
     for name, (key, values) in rows.items():
         if values is not None:
-            shown[key] = files.write(name, _sampled(values, chosen))
+            entries[key] = files.write(name, _sampled(values, sample))
     local = "precomputedExplanations.localFeatureImportance.scores"
     if ready.local_values is not None:
-        shown[local] = files.label("local_importance_values")
-        if chosen is not None:
-            viz = ready.local_values[..., chosen, :]
-            shown[local] = files.write("local_importance_viz", viz)
-    return shown
+        entries[local] = files.label("local_importance_values")
+        if sample is not None:
+            viz = ready.local_values[..., sample, :]
+            entries[local] = files.write("local_importance_viz", viz)
+    return entries
 
 
-def _if(convert: Any, values: Any) -> Any:
+def _optional(convert: Any, values: Any) -> Any:
     return None if values is None else convert(values)
 
 
-def _sampled(values: Any, chosen: list[int] | None) -> Any:
-    if chosen is None:
+def _sampled(values: Any, sample: list[int] | None) -> Any:
+    if sample is None:
         return values
-    return values[chosen] if isinstance(values, np.ndarray) else [values[i] for i in chosen]
+    return values[sample] if isinstance(values, np.ndarray) else [values[i] for i in sample]
 
 
-def _shown_rows(ready: Explanation, most: int) -> int:
+def _point_count(ready: Explanation, max_points: int) -> int:
     local = ready.local_values
     if local is None:
-        return most
+        return max_points
     rows = local.shape[-2]
-    points = min(most, rows)
+    points = min(max_points, rows)
     size = local.nbytes // max(rows, 1) * points
-    return max(1, int(points / (size / _LOCAL_BYTES))) if size > _LOCAL_BYTES else points
+    return max(1, int(points / (size / _MAX_LOCAL_BYTES))) if size > _MAX_LOCAL_BYTES else points
 
 
 def _summary(ready: Explanation, files: _Files, metadata: dict[str, Any]) -> dict[str, str]:
-    """The rest of what studio is told: names, intercept, global values where no local ones are."""
+    """Return the entries of names and intercept, and of global values where no local ones exist."""
     kind = "global" if ready.local_values is None else "local"
     summary: dict[str, str] = {}
     if kind == "global":
@@ -260,7 +269,7 @@ def _properties(
     ready: Explanation, comment: str | None, metadata_label: str
 ) -> dict[str, str | None]:
     local = ready.local_values
-    # Several targets are to the asset what several classes are.
+    # An asset stores several targets like several classes.
     task = "regression" if ready.output_names is None else "classification"
     return {
         "type": "explanation",

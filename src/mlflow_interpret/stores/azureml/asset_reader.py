@@ -1,7 +1,7 @@
-"""Explanations in Azure ML read back, whoever uploaded them: ours or ExplanationClient's.
+"""Explanations in Azure ML read back, whoever uploaded them.
 
-Only JSON is read, nothing is unpickled, and nothing is written to disk. Names and sizes come from
-the service, so they are checked before anything is fetched.
+Only JSON is read: nothing is unpickled, and nothing is written to disk. Names and sizes come from
+the service, so they are checked before a file is downloaded.
 """
 
 from __future__ import annotations
@@ -18,29 +18,29 @@ from mlflow_interpret.core.errors import AzureMLError, ExplanationNotFoundError,
 from mlflow_interpret.core.explanation import Explanation
 from mlflow_interpret.stores.azureml import asset_decoder, blobs
 from mlflow_interpret.stores.azureml.http import HttpClient, RefusedError
-from mlflow_interpret.stores.azureml.workspace import Workspace, asset_service
+from mlflow_interpret.stores.azureml.workspace import AzureWorkspace, asset_service
 
 _SECONDS = 300.0
 _VERSION = "azureml.v8.model.explanation"
-_ENDING = ".interpret.json"
-_MOST_BYTES = 500_000_000  # of all files of an explanation: 5,000 rows x 100 x 10 have 0.13 GB
-_MOST_PAGES = 100
+_SUFFIX = ".interpret.json"
+_MAX_BYTES = 500_000_000  # of all files of an explanation: 5,000 rows x 100 x 10 are 0.13 GB
+_MAX_PAGES = 100
 _NOT_FOUND = 404
 _ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z_-]{7,}")
-_NO_NAME = re.compile(r"[\\:\x00-\x1f]")  # a part of a path or a drive on Windows
-_PART = re.compile(r"[0-9A-Za-z_]+(/\d{1,4})?")
+_FORBIDDEN = re.compile(r"[\\:\x00-\x1f]")  # path separators and drives on Windows
+_NAME = re.compile(r"[0-9A-Za-z_]+(/\d{1,4})?")
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """Which of a run's explanations.
+class Selection:
+    """The choice of one of a run's explanations.
 
     Attributes:
         explanation_id: Its id, or None for the latest.
         comment: Its comment, or None for any.
-        raw: Only one by raw column of a pipeline.
-        engineered: Only one by engineered column; where False, one of these is taken only if the
-            run has no other.
+        raw: Only an explanation by raw columns of a pipeline.
+        engineered: Only an explanation by engineered columns; if False, one of them is taken only
+            where the run has no other.
     """
 
     explanation_id: str | None = None
@@ -50,150 +50,150 @@ class Wanted:
 
 
 def read(
-    workspace: Workspace, run_id: str, wanted: Wanted, seconds: float = _SECONDS
+    workspace: AzureWorkspace, run_id: str, selection: Selection, seconds: float = _SECONDS
 ) -> Explanation:
     """Read an explanation of an Azure ML run.
 
     Args:
         workspace: The run's workspace.
         run_id: The Azure ML run.
-        wanted: Which one.
-        seconds: How long it may take.
+        selection: The choice of the explanation.
+        seconds: The time for all requests.
 
     Raises:
         RunNotFoundError: There is no such run.
-        ExplanationNotFoundError: It has no such explanation.
-        AzureMLError: The workspace does not allow it or does not answer, or what it gives is no
-            explanation.
+        ExplanationNotFoundError: The run has no such explanation.
+        AzureMLError: The workspace refuses it or does not respond, or its files are no explanation.
     """
-    if workspace.endpoint is None:
-        raise AzureMLError("the workspace does not say where its services are")
-    with closing(HttpClient(workspace.token, seconds)) as calls:
-        base = workspace.endpoint
-        url = f"{base}/history/v1.0{workspace.scope}/runs/{quote(run_id, safe='')}"
+    with closing(HttpClient(workspace.token, seconds)) as client:
+        history = f"{workspace.base_url}/history/v1.0{workspace.resource_id}"
+        url = f"{history}/runs/{quote(run_id, safe='')}"
         try:
-            run = calls.ask("Finding the run", "GET", url)
+            run = client.request("Finding the run", "GET", url)
         except RefusedError as error:
             if error.status != _NOT_FOUND:
                 raise
             raise RunNotFoundError(
                 f"Run {run_id!r} does not exist in the workspace {workspace.name!r}."
             ) from error
-        properties = _chosen(_assets(calls, workspace, run_id), run_id, wanted)
-        files = _files(calls, workspace, str(run["dataContainerId"]), properties)
-        return asset_decoder.explanation_of(properties, files)
+        properties = _select(_list_assets(client, workspace, run_id), run_id, selection)
+        files = _download_files(client, workspace, str(run["dataContainerId"]), properties)
+        return asset_decoder.decode(properties, files)
 
 
-def _assets(calls: HttpClient, workspace: Workspace, run_id: str) -> list[dict[str, Any]]:
-    """The properties of the run's explanations, oldest first."""
-    base = asset_service(calls, str(workspace.endpoint), workspace.scope)
-    query = {"runId": run_id, "properties": "", "type": "azureml.explanation"}
-    url = f"{base}/modelmanagement/v1.0{workspace.scope}/assets"
-    found = _pages(calls, "Looking for explanations", url, query)
-    if not found:  # as it was named before June 2020
-        query = {"runId": run_id, "properties": "", "name": "explanation_asset"}
-        found = _pages(calls, "Looking for explanations", url, query)
-    found.sort(key=lambda asset: str(asset.get("createdTime")))
-    return [asset.get("properties") or {} for asset in found]
-
-
-def _pages(
-    calls: HttpClient, what: str, url: str, query: Mapping[str, str]
+def _list_assets(
+    client: HttpClient, workspace: AzureWorkspace, run_id: str
 ) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = []
-    following: dict[str, str] | None = dict(query)
-    address = url
-    for _ in range(_MOST_PAGES):
-        page = calls.ask(what, "GET", address, query=following)
+    """Return the properties of the run's explanations, oldest first."""
+    operation = "Looking for explanations"
+    service = asset_service(client, workspace)
+    url = f"{service}/modelmanagement/v1.0{workspace.resource_id}/assets"
+    params = {"runId": run_id, "properties": "", "type": "azureml.explanation"}
+    assets = _all_pages(client, operation, url, params)
+    if not assets:  # named like this before June 2020
+        params = {"runId": run_id, "properties": "", "name": "explanation_asset"}
+        assets = _all_pages(client, operation, url, params)
+    assets.sort(key=lambda asset: str(asset.get("createdTime")))
+    return [asset.get("properties") or {} for asset in assets]
+
+
+def _all_pages(
+    client: HttpClient, operation: str, url: str, params: Mapping[str, str]
+) -> list[dict[str, Any]]:
+    items: list[dict[str, Any]] = []
+    next_params: dict[str, str] | None = dict(params)
+    next_url = url
+    for _ in range(_MAX_PAGES):
+        page = client.request(operation, "GET", next_url, params=next_params)
         try:
-            found.extend(page["value"])
+            items.extend(page["value"])
             link, token = page.get("nextLink"), page.get("continuationToken")
         except (AttributeError, KeyError, TypeError):
-            raise AzureMLError(f"{what} failed: the answer is no list") from None
+            raise AzureMLError(f"{operation} failed: the response is not a list") from None
         if link:
-            if not str(link).startswith(f"{url}?"):  # the token goes nowhere else
-                raise AzureMLError(f"{what} failed: the next page is at another address")
-            address, following = str(link), None
+            if not str(link).startswith(f"{url}?"):  # the token is sent to no other host
+                raise AzureMLError(f"{operation} failed: the next page is at another address")
+            next_url, next_params = str(link), None
         elif token:
-            following = {**query, "continuationToken": str(token)}
+            next_params = {**params, "continuationToken": str(token)}
         else:
-            return found
-    raise AzureMLError(f"{what} failed: there are more than {_MOST_PAGES} pages")
+            return items
+    raise AzureMLError(f"{operation} failed: there are more than {_MAX_PAGES} pages")
 
 
-def _chosen(assets: list[dict[str, Any]], run_id: str, wanted: Wanted) -> dict[str, Any]:
-    def fits(properties: dict[str, Any]) -> bool:
-        return (
-            wanted.explanation_id in (None, properties.get("explanation_id"))
-            and wanted.comment in (None, properties.get("comment"))
-            and (not wanted.raw or asset_decoder.is_true(properties.get("is_raw")))
-            and (not wanted.engineered or asset_decoder.is_true(properties.get("is_engineered")))
-        )
-
-    fitting = [properties for properties in assets if fits(properties)]
-    if not fitting:
-        held = "no explanation" if not assets else f"none of its {len(assets)} explanations is it"
-        asked = ", ".join(
-            f"{name}={value!r}"
-            for name, value in vars(wanted).items()
-            if value not in (None, False)
-        )
-        raise ExplanationNotFoundError(
-            f"Azure ML run {run_id} exists and {'holds ' if not assets else ''}{held}"
-            + (f" (asked for: {asked})." if asked else ".")
-        )
-    # The engineered view of an explanation stands beside the one by raw column.
-    plain = [each for each in fitting if not asset_decoder.is_true(each.get("is_engineered"))]
-    chosen = (plain if plain and wanted.explanation_id is None else fitting)[-1]
-    if wanted.engineered:
-        chosen = fitting[-1]
-    if chosen.get("version") != _VERSION:
+def _select(assets: list[dict[str, Any]], run_id: str, selection: Selection) -> dict[str, Any]:
+    matches = [properties for properties in assets if _is_match(properties, selection)]
+    if not matches:
+        raise ExplanationNotFoundError(_not_found(assets, run_id, selection))
+    # A pipeline's explanation by raw columns has an engineered view beside it.
+    others = [asset for asset in matches if not asset_decoder.is_true(asset.get("is_engineered"))]
+    by_default = not selection.engineered and selection.explanation_id is None
+    selected = (others if others and by_default else matches)[-1]
+    if selected.get("version") != _VERSION:
         raise AzureMLError(
-            f"explanation {chosen.get('explanation_id')!r} has the version "
-            f"{chosen.get('version')!r}; {_VERSION} can be read"
+            f"explanation {selected.get('explanation_id')!r} has the version "
+            f"{selected.get('version')!r}; only {_VERSION} can be read"
         )
-    return chosen
+    return selected
 
 
-def _files(
-    calls: HttpClient, workspace: Workspace, container: str, properties: Mapping[str, Any]
+def _is_match(properties: dict[str, Any], selection: Selection) -> bool:
+    return (
+        selection.explanation_id in (None, properties.get("explanation_id"))
+        and selection.comment in (None, properties.get("comment"))
+        and (not selection.raw or asset_decoder.is_true(properties.get("is_raw")))
+        and (not selection.engineered or asset_decoder.is_true(properties.get("is_engineered")))
+    )
+
+
+def _not_found(assets: list[dict[str, Any]], run_id: str, selection: Selection) -> str:
+    request = ", ".join(
+        f"{name}={value!r}" for name, value in vars(selection).items() if value not in (None, False)
+    )
+    text = f"Azure ML run {run_id} exists and has no explanation"
+    if assets:
+        text = f"None of the {len(assets)} explanations of Azure ML run {run_id} matches"
+    return f"{text} (requested: {request})." if request else f"{text}."
+
+
+def _download_files(
+    client: HttpClient, workspace: AzureWorkspace, container: str, properties: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """The content of the explanation's files by their names without the ending."""
+    """Return the content of the explanation's files by their names without the suffix."""
     explanation_id = str(properties.get("explanation_id"))
     if not _ID.fullmatch(explanation_id):
-        raise AzureMLError(f"{explanation_id!r} is no id of an explanation")
+        raise AzureMLError(f"{explanation_id!r} is not the id of an explanation")
     folder = f"explanation/{explanation_id[:8]}/"
     url = (
-        f"{workspace.endpoint}/artifact/v2.0{workspace.scope}/artifacts/prefix/contentinfo"
+        f"{workspace.base_url}/artifact/v2.0{workspace.resource_id}/artifacts/prefix/contentinfo"
         f"/ExperimentRun/{quote(container, safe='')}/{folder}"
     )
-    what = "Listing the explanation's files"
     links = {
         name: str(entry.get("contentUri"))
-        for entry in _pages(calls, what, url, {})
-        if (name := _name(str(entry.get("path")), folder)) is not None
+        for entry in _all_pages(client, "Listing the explanation's files", url, {})
+        if (name := _name_in_asset(str(entry.get("path")), folder)) is not None
     }
-    left = _MOST_BYTES
+    remaining = _MAX_BYTES
     files: dict[str, Any] = {}
     for name in sorted(links):
-        content = blobs.get(calls, f"Reading {name}", links[name], left)
-        left -= len(content)
+        content = blobs.download(client, f"Reading {name}", links[name], remaining)
+        remaining -= len(content)
         try:
             files[name] = json.loads(content)
         except (ValueError, RecursionError):
-            raise AzureMLError(f"Reading {name} failed: it is no JSON") from None
+            raise AzureMLError(f"Reading {name} failed: the file is not JSON") from None
     return files
 
 
-def _name(path: str, folder: str) -> str | None:
-    """What a file is called in the asset, None for one that is not needed.
+def _name_in_asset(path: str, folder: str) -> str | None:
+    """Return the name of a file in the asset, None for a file that is not needed.
 
     Raises:
-        AzureMLError: It would be outside of the explanation's folder.
+        AzureMLError: The path leads out of the explanation's folder.
     """
     inside = path.startswith(folder) and ".." not in path.split("/")
-    if not inside or _NO_NAME.search(path):
+    if not inside or _FORBIDDEN.search(path):
         raise AzureMLError(f"the file {path!r} is outside of the explanation's folder {folder!r}")
-    name = path.removeprefix(folder).removesuffix(_ENDING)
-    known = name.partition("/")[0] in asset_decoder.FILES
-    return name if path.endswith(_ENDING) and known and _PART.fullmatch(name) else None
+    name = path.removeprefix(folder).removesuffix(_SUFFIX)
+    is_known = name.partition("/")[0] in asset_decoder.FILES
+    return name if path.endswith(_SUFFIX) and is_known and _NAME.fullmatch(name) else None

@@ -1,28 +1,27 @@
-"""HTTP requests to Azure ML: repeated where that helps, and one deadline for all of them."""
+"""HTTP requests to Azure ML, repeated where that helps, with one deadline for all of them."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
-from urllib.parse import urlsplit
-
-import requests
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode, urlsplit
 
 from mlflow_interpret.core.errors import AzureMLError
 from mlflow_interpret.core.redaction import redact
 
-_TRIES = 6
-_FIRST_WAIT = 0.5  # seconds; doubled each time: 15.5 in all
-_CONNECT = 10.0
-_SILENCE = 20.0
-_UNAUTHORIZED = 401
-_PASSING = {408, 429, 500, 502, 503, 504}
-_SILENT = (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError)
+if TYPE_CHECKING:
+    from mlflow_interpret.stores.azureml.pipeline import BlobRepeatPolicy, DeadlineTransport
+
+INSTALL = "pip install 'mlflow-interpret[azure]'"
+
+_ATTEMPTS = 6
+_FIRST_WAIT = 1.0  # seconds before the third attempt, doubled for each further one: 15 in all
+_CONNECT_SECONDS = 10.0
+_READ_SECONDS = 20.0
+_TEMPORARY = {408, 429, 500, 502, 503, 504}
 _HINTS = {
-    _UNAUTHORIZED: "the token is not accepted: it has expired, or it is for something else; "
-    "log in again",
+    401: "the token is not accepted: it has expired, or it is for something else; log in again",
     403: "the identity may not do this in the workspace",
     404: "the workspace or the run is not there, or the identity does not see it",
     429: "too many requests; try again later",
@@ -30,7 +29,7 @@ _HINTS = {
 
 
 class RefusedError(AzureMLError):
-    """Azure ML answered that it will not.
+    """Azure ML refused a request.
 
     Attributes:
         status: The HTTP status.
@@ -41,206 +40,167 @@ class RefusedError(AzureMLError):
         self.status = status
 
 
-class NoResponseError(Exception):
-    """A request had no answer; the text says how, without the address, which holds signatures."""
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What came back of one request.
-
-    Attributes:
-        status: The HTTP status.
-        said: What the service says of its refusal.
-        wait: Seconds that it asks to wait before the next try.
-        value: What was asked for.
-    """
-
-    status: int
-    said: str = ""
-    wait: float = 0.0
-    value: Any = None
-
-    @property
-    def good(self) -> bool:
-        """Whether the request was carried out."""
-        return 200 <= self.status < 300
-
-
-class Bearer(requests.auth.AuthBase):
-    """Adds the token, or nothing; without it requests would take a password from ~/.netrc."""
-
-    def __init__(self, token: str | None = None) -> None:
-        self._token = token
-
-    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        """Called by requests for each request."""
-        if self._token is not None:
-            request.headers["Authorization"] = f"Bearer {self._token}"
-        return request
+class NoResponseError(AzureMLError):
+    """Azure ML did not respond, or not before the deadline."""
 
 
 class HttpClient:
     """Requests with one token and one deadline.
 
+    Args:
+        token: A bearer token.
+        seconds: The time for all requests together; it starts now.
+        refresh: Returns another token when this one is no longer accepted; called once.
+
     Attributes:
-        session: The connections, without a token.
+        transport: Sends requests until the deadline; without the token.
+        blob_policy: Repeats requests to blobs that fail temporarily.
+
+    Raises:
+        AzureMLError: azure-core is not installed.
     """
 
-    def __init__(self, token: str, seconds: float, renew: Callable[[], str] | None = None) -> None:
-        """Start the clock.
+    transport: DeadlineTransport
+    blob_policy: BlobRepeatPolicy
 
-        Args:
-            token: A bearer token.
-            seconds: How long all requests together may take.
-            renew: Gives another token when this one is no longer accepted; asked once.
-        """
+    def __init__(
+        self, token: str, seconds: float, refresh: Callable[[], str] | None = None
+    ) -> None:
+        try:
+            from mlflow_interpret.stores.azureml import pipeline
+        except ImportError:
+            raise AzureMLError(f"azure-core is not installed: {INSTALL}") from None
         self._token = token
-        self._renew = renew
+        self._refresh = refresh
         self._seconds = seconds
-        self._end = time.monotonic() + seconds
-        self.session = requests.Session()
-        self.session.headers["User-Agent"] = "mlflow-interpret"
-        self.session.auth = Bearer()
+        self.transport = pipeline.DeadlineTransport(seconds, _CONNECT_SECONDS, _READ_SECONDS)
+        self.blob_policy = pipeline.repeat_policy(pipeline.BlobRepeatPolicy, _ATTEMPTS, _FIRST_WAIT)
+        policy = pipeline.repeat_policy(pipeline.RepeatPolicy, _ATTEMPTS, _FIRST_WAIT)
+        self._client = pipeline.json_client(self.transport, policy, self._fresh_token)
 
     def close(self) -> None:
         """Close the connections."""
-        self.session.close()
+        self._client.close()
 
-    def ask(
+    def request(
         self,
-        what: str,
+        operation: str,
         method: str,
         url: str,
         *,
-        body: Any = None,
-        query: dict[str, str] | None = None,
-        signed: bool = True,
-        arrived: Callable[[], bool] | None = None,
+        json: Any = None,
+        params: dict[str, str] | None = None,
+        authenticate: bool = True,
+        has_arrived: Callable[[], bool] | None = None,
     ) -> Any:
-        """A request with a JSON answer.
+        """Send a request and return its JSON response.
 
         Args:
-            what: What it does, for messages.
-            method: The HTTP verb.
-            url: Where to.
-            body: What is sent as JSON.
-            query: The URL's parameters.
-            signed: Whether the token goes along.
-            arrived: Asked before a request is repeated that must be carried out only once:
-                whether it was, and only its answer was lost.
+            operation: The operation, for messages: ``Finding the run``.
+            method: The HTTP method.
+            url: The URL.
+            json: The body.
+            params: The URL's query.
+            authenticate: Send the token.
+            has_arrived: Called before a request is repeated that must be carried out only once:
+                whether it was carried out, and only its response was lost.
 
         Returns:
-            The answer; None where it is empty or was lost.
+            The response; None if it is empty or was lost.
 
         Raises:
-            AzureMLError: It was refused, or there was no answer in time.
+            RefusedError: Azure ML refused it.
+            NoResponseError: There was no response in time.
+            AzureMLError: The response is not JSON.
         """
+        from azure.core.rest import HttpRequest
 
-        def send(timeout: tuple[float, float]) -> Answer:
-            try:
-                answer = self.session.request(
-                    method,
-                    url,
-                    json=body,
-                    params=query,
-                    auth=Bearer(self._token if signed else None),
-                    timeout=timeout,
-                    allow_redirects=False,  # the token goes where it was meant to go
-                )
-            except _SILENT as error:
-                raise NoResponseError(type(error).__name__) from None
-            except requests.RequestException as error:
-                raise AzureMLError(f"{what} failed: {type(error).__name__}") from None
-            return Answer(answer.status_code, _said(answer), _asked_wait(answer), answer)
+        from mlflow_interpret.stores.azureml.pipeline import AlreadyArrivedError
 
-        answer = self.repeat(what, urlsplit(url).hostname, send, arrived=arrived, signed=signed)
-        if answer is None or not answer.value.content:
+        headers = {"Authorization": f"Bearer {self._token}"} if authenticate else {}
+        query = f"?{urlencode(params)}" if params else ""
+        request = HttpRequest(method, f"{url}{query}", headers=headers, json=json)
+        try:
+            with self.errors_of(operation, url):
+                response = self._client.send_request(request, has_arrived=has_arrived)
+                response.raise_for_status()
+        except AlreadyArrivedError:
+            return None
+        if not response.content:
             return None
         try:
-            return answer.value.json()
+            return response.json()
         except ValueError:
-            raise AzureMLError(f"{what} failed: the answer is no JSON") from None
+            raise AzureMLError(f"{operation} failed: the response is not JSON") from None
 
-    def repeat(
-        self,
-        what: str,
-        host: str | None,
-        send: Callable[[tuple[float, float]], Answer],
-        *,
-        arrived: Callable[[], bool] | None = None,
-        signed: bool = False,
-    ) -> Answer | None:
-        """Send a request until it is carried out, refused for good, or the time is over.
+    @contextmanager
+    def errors_of(self, operation: str, url: str) -> Iterator[None]:
+        """Turn errors of azure-core into errors of one line, without addresses and secrets.
 
         Args:
-            what: What it does, for messages.
-            host: Whom it asks, for messages.
-            send: Sends it, given the seconds to wait for a connection and for an answer; raises
-                NoResponseError where there is none.
-            arrived: As for `ask`.
-            signed: Whether another token may help.
+            operation: The operation, for messages.
+            url: The URL of the request; the messages hold its host.
 
         Raises:
-            AzureMLError: It was refused, or there was no answer in time.
+            RefusedError: Azure ML refused the request.
+            NoResponseError: There was no response in time.
         """
-        trouble = "there was no time left"
-        for attempt in range(_TRIES):
-            left = self._end - time.monotonic()
-            if left <= 0:
-                break
-            if attempt and arrived is not None and arrived():
-                return None
-            wait = _FIRST_WAIT * 2**attempt
-            try:
-                answer = send((min(_CONNECT, left), min(_SILENCE, left)))
-            except NoResponseError as error:
-                trouble = f"{host} does not answer ({error})"
-            else:
-                if answer.good:
-                    return answer
-                trouble = self._refusal(host, answer)
-                if signed and answer.status == _UNAUTHORIZED and self._renewed():
-                    continue
-                if answer.status not in _PASSING:
-                    raise RefusedError(f"{what} failed: {trouble}", answer.status)
-                wait = max(wait, answer.wait)
-            if attempt == _TRIES - 1 or wait >= self._end - time.monotonic():
-                break
-            time.sleep(wait)
-        raise AzureMLError(f"{what} failed: {trouble}; given up within {self._seconds:.3g} seconds")
+        from azure.core.exceptions import AzureError, HttpResponseError
 
-    def _renewed(self) -> bool:
-        """Whether there is another token now; each is asked for once."""
-        renew, self._renew = self._renew, None
-        if renew is None:
-            return False
+        from mlflow_interpret.stores.azureml.pipeline import DeadlineExceededError
+
+        host = urlsplit(url).hostname
         try:
-            self._token = renew()
-        except AzureMLError:  # the refusal of the old token says what to do
-            return False
-        return True
+            yield
+        except HttpResponseError as error:
+            raise self._refusal(operation, host, error) from None
+        except AzureError as error:
+            reason = f"{host} does not answer ({type(error).__name__})"
+            raise self._gave_up(operation, reason) from None
+        except DeadlineExceededError:
+            raise self._gave_up(operation, self._last_trouble(host)) from None
 
-    def _refusal(self, host: str | None, answer: Answer) -> str:
-        said = redact(answer.said, self._token)
-        hint = _HINTS.get(answer.status)
-        parts = [f"{host} answered {answer.status}"]
-        if hint:
-            parts.append(f" ({hint})")
-        return "".join(parts) + (f": {said}" if said else "")
+    def _refusal(self, operation: str, host: str | None, error: Any) -> AzureMLError:
+        status = int(error.status_code or 0)
+        reason = self._status_text(host, status, error.response, getattr(error, "error_code", None))
+        if status in _TEMPORARY:
+            return self._gave_up(operation, reason)
+        return RefusedError(f"{operation} failed: {reason}", status)
+
+    def _gave_up(self, operation: str, reason: str) -> NoResponseError:
+        text = f"{operation} failed: {reason}; given up within {self._seconds:.3g} seconds"
+        return NoResponseError(text)
+
+    def _last_trouble(self, host: str | None) -> str:
+        outcome = self.transport.outcome
+        if isinstance(outcome, Exception):
+            return f"{host} does not answer ({type(outcome).__name__})"
+        if outcome is None or outcome.status_code < 400:
+            return "there was no time left"
+        return self._status_text(host, outcome.status_code, outcome, None)
+
+    def _status_text(self, host: str | None, status: int, response: Any, code: Any) -> str:
+        hint = _HINTS.get(status)
+        message = redact(str(code or _message_of(response)), self._token)
+        text = f"{host} answered {status}" + (f" ({hint})" if hint else "")
+        return f"{text}: {message}" if message else text
+
+    def _fresh_token(self) -> str | None:
+        """Return another token; each is asked for once."""
+        refresh, self._refresh = self._refresh, None
+        if refresh is None:
+            return None
+        try:
+            self._token = refresh()
+        except AzureMLError:  # the refusal of the old token names the remedy
+            return None
+        return self._token
 
 
-def _asked_wait(answer: requests.Response) -> float:
-    asked = answer.headers.get("Retry-After", "")
-    return float(asked) if asked.isdigit() else 0.0
-
-
-def _said(answer: requests.Response) -> str:
-    """What the service says of its refusal."""
-    if answer.ok:
-        return ""
+def _message_of(response: Any) -> str:
+    """Return the message in a refusal's body."""
     try:
-        body = answer.json()
+        body = response.json()
         return str(body.get("error", body)["message"])
-    except (ValueError, AttributeError, KeyError, TypeError):
+    except Exception:  # a body of another kind, or one that was not read
         return ""

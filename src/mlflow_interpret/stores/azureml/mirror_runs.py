@@ -1,4 +1,4 @@
-"""Runs of our own in a workspace, for MLflow runs of other stores: made, found again, completed."""
+"""Azure ML runs for MLflow runs of other stores: created, found again and completed."""
 
 from __future__ import annotations
 
@@ -8,76 +8,71 @@ from collections.abc import Mapping
 from contextlib import closing
 from datetime import datetime, timezone
 from typing import Any
-from urllib.parse import quote
 
-from mlflow_interpret.core.errors import AzureMLError
 from mlflow_interpret.stores.azureml.http import HttpClient, RefusedError
-from mlflow_interpret.stores.azureml.workspace import SECONDS, Workspace
+from mlflow_interpret.stores.azureml.workspace import SECONDS, AzureRun, AzureWorkspace
 
-EXPLAINED = "model_explanation"
-"""The tag of runs that have explanations, as ExplanationClient names it."""
+EXPLAINED_TAG = "model_explanation"
+"""The tag of runs with explanations, as ExplanationClient names it."""
 
-TAG = "mlflow_interpret.mlflow_run_id"
+RUN_TAG = "mlflow_interpret.mlflow_run_id"
 STORE_TAG = "mlflow_interpret.mlflow_store"
+MAX_TAGS = 50  # of a run
 _NOT_FOUND = 404
-_ENDED = {"Completed", "Failed", "Canceled"}
-_MOST_TAGS = 50  # of a run
-_MOST = 255  # characters of an experiment's name, and of a run's id
+_FINAL_STATUSES = {"Completed", "Failed", "Canceled"}
+_MAX_LENGTH = 255  # characters of an experiment's name, and of a run's id
 
 
 def experiment_name(name: str) -> str:
-    """The name as Azure ML allows it: letters, digits, ``_`` and ``-``.
+    """Return a name that Azure ML allows: letters, digits, ``_`` and ``-``.
 
-    Of a path, as Databricks names experiments, only the last part counts, as for azureml-mlflow.
+    Of a path, as Databricks names experiments, only the last part is kept, as in azureml-mlflow.
     """
     last = name.rstrip("/").rpartition("/")[2]
     allowed = re.sub(r"[^0-9A-Za-z_-]+", "-", last).strip("-_")
-    return allowed[:_MOST] or "mlflow"
+    return allowed[:_MAX_LENGTH] or "mlflow"
 
 
 def run_id_for(mlflow_run_id: str) -> str:
-    """The id of the Azure ML run: that of the MLflow run, so that no second one can be made."""
-    if re.fullmatch(rf"[0-9A-Za-z][0-9A-Za-z_-]{{0,{_MOST}}}", mlflow_run_id):
+    """Return the id of the Azure ML run: the MLflow run's id, so that there is only one run."""
+    if re.fullmatch(rf"[0-9A-Za-z][0-9A-Za-z_-]{{0,{_MAX_LENGTH}}}", mlflow_run_id):
         return mlflow_run_id
     return uuid.uuid5(uuid.NAMESPACE_OID, mlflow_run_id).hex
 
 
-def has_room(tags: Mapping[str, str]) -> bool:
-    """Whether a run with these tags can be marked as one that has explanations."""
-    return EXPLAINED in tags or len(tags) < _MOST_TAGS
+def has_room_for_tag(tags: Mapping[str, str]) -> bool:
+    """Return whether a run with these tags can have the tag of runs with explanations."""
+    return EXPLAINED_TAG in tags or len(tags) < MAX_TAGS
 
 
-def find_or_make(
-    workspace: Workspace,
+def find_or_create(
+    workspace: AzureWorkspace,
     experiment: str,
     run_id: str,
     tags: dict[str, str],
     seconds: float = SECONDS,
-) -> bool:
-    """Have a run in the workspace; one that is there stays as it is.
+) -> AzureRun:
+    """Return a run of the workspace, created if it does not exist; an existing one is not changed.
 
     Args:
         workspace: The workspace.
-        experiment: The experiment's name; it is made where it is missing.
+        experiment: The experiment's name; it is created if it does not exist.
         run_id: The run's id.
-        tags: Tags for a run that is made.
-        seconds: How long it may take.
-
-    Returns:
-        Whether it is a run that we made, now or before; see `complete`.
+        tags: The tags of a created run.
+        seconds: The time for all requests.
 
     Raises:
-        AzureMLError: The workspace does not allow it, or does not answer.
+        AzureMLError: The workspace refuses it, or does not respond.
     """
-    if workspace.endpoint is None:
-        raise AzureMLError("the workspace does not say where its services are")
-    url = _url(workspace, experiment)
-    with closing(HttpClient(workspace.token, seconds)) as calls:
-        found = _get(calls, "Looking for the run", f"{url}/runs/{quote(run_id)}")
-        if found is not None:
-            return TAG in (found.get("tags") or {})
-        if _get(calls, "Looking for the experiment", url) is None:
-            calls.ask("Making the experiment", "POST", url)
+    experiment_url = workspace.experiment_url(experiment)
+    run = AzureRun(workspace, experiment, run_id, is_mirror=True)
+    with closing(HttpClient(workspace.token, seconds)) as client:
+        existing = _get(client, "Looking for the run", run.url)
+        if existing is not None:
+            is_mirror = RUN_TAG in (existing.get("tags") or {})
+            return AzureRun(workspace, experiment, run_id, is_mirror=is_mirror)
+        if _get(client, "Looking for the experiment", experiment_url) is None:
+            client.request("Creating the experiment", "POST", experiment_url)
         body = {
             "runId": run_id,
             "name": f"run_{run_id}",
@@ -86,44 +81,42 @@ def find_or_make(
             "properties": {},
             "tags": tags,
         }
-        calls.ask("Making the run", "PATCH", f"{url}/runs/{quote(run_id)}", body=body)
-        _tell(calls, f"{url}/runs/{quote(run_id)}", run_id, "Start", "StartTime")
-    return True
+        client.request("Creating the run", "PATCH", run.url, json=body)
+        _send_event(client, run, "Start", "StartTime")
+    return run
 
 
-def complete(workspace: Workspace, experiment: str, run_id: str, seconds: float = SECONDS) -> None:
-    """End a run that we made, unless it has ended before: no job launcher will.
+def complete(run: AzureRun, seconds: float = SECONDS) -> None:
+    """Complete a run that was created here, unless it has ended: no job scheduler does it.
+
+    Runs of others are left alone.
 
     Raises:
-        AzureMLError: The workspace does not allow it, or does not answer.
+        AzureMLError: The workspace refuses it, or does not respond.
     """
-    url = f"{_url(workspace, experiment)}/runs/{quote(run_id)}"
-    with closing(HttpClient(workspace.token, seconds)) as calls:
-        found = _get(calls, "Looking for the run", url)
-        if found is not None and found.get("status") not in _ENDED:
-            _tell(calls, url, run_id, "Completed", "EndTime")
+    if not run.is_mirror:
+        return
+    with closing(HttpClient(run.workspace.token, seconds)) as client:
+        existing = _get(client, "Looking for the run", run.url)
+        if existing is not None and existing.get("status") not in _FINAL_STATUSES:
+            _send_event(client, run, "Completed", "EndTime")
 
 
-def _url(workspace: Workspace, experiment: str) -> str:
-    base = f"{workspace.endpoint}/history/v1.0{workspace.scope}"
-    return f"{base}/experiments/{quote(experiment, safe='')}"
-
-
-def _get(calls: HttpClient, what: str, url: str) -> dict[str, Any] | None:
+def _get(client: HttpClient, operation: str, url: str) -> dict[str, Any] | None:
     try:
-        found: dict[str, Any] = calls.ask(what, "GET", url)
+        response: dict[str, Any] = client.request(operation, "GET", url)
     except RefusedError as error:
         if error.status == _NOT_FOUND:
             return None
         raise
-    return found
+    return response
 
 
-def _tell(calls: HttpClient, url: str, run_id: str, event: str, moment: str) -> None:
+def _send_event(client: HttpClient, run: AzureRun, event: str, time_field: str) -> None:
     now = datetime.now(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     body = {
         "timestamp": now,
         "name": f"Microsoft.MachineLearning.Run.{event}",
-        "data": {"RunId": run_id, moment: now},
+        "data": {"RunId": run.run_id, time_field: now},
     }
-    calls.ask("Telling the run's status", "POST", f"{url}/events", body=body)
+    client.request("Setting the run's status", "POST", f"{run.url}/events", json=body)

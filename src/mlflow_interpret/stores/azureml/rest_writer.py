@@ -1,9 +1,9 @@
-"""Our own upload of an explanation: where ExplanationClient cannot be imported, and for `push`.
+"""Upload of an explanation over HTTP: where ExplanationClient is not importable, and for `push`.
 
-Six calls over HTTP make the same asset. The order is the client's: files on disk, names reserved,
-blobs, the asset, the run's tag. So whatever an upload was cut off by, there is an asset only where
-all files are there, and who looks for it first makes no second one. Two that upload the same
-explanation at once look again when theirs is made: the earlier asset stays.
+The order is that of ExplanationClient: write the files, reserve their names, upload them, register
+the asset, tag the run. So an asset exists only where all of its files do, however an upload ended,
+and a second upload finds it. Of two simultaneous uploads of an explanation, each checks again after
+its registration, and the earlier asset remains.
 """
 
 from __future__ import annotations
@@ -24,236 +24,214 @@ from mlflow_interpret.core.redaction import redact
 from mlflow_interpret.runtime.progress import Report, nothing
 from mlflow_interpret.stores.azureml import asset_format, blobs
 from mlflow_interpret.stores.azureml.http import HttpClient, RefusedError
-from mlflow_interpret.stores.azureml.mirror_runs import EXPLAINED, has_room
-from mlflow_interpret.stores.azureml.service import Service, of_job
-from mlflow_interpret.stores.azureml.targets import Target
+from mlflow_interpret.stores.azureml.mirror_runs import EXPLAINED_TAG, has_room_for_tag
 from mlflow_interpret.stores.azureml.token_refresh import fresh_token
-from mlflow_interpret.stores.azureml.workspace import asset_service
+from mlflow_interpret.stores.azureml.workspace import AzureRun, asset_service
 
 _ASSET_TYPE = "azureml.explanation"
 _CONFLICT = 409
-_NAMES = 50  # ids that are tried where the names of an earlier one are taken
+_MAX_IDS = 50  # tried where the file names of an earlier one are reserved
 
 
 @dataclass(frozen=True)
-class Written:
-    """What Azure ML has after an upload.
+class UploadedExplanation:
+    """An explanation in Azure ML.
 
     Attributes:
-        explanation_id: The id under which it has the explanation: its own, unless an upload of it
-            was cut off.
-        tagged: Whether the run has the tag of runs with explanations; it may hold so many tags
-            that there is no room for it.
+        explanation_id: Its id there: the explanation's own, unless an earlier upload was cut off.
+        tagged: Whether the run has the tag of runs with explanations; it may have no room for it.
     """
 
     explanation_id: str
     tagged: bool
 
 
-def service_of(target: Target) -> Service:
-    """Where a target's run is; a job's environment says it of the job's own.
-
-    Raises:
-        AzureMLError: Something of it is not known.
-    """
-    if target.kind == "job":
-        return of_job(target.run_id, target.token)
-    known = (
-        target.endpoint,
-        target.subscription,
-        target.resource_group,
-        target.workspace,
-        target.experiment,
-        target.token,
-    )
-    endpoint, subscription, group, workspace, experiment, token = (part or "" for part in known)
-    if not all(known):
-        raise AzureMLError(
-            "the run's workspace is not fully known; use an azureml:// tracking URI, or Python "
-            "3.10 or 3.11 with pip install 'mlflow-interpret[azure]'"
-        )
-    return Service(endpoint, subscription, group, workspace, experiment, target.run_id, token)
-
-
 def write(
     explanation: Explanation,
-    service: Service,
+    run: AzureRun,
     comment: str | None,
-    deadline: float,
+    seconds: float,
     random_state: int = 0,
     points: int | None = None,
     report: Report = nothing,
-) -> Written:
-    """Upload an explanation and, before it, its engineered view.
+) -> UploadedExplanation:
+    """Upload an explanation, after its engineered view.
 
-    An explanation that is there already, whoever uploaded it, stays as it is and is there once.
+    An explanation that is in Azure ML already, whoever uploaded it, is not uploaded again.
 
     Args:
         explanation: The explanation.
-        service: The Azure ML run.
-        comment: Shown in studio beside the explanation.
-        deadline: Seconds that all of it may take.
-        random_state: Seeds the sample of rows for studio.
-        points: How many rows studio shows at most. Default: 5,000.
-        report: Hears how many files are written, and how many there are so far.
+        run: The Azure ML run.
+        comment: The comment shown in studio.
+        seconds: The time for all requests.
+        random_state: The seed of the sample of rows for studio.
+        points: The most rows that studio shows. Default: 5,000.
+        report: Called with the number of uploaded files and of all files.
 
     Raises:
-        AzureMLError: It did not arrive; the message says why in one line, without secrets.
+        AzureMLError: The upload failed; the message gives the reason in one line, without secrets.
     """
-    renew = partial(fresh_token, service) if service.renewable else None
-    found = explanation.id
-    with closing(HttpClient(service.token, deadline, renew)) as calls, blobs.unlogged():
-        writer = _Writer(calls, service, report)
+    token, refresh = run.workspace.token, partial(fresh_token, run) if run.is_job else None
+    explanation_id = explanation.id
+    with closing(HttpClient(token, seconds, refresh)) as client, blobs.redacted_logs():
+        writer = _Writer(client, run, report)
         for view in (explanation.engineered, explanation):
             if view is not None:
-                found = writer.write(view, comment, random_state, points)
-        return Written(found, writer.tag())
+                explanation_id = writer.write(view, comment, random_state, points)
+        return UploadedExplanation(explanation_id, writer.tag())
 
 
 class _Writer:
-    """Writes explanations into one run."""
+    """Writes explanations into a run."""
 
-    def __init__(self, calls: HttpClient, service: Service, report: Report) -> None:
-        self._calls = calls
-        self._report, self._written = report, 0
-        self._service = service
-        base = service.endpoint.rstrip("/")
-        self._run_url = service.run_url
-        found = calls.ask("Finding the run", "GET", self._run_url)
-        self._experiment_id = found.get("experimentId")
-        container = f"ExperimentRun/{quote(found['dataContainerId'])}"
-        artifacts = f"{base}/artifact/v2.0{service.scope}/artifacts"
+    def __init__(self, client: HttpClient, run: AzureRun, report: Report) -> None:
+        self._client = client
+        self._run = run
+        self._report, self._uploaded_files = report, 0
+        description = client.request("Finding the run", "GET", run.url)
+        self._experiment_id = description.get("experimentId")
+        workspace = run.workspace
+        container = f"ExperimentRun/{quote(description['dataContainerId'])}"
+        artifacts = f"{workspace.base_url}/artifact/v2.0{workspace.resource_id}/artifacts"
         self._names_url = f"{artifacts}/batch/metadata/{container}"
-        service_url = asset_service(calls, base, service.scope, service.discovery)
-        self._assets_url = f"{service_url}/modelmanagement/v1.0{service.scope}/assets"
+        service = asset_service(client, workspace)
+        self._assets_url = f"{service}/modelmanagement/v1.0{workspace.resource_id}/assets"
 
     def write(
         self, explanation: Explanation, comment: str | None, random_state: int, points: int | None
     ) -> str:
-        """Upload one view, unless it is there; returns the id under which it is.
+        """Upload one view unless it exists; return its id in Azure ML.
 
-        A name can be reserved once. Where an upload was cut off after that, or the answer with the
-        links was lost, the explanation goes under an id that is made from its own.
+        File names can be reserved once. Where an upload was cut off after that, or the response
+        with the links was lost, the explanation gets an id that is derived from its own.
         """
-        ids = [_nth_id(explanation.id, attempt) for attempt in range(_NAMES)]
-        found = self._registered(ids)
-        if found is not None:
-            return found
+        ids = [_derived_id(explanation.id, attempt) for attempt in range(_MAX_IDS)]
+        existing_id = self._registered_id(ids)
+        if existing_id is not None:
+            return existing_id
         with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
             folder = Path(name)
             asset = asset_format.write(
-                explanation, folder, self._service.run_id, comment, random_state, points
+                explanation, folder, self._run.run_id, comment, random_state, points
             )
-            for named in ids:
-                asset = asset_format.renamed(asset, folder, named)
-                links = self._reserve(asset, named)
-                if links is not None:
-                    break
-            else:
-                raise AzureMLError(
-                    f"{_NAMES} uploads of explanation {explanation.id} were cut off; "
-                    "log it again with mlflow_interpret.log_explanation()"
-                )
-            total = self._written + len(links)
-            for file, link in links.items():
-                self._report(self._written, total)
-                blobs.put(self._calls, f"Writing {file}", link, folder / file)
-                self._written += 1
-        # Somebody else may have been at it meanwhile, as this process's other half.
-        found = self._registered(ids)
-        if found is None:
-            self._create(asset, named)
-            found = self._settled(ids) or named
-        return found
+            asset, new_id, links = self._reserve_first_free(asset, folder, ids)
+            self._upload_files(folder, links)
+        # Another process may have uploaded it meanwhile.
+        existing_id = self._registered_id(ids)
+        if existing_id is not None:
+            return existing_id
+        self._register(asset, new_id)
+        return self._remove_duplicates(ids) or new_id
+
+    def _reserve_first_free(
+        self, asset: asset_format.Asset, folder: Path, ids: Sequence[str]
+    ) -> tuple[asset_format.Asset, str, dict[str, str]]:
+        for explanation_id in ids:
+            asset = asset_format.renamed(asset, folder, explanation_id)
+            links = self._reserve(asset, explanation_id)
+            if links is not None:
+                return asset, explanation_id, links
+        raise AzureMLError(
+            f"{_MAX_IDS} uploads of explanation {ids[0]} were cut off; "
+            "log it again with mlflow_interpret.log_explanation()"
+        )
 
     def _reserve(self, asset: asset_format.Asset, explanation_id: str) -> dict[str, str] | None:
-        """A link to write each file, None where a name is taken."""
-        what = "Reserving the names of the files"
+        """Return an upload link for each file, None if a name is reserved already."""
+        operation = "Reserving the names of the files"
         folder = asset_format.folder_of(explanation_id)
         files = [asset_format.file_of(name) for name in asset.names]
         paths = {file: f"./{folder}/{file}" for file in files}
         body = {"paths": [{"path": path} for path in paths.values()]}
         try:
-            answer = self._calls.ask(what, "POST", self._names_url, body=body)
+            response = self._client.request(operation, "POST", self._names_url, json=body)
         except RefusedError as error:
             if error.status == _CONFLICT:
                 return None
             raise
-        if answer.get("errors"):
-            said = str(next(iter(answer["errors"].values())))
-            if "already exists" in said or "Conflict" in said:
+        if response.get("errors"):
+            message = str(next(iter(response["errors"].values())))
+            if "already exists" in message or "Conflict" in message:
                 return None
-            raise AzureMLError(f"{what} failed: {redact(said, self._service.token)}")
-        links = answer.get("artifactContentInformation", {})
+            raise AzureMLError(f"{operation} failed: {redact(message, self._run.workspace.token)}")
+        links = response.get("artifactContentInformation", {})
         if not all(path in links for path in paths.values()):
-            raise AzureMLError(f"{what} failed: the service gave no link for some of them")
+            raise AzureMLError(f"{operation} failed: the service gave no link for some of them")
         return {file: str(links[path]["contentUri"]) for file, path in paths.items()}
 
-    def _create(self, asset: asset_format.Asset, explanation_id: str) -> None:
+    def _upload_files(self, folder: Path, links: Mapping[str, str]) -> None:
+        total = self._uploaded_files + len(links)
+        for file, link in links.items():
+            self._report(self._uploaded_files, total)
+            blobs.upload(self._client, f"Writing {file}", link, folder / file)
+            self._uploaded_files += 1
+
+    def _register(self, asset: asset_format.Asset, explanation_id: str) -> None:
         properties = dict(asset.properties)
         if self._experiment_id is None:
-            properties["experiment_name"] = self._service.experiment
+            properties["experiment_name"] = self._run.experiment
         else:
             properties["experiment_id"] = str(self._experiment_id)
         body: dict[str, Any] = {
             "name": "explanation_asset",
             "type": _ASSET_TYPE,
-            "runid": self._service.run_id,
+            "runid": self._run.run_id,
             "meta": {},
             "artifacts": [{"prefix": label} for label in asset.labels],
             "properties": properties,
         }
-        self._calls.ask(
+        self._client.request(
             "Registering the explanation",
             "POST",
             self._assets_url,
-            body=body,
-            arrived=lambda: self._registered([explanation_id]) is not None,
+            json=body,
+            has_arrived=lambda: self._registered_id([explanation_id]) is not None,
         )
 
-    def _registered(self, ids: Sequence[str]) -> str | None:
-        """Which of the ids the run has an explanation of, if any."""
+    def _registered_id(self, ids: Sequence[str]) -> str | None:
+        """Return the first of the ids that the run has an explanation of, if any."""
         return next((_explanation_id(asset) for asset in self._assets(ids)), None)
 
-    def _settled(self, ids: Sequence[str]) -> str | None:
-        """The id of the one asset that stays, of those that were made at once.
+    def _remove_duplicates(self, ids: Sequence[str]) -> str | None:
+        """Delete all assets but the earliest one, and return its id.
 
-        The order is the same for everybody who looks: the earliest asset stays, and whoever made it
-        may have looked before there was another one.
+        The order is the same in each process, also where assets were registered simultaneously.
         """
-        made = sorted(
+        assets = sorted(
             self._assets(ids), key=lambda asset: (asset.get("createdTime") or "", asset["id"])
         )
-        for asset in made[1:]:
+        for asset in assets[1:]:
             url = f"{self._assets_url}/{quote(asset['id'])}"
-            with suppress(RefusedError):  # it is gone already, or it may not be: both are whole
-                self._calls.ask("Removing what was registered twice", "DELETE", url)
-        return next(map(_explanation_id, made), None)
+            with suppress(
+                RefusedError
+            ):  # deleted already, or not allowed: both assets are complete
+                self._client.request("Removing a duplicate", "DELETE", url)
+        return next(map(_explanation_id, assets), None)
 
     def _assets(self, ids: Sequence[str]) -> Iterator[dict[str, Any]]:
-        """The run's assets of explanations with these ids."""
-        query: dict[str, str] = {"runId": self._service.run_id, "type": _ASSET_TYPE}
-        query["properties"] = ""  # its place may be left empty, but not left out
+        """Yield the run's assets of explanations with these ids."""
+        params: dict[str, str] = {"runId": self._run.run_id, "type": _ASSET_TYPE}
+        params["properties"] = ""  # required, but may be empty
         while True:
-            page = self._calls.ask(
-                "Looking for the explanation", "GET", self._assets_url, query=query
+            page = self._client.request(
+                "Looking for the explanation", "GET", self._assets_url, params=params
             )
             for asset in page["value"]:
                 if _explanation_id(asset) in ids:
                     yield asset
-            following = dict(parse_qsl(urlsplit(page.get("nextLink") or "").query))
-            if "$skipToken" not in following:
+            next_query = dict(parse_qsl(urlsplit(page.get("nextLink") or "").query))
+            if "$skipToken" not in next_query:
                 return
-            query["$skipToken"] = following["$skipToken"]
+            params["$skipToken"] = next_query["$skipToken"]
 
     def tag(self) -> bool:
-        """Mark the run as one that has an explanation, if it has room for one more tag."""
-        body = {"runId": self._service.run_id, "tags": {EXPLAINED: "True"}}
+        """Tag the run as one with explanations; return whether it has room for the tag."""
+        body = {"runId": self._run.run_id, "tags": {EXPLAINED_TAG: "True"}}
         try:
-            self._calls.ask("Tagging the run", "PATCH", self._run_url, body=body)
+            self._client.request("Tagging the run", "PATCH", self._run.url, json=body)
         except RefusedError:
-            run = self._calls.ask("Looking at the run's tags", "GET", self._run_url)
-            if has_room(run.get("tags") or {}):
+            description = self._client.request("Reading the run's tags", "GET", self._run.url)
+            if has_room_for_tag(description.get("tags") or {}):
                 raise
             return False
         return True
@@ -263,8 +241,8 @@ def _explanation_id(asset: Mapping[str, Any]) -> str:
     return str((asset.get("properties") or {}).get("explanation_id"))
 
 
-def _nth_id(explanation_id: str, attempt: int) -> str:
-    """The id itself, then ids that follow from it: whoever tries again finds the same ones."""
+def _derived_id(explanation_id: str, attempt: int) -> str:
+    """Return the id itself, then ids derived from it: each later upload derives the same ones."""
     if not attempt:
         return explanation_id
     return str(uuid.uuid5(uuid.NAMESPACE_OID, f"{explanation_id}/{attempt}"))

@@ -1,6 +1,6 @@
-"""An explanation made ready for Azure ML: what JSON can hold, and labels that studio understands.
+"""Explanations as Azure ML stores them: values that JSON can hold, labels that studio understands.
 
-It is the same for ExplanationClient and for our own writer.
+The same for ExplanationClient and for `rest_writer`.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from mlflow_interpret.core.explanation import Explanation
 
 
 def sanitize_for_json(explanation: Explanation) -> Explanation:
-    """The explanation as it is uploaded undistorted.
+    """Return an explanation that is uploaded without distortion.
 
-    Class names become text and labels the positions of their classes: ExplanationClient maps
-    labels only where all of them are text, and drops what is no list or array. Predictions of
-    several targets are left out: the asset knows of one.
+    Class names become text and labels become positions of their classes: ExplanationClient converts
+    only labels that are all text, and drops everything but lists and arrays. Predictions of several
+    targets are left out: an asset has room for one target.
     """
     if explanation.targets is not None:
         explanation = replace(
@@ -36,15 +36,15 @@ def sanitize_for_json(explanation: Explanation) -> Explanation:
     )
 
 
-def capped(explanation: Explanation, points: int | None, random_state: int) -> Explanation:
-    """The explanation with what belongs to single rows for at most so many of them.
+def limit_rows(explanation: Explanation, points: int | None, random_state: int) -> Explanation:
+    """Return an explanation with at most ``points`` explained rows.
 
-    The aggregates stay those of all rows, and both views keep the same rows.
+    The aggregates stay those of all rows, and both views have the same rows.
 
     Args:
         explanation: The explanation.
-        points: So many rows; 0 leaves them out, None keeps all.
-        random_state: Chooses them.
+        points: The most rows; 0 for no rows, None for all.
+        random_state: The seed of the sample.
     """
     if points is None:
         return explanation
@@ -52,7 +52,7 @@ def capped(explanation: Explanation, points: int | None, random_state: int) -> E
         return explanation.without_rows()
     engineered = explanation.engineered
     if engineered is not None:
-        explanation = replace(explanation, engineered=capped(engineered, points, random_state))
+        explanation = replace(explanation, engineered=limit_rows(engineered, points, random_state))
     by_row = {
         name: getattr(explanation, name)
         for name in ("predicted", "predicted_probabilities", "true_labels", "evaluation_rows")
@@ -62,14 +62,14 @@ def capped(explanation: Explanation, points: int | None, random_state: int) -> E
     rows = local.shape[-2] if local is not None else max(map(len, by_row.values()), default=0)
     if rows <= points:
         return explanation
-    chosen = np.sort(np.random.default_rng(random_state).choice(rows, points, replace=False))
-    cut = {
-        name: values.iloc[chosen] if isinstance(values, pd.DataFrame) else values[chosen]
+    sample = np.sort(np.random.default_rng(random_state).choice(rows, points, replace=False))
+    fields = {
+        name: values.iloc[sample] if isinstance(values, pd.DataFrame) else values[sample]
         for name, values in by_row.items()
     }
     if local is not None:
-        cut["local_values"] = local[..., chosen, :]
-    return replace(explanation, **cut)
+        fields["local_values"] = local[..., sample, :]
+    return replace(explanation, **fields)
 
 
 def _positions(labels: Any, classes: tuple[Any, ...] | None) -> npt.NDArray[Any] | None:
@@ -77,38 +77,40 @@ def _positions(labels: Any, classes: tuple[Any, ...] | None) -> npt.NDArray[Any]
         return None if labels is None else np.asarray(labels)
     positions = {label: position for position, label in enumerate(classes)}
     by_text = {str(label): position for position, label in enumerate(classes)}
-    found = [positions.get(label, by_text.get(str(label))) for label in np.asarray(labels).tolist()]
-    # Labels that are no classes, as where the user renamed the classes, stay as they are.
-    return np.asarray(labels if None in found else found)
+    known = [positions.get(label, by_text.get(str(label))) for label in np.asarray(labels).tolist()]
+    # Labels that are not classes, for example after the user renamed the classes, do not change.
+    return np.asarray(labels if None in known else known)
 
 
-def cells(rows: pd.DataFrame) -> Any:
-    """The rows as JSON can hold them: numbers, booleans, text, and None where there is nothing."""
+def table_to_json(rows: pd.DataFrame) -> Any:
+    """Return rows as JSON values: numbers, booleans, text, and None for missing cells."""
     numeric = [isinstance(dtype, np.dtype) and dtype.kind in "biuf" for dtype in rows.dtypes]
     if all(numeric):
         numbers = rows.to_numpy(dtype=np.float64)
-        return numbers if np.isfinite(numbers).all() else plain(numbers)
+        return numbers if np.isfinite(numbers).all() else array_to_json(numbers)
     columns = [
-        plain(rows.iloc[:, i].to_numpy()) if is_plain else [_cell(cell) for cell in rows.iloc[:, i]]
-        for i, is_plain in enumerate(numeric)
+        array_to_json(rows.iloc[:, i].to_numpy())
+        if is_numeric
+        else [_cell_to_json(cell) for cell in rows.iloc[:, i]]
+        for i, is_numeric in enumerate(numeric)
     ]
     return [list(row) for row in zip(*columns, strict=True)]
 
 
-def plain(values: npt.NDArray[Any]) -> list[Any]:
-    """An array as nested lists; None for what is not finite, which JSON cannot say."""
+def array_to_json(values: npt.NDArray[Any]) -> list[Any]:
+    """Return an array as nested lists, with None for values that are not finite."""
     if values.dtype.kind == "f" and not np.isfinite(values).all():
         missing = ~np.isfinite(values)
         values = values.astype(object)
         values[missing] = None
     elif values.dtype.kind == "O":
-        flat = [_cell(cell) for cell in values.ravel().tolist()]
+        flat = [_cell_to_json(cell) for cell in values.ravel().tolist()]
         values = np.fromiter(flat, dtype=object, count=len(flat)).reshape(values.shape)
     as_list: list[Any] = values.tolist()
     return as_list
 
 
-def _cell(cell: Any) -> Any:
+def _cell_to_json(cell: Any) -> Any:
     if pd.api.types.is_scalar(cell) and pd.isna(cell):
         return None
     if isinstance(cell, np.generic):

@@ -1,18 +1,25 @@
-"""Azure ML as a store: explanations are uploaded beside the training."""
+"""Azure ML as a store: uploads beside the training, and the limits of its tracking server."""
 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from mlflow_interpret.core.explanation import Explanation
-from mlflow_interpret.core.options import Options
-from mlflow_interpret.stores.azureml import targets, token_refresh
-from mlflow_interpret.stores.azureml.resource_ids import place_of
+from mlflow_interpret.core.options import Options, option_error
+from mlflow_interpret.stores.azureml import (
+    diagnosis,
+    mirror_runs,
+    resource_ids,
+    targets,
+    upload_queue,
+)
+from mlflow_interpret.stores.azureml.token_refresh import job_token
 from mlflow_interpret.stores.base import (
+    Finding,
     Receipt,
     Store,
     StoreLimits,
@@ -20,80 +27,139 @@ from mlflow_interpret.stores.base import (
     register_store,
 )
 
+_ALLOWED = (
+    "'auto', False, a Run or a Workspace of azureml.core, an MLClient, an azureml:// URI, "
+    "a workspace's resource id or the path of its config.json"
+)
+
 
 @register_store
 class AzureMLStore(Store):
-    """Azure ML."""
+    """Model explanations of Azure ML, as studio and ExplanationClient show them."""
 
-    name = "azureml"
-    title = "Azure ML"
-    option = "azureml"
-    scheme = "azureml"
-    # A run has 50 tags, of which one is for the tag that an upload sets.
-    limits = StoreLimits(metrics=50, tags=49, tag_length=1000, overwrites=False, shows_tables=False)
+    name: ClassVar[str] = "azureml"
+    title: ClassVar[str] = "Azure ML"
+    option: ClassVar[str | None] = "azureml"
+    scheme: ClassVar[str | None] = targets.SCHEME
+    limits: ClassVar[StoreLimits] = StoreLimits(
+        metrics=50,
+        tags=mirror_runs.MAX_TAGS - 1,  # each upload sets a tag of its own
+        tag_length=1000,
+        overwrites=False,
+        shows_tables=False,
+    )
 
     def accepts(self, options: Options, tracking_uri: str) -> bool:
-        """Return whether the run is uploaded, by the option, the process and the tracking URI."""
-        return targets.wanted(options.azureml, tracking_uri)
+        """Return whether the explanations of a run are uploaded."""
+        return targets.is_upload_requested(options.azureml, tracking_uri)
 
-    def put(self, explanation: Explanation, folder: Path, run: TargetRun) -> Receipt:  # noqa: ARG002
-        """Start an upload in a process of its own."""
-        from mlflow_interpret.stores.azureml import upload_queue
-
+    def put(
+        self,
+        explanation: Explanation,  # noqa: ARG002 - the worker reads the folder
+        folder: Path,
+        run: TargetRun,
+    ) -> Receipt:
+        """Start an upload in a worker process."""
         options = run.options
+        upload_options = upload_queue.UploadOptions(
+            options.comment,
+            options.random_state,
+            options.visualization_points,
+            options.upload_timeout,
+            options.silent,
+        )
+        find_run = partial(targets.find_run, options.azureml, run.tracking_uri, run.run_id)
+        remedy = _push_command(run.run_id, options.azureml)
         upload_queue.start(
             folder,
-            partial(targets.resolve, options.azureml, run.tracking_uri, run.run_id),
-            upload_queue.UploadOptions(
-                options.comment,
-                options.random_state,
-                options.visualization_points,
-                options.upload_timeout,
-                options.silent,
-            ),
-            lambda result: run.finish(receipt_of(result, push_command(run.run_id, options))),
+            find_run,
+            upload_options,
+            lambda result: run.finish(receipt_of(result, remedy)),
         )
         return Receipt("pending")
 
+    def check_options(self, options: Options) -> None:
+        """Check the option ``azureml``.
+
+        Raises:
+            OptionError: Its value is not allowed.
+        """
+        check_option(options.azureml)
+
     def option_value(self, options: Options) -> str | bool | None:
-        """Return the place that the option names, as text."""
-        return place_of(options.azureml)
+        """Return the option ``azureml`` as text, without credentials."""
+        return resource_ids.location_of(options.azureml)
 
     def initial_entry(self, options: Options) -> Mapping[str, Any]:
-        """Return how many explained rows are uploaded."""
+        """Return the entry of an upload that has not started."""
         return {"visualization_points": options.visualization_points}
 
     def prepare(self, options: Options) -> None:
-        """Keep the token of a job alive."""
+        """Keep the token of this process's job valid during the training."""
         if options.azureml is not False and targets.is_job():
-            token_refresh.keep()
+            job_token.start()
 
     def flush(self, timeout: float | None = None) -> bool:
-        """Wait for the uploads."""
-        from mlflow_interpret.stores.azureml import upload_queue
-
+        """Wait for the running uploads; return whether all have ended."""
         return upload_queue.flush(timeout)
 
     def check_connection(self, tracking_uri: str) -> None:
-        """Check the credentials: MLflow's plug-in would open a browser without any."""
+        """Check that there are credentials for an ``azureml://`` tracking URI.
+
+        Raises:
+            AzureMLError: There are none.
+        """
         targets.check_login(tracking_uri)
 
+    def check(self, tracking_uri: str, location: str | None = None) -> Iterable[Finding]:
+        """Examine jobs, log-ins and workspaces for ``mlflow-interpret doctor``."""
+        yield from diagnosis.examine(tracking_uri, location)
 
-def receipt_of(result: Any, remedy: str | None = None) -> Receipt:
-    """Return the receipt for the result of an upload."""
-    entry = {
+
+def check_option(value: Any) -> None:
+    """Check a value of the option ``azureml``, without importing an SDK.
+
+    Raises:
+        OptionError: It is not allowed.
+    """
+    if value is False or (isinstance(value, str) and value == "auto"):
+        return
+    if resource_ids.is_sdk_run(value) or resource_ids.is_workspace(value):
+        return
+    raise option_error("azureml", _ALLOWED, value)
+
+
+def check_workspace(workspace: Any) -> None:
+    """Check the workspace for `load_explanation`.
+
+    Raises:
+        OptionError: It is not allowed.
+    """
+    if not resource_ids.is_workspace(workspace):
+        allowed = (
+            f"a Workspace of azureml.core, an MLClient, {resource_ids.WORKSPACE_FORMS}, or None"
+        )
+        raise option_error("workspace", allowed, workspace)
+
+
+def receipt_of(result: upload_queue.UploadResult, remedy: str | None = None) -> Receipt:
+    """Return the receipt of an upload.
+
+    Args:
+        result: The result of the upload.
+        remedy: The command that finishes a failed upload.
+    """
+    entry: dict[str, Any] = {
         "state": "uploaded" if result.ok else "failed",
         "explanation_id": result.explanation_id,
         "reason": result.reason,
     }
     if result.ok:
-        entry["tagged"] = result.tagged
-    state = "complete" if result.ok else "failed"
-    return Receipt(state, result.reason, entry, result.seconds, remedy)  # type: ignore[arg-type]
+        return Receipt("complete", entry={**entry, "tagged": result.tagged}, seconds=result.seconds)
+    return Receipt("failed", result.reason, entry, result.seconds, remedy)
 
 
-def push_command(run_id: str, options: Options) -> str:
-    """Return the command that finishes an upload."""
-    location = place_of(options.azureml)
-    to = "" if location == "auto" else f" --to {shlex.quote(str(location))}"
-    return f"mlflow-interpret push {run_id}{to}"
+def _push_command(run_id: str, option: Any) -> str:
+    location = resource_ids.location_of(option)
+    workspace = "" if location == "auto" else f" --to {shlex.quote(str(location))}"
+    return f"mlflow-interpret push {run_id}{workspace}"

@@ -1,7 +1,6 @@
-"""The token of a job, kept alive: what the environment has may expire while a model is trained.
+"""Refresh of a job's token, which may expire while a model is trained.
 
-Only a token that is still valid gets another one, so it is asked for ahead of time, as the SDK does
-in a process that uses it.
+Only a valid token is exchanged for another one, so it is refreshed ahead of time, as the SDK does.
 """
 
 from __future__ import annotations
@@ -12,59 +11,79 @@ import threading
 import time
 from contextlib import closing
 
-from mlflow_interpret.core.errors import AzureMLError
 from mlflow_interpret.stores.azureml.http import HttpClient
-from mlflow_interpret.stores.azureml.service import Service, of_job
-from mlflow_interpret.stores.azureml.tokens import expiry_of
+from mlflow_interpret.stores.azureml.workspace import AzureRun, job_run
 
-_AHEAD = 600.0  # seconds before it expires at which a token is renewed
-_PERIOD = 30.0  # seconds between two looks
-_SECONDS = 10.0  # for one request
+_AHEAD = 600.0  # seconds between the refresh and the expiry
+_PERIOD = 30.0  # seconds between two checks
+_SECONDS = 10.0  # for a request
 
 _logger = logging.getLogger(__name__)
-_guard = threading.Lock()
 
 
-class _Kept:
-    """What this process knows of its job's token."""
+class TokenKeeper:
+    """Keeps a token of this process's job valid, in a thread of its own.
 
-    token: str | None = None
-    keeper: threading.Thread | None = None
+    Args:
+        period: Seconds between two checks.
+
+    Attributes:
+        token: The refreshed token; None while that of the environment is valid.
+    """
+
+    def __init__(self, period: float = _PERIOD) -> None:
+        self.token: str | None = None
+        self._period = period
+        self._thread: threading.Thread | None = None
+        self._guard = threading.Lock()
+        self._stopped = threading.Event()
+
+    def start(self) -> None:
+        """Start the thread, unless it runs already."""
+        with self._guard:
+            if self._thread is None or not self._thread.is_alive():
+                self._thread = threading.Thread(
+                    target=self._watch, name="mlflow-interpret-token", daemon=True
+                )
+                self._thread.start()
+
+    def stop(self) -> None:
+        """Stop the thread."""
+        self._stopped.set()
+
+    def _watch(self) -> None:
+        while not self._stopped.is_set():
+            try:
+                run = job_run(os.environ["AZUREML_RUN_ID"], self.token)
+                expiry = expiry_of(run.workspace.token)
+                if expiry is not None and expiry - time.time() < _AHEAD:
+                    self.token = fresh_token(run)
+            except Exception:  # the next check may succeed
+                _logger.debug("The job's token could not be refreshed", exc_info=True)
+            self._stopped.wait(self._period)
 
 
-def keep() -> None:
-    """From now on, renew the token of the job that this process is before it expires."""
-    with _guard:
-        if _Kept.keeper is None or not _Kept.keeper.is_alive():
-            _Kept.keeper = threading.Thread(
-                target=_watch, name="mlflow-interpret-token", daemon=True
-            )
-            _Kept.keeper.start()
+job_token = TokenKeeper()
+"""The keeper of this process."""
 
 
-def current() -> str | None:
-    """The renewed token, None as long as that of the environment is good."""
-    return _Kept.token
+def expiry_of(token: str) -> float | None:
+    """Return the expiry of a JSON web token in seconds since 1970, None if it is not known."""
+    try:
+        import jwt
+
+        # The signature is for the service to verify.
+        return float(jwt.decode(token, options={"verify_signature": False})["exp"])
+    except Exception:  # no PyJWT, another kind of token, or a token without expiry
+        return None
 
 
-def fresh_token(service: Service) -> str:
-    """Another token for a run whose token expires; the run's own asks for it.
+def fresh_token(run: AzureRun) -> str:
+    """Request another token for a job's run.
 
     Raises:
         AzureMLError: There is none; the old one may have expired.
     """
-    with closing(HttpClient(service.token, _SECONDS)) as calls:
-        answer = calls.ask("Renewing the token", "GET", f"{service.run_url}/token")
-    return str(answer["token"])
-
-
-def _watch() -> None:
-    while True:
-        try:
-            service = of_job(os.environ["AZUREML_RUN_ID"], _Kept.token)
-            expiry = expiry_of(service.token)
-            if expiry is not None and expiry - time.time() < _AHEAD:
-                _Kept.token = fresh_token(service)
-        except (AzureMLError, KeyError, TypeError):  # the next look may find the service again
-            _logger.debug("The job's token could not be renewed", exc_info=True)
-        time.sleep(_PERIOD)
+    with closing(HttpClient(run.workspace.token, _SECONDS)) as client:
+        response = client.request("Refreshing the token", "GET", f"{run.url}/token")
+    return str(response["token"])

@@ -1,12 +1,11 @@
-"""Uploads that run beside the training: one child process each, bounded in time."""
+"""Uploads beside the training, by worker processes, bounded in time."""
 
 from __future__ import annotations
 
 import atexit
-import json
 import logging
 import math
-import subprocess
+import os
 import tempfile
 import threading
 import time
@@ -17,30 +16,29 @@ from typing import Any
 
 from mlflow_interpret.core.errors import AzureMLError
 from mlflow_interpret.core.redaction import redact
-from mlflow_interpret.runtime import worker_process
 from mlflow_interpret.runtime.progress import wait
 from mlflow_interpret.runtime.timeouts import TimedCall
-from mlflow_interpret.stores.azureml.targets import Target
+from mlflow_interpret.runtime.worker_process import ProcessDiedError
+from mlflow_interpret.stores.azureml.worker_pool import WorkerPool
+from mlflow_interpret.stores.azureml.workspace import AzureRun
 
 _logger = logging.getLogger(__name__)
 
-_GRACE = 10.0  # seconds at the exit to say how the last upload ended
-
-_running: dict[threading.Thread, UploadOptions] = {}
-_guard = threading.Lock()
-_ONE_CHILD = threading.Lock()  # each is a Python with the whole SDK; many fits queue up
+_MAX_WORKERS = 2  # each is a Python with the whole SDK
+_IDLE_SECONDS = 30.0
+_EXIT_SECONDS = 10.0  # at the exit, for the status of the last upload
 
 
 @dataclass(frozen=True)
-class Result:
-    """How an upload ended.
+class UploadResult:
+    """The result of an upload.
 
     Attributes:
-        ok: It arrived.
-        reason: Why it did not, in one line without secrets.
-        seconds: How long it took.
-        explanation_id: Under which id Azure ML has the explanation, where it arrived.
-        tagged: Whether the Azure ML run has the tag of runs with explanations, where it arrived.
+        ok: The explanation is in Azure ML.
+        reason: Why it is not, in one line without secrets.
+        seconds: The duration.
+        explanation_id: Its id in Azure ML.
+        tagged: Whether the Azure ML run has the tag of runs with explanations.
     """
 
     ok: bool
@@ -52,14 +50,14 @@ class Result:
 
 @dataclass(frozen=True)
 class UploadOptions:
-    """How an explanation is to be uploaded.
+    """The options of an upload.
 
     Attributes:
-        comment: Shown in studio beside the explanation.
-        random_state: Seeds the sample of rows for studio.
-        points: How many explained rows go there, None for the default.
-        timeout: Seconds after which an upload is cut off; they begin when it starts.
-        silent: Whoever waits for it sees no progress.
+        comment: The comment shown in studio.
+        random_state: The seed of the sample of rows for studio.
+        points: The most explained rows to upload, None for the default.
+        timeout: Seconds after which the upload is cut off, from its start.
+        silent: Show no progress while waiting for it.
     """
 
     comment: str | None
@@ -69,153 +67,176 @@ class UploadOptions:
     silent: bool = False
 
 
+class _State:
+    """The uploads of this process.
+
+    Attributes:
+        running: The threads of uploads that have not ended.
+        slots: One for each worker process.
+        end: While the process exits: when all uploads together have to end.
+        exiting: Whether the process has waited for its uploads.
+    """
+
+    def __init__(self) -> None:
+        self.running: dict[threading.Thread, UploadOptions] = {}
+        self.guard = threading.Lock()
+        self.slots = threading.BoundedSemaphore(_MAX_WORKERS)
+        self.end = math.inf
+        self.exiting = False
+
+
+_state = _State()
+_workers = WorkerPool("mlflow_interpret.stores.azureml.upload_worker", _IDLE_SECONDS)
+
+
 def start(
     folder: Path,
-    find: Callable[[], Target],
+    find_run: Callable[[], AzureRun],
     upload_options: UploadOptions,
-    done: Callable[[Result], None],
+    done: Callable[[UploadResult], None],
 ) -> None:
-    """Upload in a child process while the caller goes on.
+    """Upload an explanation in a worker process while the caller goes on.
 
     Args:
-        folder: The folder of the explanation, which stays until ``done`` is called.
-        find: Finds the Azure ML run, which takes requests and may hang, like the upload.
-        upload_options: How.
+        folder: The explanation's folder, which has to exist until ``done`` is called.
+        find_run: Finds the Azure ML run; it sends requests, so it is bounded in time like the
+            upload.
+        upload_options: The options.
         done: Called once, in another thread, with the result.
     """
-    bounded = None if _Closing.over else _bounded(find)
-    if bounded is None:  # the process is ending: nothing goes on beside it any more
-        _Closing.end = min(_Closing.end, time.monotonic() + upload_options.timeout)
-        with _ONE_CHILD:
-            result = _upload(folder, lambda _: find(), upload_options)
+    state = _state
+    timed = None if state.exiting else _timed(find_run)
+    if timed is None:  # the process exits, so there is nothing to go on with
+        state.end = min(state.end, time.monotonic() + upload_options.timeout)
+        with state.slots:
+            result = _upload(folder, lambda _: find_run(), upload_options)
         done(result)
+        _workers.end_idle()
         return
 
-    def watch() -> None:
+    def run() -> None:
         try:
-            with _ONE_CHILD:
-                result = _upload(folder, bounded.result, upload_options)
+            with state.slots:
+                result = _upload(folder, timed.result, upload_options)
             done(result)
         finally:
-            with _guard:
-                _running.pop(thread, None)
+            with state.guard:
+                state.running.pop(thread, None)
 
-    thread = threading.Thread(target=watch, name="mlflow-interpret-upload", daemon=True)
-    with _guard:
-        _running[thread] = upload_options
+    thread = threading.Thread(target=run, name="mlflow-interpret-upload", daemon=True)
+    with state.guard:
+        state.running[thread] = upload_options
     thread.start()
 
 
-def _bounded(find: Callable[[], Target]) -> TimedCall[Target] | None:
-    try:
-        return TimedCall(find)
-    except RuntimeError:  # from Python 3.12 on no thread starts then
-        return None
-
-
 def flush(timeout: float | None = None) -> bool:
-    """Wait for the uploads that still run.
+    """Wait for the running uploads.
 
     Args:
-        timeout: Seconds to wait at most, None for as long as the uploads' own bounds allow.
+        timeout: Seconds to wait, None for as long as the uploads' own bounds allow.
 
     Returns:
-        Whether none is left.
+        Whether all have ended.
     """
-    with _guard:
-        waiting = dict(_running)
+    with _state.guard:
+        uploads = dict(_state.running)
 
-    def left() -> list[threading.Thread]:
-        return [thread for thread in waiting if thread.is_alive()]
+    def running() -> list[threading.Thread]:
+        return [thread for thread in uploads if thread.is_alive()]
 
     def pause(seconds: float) -> None:
-        for thread in left()[:1]:
+        for thread in running()[:1]:
             thread.join(seconds)
 
     return not wait(
-        lambda: len(left()),
+        lambda: len(running()),
         pause,
         timeout,
         description="Uploading to Azure ML",
         unit="explanations",
-        silent=all(upload_options.silent for upload_options in waiting.values()),
+        silent=all(upload_options.silent for upload_options in uploads.values()),
     )
 
 
-class _Closing:
-    """When the process ends: then all uploads together get the time of one."""
-
-    end: float = math.inf
-    over: bool = False
+def _timed(find_run: Callable[[], AzureRun]) -> TimedCall[AzureRun] | None:
+    try:
+        return TimedCall(find_run)
+    except RuntimeError:  # from Python 3.12 on, no thread starts while the interpreter exits
+        return None
 
 
 @atexit.register
-def _close() -> None:
-    with _guard:
-        seconds = max((upload_options.timeout for upload_options in _running.values()), default=0.0)
-    if seconds:
-        _Closing.end = time.monotonic() + seconds
-        flush(seconds + _GRACE)
-    _Closing.over = True
+def _finish_at_exit() -> None:
+    """Give all running uploads together the time of one."""
+    with _state.guard:
+        timeouts = [upload_options.timeout for upload_options in _state.running.values()]
+    if timeouts:
+        seconds = max(timeouts)
+        _state.end = time.monotonic() + seconds
+        flush(seconds + _EXIT_SECONDS)
+    _state.exiting = True
+    _workers.end_idle()
 
 
-def _upload(folder: Path, find: Callable[[float], Target], upload_options: UploadOptions) -> Result:
+def _forget_uploads_of_parent() -> None:
+    global _state  # noqa: PLW0603 - its locks may be held by threads of the parent
+    _state = _State()
+    _workers.disown()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_uploads_of_parent)
+
+
+def _upload(
+    folder: Path, find_run: Callable[[float], AzureRun], upload_options: UploadOptions
+) -> UploadResult:
     started = time.monotonic()
-    deadline = min(started + upload_options.timeout, _Closing.end)
-    target: Target | None = None
+    deadline = min(started + upload_options.timeout, _state.end)
+    run: AzureRun | None = None
     answer: dict[str, Any]
     if deadline <= started:
-        return Result(False, "the process ended before its turn came", 0.0)
+        return UploadResult(False, "the process ended before the upload started", 0.0)
     try:
         with tempfile.TemporaryDirectory(
             prefix="mlflow-interpret-", ignore_cleanup_errors=True
-        ) as name:
-            target = find(deadline - time.monotonic())
+        ) as work:
+            run = find_run(deadline - time.monotonic())
             request = {
-                "target": asdict(target),
+                "run": asdict(run),
                 "folder": str(folder),
+                "work": work,
                 "comment": upload_options.comment,
                 "random_state": upload_options.random_state,
                 "points": upload_options.points,
                 "until": time.time() + deadline - time.monotonic(),
-                "seconds": max(1.0, deadline - time.monotonic()) + 30.0,
             }
-            answer = _run_child(json.dumps(request), Path(name), deadline)
+            answer = _ask_worker(request, deadline)
     except AzureMLError as error:
         answer = {"ok": False, "reason": str(error)}
     except TimeoutError:
-        answer = {"ok": False, "reason": _cut_off(upload_options.timeout)}
+        answer = {"ok": False, "reason": _timeout_text(upload_options.timeout)}
+    except ProcessDiedError as error:
+        answer = {"ok": False, "reason": _exit_text(error)}
     except BaseException as error:
         _logger.debug("The upload failed", exc_info=True)
         answer = {"ok": False, "reason": f"{type(error).__name__}: {error}"}
     reason = answer.get("reason")
     if reason is not None:
-        reason = redact(str(reason), None if target is None else target.token)
+        reason = redact(str(reason), None if run is None else run.workspace.token)
     seconds = round(time.monotonic() - started, 3)
-    found, tagged = answer.get("explanation_id"), answer.get("tagged", True)
-    return Result(bool(answer["ok"]), reason, seconds, found, tagged)
+    explanation_id, tagged = answer.get("explanation_id"), answer.get("tagged", True)
+    return UploadResult(bool(answer["ok"]), reason, seconds, explanation_id, tagged)
 
 
-def _cut_off(seconds: float) -> str:
-    return f"Azure ML did not take the explanation within {seconds:.3g} seconds"
+def _timeout_text(seconds: float) -> str:
+    return f"Azure ML did not accept the explanation within {seconds:.3g} seconds"
 
 
-def _run_child(request: str, folder: Path, deadline: float) -> dict[str, Any]:
-    """The child's answer, or one that says why there is none."""
-    work = folder / "work"
-    work.mkdir()
-    child = worker_process.start("mlflow_interpret.stores.azureml.upload_worker", work)
-    timeout = max(0.1, deadline - time.monotonic())
-    try:
-        output, errors = child.communicate(request, timeout=timeout)
-    except subprocess.TimeoutExpired:
-        worker_process.end(child)
-        raise TimeoutError from None
-    lines = output.strip().splitlines()
-    try:
-        answer: dict[str, Any] = json.loads(lines[-1])
-    except (IndexError, ValueError):
-        last = next(iter(reversed([*errors.strip().splitlines(), *lines])), "no output")
-        reason = f"the upload process ended with exit code {child.returncode}: {last}"
-        return {"ok": False, "reason": reason}
-    return answer
+def _exit_text(error: ProcessDiedError) -> str:
+    last_line = error.last_line or "no output"
+    return f"the upload process ended with exit code {error.exit_code}: {last_line}"
+
+
+def _ask_worker(request: dict[str, Any], deadline: float) -> dict[str, Any]:
+    return _workers.ask(request, deadline)

@@ -1,14 +1,19 @@
 """The process that uploads to Azure ML.
 
-Where ExplanationClient can be imported it is used, else our own writer. The client writes into
-the current directory, sets an environment variable, and may hang or keep the interpreter alive.
-So it runs in a process of its own, in a temporary directory, which the training process can end at
-any time.
+ExplanationClient is used where it is importable, else `rest_writer`. The client writes into the
+current directory, sets an environment variable, and may hang or keep the interpreter alive, so it
+runs in a process of its own, in a temporary directory, which the training process can kill.
 
-Standard input holds one JSON object with ``target``, ``folder``, ``comment``, ``random_state``,
-``points``, how many explained rows are uploaded, ``until``, the time by which it has to be done,
-and ``seconds``, after which the process ends itself. The last line of standard output is one JSON
-object with ``ok`` and ``explanation_id`` with ``tagged``, or ``reason``.
+Each line of standard input is a JSON object:
+
+- ``run``: The Azure ML run, as a dictionary of `AzureRun`.
+- ``folder``: The explanation's folder.
+- ``work``: An empty folder for the client.
+- ``comment``, ``random_state``, ``points``: As in `upload_queue.UploadOptions`.
+- ``until``: The time at which the process ends itself, in seconds since 1970.
+
+The answer is a line on standard output: ``ok`` and either ``explanation_id`` and ``tagged``, or
+``reason``.
 """
 
 from __future__ import annotations
@@ -30,22 +35,23 @@ from mlflow_interpret.core import explanation_io
 from mlflow_interpret.core.errors import AzureMLError
 from mlflow_interpret.core.explanation import Explanation
 from mlflow_interpret.core.redaction import redact
-from mlflow_interpret.stores.azureml import mirror_runs, rest_writer, sanitize, targets
-from mlflow_interpret.stores.azureml.targets import Target
+from mlflow_interpret.stores.azureml import mirror_runs, rest_writer, sanitize, sdk_internals
+from mlflow_interpret.stores.azureml.workspace import AzureRun
 
-_TO_ANSWER = 1.0  # seconds before the end at which our writer gives up, so that it can say why
+_ANSWER_SECONDS = 1.0  # between the end of our own requests and the deadline, for the answer
+_GRACE_SECONDS = 5.0  # between the deadline, when the parent kills this process, and its own end
 
 
 def explanation_client() -> Any:
-    """The class ExplanationClient, or None where it cannot be imported."""
+    """Return the class ExplanationClient, or None if it is not importable."""
     try:
         from azureml.interpret import ExplanationClient
-    except Exception:  # on a Python it was not made for, the import fails in many ways
+    except Exception:  # the import fails in many ways on a Python that it was not made for
         return None
     return ExplanationClient
 
 
-def upload(
+def upload_with_client(
     client: Any,
     explanation: Explanation,
     run: Any,
@@ -55,111 +61,105 @@ def upload(
 ) -> None:
     """Upload an explanation to an ``azureml.core.Run`` with ExplanationClient.
 
-    The engineered view goes first: the client downloads the latest explanation unless asked for
-    another.
+    The engineered view is first: the client downloads the latest explanation by default.
+
+    Args:
+        client: The class ExplanationClient.
+        explanation: The explanation.
+        run: The ``azureml.core.Run``.
+        comment: The comment shown in studio.
+        random_state: The seed of the sample of rows for studio.
+        points: The most rows that studio shows. Default: 5,000.
     """
     if explanation.engineered is not None:
-        upload(client, explanation.engineered, run, comment, random_state, points)
+        upload_with_client(client, explanation.engineered, run, comment, random_state, points)
     ready = sanitize.sanitize_for_json(explanation)
-    subject = interpret_community.to_interpret_community(ready)
+    converted = interpret_community.to_interpret_community(ready)
     if ready.evaluation_rows is not None:
-        subject._eval_data = sanitize.cells(ready.evaluation_rows)
-    labels = None if ready.true_labels is None else sanitize.plain(ready.true_labels)
-    np.random.seed(random_state)  # noqa: NPY002 - what the client samples with
-    shown = {"visualization_points": points} if points else {}
-    client.from_run(run).upload_model_explanation(subject, comment=comment, true_ys=labels, **shown)
-
-
-def find_run(target: Target) -> Any:
-    """The ``azureml.core.Run`` of a target."""
-    from azureml.core import Experiment, Run, Workspace
-
-    if target.kind == "job":
-        if target.token is not None:
-            os.environ["AZUREML_RUN_TOKEN"] = target.token
-            os.environ.pop("AZUREML_RUN_TOKEN_EXPIRY", None)  # the token says it itself
-        return Run.get_context(allow_offline=False)
-    workspace = Workspace(
-        target.subscription,
-        target.resource_group,
-        target.workspace,
-        auth=_token_authentication(target.token),
-        _disable_service_check=False,
+        rows = sanitize.table_to_json(ready.evaluation_rows)
+        sdk_internals.set_evaluation_rows(converted, rows)
+    labels = None if ready.true_labels is None else sanitize.array_to_json(ready.true_labels)
+    np.random.seed(random_state)  # noqa: NPY002 - the client samples with the global generator
+    limits = {"visualization_points": points} if points else {}
+    client.from_run(run).upload_model_explanation(
+        converted, comment=comment, true_ys=labels, **limits
     )
-    return Run(Experiment(workspace, target.experiment), run_id=target.run_id)
 
 
-def _token_authentication(token: str | None) -> Any:
-    from azureml.core.authentication import AbstractAuthentication
+def sdk_run(run: AzureRun) -> Any:
+    """Return the ``azureml.core.Run`` of an Azure ML run."""
+    from azureml.core import Experiment, Run
 
-    class TokenAuthentication(AbstractAuthentication):  # type: ignore[misc]
-        """Hands out the one token that the training process has."""
-
-        def _get_arm_token(self) -> Any:
-            return token
-
-        def _check_if_subscription_exists(self, *_: Any) -> bool:
-            return True  # the token opens what it opens; the service says so, not a list
-
-        def _get_all_subscription_ids(self) -> Any:
-            return [], None
-
-        def _get_workspace(self, *_: Any) -> None:
-            return None
-
-    return TokenAuthentication()
+    workspace = run.workspace
+    if run.is_job:
+        if workspace.token != os.environ.get("AZUREML_RUN_TOKEN"):
+            os.environ["AZUREML_RUN_TOKEN"] = workspace.token
+            os.environ.pop("AZUREML_RUN_TOKEN_EXPIRY", None)  # the token itself has it
+        return Run.get_context(allow_offline=False)
+    opened = sdk_internals.open_sdk_workspace(
+        workspace.subscription, workspace.resource_group, workspace.name, workspace.token
+    )
+    return Run(Experiment(opened, run.experiment), run_id=run.run_id)
 
 
 def carry_out(request: dict[str, Any]) -> dict[str, Any]:
-    """Do what a request asks for; the answer says how it ended, without secrets."""
-    target = Target(**request["target"])
+    """Upload the explanation of a request; return the answer, without secrets."""
+    run = AzureRun.from_dict(request["run"])
     answer: dict[str, Any]
     try:
-        explanation = explanation_io.read(Path(request["folder"]))
-        comment, random_state, points = (
-            request[name] for name in ("comment", "random_state", "points")
-        )
-        explanation = sanitize.capped(explanation, points, random_state)
-        client = explanation_client()
-        run = None if client is None else find_run(target)
-        # The client fails at the tag where there is no room for it, between two views.
-        if run is not None and mirror_runs.has_room(run.get_tags()):
-            upload(client, explanation, run, comment, random_state, points)
-            written = rest_writer.Written(explanation.id, tagged=True)
-        else:
-            left = max(_TO_ANSWER, request["until"] - time.time() - _TO_ANSWER)
-            service = rest_writer.service_of(target)
-            written = rest_writer.write(explanation, service, comment, left, random_state, points)
-        answer = {"ok": True, **asdict(written)}
+        answer = {"ok": True, **asdict(_upload(request, run))}
     except AzureMLError as error:
-        answer = {"ok": False, "reason": redact(str(error), target.token)}
+        answer = {"ok": False, "reason": redact(str(error), run.workspace.token)}
     except BaseException as error:
-        answer = {"ok": False, "reason": redact(said_by(error), target.token)}
-    with suppress(AzureMLError):  # a run that goes on for ever is no reason to upload again
-        targets.complete(target, max(_TO_ANSWER, request["until"] - time.time()) / 2)
+        answer = {"ok": False, "reason": redact(error_text(error), run.workspace.token)}
+    with suppress(AzureMLError):  # a run that is not completed is no reason to upload again
+        mirror_runs.complete(run, max(_ANSWER_SECONDS, request["until"] - time.time()) / 2)
     return answer
 
 
-def said_by(error: BaseException) -> str:
-    """The kind and the text of an error."""
+def _upload(request: dict[str, Any], run: AzureRun) -> rest_writer.UploadedExplanation:
+    comment, random_state, points = (
+        request[name] for name in ("comment", "random_state", "points")
+    )
+    explanation = explanation_io.read(Path(request["folder"]))
+    explanation = sanitize.limit_rows(explanation, points, random_state)
+    client = explanation_client()
+    client_run = None if client is None else sdk_run(run)
+    # The client fails, between two views, if there is no room for its tag.
+    if client_run is not None and mirror_runs.has_room_for_tag(client_run.get_tags()):
+        upload_with_client(client, explanation, client_run, comment, random_state, points)
+        return rest_writer.UploadedExplanation(explanation.id, tagged=True)
+    seconds = max(_ANSWER_SECONDS, request["until"] - time.time() - _ANSWER_SECONDS)
+    return rest_writer.write(explanation, run, comment, seconds, random_state, points)
+
+
+def error_text(error: BaseException) -> str:
+    """Return the type and the text of an error."""
     try:
         text = str(error)
-    except Exception:  # the SDK's own, of an answer without details
+    except Exception:  # raised by the SDK's error for a response without details
         text = str(getattr(error, "message", "it has no text"))
     return f"{type(error).__name__}: {text}"
 
 
 def main() -> None:
-    """Upload what standard input names and answer on standard output."""
-    request = json.load(sys.stdin)
-    # Should the training be killed, nobody else ends this process.
-    watchdog = threading.Timer(request["seconds"], os._exit, args=(1,))
-    watchdog.daemon = True
-    watchdog.start()
-    answer = carry_out(request)
-    sys.stdout.write("\n" + json.dumps(answer) + "\n")
-    sys.stdout.flush()
-    os._exit(0)  # the SDK's threads would keep the interpreter alive
+    """Answer each request on standard input with a line on standard output."""
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)  # the SDK prints
+    home = Path.cwd()
+    for line in sys.stdin:
+        request = json.loads(line)
+        # If the training process is killed, no other process ends this one.
+        watchdog = threading.Timer(request["until"] - time.time() + _GRACE_SECONDS, os._exit, (1,))
+        watchdog.daemon = True
+        watchdog.start()
+        os.chdir(request["work"])
+        answer = carry_out(request)
+        os.chdir(home)
+        watchdog.cancel()
+        answers.write(json.dumps(answer) + "\n")
+        answers.flush()
+    os._exit(0)  # threads of the SDK would keep the interpreter alive
 
 
 if __name__ == "__main__":

@@ -1,41 +1,44 @@
-"""Azure ML workspaces: what names one, where its services are, and a token for it."""
+"""Azure ML workspaces and runs: their addresses, and tokens for them."""
 
 from __future__ import annotations
 
 import json
+import os
+from collections.abc import Mapping
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from mlflow_interpret.core.errors import AzureMLError
-from mlflow_interpret.stores.azureml import auth
+from mlflow_interpret.stores.azureml import auth, sdk_internals
 from mlflow_interpret.stores.azureml.http import HttpClient, RefusedError
 from mlflow_interpret.stores.azureml.resource_ids import (
-    FORMS,
-    is_path,
-    kind_of,
+    WORKSPACE_FORMS,
+    is_config_path,
     parse_workspace_id,
-    scope_of,
+    sdk_of,
+    workspace_id,
 )
 
 SECONDS = 30.0
 _ARM = "https://management.azure.com"
-_HOSTS = ".azureml.ms"  # of the public cloud, for which the tokens are
-_VERSION = {"api-version": "2022-05-01"}
+_HOST_SUFFIX = ".azureml.ms"  # of the public cloud, which the tokens are for
+_API_VERSION = {"api-version": "2022-05-01"}
 
 
 @dataclass(frozen=True)
-class Workspace:
-    """A workspace that can be asked.
+class AzureWorkspace:
+    """A workspace and a token for it.
 
     Attributes:
         subscription: The subscription's id.
         resource_group: The resource group.
         name: The workspace's name.
-        token: A bearer token for it. Never in a log, an argument or the environment.
-        endpoint: The base URL of its run history, or None where it could not be found out.
+        token: A bearer token. Never in a log, an argument or the environment.
+        endpoint: The base URL of its services, or None if it is not known.
+        discovery: The URL of the list of its services, or None to ask for it.
     """
 
     subscription: str
@@ -43,135 +46,211 @@ class Workspace:
     name: str
     token: str = field(repr=False)
     endpoint: str | None
+    discovery: str | None = None
 
     @property
-    def scope(self) -> str:
-        """The workspace, as all its addresses name it."""
-        return scope_of(self.subscription, self.resource_group, self.name)
+    def resource_id(self) -> str:
+        """The workspace's resource id, quoted for a URL."""
+        return workspace_id(self.subscription, self.resource_group, self.name)
+
+    @property
+    def base_url(self) -> str:
+        """The base URL of its services, without a slash at the end.
+
+        Raises:
+            AzureMLError: It is not known.
+        """
+        if self.endpoint is None:
+            raise AzureMLError(
+                "the addresses of the workspace's services are not known; use an azureml:// "
+                "tracking URI, or Python 3.10 or 3.11 with pip install 'mlflow-interpret[azure]'"
+            )
+        return self.endpoint.rstrip("/")
+
+    def experiment_url(self, experiment: str) -> str:
+        """Return the URL of an experiment in run history.
+
+        Raises:
+            AzureMLError: The base URL is not known.
+        """
+        base = f"{self.base_url}/history/v1.0{self.resource_id}"
+        return f"{base}/experiments/{quote(experiment, safe='')}"
+
+
+@dataclass(frozen=True)
+class AzureRun:
+    """An Azure ML run.
+
+    Attributes:
+        workspace: Its workspace.
+        experiment: The name of its experiment.
+        run_id: Its id.
+        is_job: It is the job that this process belongs to; its token can be refreshed.
+        is_mirror: It was created for an MLflow run of another store, so it is ours to complete.
+    """
+
+    workspace: AzureWorkspace
+    experiment: str
+    run_id: str
+    is_job: bool = False
+    is_mirror: bool = False
+
+    @property
+    def url(self) -> str:
+        """The run's URL in run history.
+
+        Raises:
+            AzureMLError: The base URL of the services is not known.
+        """
+        return f"{self.workspace.experiment_url(self.experiment)}/runs/{quote(self.run_id)}"
+
+    @classmethod
+    def from_dict(cls, fields: Mapping[str, Any]) -> AzureRun:
+        """Return the run that ``dataclasses.asdict`` made a dictionary of."""
+        return cls(**{**fields, "workspace": AzureWorkspace(**fields["workspace"])})
+
+
+def job_run(run_id: str, token: str | None = None) -> AzureRun:
+    """Return the run of the job that this process belongs to, from its environment.
+
+    Args:
+        run_id: The run.
+        token: A later token than that of the environment, if there is one.
+    """
+    workspace = AzureWorkspace(
+        subscription=os.environ["AZUREML_ARM_SUBSCRIPTION"],
+        resource_group=os.environ["AZUREML_ARM_RESOURCEGROUP"],
+        name=os.environ["AZUREML_ARM_WORKSPACE_NAME"],
+        token=token or os.environ["AZUREML_RUN_TOKEN"],
+        endpoint=os.environ["AZUREML_SERVICE_ENDPOINT"],
+        discovery=os.environ.get("AZUREML_DISCOVERY_SERVICE_ENDPOINT"),
+    )
+    return AzureRun(workspace, os.environ["AZUREML_ARM_PROJECT_NAME"], run_id, is_job=True)
 
 
 def open_workspace(
     value: Any, seconds: float = SECONDS, login: auth.Login | None = None
-) -> Workspace:
-    """The workspace that a value names, with a token and the address of its services.
+) -> AzureWorkspace:
+    """Return a workspace with a token and the address of its services.
 
     Args:
         value: An ``azureml.core.Workspace``, an ``azure.ai.ml.MLClient``, an ``azureml://``
-            tracking URI, a resource id, or the path of a ``config.json``. The first two bring
-            their credentials; for the others see `auth.log_in`.
-        seconds: How long each step may take.
-        login: Credentials for what brings none. Default: what `auth.log_in` gives.
+            tracking URI, a resource id, or the path of a ``config.json``. The first two have
+            credentials; for the others see `auth.log_in`.
+        seconds: The time for each step.
+        login: Credentials for a value without them. Default: those of `auth.log_in`.
 
     Raises:
-        AzureMLError: It names none, or it cannot be opened.
+        AzureMLError: The value names no workspace, or it cannot be opened.
     """
-    kind = kind_of(value)
-    if kind == "azureml.core":
-        return of_sdk(value)
-    if kind == "azure.ai.ml":
-        parts = {
-            "subscription": value.subscription_id,
-            "resource_group": value.resource_group_name,
-            "name": value.workspace_name,
-        }
-        try:
-            token = value._credential.get_token(auth.SCOPE).token
-        except Exception as error:
-            raise AzureMLError("the MLClient gave no token; log in to Azure again") from error
-        return _with_endpoint(parts, token, seconds)
-    text = _config_of(value) if is_path(value) else str(value)
-    parts = parse_workspace_id(text) or {}
-    if not parts:
-        raise AzureMLError(f"no Azure ML workspace is named; give {FORMS}")
+    sdk = sdk_of(value)
+    if sdk == "azureml.core":
+        return from_sdk_v1(value)
+    if sdk == "azure.ai.ml":
+        return _from_ml_client(value, seconds)
+    text = _read_config(value) if is_config_path(value) else str(value)
+    parts = parse_workspace_id(text)
+    if parts is None:
+        raise AzureMLError(f"no Azure ML workspace is named; give {WORKSPACE_FORMS}")
     host = urlsplit(text).netloc if text.startswith("azureml://") else None
-    if host is not None and not host.endswith(_HOSTS):
-        raise AzureMLError(f"{host} is no host of Azure ML, so no token is sent to it")
+    if host is not None and not host.endswith(_HOST_SUFFIX):
+        raise AzureMLError(f"{host} is not a host of Azure ML, so no token is sent to it")
     token = (login or auth.log_in(seconds)).token
     if host is not None:
-        return Workspace(**parts, token=token, endpoint=f"https://{host}")
+        return AzureWorkspace(**parts, token=token, endpoint=f"https://{host}")
     return _with_endpoint(parts, token, seconds)
 
 
-def ask(workspace: Workspace, seconds: float) -> None:
-    """Ask the workspace for itself.
-
-    Raises:
-        AzureMLError: It does not exist, does not let this identity in, or does not answer.
-    """
-    with closing(HttpClient(workspace.token, seconds)) as calls:
-        url = f"{workspace.endpoint}/rp/workspaces{workspace.scope}"
-        calls.ask("Asking for the workspace", "GET", url, query=_VERSION)
-
-
-def _config_of(path: Any) -> str:
-    """The resource id in a ``config.json``, as the portal and both SDKs write it."""
-    try:
-        found = json.loads(Path(path).read_text(encoding="utf-8"))
-        parts = (found["subscription_id"], found["resource_group"], found["workspace_name"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise AzureMLError(
-            f"{path} is not a workspace's config.json ({type(error).__name__}); download it from "
-            "the workspace's overview page"
-        ) from error
-    return scope_of(*map(str, parts))
-
-
-def of_sdk(workspace: Any) -> Workspace:
-    """The workspace of an ``azureml.core.Workspace``, with its own credentials.
+def from_sdk_v1(workspace: Any) -> AzureWorkspace:
+    """Return the workspace of an ``azureml.core.Workspace``, with its own credentials.
 
     Raises:
         AzureMLError: They give no token.
     """
     try:
-        header = workspace.service_context.get_auth().get_authentication_header()
+        token = sdk_internals.workspace_token(workspace)
     except Exception as error:
         raise AzureMLError("the workspace gave no token; log in to Azure again") from error
     endpoint = None
-    with suppress(Exception):  # ExplanationClient, where it is there, needs no address
-        endpoint = workspace.service_context._get_run_history_url()
-    return Workspace(
-        workspace.subscription_id,
-        workspace.resource_group,
-        workspace.name,
-        token=header["Authorization"].removeprefix("Bearer "),
-        endpoint=endpoint,
+    with suppress(Exception):  # ExplanationClient, where it is installed, needs no address
+        endpoint = sdk_internals.run_history_url(workspace)
+    return AzureWorkspace(
+        workspace.subscription_id, workspace.resource_group, workspace.name, token, endpoint
     )
 
 
-def _with_endpoint(parts: dict[str, str], token: str, seconds: float) -> Workspace:
-    """Ask the resource manager where discovery is, and discovery where run history is."""
-    url = f"{_ARM}{scope_of(**parts)}"
-    with closing(HttpClient(token, seconds)) as calls:
-        found = calls.ask("Finding the workspace", "GET", url, query=_VERSION)
-        try:
-            discovery = str(found["properties"]["discoveryUrl"])
-            services = calls.ask("Finding its services", "GET", discovery, signed=False)
-            endpoint = str(services["history"]).rstrip("/")
-        except (KeyError, TypeError):
-            raise AzureMLError("the workspace does not say where its services are") from None
-    if not endpoint.startswith("https://"):
-        raise AzureMLError("the workspace's services are not reached by https")
-    return Workspace(**parts, token=token, endpoint=endpoint)
+def check_access(workspace: AzureWorkspace, seconds: float) -> None:
+    """Request the workspace's description.
+
+    Raises:
+        AzureMLError: The workspace does not exist, does not accept this identity, or does not
+            respond.
+    """
+    url = f"{workspace.base_url}/rp/workspaces{workspace.resource_id}"
+    with closing(HttpClient(workspace.token, seconds)) as client:
+        client.request("Asking for the workspace", "GET", url, params=_API_VERSION)
 
 
-def asset_service(
-    calls: HttpClient, endpoint: str, scope: str, discovery: str | None = None
-) -> str:
-    """The base URL of the asset service, which may be another host's.
+def asset_service(client: HttpClient, workspace: AzureWorkspace) -> str:
+    """Return the base URL of the asset service, which may be on another host.
 
     Args:
-        calls: Asks.
-        endpoint: The base URL of run history.
-        scope: The workspace.
-        discovery: The URL that says where each service is, or None to ask for it.
+        client: Sends the requests.
+        workspace: The workspace.
+
+    Raises:
+        AzureMLError: The workspace does not respond.
     """
-    what = "Finding the asset service"
+    operation = "Finding the asset service"
     try:
+        discovery = workspace.discovery
         if discovery is None:
-            url = f"{endpoint}/rp/workspaces{scope}"
-            found = calls.ask(what, "GET", url, query=_VERSION)
-            discovery = str(found["properties"]["discoveryUrl"])
-        services = calls.ask(what, "GET", discovery, signed=False)
+            url = f"{workspace.base_url}/rp/workspaces{workspace.resource_id}"
+            description = client.request(operation, "GET", url, params=_API_VERSION)
+            discovery = str(description["properties"]["discoveryUrl"])
+        services = client.request(operation, "GET", discovery, authenticate=False)
         return str(services["modelmanagement"]).rstrip("/")
     except (RefusedError, KeyError):
-        return endpoint  # which passes on to all services where it is the region's own
+        return workspace.base_url  # the region's own endpoint forwards to all services
+
+
+def _read_config(path: Any) -> str:
+    """Return the resource id in a ``config.json``, as studio and both SDKs write it."""
+    try:
+        config = json.loads(Path(path).read_text(encoding="utf-8"))
+        parts = (config["subscription_id"], config["resource_group"], config["workspace_name"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise AzureMLError(
+            f"{path} is not a workspace's config.json ({type(error).__name__}); download it from "
+            "the workspace's overview page"
+        ) from error
+    return workspace_id(*map(str, parts))
+
+
+def _from_ml_client(client: Any, seconds: float) -> AzureWorkspace:
+    parts = {
+        "subscription": client.subscription_id,
+        "resource_group": client.resource_group_name,
+        "name": client.workspace_name,
+    }
+    try:
+        token = sdk_internals.ml_client_token(client, auth.SCOPE)
+    except Exception as error:
+        raise AzureMLError("the MLClient gave no token; log in to Azure again") from error
+    return _with_endpoint(parts, token, seconds)
+
+
+def _with_endpoint(parts: dict[str, str], token: str, seconds: float) -> AzureWorkspace:
+    """Ask Azure Resource Manager for the list of services, which has the address of run history."""
+    url = f"{_ARM}{workspace_id(**parts)}"
+    with closing(HttpClient(token, seconds)) as client:
+        description = client.request("Finding the workspace", "GET", url, params=_API_VERSION)
+        try:
+            discovery = str(description["properties"]["discoveryUrl"])
+            services = client.request("Finding its services", "GET", discovery, authenticate=False)
+            endpoint = str(services["history"]).rstrip("/")
+        except (KeyError, TypeError):
+            raise AzureMLError("the workspace gives no addresses of its services") from None
+    if not endpoint.startswith("https://"):
+        raise AzureMLError("the workspace names services without encryption")
+    return AzureWorkspace(**parts, token=token, endpoint=endpoint)

@@ -1,4 +1,4 @@
-"""Uploads that were cut off, at each of their requests, and finished by a later push."""
+"""Uploads cut off at each of their requests, and finished by a later push."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from mlflow_interpret.cli import main
 from mlflow_interpret.core.errors import AzureMLError, ExplanationNotFoundError, RunNotFoundError
 from mlflow_interpret.core.explanation import Explanation
 from mlflow_interpret.stores import mlflow as mlflow_store
-from mlflow_interpret.stores.azureml import asset_format
+from mlflow_interpret.stores.azureml import asset_format, blobs
 from mlflow_interpret.stores.azureml.http import HttpClient
 
 
@@ -54,11 +54,11 @@ def double() -> Iterator[AzureMLDouble]:
 
 @pytest.fixture(autouse=True)
 def _quick(double, tmp_path, monkeypatch):
-    """Waits that suit a double on this machine, and its certificate."""
+    """The double's proxy and certificate, and short waits."""
     environment = double.laptop_environment(tmp_path / "home")
     for name in ("HTTPS_PROXY", "https_proxy", "NO_PROXY", "no_proxy", "REQUESTS_CA_BUNDLE"):
         monkeypatch.setenv(name, environment[name])
-    monkeypatch.setattr("mlflow_interpret.stores.azureml.http._TRIES", 2)
+    monkeypatch.setattr("mlflow_interpret.stores.azureml.http._ATTEMPTS", 2)
     monkeypatch.setattr("mlflow_interpret.stores.azureml.http._FIRST_WAIT", 0.001)
     yield
     double.heal()
@@ -66,7 +66,7 @@ def _quick(double, tmp_path, monkeypatch):
 
 @pytest.fixture
 def job(double, tmp_path, monkeypatch):
-    """Makes this process the job of a new Azure ML run; returns the run's id."""
+    """A function that makes this process the job of a new Azure ML run; it returns the run id."""
 
     def become() -> str:
         run_id = double.create_run("an experiment")
@@ -91,25 +91,25 @@ def logged(store) -> str:
 
 @pytest.fixture
 def clean(double, job, logged):
-    """What an upload without trouble leaves, and how many requests it takes."""
+    """The state of the service after an upload without faults, and the requests of the upload."""
     run_id = job()
     before = len(double.requests)
     mlflow_interpret.push(logged)
     sent = double.requests[before:]
-    left = state(double, run_id)
-    views = [(names["is_raw"], names["is_engineered"]) for names, _, _ in left["assets"]]
+    result = state(double, run_id)
+    views = [(names["is_raw"], names["is_engineered"]) for names, _, _ in result["assets"]]
     assert views == [("False", "True"), ("True", "False")]
-    assert all(len(labels) == len(files) > 5 for _, labels, files in left["assets"])
-    assert left["tags"] == {"model_explanation": "True"}
-    return left, sent
+    assert all(len(labels) == len(files) > 5 for _, labels, files in result["assets"])
+    assert result["tags"] == {"model_explanation": "True"}
+    return result, sent
 
 
 class KilledError(BaseException):
-    """The process ends here: nothing more is sent, caught or written."""
+    """The end of the process: nothing more is sent, caught or written."""
 
 
 def kill(monkeypatch, position: int, *, carried_out: bool) -> None:
-    """End the process at a request of its own, before it is sent or before it is answered."""
+    """End the process at a request, before it is sent or before its response."""
     original, sent = requests.adapters.HTTPAdapter.send, []
 
     def send(self, *arguments, **options):
@@ -131,7 +131,7 @@ SERVICE_FAULTS = {
     "answer lost": {"lose_answer": True},
     "hang": {"hang": 60.0},
 }
-QUICK = {"answer lost", "killed after"}  # which leave the most behind
+QUICK = {"answer lost", "killed after"}  # they leave the most partial states
 FAULTS = [
     pytest.param(name, marks=() if name in QUICK else pytest.mark.exhaustive)
     for name in [*SERVICE_FAULTS, "killed before", "killed after"]
@@ -139,18 +139,18 @@ FAULTS = [
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_after_a_fault_at_any_request_a_push_leaves_what_a_clean_upload_leaves(
+def test_a_push_after_a_fault_at_any_request_has_the_result_of_a_clean_upload(
     double, job, logged, store, clean, fault, monkeypatch, capsys
 ):
     expected, sent = clean
-    if fault not in QUICK:  # a second try of the same would meet the same
-        monkeypatch.setattr("mlflow_interpret.stores.azureml.http._TRIES", 1)
+    if fault not in QUICK:  # a second attempt would meet the same fault
+        monkeypatch.setattr("mlflow_interpret.stores.azureml.http._ATTEMPTS", 1)
     for position, request in enumerate(sent):
         where = f"{fault} at {request.method} {request.path}"
         run_id = job()
         with monkeypatch.context() as patch:
             if fault in SERVICE_FAULTS:
-                patch.setattr("mlflow_interpret.stores.azureml.http._SILENCE", 0.1)
+                patch.setattr("mlflow_interpret.stores.azureml.http._READ_SECONDS", 0.1)
                 trouble = double.fail("*", "/", **SERVICE_FAULTS[fault], skip=position)
                 begun = len(double.requests)
                 with pytest.raises(AzureMLError):
@@ -173,13 +173,13 @@ def test_after_a_fault_at_any_request_a_push_leaves_what_a_clean_upload_leaves(
 
 
 def served(double: AzureMLDouble, requests_in_all: int) -> None:
-    """Wait for requests that hung: the service carries them out although nobody waits for them."""
+    """Wait for requests that hung: the service carries them out although no client waits."""
     deadline = time.monotonic() + 30
     while len(double.requests) < requests_in_all and time.monotonic() < deadline:
         time.sleep(0.005)
 
 
-def test_a_push_of_what_is_there_changes_nothing(double, job, logged, store):
+def test_a_push_of_an_uploaded_explanation_changes_nothing(double, job, logged, store):
     run_id = job()
     first = mlflow_interpret.push(logged)
     before, record = state(double, run_id), mlflow_store.status_of(logged, store)
@@ -188,45 +188,45 @@ def test_a_push_of_what_is_there_changes_nothing(double, job, logged, store):
     assert state(double, run_id) == before
     assert mlflow_store.status_of(logged, store) == record
     sent = [request.method for request in double.requests[begun:]]
-    assert set(sent) == {"GET", "PATCH"}  # nothing is written but the tag
+    assert set(sent) == {"GET", "PATCH"}  # only the tag is written
 
 
-def test_an_upload_by_another_process_meanwhile_makes_no_second_asset(
+def test_a_simultaneous_upload_by_another_process_makes_no_second_asset(
     double, job, logged, monkeypatch
 ):
-    """Both have looked and found nothing; the other one is first."""
+    """Both have found no asset; the other process is first."""
     run_id = job()
-    original, pushed = mlflow_interpret.stores.azureml.blobs.put, []
+    original, pushed = blobs.upload, []
 
-    def put(*arguments):
+    def upload(*arguments):
         if not pushed:
             pushed.append(None)
             pushed.extend(mlflow_interpret.push(logged))
         return original(*arguments)
 
-    monkeypatch.setattr(mlflow_interpret.stores.azureml.blobs, "put", put)
+    monkeypatch.setattr(blobs, "upload", upload)
     found = mlflow_interpret.push(logged)
     assert found == pushed[1:]
     assert len(ids(double, run_id)) == 2  # the two views
 
 
 @pytest.mark.parametrize("both", [False, True])
-def test_two_pushes_at_once_settle_on_one_asset(double, job, logged, monkeypatch, both):
-    """Both have looked twice and found nothing; one is first, or both make theirs together."""
+def test_of_two_simultaneous_pushes_one_asset_remains(double, job, logged, monkeypatch, both):
+    """Both have found no asset twice; one registers first, or both at the same time."""
     run_id = job()
-    ask, together = HttpClient.ask, threading.Barrier(2, timeout=30)
+    request, together = HttpClient.request, threading.Barrier(2, timeout=30)
     inner, begun = [], len(double.requests)
 
-    def meanwhile(self, what, method, url, **options):
-        if what == "Registering the explanation" and both:
+    def meanwhile(self, operation, method, url, **options):
+        if operation == "Registering the explanation" and both:
             with contextlib.suppress(threading.BrokenBarrierError):
                 together.wait(5)
-        elif what == "Registering the explanation" and not inner:
+        elif operation == "Registering the explanation" and not inner:
             inner.append(None)
             inner.extend(mlflow_interpret.push(logged))
-        return ask(self, what, method, url, **options)
+        return request(self, operation, method, url, **options)
 
-    monkeypatch.setattr(HttpClient, "ask", meanwhile)
+    monkeypatch.setattr(HttpClient, "request", meanwhile)
     if both:
         with ThreadPoolExecutor(2) as pool:
             pushes = [pool.submit(mlflow_interpret.push, logged) for _ in range(2)]
@@ -239,7 +239,7 @@ def test_two_pushes_at_once_settle_on_one_asset(double, job, logged, monkeypatch
     assert any(request.method == "DELETE" for request in double.requests[begun:])
 
 
-def test_a_push_to_a_run_without_room_for_the_tag_is_no_failure(double, job, logged, store):
+def test_a_push_to_a_run_without_room_for_the_tag_succeeds(double, job, logged, store):
     run_id = job()
     double.runs[run_id]["tags"].update({f"mine {i}": "x" for i in range(50)})
     assert mlflow_interpret.push(logged) == ids(double, run_id)[1:]
@@ -247,9 +247,7 @@ def test_a_push_to_a_run_without_room_for_the_tag_is_no_failure(double, job, log
     assert (status["status"], status["azureml"]["tagged"]) == ("complete", False)
 
 
-def test_all_explanations_of_a_run_are_pushed_and_skipped_fits_passed_over(
-    double, job, logged, store
-):
+def test_all_explanations_of_a_run_are_pushed_but_not_its_skipped_fits(double, job, logged, store):
     run_id = job()
     mlflow_store.log_skipped(logged, store, "no prediction", {})
     second = regression(4)
@@ -259,7 +257,7 @@ def test_all_explanations_of_a_run_are_pushed_and_skipped_fits_passed_over(
     assert found[-1] == second.id
 
 
-def test_a_cap_on_rows_is_remembered_and_can_be_given_anew(double, job, store):
+def test_the_limit_of_rows_is_that_of_the_run_or_of_the_argument(double, job, store):
     with mlflow.start_run() as run:
         pass
     mlflow_run = run.info.run_id
@@ -277,8 +275,8 @@ def test_a_cap_on_rows_is_remembered_and_can_be_given_anew(double, job, store):
     assert not any("local" in path or "viz." in path for path in double.artifacts(run_id))
 
 
-def test_what_cannot_be_pushed_is_said(double, job, logged, store):
-    with pytest.raises(AzureMLError, match=r"no Azure ML run.*--to WORKSPACE"):
+def test_errors_name_the_reason_and_the_remedy(double, job, logged, store):
+    with pytest.raises(AzureMLError, match=r"not an Azure ML run.*--to WORKSPACE"):
         mlflow_interpret.push(logged)
     job()
     with pytest.raises(RunNotFoundError):
@@ -293,7 +291,7 @@ def test_what_cannot_be_pushed_is_said(double, job, logged, store):
     assert mlflow_store.status_of(logged, store)["status"] == "failed"
 
 
-def test_nothing_that_opens_a_blob_is_logged_at_any_level(double, job, logged, caplog):
+def test_no_signature_is_logged_at_any_level(double, job, logged, caplog):
     job()
     caplog.set_level(logging.DEBUG)
     for name in ("urllib3", "azure", "requests"):
@@ -305,7 +303,7 @@ def test_nothing_that_opens_a_blob_is_logged_at_any_level(double, job, logged, c
     assert not any(secret in caplog.text for secret in double.secrets)
 
 
-def test_all_runs_of_an_experiment_are_pushed_but_those_that_are_there(double, job, logged, store):
+def test_all_runs_of_an_experiment_are_pushed_but_the_uploaded_ones(double, job, logged, store):
     runs = [logged]
     for _ in range(2):
         with mlflow.start_run() as run:
@@ -328,14 +326,14 @@ def test_all_runs_of_an_experiment_are_pushed_but_those_that_are_there(double, j
     assert len(set(ids(double, run_id))) == len(ids(double, run_id)) == 4
 
 
-def test_the_command_names_what_it_pushed_and_what_it_needs(double, job, logged, store):
+def test_the_command_prints_the_uploaded_ids_and_usage_errors(double, job, logged, store):
     run_id = job()
     done = CliRunner().invoke(main, ["push", logged, "--tracking-uri", store])
     assert (
         done.output.split()
         == f"{logged} in Azure ML as explanation {ids(double, run_id)[-1]}".split()
     )
-    for arguments, said in (
+    for arguments, message in (
         (["push"], "RUN_ID, or --all"),
         (["push", logged, "--all", "test"], "RUN_ID, or --all"),
         (["push", logged, "--to", "nowhere"], "azureml must be"),
@@ -344,4 +342,4 @@ def test_the_command_names_what_it_pushed_and_what_it_needs(double, job, logged,
     ):
         failed = CliRunner().invoke(main, [*arguments, "--tracking-uri", store])
         assert failed.exit_code != 0
-        assert said in failed.output
+        assert message in failed.output

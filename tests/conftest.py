@@ -51,6 +51,7 @@ PLACE_MARKERS = {
 USE_MARKERS = {
     "chromium": "browser",
     "cloud": "slow",  # an HTTP server in a thread
+    "cluster": "subprocess",
     "dask_client": "subprocess",
     "loaded_after": "subprocess",
     "run_python": "subprocess",

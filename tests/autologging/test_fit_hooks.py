@@ -76,12 +76,13 @@ NESTED = {
     "one versus rest": OneVsRestClassifier(LogisticRegression(), n_jobs=2),
     "inherited fit": ExtraTreesClassifier(4),
 }
+IN_PROCESSES = {"search in two processes", "bagging in two jobs", "one versus rest"}
 
 
 @pytest.mark.parametrize(
     "model",
     [
-        pytest.param(model, id=name, marks=[pytest.mark.subprocess] * ("processes" in name))
+        pytest.param(model, id=name, marks=[pytest.mark.subprocess] * (name in IN_PROCESSES))
         for name, model in NESTED.items()
     ],
 )
@@ -99,6 +100,7 @@ def test_nested_fits_in_joblib_threads_are_one_event(events):
     assert [event.model for event in events] == [model]
 
 
+@pytest.mark.subprocess
 def test_cross_validation_is_no_event(events):
     cross_val_score(DecisionTreeClassifier(), X, y, cv=2)
     cross_val_score(DecisionTreeClassifier(), X, y, cv=2, n_jobs=2)

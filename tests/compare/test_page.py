@@ -47,6 +47,7 @@ def runs(names, n_runs=3, **changes):
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_names_are_escaped_everywhere():
     plain = RunComparison(runs([f"f{i}" for i in range(len(HOSTILE))]), {"x": "y"})
     for text in HOSTILE[:-1]:
@@ -106,6 +107,7 @@ def test_ids_are_short_and_notes_follow_the_name():
     assert "Notes: other method: shap_linear; no standard errors</small></th>" in page
 
 
+@pytest.mark.slow
 def test_limits_on_runs_and_features_are_reported():
     names = [f"f{i}" for i in range(300)]
     page = RunComparison(runs(names, 25), {"gone": "it holds no explanation"}).to_html()

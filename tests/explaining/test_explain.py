@@ -296,9 +296,7 @@ class TestNamesAndNotes:
         X, y = iris
         details = explained(DecisionTreeClassifier().fit(X, y), X, y).details
         assert details.versions["scikit-learn"] == sklearn.__version__
-        assert {"python", "shap", "numpy", "mlflow", "mlflow-interpret"} <= set(
-            details.versions
-        )
+        assert {"python", "shap", "numpy", "mlflow", "mlflow-interpret"} <= set(details.versions)
         assert details.seconds >= 0
         assert details.output_scale == "probability"
         assert details.n_features == 4

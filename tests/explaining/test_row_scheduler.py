@@ -247,6 +247,7 @@ def test_progress_rises_to_the_number_of_explained_rows():
     assert calls[-1] == (len(found.rows), 150)
 
 
+@pytest.mark.slow
 class TestSlowModels:
     """Models that advance the clock with each prediction."""
 

@@ -198,6 +198,7 @@ def test_page_of_aggregates_has_no_values_of_rows():
      ((700, 235, 5), 400), ((500, 1000, 30), 450), ((3000, 20, 3), 400)],
     ids=str,
 )  # fmt: skip
+@pytest.mark.slow
 def test_size_of_a_page(shape, kilobytes):
     explained = explanation(*shape)
     names = [f"feature_with_a_name_{i}" for i in range(shape[0])]

@@ -41,7 +41,7 @@ def ends_with(monkeypatch, result):
     """An upload that ends at once; what was logged before it started is handed out."""
     seen = {}
 
-    def start(folder, find, upload_options, done):
+    def start(folder, find, upload_options, done, order_key):
         seen.update(vars(upload_options))
         seen["status"] = mlflow.last_active_run().data.tags.get("mlflow_interpret.status")
         done(result)

@@ -117,6 +117,17 @@ def test_the_run_of_the_job_is_found_in_its_environment(monkeypatch):
     assert targets.find_run("auto", "", "x") == job_run("run-1")
 
 
+def test_uploads_to_one_azure_ml_run_have_one_order_key(monkeypatch):
+    run = sdk_run(sdk_workspace("t0ken"))
+    keys = [targets.order_key(run, "sqlite:///a.db", name) for name in ("one", "two")]
+    assert keys[0] == keys[1]
+    keys = [targets.order_key(RESOURCE_ID, "sqlite:///a.db", name) for name in ("one", "two")]
+    assert keys[0] != keys[1]
+    for name, value in JOB.items():
+        monkeypatch.setenv(name, value)
+    assert targets.order_key("auto", "sqlite:///a.db", "one") == JOB["AZUREML_RUN_ID"]
+
+
 def test_a_workspace_without_a_token_is_one_clear_error():
     def refuse():
         raise RuntimeError("expired secret-value")

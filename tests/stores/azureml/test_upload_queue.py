@@ -174,7 +174,7 @@ def test_flush_returns_after_its_timeout(worker, tmp_path):
     assert upload_queue.flush() is True
 
 
-def test_two_uploads_run_at_the_same_time(worker, tmp_path):
+def test_uploads_to_two_runs_run_at_the_same_time(worker, tmp_path):
     (tmp_path / "started").mkdir()
     worker(f"""
         for request in requests():
@@ -185,10 +185,25 @@ def test_two_uploads_run_at_the_same_time(worker, tmp_path):
     """)
     results = []
     options = upload_queue.UploadOptions(None, 0, None, 60.0)
-    for _ in range(2):
-        upload_queue.start(tmp_path, lambda: RUN, options, results.append)
+    for key in ("run 1", "run 2"):
+        upload_queue.start(tmp_path, lambda: RUN, options, results.append, key)
     assert upload_queue.flush()
     assert [result.ok for result in results] == [True, True]
+
+
+def test_uploads_to_one_run_keep_their_order(worker, tmp_path):
+    worker("""
+        for request in requests():
+            time.sleep(float(request["comment"]))
+            answer(ok=True, explanation_id=request["comment"])
+    """)
+    results = []
+    for seconds in ("1", "0", "0.1"):
+        options = upload_queue.UploadOptions(seconds, 0, None, 60.0)
+        upload_queue.start(tmp_path, lambda: RUN, options, results.append, "run")
+    assert upload_queue.flush()
+    assert [result.explanation_id for result in results] == ["1", "0", "0.1"]
+    assert upload_queue._state.ended == {}
 
 
 AT_EXIT = """
@@ -223,8 +238,8 @@ def test_while_the_process_exits_all_uploads_together_get_the_time_of_one(worker
     worker("time.sleep(600)")
     results = []
     options = upload_queue.UploadOptions(None, 0, None, 2.0)
-    for _ in range(4):
-        upload_queue.start(tmp_path, lambda: RUN, options, results.append)
+    for number in range(4):
+        upload_queue.start(tmp_path, lambda: RUN, options, results.append, str(number))
     started = time.monotonic()
     upload_queue._finish_at_exit()
     assert time.monotonic() - started < 2.0 + 10.0 + 5.0

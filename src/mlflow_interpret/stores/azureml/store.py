@@ -75,6 +75,7 @@ class AzureMLStore(Store):
             find_run,
             upload_options,
             lambda result: run.finish(receipt_of(result, remedy)),
+            targets.order_key(options.azureml, run.tracking_uri, run.run_id),
         )
         return Receipt("pending")
 

@@ -13,6 +13,7 @@ from mlflow_interpret.stores.azureml import auth, mirror_runs, sdk_internals
 from mlflow_interpret.stores.azureml.resource_ids import (
     is_config_path,
     is_workspace,
+    location_of,
     parse_run_id,
     parse_workspace_id,
     run_resource_id,
@@ -68,6 +69,14 @@ def is_upload_requested(option: Any, tracking_uri: str) -> bool:
     if option is False:
         return False
     return option != "auto" or is_job() or is_tracking_uri(tracking_uri)
+
+
+def order_key(option: Any, tracking_uri: str, run_id: str) -> str:
+    """Return a text that is the same for all uploads to one Azure ML run; see `find_run`."""
+    if option == "auto" and is_job():
+        return os.environ["AZUREML_RUN_ID"]
+    location = str(location_of(option))
+    return location if parse_run_id(location) is not None else f"{tracking_uri} {run_id}"
 
 
 def find_run(option: Any, tracking_uri: str, run_id: str) -> AzureRun:

@@ -72,6 +72,7 @@ class _State:
 
     Attributes:
         running: The threads of uploads that have not ended.
+        ended: For each Azure ML run, an event that is set when its last upload ends.
         slots: One for each worker process.
         end: While the process exits: when all uploads together have to end.
         exiting: Whether the process has waited for its uploads.
@@ -79,6 +80,7 @@ class _State:
 
     def __init__(self) -> None:
         self.running: dict[threading.Thread, UploadOptions] = {}
+        self.ended: dict[str, threading.Event] = {}
         self.guard = threading.Lock()
         self.slots = threading.BoundedSemaphore(_MAX_WORKERS)
         self.end = math.inf
@@ -94,8 +96,12 @@ def start(
     find_run: Callable[[], AzureRun],
     upload_options: UploadOptions,
     done: Callable[[UploadResult], None],
+    order_key: str = "",
 ) -> None:
     """Upload an explanation in a worker process while the caller goes on.
+
+    Uploads to one Azure ML run keep their order, because the latest explanation of a run is the one
+    that is read by default; others run at the same time.
 
     Args:
         folder: The explanation's folder, which has to exist until ``done`` is called.
@@ -103,6 +109,7 @@ def start(
             upload.
         upload_options: The options.
         done: Called once, in another thread, with the result.
+        order_key: The same for all uploads to one Azure ML run.
     """
     state = _state
     timed = None if state.exiting else _timed(find_run)
@@ -114,14 +121,24 @@ def start(
         _workers.end_idle()
         return
 
+    ended = threading.Event()
+    with state.guard:
+        previous = state.ended.get(order_key)
+        state.ended[order_key] = ended
+
     def run() -> None:
         try:
+            if previous is not None:
+                previous.wait()
             with state.slots:
                 result = _upload(folder, timed.result, upload_options)
             done(result)
         finally:
             with state.guard:
                 state.running.pop(thread, None)
+                if state.ended.get(order_key) is ended:
+                    del state.ended[order_key]
+            ended.set()
 
     thread = threading.Thread(target=run, name="mlflow-interpret-upload", daemon=True)
     with state.guard:

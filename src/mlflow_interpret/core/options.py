@@ -17,7 +17,7 @@ from mlflow_interpret.core.errors import OptionError
 from mlflow_interpret.core.text import describe_value
 
 MAX_METRICS = 30
-"""Metric names of a run that this package uses: Azure ML allows 50, the rest belongs to training."""
+"""Metric names of a run for this package; the servers with the lowest limit allow 50 in all."""
 
 ENGINES = ("auto", "kernel", "tabular")
 

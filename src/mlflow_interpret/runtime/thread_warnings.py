@@ -139,10 +139,6 @@ class _ThreadWarnings(types.ModuleType):
     showwarning = _attribute("showwarning")
     _showwarnmsg_impl = _attribute("_showwarnmsg_impl")
 
-    def __getattribute__(self, name: str) -> Any:
-        # Python 3.14 reads attributes of modules past the properties of a subclass without this.
-        return super().__getattribute__(name)
-
     @property
     def _showwarnmsg(self) -> Any:
         own = _own()

@@ -70,8 +70,9 @@ def autolog(
             their true labels. A Dask DataFrame, a Parquet dataset (`pyarrow.dataset.Dataset`) or
             its path are read in partitions, and all of their rows are explained. Default: a seeded
             sample of the training rows with their labels.
-        initialization_examples: Background data, ``(n_rows, n_features)``. Default: the training
-            rows.
+        initialization_examples: Background data, ``(n_rows, n_features)``. Trees and boosters are
+            explained against these rows, too. Default: the training rows; trees and boosters are
+            then explained by path-dependent tree SHAP.
         features: Feature names, one for each column. Default: the column names.
         classes: Class names in the order of the model's classes. Default: the model's labels.
         max_rows: Maximum number of rows to explain. Fewer are explained once the ranking of the

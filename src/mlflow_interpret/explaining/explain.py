@@ -69,7 +69,14 @@ def _explain(inputs: ExplainInputs, plan: Plan, clock: Clock) -> Explanation:
     adapter, source = inputs.adapter(), row_source(inputs, plan.random_state)
     # Partitions are explained in full, wherever they lie, so a budget does not apply to them.
     budget = Budget(None if source.is_partitioned else plan.time_budget, clock)
-    result = explain_rows(ExplainRequest(adapter, inputs.background_rows(), plan, budget), source)
+    request = ExplainRequest(
+        adapter,
+        inputs.background_rows(),
+        plan,
+        budget,
+        is_background_given=inputs.is_background_given,
+    )
+    result = explain_rows(request, source)
     rows = source.kept_rows(result.aggregates)
     explanation = replace(
         _explanation(

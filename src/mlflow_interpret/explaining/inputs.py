@@ -44,6 +44,7 @@ class ExplainInputs:
         background: Rows that stand for "feature unknown".
         origin: Where the rows come from, and how many there were.
         settings: scikit-learn's settings, on which the steps of pipelines depend.
+        is_background_given: Whether the background rows are ``initialization_examples``.
     """
 
     estimator: Any
@@ -58,6 +59,7 @@ class ExplainInputs:
     background: Any
     origin: Mapping[str, Any]
     settings: Mapping[str, Any]
+    is_background_given: bool = False
 
     def adapter(self) -> ModelAdapter:
         """The part of the model that is explained.
@@ -118,6 +120,7 @@ def draw_inputs(context: TrainingContext, plan: Plan) -> ExplainInputs:
         background=_draw_background(context, training_rows, limit, plan.random_state),
         origin=origin,
         settings=get_config(),
+        is_background_given=context.initialization_examples is not None,
     )
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from sklearn.pipeline import Pipeline
 
 from mlflow_interpret.core.errors import CannotExplainError
@@ -56,13 +57,25 @@ class SplitPipeline:
                 summed[..., source] += values[..., column]
         return summed
 
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """Notes on the split, for the status record."""
+    def raw_columns(self, n_raw: int) -> npt.NDArray[np.int64]:
+        """``(n_engineered,)`` raw column of each engineered column; ``n_raw`` for a constant."""
+        return np.array([next(iter(raw), n_raw) for raw in self.lineage.sources], dtype=np.int64)
+
+    def notes(self, *, summed: bool = True) -> tuple[str, ...]:
+        """Notes on the split, for the status record.
+
+        Args:
+            summed: Whether attributions by engineered column are summed up by raw column.
+        """
+        explained = (
+            "were explained, and their values summed up by raw column."
+            if summed
+            else "were explained by raw column: those of a raw column are unknown together."
+        )
         notes = [
             (
                 f"The pipeline was split: the {len(self.lineage.names)} engineered columns of "
-                f"{self.last.name} were explained, and their values summed up by raw column."
+                f"{self.last.name} {explained}"
             )
         ]
         if self.lineage.inferred:

@@ -97,6 +97,24 @@ class Trees:
             offset=np.zeros(1),
         )
 
+    def subset(self, start: int, stop: int) -> Trees:
+        """The trees at positions from ``start`` up to ``stop``."""
+        first = self.roots[start]
+        end = self.roots[stop] if stop < len(self.roots) else len(self.left)
+        nodes = slice(first, end)
+        is_leaf = self.left[nodes] < 0
+        return replace(
+            self,
+            roots=self.roots[start:stop] - first,
+            left=np.where(is_leaf, -1, self.left[nodes] - first),
+            right=np.where(is_leaf, -1, self.right[nodes] - first),
+            missing_left=self.missing_left[nodes],
+            feature=self.feature[nodes],
+            threshold=self.threshold[nodes],
+            cover=self.cover[nodes],
+            values=self.values[nodes],
+        )
+
     def levels(self) -> list[Nodes]:
         """The nodes of each depth."""
         levels, nodes = [], self.roots

@@ -29,6 +29,9 @@ from importlib import import_module
 from pkgutil import iter_modules
 from typing import ClassVar, TypeVar
 
+import numpy as np
+import numpy.typing as npt
+
 from mlflow_interpret.core.details import Note
 from mlflow_interpret.core.errors import CannotExplainError
 from mlflow_interpret.core.explanation import Plan
@@ -87,6 +90,10 @@ class ExplainRequest:
         budget: The remaining time.
         sample: Rows like those that will be explained, on which the steps of a pipeline are tried.
             Default: the background rows.
+        is_background_given: Whether the user gave the background rows: no other rows stand for
+            "feature unknown".
+        raw_columns: ``(n_features,)`` raw column of each column, of the last step of a pipeline
+            whose background is given; else None.
     """
 
     adapter: ModelAdapter
@@ -94,6 +101,8 @@ class ExplainRequest:
     plan: Plan = field(default_factory=Plan)
     budget: Budget = field(default_factory=lambda: Budget(None))
     sample: RowBatch | None = None
+    is_background_given: bool = False
+    raw_columns: npt.NDArray[np.int64] | None = None
 
     def for_model(
         self, adapter: ModelAdapter, background: RowBatch | None = None
@@ -114,11 +123,13 @@ class Explainer(ABC):
         engines: Values of the option ``engine`` for which the explainer is used.
         is_exact: Whether the attributions must add up to an output of the model. If they do not,
             the model is explained by an explainer that is not exact.
+        is_by_raw_column: Whether the attributions are those of the raw columns of the request.
         info: Its properties.
     """
 
     engines: ClassVar[frozenset[str]] = frozenset({"auto"})
     is_exact: ClassVar[bool] = True
+    is_by_raw_column: bool = False
     info: ExplainerInfo
 
     @classmethod
@@ -152,6 +163,19 @@ class Explainer(ABC):
         Raises:
             CannotExplainError: The explainer cannot explain these rows.
         """
+
+
+def refuse_given_background(request: ExplainRequest) -> None:
+    """Refuse a request with a background, for an explainer of path-dependent attributions.
+
+    Raises:
+        CannotExplainError: The user gave background rows.
+    """
+    if request.is_background_given:
+        raise CannotExplainError(
+            "initialization_examples are given, and the contributions of "
+            f"{request.adapter.name}'s own trees are path-dependent"
+        )
 
 
 _Class = TypeVar("_Class", bound=type[Explainer])

@@ -27,6 +27,7 @@ from mlflow_interpret.explaining.explainers.base import (
     Explainer,
     ExplainerInfo,
     ExplainRequest,
+    refuse_given_background,
     register,
 )
 from mlflow_interpret.explaining.model_adapter import ModelAdapter
@@ -52,6 +53,7 @@ class BoosterExplainer(Explainer):
         if library is None:
             raise CannotExplainError(f"{request.adapter.name} is no booster")
         library.check(model)
+        refuse_given_background(request)
         self.info = ExplainerInfo(
             method="shap_tree",
             implementation=library.implementation,

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from mlflow_interpret.core.errors import CannotExplainError
-from mlflow_interpret.core.statistics import sample_rows
+from mlflow_interpret.core.statistics import FloatArray, sample_rows
 from mlflow_interpret.explaining.attributions import Attributions, EngineeredAttributions
 from mlflow_interpret.explaining.batch import RowBatch
 from mlflow_interpret.explaining.explainers.base import (
@@ -41,22 +41,31 @@ class PipelineExplainer(Explainer):
         limit = max(_MIN_ROWS, _ENGINEERED_CELLS // max(len(parts.lineage.names), 1))
         picked = sample_rows(len(request.background), limit, request.plan.random_state)
         background = self._engineer(request.background.subset(picked))
-        self._last = exact_explainer(request.for_model(parts.last, background))
+        last = request.for_model(parts.last, background)
+        if request.is_background_given:
+            if request.raw_columns is not None:
+                raise CannotExplainError("a pipeline inside another one is not split")
+            n_raw = request.background.frame.shape[1]
+            last = replace(last, raw_columns=parts.raw_columns(n_raw))
+        self._last = exact_explainer(last)
         info = self._last.info
         self.info = replace(
             info,
             max_rows=min(info.max_rows, limit),
             rows_in_full=min(info.rows_in_full, limit),
-            notes=(*parts.notes, *info.notes),
+            notes=(*parts.notes(summed=not self._last.is_by_raw_column), *info.notes),
         )
 
     def explain(self, batch: RowBatch, scale: str | None = None) -> Attributions:  # noqa: D102
         engineered = self._engineer(batch)
         attributions = self._last.explain(engineered, scale)
         local_values = attributions.local_values
+        n_raw = batch.frame.shape[1]
+        if self._last.is_by_raw_column:
+            return replace(attributions, local_values=_resized(local_values, n_raw))
         return replace(
             attributions,
-            local_values=self._parts.by_raw_column(local_values, batch.frame.shape[1]),
+            local_values=self._parts.by_raw_column(local_values, n_raw),
             engineered=EngineeredAttributions(engineered, local_values),
         )
 
@@ -67,6 +76,14 @@ class PipelineExplainer(Explainer):
             raise CannotExplainError(
                 f"the steps in front of {self._parts.last.name} failed", error
             ) from error
+
+
+def _resized(values: FloatArray, width: int) -> FloatArray:
+    """Attributions of ``width`` raw columns: without constants, with columns that are not used."""
+    resized = np.zeros((*values.shape[:-1], width))
+    used = min(width, values.shape[-1])
+    resized[..., :used] = values[..., :used]
+    return resized
 
 
 @register(priority=80)
@@ -85,6 +102,7 @@ class MultiTargetExplainer(Explainer):
         adapters = _target_adapters(request.adapter)
         self._explainers = [exact_explainer(request.for_model(adapter)) for adapter in adapters]
         self.info = self._explainers[0].info
+        self.is_by_raw_column = self._explainers[0].is_by_raw_column
 
     def explain(self, batch: RowBatch, scale: str | None = None) -> Attributions:  # noqa: D102
         targets = [explainer.explain(batch, scale) for explainer in self._explainers]

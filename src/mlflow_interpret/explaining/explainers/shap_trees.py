@@ -23,6 +23,7 @@ from mlflow_interpret.explaining.explainers.base import (
     Explainer,
     ExplainerInfo,
     ExplainRequest,
+    refuse_given_background,
     register,
 )
 from mlflow_interpret.explaining.model_adapter import ModelAdapter
@@ -53,6 +54,7 @@ class ShapTreeExplainer(Explainer):
         return is_known and find_spec("shap") is not None
 
     def __init__(self, request: ExplainRequest) -> None:
+        refuse_given_background(request)
         if not is_numeric(request.background.frame):
             raise CannotExplainError(NOT_NUMBERS)
         self._adapter = request.adapter

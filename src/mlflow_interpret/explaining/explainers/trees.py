@@ -21,6 +21,7 @@ from mlflow_interpret.explaining.explainers.base import (
     Explainer,
     ExplainerInfo,
     ExplainRequest,
+    refuse_given_background,
     register,
 )
 from mlflow_interpret.explaining.explainers.shapiq_kernel import Kernel, TreePaths
@@ -48,6 +49,7 @@ class TreeExplainer(Explainer):
         return is_tree_ensemble(adapter.model) and find_spec("shapiq") is not None
 
     def __init__(self, request: ExplainRequest) -> None:
+        refuse_given_background(request)
         model = request.adapter.model
         self._adapter = request.adapter
         trees = trees_of(model)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 import warnings
@@ -79,6 +80,13 @@ def names_used(function: object) -> set[str]:
     return names
 
 
+# The environment `interpret` of tox fails where it is missing.
+HAS_INTERPRET_COMMUNITY = bool(
+    importlib.util.find_spec("interpret_community")
+    or os.environ.get("CI_REQUIRE_INTERPRET_COMMUNITY")
+)
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the option of `tox -e fast`."""
     text = f"leave out tests that are marked {', '.join(sorted(NOT_FAST))}"
@@ -102,6 +110,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             *(USE_MARKERS[name] for name in uses & USE_MARKERS.keys()),
         ]:
             item.add_marker(marker)
+        if "interpret" in {m.name for m in item.iter_markers()} and not HAS_INTERPRET_COMMUNITY:
+            reason = 'needs: pip install "mlflow-interpret[interpret]"'
+            item.add_marker(pytest.mark.skip(reason=reason))
         if "exhaustive" in item.keywords and config.pluginmanager.has_plugin("_cov"):
             item.add_marker("no_cover")  # tracing would take longer than these add to the coverage
         is_fast = NOT_FAST.isdisjoint(marker.name for marker in item.iter_markers())

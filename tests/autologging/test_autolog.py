@@ -824,6 +824,7 @@ def test_several_targets_are_explained_under_their_names(store):
     np.testing.assert_allclose(down, 2 * up, rtol=1e-6)
 
 
+@pytest.mark.interpret
 def test_the_kernel_explainer_can_be_asked_for(store):
     mlflow_interpret.autolog(max_rows=2, engine="kernel")
     LinearRegression().fit(X, y)
@@ -831,6 +832,7 @@ def test_the_kernel_explainer_can_be_asked_for(store):
     assert run.data.tags["mlflow_interpret.method"] == "shap_kernel"
 
 
+@pytest.mark.interpret
 def test_values_that_do_not_add_up_are_a_warning(store, caplog):
     class Moody(RegressorMixin, BaseEstimator):
         """Predicts something else each time."""

@@ -80,6 +80,7 @@ def test_ranked_falls_and_holds_every_feature_once(values):
     assert all(values[int(name[1:])] == value for name, value in ranked)
 
 
+@pytest.mark.interpret
 def test_rank_is_interpret_community_s_own():
     with suppress_warnings():
         from interpret_community.common.explanation_utils import _order_imp

@@ -269,7 +269,9 @@ class TestSlowModels:
         with suppress_warnings():
             return explain(TrainingContext(model, X, y), Plan(**plan), clock)
 
-    @pytest.mark.parametrize("engine", ["auto", "kernel"])
+    @pytest.mark.parametrize(
+        "engine", ["auto", pytest.param("kernel", marks=pytest.mark.interpret)]
+    )
     @pytest.mark.parametrize("budget", [20.0, 100.0])
     def test_a_result_in_time_is_partial_and_has_error_bars(self, slow, clock, engine, budget):
         began = clock.now

@@ -151,6 +151,7 @@ def test_new_category_of_an_ordinal_encoder_is_explained_as_unknown(shop):
     assert_agrees(found, model.predict, new, rows)
 
 
+@pytest.mark.interpret
 def test_engine_kernel_uses_the_kernel_explainer(diabetes):
     rows, y = diabetes
     model = LinearRegression().fit(rows, y)
@@ -159,6 +160,7 @@ def test_engine_kernel_uses_the_kernel_explainer(diabetes):
     assert_agrees(found, model.predict, rows)
 
 
+@pytest.mark.interpret
 def test_engine_tabular_uses_tabular_explainer(diabetes):
     rows, y = diabetes
     model = make_pipeline(StandardScaler(), RandomForestRegressor(5, random_state=0)).fit(rows, y)

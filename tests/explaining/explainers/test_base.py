@@ -62,6 +62,14 @@ CASES = {
 }
 
 
+MARKED = [
+    pytest.param(kind, marks=pytest.mark.interpret)
+    if kind == "kernel" or kind.startswith("TabularExplainer")
+    else kind
+    for kind in CASES
+]
+
+
 def ready(kind):
     model, prepare = CASES[kind]
     # with 14 columns kernel SHAP draws coalitions
@@ -87,7 +95,7 @@ def assert_equal(one, other):
             np.testing.assert_allclose(*views, rtol=1e-9, atol=1e-12)
 
 
-@pytest.mark.parametrize("kind", CASES)
+@pytest.mark.parametrize("kind", MARKED)
 def test_batches_give_the_values_of_all_rows_at_once(kind):
     explainer, rows = ready(kind)
     chosen = np.array([7, 3, 30, 12, 21])
@@ -102,7 +110,7 @@ def test_batches_give_the_values_of_all_rows_at_once(kind):
         assert np.array_equal(again, whole.engineered.rows.frame)
 
 
-@pytest.mark.parametrize("kind", CASES)
+@pytest.mark.parametrize("kind", MARKED)
 def test_pickled_explainer_gives_the_same_values(kind):
     explainer, rows = ready(kind)
     with suppress_warnings():
@@ -112,6 +120,7 @@ def test_pickled_explainer_gives_the_same_values(kind):
     assert sent.info == explainer.info
 
 
+@pytest.mark.interpret
 def test_explainer_of_shap_is_rebuilt_after_pickling():
     explainer, _ = ready("TabularExplainer, trees")
     assert "_explainer" in vars(explainer)

@@ -70,6 +70,7 @@ def both(model, rows, **options):
     return ours
 
 
+@pytest.mark.interpret
 @named(REGRESSORS)
 def test_regression_is_exact_and_equals_tabular_explainer(model, diabetes):
     rows, y = diabetes
@@ -78,6 +79,7 @@ def test_regression_is_exact_and_equals_tabular_explainer(model, diabetes):
     assert_agrees(found, model.predict, rows)
 
 
+@pytest.mark.interpret
 @named(CLASSIFIERS)
 def test_two_classes_are_exact_and_equal_tabular_explainer(model, cancer):
     rows, y = cancer
@@ -91,6 +93,7 @@ def test_two_classes_are_exact_and_equal_tabular_explainer(model, cancer):
     assert_agrees(found, scores, rows)
 
 
+@pytest.mark.interpret
 @named(CLASSIFIERS)
 def test_three_classes_are_exact_and_equal_tabular_explainer(model, iris):
     rows, y = iris
@@ -98,6 +101,7 @@ def test_three_classes_are_exact_and_equal_tabular_explainer(model, iris):
     assert_agrees(found, model.decision_function, rows)
 
 
+@pytest.mark.interpret
 @named([LinearRegression(), Ridge(), MultiTaskLasso(alpha=0.01)])
 def test_several_targets_are_exact_and_equal_tabular_explainer(model, diabetes):
     rows, y = diabetes

@@ -41,6 +41,8 @@ def by_kernel(request, source):
     return run(explainer, source, request.plan, request.budget)
 
 
+pytestmark = pytest.mark.interpret
+
 by_tabular = partial(explain, engine="tabular")
 kernel = partial(explain, by=by_kernel)
 

@@ -170,6 +170,7 @@ class TestShap:
         assert found.scale == "probability"
         assert np.abs(found.local_values - theirs).max() < 1e-9 * np.abs(theirs).max()
 
+    @pytest.mark.interpret
     def test_forests_equal_tabular_explainer(self):
         X, y = rows_of(load_breast_cancer, 150, list(range(8)))
         model = RandomForestClassifier(20, random_state=0).fit(X, y)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mlflow_interpret.api.display import ExplanationDisplay
+    from mlflow_interpret.api.explanation_client import ExplanationClient
     from mlflow_interpret.api.explanations import (
         compare_runs,
         explain,
@@ -26,17 +27,20 @@ if TYPE_CHECKING:
         RunNotFoundError,
         TrackingUnavailableError,
     )
+    from mlflow_interpret.stores.azureml.job import Run
 
     __version__: str
 
 __all__ = [
     "AzureMLError",
     "CannotExplainError",
+    "ExplanationClient",
     "ExplanationDisplay",
     "ExplanationNotFoundError",
     "GlobalExplanation",
     "MlflowInterpretError",
     "OptionError",
+    "Run",
     "RunNotFoundError",
     "TabularExplainer",
     "TrackingUnavailableError",
@@ -51,6 +55,8 @@ __all__ = [
 ]
 
 _HOMES = {
+    "ExplanationClient": "api.explanation_client",
+    "Run": "stores.azureml.job",
     "ExplanationDisplay": "api.display",
     "GlobalExplanation": "api.global_explanation",
     "TabularExplainer": "api.tabular_explainer",

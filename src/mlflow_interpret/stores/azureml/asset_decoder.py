@@ -58,12 +58,14 @@ def _explanation(properties: Mapping[str, Any], files: Mapping[str, Any]) -> Exp
     local = _local_values(files, notes)
     ranks, values = (_joined(files, name) for name in ("global_rank", "global_values"))
     names = _names(files, ranks, values, local)
+    is_complete = values is None or len(values) == len(names)
+    per_class = _per_class(files, len(names)) if is_complete else None
     if values is None or ranks is None:
         if local is None:
             raise ValueError("neither global nor local values")
         by_output = np.abs(local).mean(axis=-2)
         values = by_output.mean(axis=0) if by_output.ndim == 2 else by_output
-    elif len(values) == len(names):
+    elif is_complete:
         values = _in_feature_order(values, ranks)
     else:  # uploaded with the most important features only
         notes.append(f"Only the {len(values)} most important of {len(names)} features are stored.")
@@ -81,7 +83,7 @@ def _explanation(properties: Mapping[str, Any], files: Mapping[str, Any]) -> Exp
         features=distinct_names([str(name) for name in names]),
         global_values=values,
         classes=None if classes is None else tuple(classes),
-        per_class_values=_per_class(files, len(names)),
+        per_class_values=per_class,
         local_values=local,
         expected_values=_expected(files),
         **_rows(files, names, local, classes, notes),

@@ -68,6 +68,7 @@ def write(
     comment: str | None,
     random_state: int,
     points: int | None = None,
+    top_k: int | None = None,
 ) -> Asset:
     """Write the files of an explanation, without its engineered view.
 
@@ -78,11 +79,12 @@ def write(
         comment: The asset's comment.
         random_state: The seed of the sample of rows for studio, where they are too many.
         points: The most rows that studio shows. Default: 5,000.
+        top_k: The number of features whose importances are written. Default: all.
     """
     ready = sanitize_for_json(explanation)
     files = _Files(folder, f"ExperimentRun/{run_id}/{folder_of(ready.id)}")
     metadata: dict[str, Any] = {}
-    _write_values(ready, files, metadata)
+    _write_values(ready, files, metadata, top_k)
     visualization = _write_rows(ready, files, random_state, points or _MAX_POINTS)
     visualization.update(_summary(ready, files, metadata))
     metadata["visualization_dict"] = files.write("visualization_dict", visualization)
@@ -152,7 +154,9 @@ def _json_parts(values: Any) -> Iterator[str]:
     yield "]"
 
 
-def _write_values(ready: Explanation, files: _Files, metadata: dict[str, Any]) -> None:
+def _write_values(
+    ready: Explanation, files: _Files, metadata: dict[str, Any], top_k: int | None
+) -> None:
     """Write the importances, and the metadata of each file for the download."""
 
     def single(name: str, values: Any, **more: int) -> None:
@@ -181,9 +185,9 @@ def _write_values(ready: Explanation, files: _Files, metadata: dict[str, Any]) -
     if ready.output_names is not None:
         single("classes", list(ready.output_names), num_classes=len(ready.output_names))
     names = np.array(ready.features, dtype=object)
-    order = rank(ready.global_values)
+    order = rank(ready.global_values)[:top_k]
     by_class = ready.per_class_values if ready.output_names is not None else None
-    class_order = None if by_class is None else rank(by_class)
+    class_order = None if by_class is None else rank(by_class)[:, :top_k]
     sharded("global_names", names[order])
     if class_order is not None:
         sharded("per_class_names", names[class_order])

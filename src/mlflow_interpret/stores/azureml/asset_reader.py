@@ -66,19 +66,43 @@ def read(
         AzureMLError: The workspace refuses it or does not respond, or its files are no explanation.
     """
     with closing(HttpClient(workspace.token, seconds)) as client:
-        history = f"{workspace.base_url}/history/v1.0{workspace.resource_id}"
-        url = f"{history}/runs/{quote(run_id, safe='')}"
-        try:
-            run = client.request("Finding the run", "GET", url)
-        except RefusedError as error:
-            if error.status != _NOT_FOUND:
-                raise
-            raise RunNotFoundError(
-                f"Run {run_id!r} does not exist in the workspace {workspace.name!r}."
-            ) from error
+        run = _request_run(client, workspace, run_id)
         properties = _select(_list_assets(client, workspace, run_id), run_id, selection)
         files = _download_files(client, workspace, str(run["dataContainerId"]), properties)
         return asset_decoder.decode(properties, files)
+
+
+def list_assets(
+    workspace: AzureWorkspace, run_id: str, seconds: float = _SECONDS
+) -> list[dict[str, Any]]:
+    """List the properties of a run's explanations, oldest first, with their ``upload_time``.
+
+    Args:
+        workspace: The run's workspace.
+        run_id: The Azure ML run.
+        seconds: The time for all requests.
+
+    Raises:
+        RunNotFoundError: There is no such run.
+        AzureMLError: The workspace refuses or does not respond.
+    """
+    with closing(HttpClient(workspace.token, seconds)) as client:
+        _request_run(client, workspace, run_id)
+        return _list_assets(client, workspace, run_id)
+
+
+def _request_run(client: HttpClient, workspace: AzureWorkspace, run_id: str) -> dict[str, Any]:
+    history = f"{workspace.base_url}/history/v1.0{workspace.resource_id}"
+    url = f"{history}/runs/{quote(run_id, safe='')}"
+    try:
+        run: dict[str, Any] = client.request("Finding the run", "GET", url)
+    except RefusedError as error:
+        if error.status != _NOT_FOUND:
+            raise
+        raise RunNotFoundError(
+            f"Run {run_id!r} does not exist in the workspace {workspace.name!r}."
+        ) from error
+    return run
 
 
 def _list_assets(
@@ -94,7 +118,10 @@ def _list_assets(
         params = {"runId": run_id, "properties": "", "name": "explanation_asset"}
         assets = _all_pages(client, operation, url, params)
     assets.sort(key=lambda asset: str(asset.get("createdTime")))
-    return [asset.get("properties") or {} for asset in assets]
+    return [
+        {**(asset.get("properties") or {}), "upload_time": asset.get("createdTime")}
+        for asset in assets
+    ]
 
 
 def _all_pages(

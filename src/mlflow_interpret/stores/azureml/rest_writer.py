@@ -54,6 +54,9 @@ def write(
     random_state: int = 0,
     points: int | None = None,
     report: Report = nothing,
+    *,
+    top_k: int | None = None,
+    properties: Mapping[str, str] | None = None,
 ) -> UploadedExplanation:
     """Upload an explanation, after its engineered view.
 
@@ -67,6 +70,8 @@ def write(
         random_state: The seed of the sample of rows for studio.
         points: The most rows that studio shows. Default: 5,000.
         report: Called with the number of uploaded files and of all files.
+        top_k: The number of features whose importances are uploaded. Default: all.
+        properties: Further properties of the asset.
 
     Raises:
         AzureMLError: The upload failed; the message gives the reason in one line, without secrets.
@@ -74,7 +79,7 @@ def write(
     token, refresh = run.workspace.token, partial(fresh_token, run) if run.is_job else None
     explanation_id = explanation.id
     with closing(HttpClient(token, seconds, refresh)) as client, blobs.redacted_logs():
-        writer = _Writer(client, run, report)
+        writer = _Writer(client, run, report, top_k, properties or {})
         for view in (explanation.engineered, explanation):
             if view is not None:
                 explanation_id = writer.write(view, comment, random_state, points)
@@ -84,10 +89,18 @@ def write(
 class _Writer:
     """Writes explanations into a run."""
 
-    def __init__(self, client: HttpClient, run: AzureRun, report: Report) -> None:
+    def __init__(
+        self,
+        client: HttpClient,
+        run: AzureRun,
+        report: Report,
+        top_k: int | None,
+        properties: Mapping[str, str],
+    ) -> None:
         self._client = client
         self._run = run
         self._report, self._uploaded_files = report, 0
+        self._top_k, self._properties = top_k, properties
         description = client.request("Finding the run", "GET", run.url)
         self._experiment_id = description.get("experimentId")
         workspace = run.workspace
@@ -112,7 +125,7 @@ class _Writer:
         with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
             folder = Path(name)
             asset = asset_format.write(
-                explanation, folder, self._run.run_id, comment, random_state, points
+                explanation, folder, self._run.run_id, comment, random_state, points, self._top_k
             )
             asset, new_id, links = self._reserve_first_free(asset, folder, ids)
             self._upload_files(folder, links)
@@ -167,7 +180,7 @@ class _Writer:
             self._uploaded_files += 1
 
     def _register(self, asset: asset_format.Asset, explanation_id: str) -> None:
-        properties = dict(asset.properties)
+        properties = {**asset.properties, **self._properties}
         if self._experiment_id is None:
             properties["experiment_name"] = self._run.experiment
         else:

@@ -1,4 +1,4 @@
-"""What the doctor finds in each situation, that it is quick, and that it keeps secrets."""
+"""Findings of the doctor, their remedies, and secrets that it does not print."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from explanation_cases import made
-from mlflow_interpret import doctor
+from mlflow_interpret import doctor, interpret_community
 from mlflow_interpret.cli import main
 from mlflow_interpret.runtime import versions
 from mlflow_interpret.runtime.versions import Installed
@@ -21,6 +21,8 @@ def findings(uri, topic):
     # The others are not asked: some of them take their time.
     probes = {
         "versions": doctor._versions,
+        "explanations": doctor._explanations,
+        "optional": doctor._optional,
         "MLflow store": lambda: doctor._store(uri),
         "spool": doctor._spool,
     }
@@ -105,3 +107,46 @@ def test_a_probe_that_fails_keeps_no_other(store, monkeypatch):
     assert found[-1].topic == "optional"
     (broken,) = [each for each in found if each.state == "broken"]
     assert broken.text == "RuntimeError: no such thing as ***"
+
+
+@pytest.mark.parametrize(
+    ("numpy", "shap", "remedy"),
+    [
+        ("2.5.5", "0.46.0", 'pip install "numpy<2.3"'),
+        ("2.2.6", "0.40.0", "pip uninstall interpret-community"),
+    ],
+)
+def test_an_interpret_community_that_fails_at_import_is_absent(
+    store, monkeypatch, numpy, shap, remedy
+):
+    installed = {"numpy": numpy, "shap": shap, "interpret-community": "0.32.0"}
+    monkeypatch.setattr(versions, "version_of", installed.get)
+    monkeypatch.setattr(doctor, "_is_installed", lambda _: True)
+    monkeypatch.setattr(doctor, "_import_error", lambda: "TypeError: Converting np.inexact")
+    (finding,) = findings(store, "explanations")
+    assert finding.state == "note"
+    assert "0.32.0 cannot be imported beside shap" in finding.text
+    assert "mlflow_interpret.GlobalExplanation" in finding.text
+    assert remedy in finding.remedy
+
+
+def test_without_interpret_community_the_extra_is_named_if_it_changes_nothing(store, monkeypatch):
+    monkeypatch.setattr(doctor, "_is_installed", lambda _: False)
+    missing = Installed("interpret-community", ">=0.31", None, "interpret")
+    for numpy, offered in (("2.2", True), ("2.5", False)):
+        bounded = Installed("numpy", "<2.3", numpy, "interpret")
+        monkeypatch.setattr(versions, "optional", lambda b=bounded: {"interpret": [missing, b]})
+        (finding,) = findings(store, "explanations")
+        assert finding.state == "ok"
+        assert "GlobalExplanation" in finding.text
+        assert (finding.remedy is not None) is offered
+        shown = text(findings(store, "optional"))
+        assert ("installing it changes numpy to <2.3" in shown) is not offered
+        assert ('pip install "mlflow-interpret[interpret]"' in shown) is offered
+
+
+def test_the_type_of_explanations_is_named(store):
+    (finding,) = findings(store, "explanations")
+    assert finding.state == "ok"
+    expected = "interpret-community 0" if interpret_community.is_available() else "GlobalExpl"
+    assert expected in finding.text

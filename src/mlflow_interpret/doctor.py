@@ -1,12 +1,15 @@
-"""What would happen here, and why: `mlflow-interpret doctor`.
+"""Examine this machine for `mlflow-interpret doctor`.
 
-Each probe gives findings, is bounded in time, changes nothing and asks nobody.
+Each probe yields findings within a limited time. It changes nothing and never prompts the user.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import platform
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from importlib import metadata
 from pathlib import Path
@@ -24,20 +27,20 @@ from mlflow_interpret.stores.azureml import diagnosis
 from mlflow_interpret.stores.base import Finding
 
 _SECONDS = 5.0
-_LOGIN_SECONDS = 15.0  # the command line tools of Azure are slow to start
-_IMPORT_SECONDS = 10.0
+_IMPORT_SECONDS = 20.0
 _SECRET_WORDS = ("TOKEN", "SECRET", "PASSWORD", "KEY", "CONNECTION_STRING", "SAS")
 
 
 def examine(tracking_uri: str, workspace: str | None = None) -> Iterator[Finding]:
-    """Look at this machine, one topic after the other.
+    """Examine this machine, one topic after the other.
 
     Args:
         tracking_uri: MLflow's tracking URI.
-        workspace: What names an Azure ML workspace that is to be asked, too.
+        workspace: An Azure ML workspace to examine, too.
     """
     probes: dict[str, Callable[[], Iterator[Finding]]] = {
         "versions": _versions,
+        "explanations": _explanations,
         "MLflow store": lambda: _store(tracking_uri),
         diagnosis.TOPIC: lambda: diagnosis.examine_access(tracking_uri, workspace),
         diagnosis.UPLOAD_TOPIC: lambda: diagnosis.examine_upload(tracking_uri),
@@ -48,7 +51,7 @@ def examine(tracking_uri: str, workspace: str | None = None) -> Iterator[Finding
         try:
             for finding in probe():
                 yield Finding(topic, finding.state, _clean(finding.text), finding.remedy)
-        except Exception as error:  # a probe that fails must not keep the others
+        except Exception as error:  # the other probes still run
             yield Finding(topic, "broken", _clean(f"{type(error).__name__}: {one_line(error)}"))
 
 
@@ -62,7 +65,7 @@ def _versions() -> Iterator[Finding]:
     shown = ", ".join(
         f"{package.name} {package.version}"
         for package in packages
-        if package.name in {"mlflow", "scikit-learn", "shap", "interpret-community", "numpy"}
+        if package.name in {"mlflow", "scikit-learn", "shap", "shapiq", "numpy", "pandas"}
     )
     yield _found("ok", f"mlflow-interpret {own}, Python {platform.python_version()}, {shown}")
     for package in packages:
@@ -78,6 +81,68 @@ def _misfit(package: versions.Installed) -> str:
     return f"{package.name} {package.version} (tested: {package.bounds})"
 
 
+def _explanations() -> Iterator[Finding]:
+    """The type of explanations here: interpret-community's, or our own."""
+    version = versions.version_of("interpret-community")
+    ours = "explanations are of the type mlflow_interpret.GlobalExplanation"
+    if not _is_installed("interpret_community"):
+        text = f'{ours}; engine="kernel" and "tabular" need interpret-community'
+        yield _found("ok", text, 'pip install "mlflow-interpret[interpret]"' if _fits() else None)
+        return
+    name = f"interpret-community {version}"
+    try:
+        error = _import_error()
+    except subprocess.TimeoutExpired:
+        yield _found("note", f"{name} needs more than {_IMPORT_SECONDS:.0f} s to be imported")
+        return
+    if error is None:
+        yield _found("ok", f"explanations are of the types of {name}")
+        return
+    shap, numpy = versions.version_of("shap"), versions.version_of("numpy")
+    text = f"{name} cannot be imported beside shap {shap} and numpy {numpy} ({error}), so {ours}"
+    yield _found("note", text, _conflict_remedy(shap, numpy))
+
+
+def _import_error() -> str | None:
+    """Import interpret-community in another process; return the last line of its error, if any."""
+    process = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", "import interpret_community"],
+        capture_output=True,
+        text=True,
+        errors="replace",
+        timeout=_IMPORT_SECONDS,
+        check=False,
+    )
+    if process.returncode == 0:
+        return None
+    return (process.stderr.strip().splitlines() or ["no message"])[-1]
+
+
+def _is_installed(module: str) -> bool:
+    """Whether a module can be found, without importing it."""
+    return importlib.util.find_spec(module) is not None
+
+
+def _conflict_remedy(shap: str | None, numpy: str | None) -> str:
+    """The command that lets interpret-community be imported again."""
+    from packaging.version import Version
+
+    if shap and numpy and Version(shap) < Version("0.47") and Version(numpy) >= Version("2.3"):
+        return 'pip install "numpy<2.3", or pip install --no-deps --upgrade shap'
+    return 'pip install "mlflow-interpret[interpret]", or pip uninstall interpret-community'
+
+
+def _fits() -> bool:
+    """Whether the extra interpret would change no package that is always needed."""
+    return not _changed(versions.optional().get("interpret", []))
+
+
+def _changed(packages: list[versions.Installed]) -> list[versions.Installed]:
+    """The needed packages whose installed versions an extra would replace."""
+    needed = {package.name for package in versions.needed()}
+    return [p for p in packages if p.name in needed and p.version is not None and not p.fits]
+
+
 def _store(tracking_uri: str) -> Iterator[Finding]:
     uri = without_credentials(tracking_uri)
     scheme = urlsplit(tracking_uri).scheme
@@ -89,7 +154,7 @@ def _store(tracking_uri: str) -> Iterator[Finding]:
         writable = os.access(_existing_parent(path), os.W_OK)
         yield _found(
             "ok" if writable else "broken",
-            f"{uri} does not exist yet" + ("" if writable else " and cannot be made"),
+            f"{uri} does not exist yet" + ("" if writable else " and cannot be created"),
             None if writable else "name another store in MLFLOW_TRACKING_URI",
         )
         return
@@ -109,7 +174,7 @@ def _store(tracking_uri: str) -> Iterator[Finding]:
 
 
 def _path_of(tracking_uri: str, scheme: str) -> Path | None:
-    """Where a store on this machine is."""
+    """The path of a store on this machine, None for a server."""
     path = urlsplit(tracking_uri).path
     if scheme == "sqlite":
         return Path(url2pathname(path.removeprefix("/")))
@@ -123,30 +188,35 @@ def _existing_parent(path: Path) -> Path:
 
 
 def _spool() -> Iterator[Finding]:
-    kept = spool.folders()
-    if kept:
-        waiting = "1 explanation waits" if len(kept) == 1 else f"{len(kept):,} explanations wait"
-        text = f"{waiting} in {spool.directory()}"
-        yield _found("note", text, "mlflow-interpret flush")
+    folders = spool.folders()
+    if folders:
+        count = f"{len(folders):,} explanations wait" if folders[1:] else "1 explanation waits"
+        yield _found("note", f"{count} in {spool.directory()}", "mlflow-interpret flush")
     else:
         yield _found("ok", f"nothing waits in {spool.directory()}")
 
 
 def _optional() -> Iterator[Finding]:
-    lacking = []
+    incomplete = []
     for extra, packages in versions.optional().items():
-        have = [f"{each.name} {each.version}" for each in packages if each.fits]
-        wrong = [_misfit(each) for each in packages if not each.fits]
-        if wrong:
-            lacking.append(extra)
-        yield _found("note" if wrong else "ok", f"{extra}: {', '.join([*have, *wrong])}")
-    if lacking:
-        install = f'pip install "mlflow-interpret[{",".join(lacking)}]"'
-        yield _found("note", "to have what is missing of these", install)
+        fitting = [f"{package.name} {package.version}" for package in packages if package.fits]
+        others = [_misfit(package) for package in packages if not package.fits]
+        changed = _changed(packages)
+        text = f"{extra}: {', '.join([*fitting, *others])}"
+        if changed:
+            names = ", ".join(f"{package.name} to {package.bounds}" for package in changed)
+            yield _found("note", f"{text}; installing it changes {names}")
+            continue
+        if others:
+            incomplete.append(extra)
+        yield _found("note" if others else "ok", text)
+    if incomplete:
+        install = f'pip install "mlflow-interpret[{",".join(incomplete)}]"'
+        yield _found("note", "to install the missing packages", install)
 
 
 def _clean(text: str) -> str:
-    """One line without what the environment holds of secrets."""
+    """The text without secrets of the environment."""
     secrets = [
         value
         for name, value in os.environ.items()
@@ -156,5 +226,5 @@ def _clean(text: str) -> str:
 
 
 def is_broken(findings: list[Finding]) -> bool:
-    """Whether something that is set up here cannot work."""
+    """Whether something that is configured here cannot work."""
     return any(finding.state == "broken" for finding in findings)

@@ -145,7 +145,8 @@ def test_without_interpret_community_the_extra_is_named_if_it_changes_nothing(st
         assert ('pip install "mlflow-interpret[interpret]"' in shown) is offered
 
 
-def test_the_type_of_explanations_is_named(store):
+def test_the_type_of_explanations_is_named(store, monkeypatch):
+    monkeypatch.setattr(doctor, "_IMPORT_SECONDS", 300.0)
     (finding,) = findings(store, "explanations")
     assert finding.state == "ok"
     expected = "interpret-community 0" if interpret_community.is_available() else "GlobalExpl"

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mlflow_interpret.api.display import ExplanationDisplay
-    from mlflow_interpret.api.explanation_client import ExplanationClient
+    from mlflow_interpret.api.explanation_client import ExplanationClient, Run
     from mlflow_interpret.api.explanations import (
         compare_runs,
         explain,
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
         RunNotFoundError,
         TrackingUnavailableError,
     )
-    from mlflow_interpret.stores.azureml.job import Run
 
     __version__: str
 
@@ -56,7 +55,7 @@ __all__ = [
 
 _HOMES = {
     "ExplanationClient": "api.explanation_client",
-    "Run": "stores.azureml.job",
+    "Run": "api.explanation_client",
     "ExplanationDisplay": "api.display",
     "GlobalExplanation": "api.global_explanation",
     "TabularExplainer": "api.tabular_explainer",

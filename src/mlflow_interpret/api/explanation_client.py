@@ -14,9 +14,12 @@ from mlflow_interpret.api.global_explanation import public_explanation
 from mlflow_interpret.core.errors import ExplanationNotFoundError, OptionError
 from mlflow_interpret.core.explanation import Explanation
 from mlflow_interpret.core.text import describe_value
+from mlflow_interpret.stores.azureml.job import Run
 
 if TYPE_CHECKING:
     from mlflow_interpret.stores.azureml.workspace import AzureRun
+
+__all__ = ["ExplanationClient", "Run"]
 
 _MAX_POINTS = 20_000  # of Azure ML studio
 _SECONDS = 300.0

@@ -25,6 +25,7 @@ from sklearn.tree import DecisionTreeRegressor
 
 from explaining import exact
 from explaining.agreement import rows_of, with_gaps
+from mlflow_interpret.core.errors import CannotExplainError
 from mlflow_interpret.core.explanation import Plan, TrainingContext
 from mlflow_interpret.explaining.explain import explain
 from mlflow_interpret.explaining.explainers.interventional_trees import InterventionalTrees
@@ -177,6 +178,15 @@ def test_without_background_trees_stay_path_dependent():
     result = explain(TrainingContext(model, X, y), Plan(max_rows=5))
     assert any("path-dependent form" in note.text for note in result.details.notes)
     assert result.details.background_rows is None
+
+
+def test_large_ensembles_are_left_to_sampling():
+    X, y = rows_of(load_diabetes, 120, [2, 3, 8, 9])
+    trees = trees_of(RandomForestRegressor(**SMALL).fit(X, y))
+    n_patterns = InterventionalTrees(trees, X.to_numpy()).n_patterns
+    InterventionalTrees(trees, X.to_numpy(), max_patterns=n_patterns)
+    with pytest.raises(CannotExplainError, match="too many leaves"):
+        InterventionalTrees(trees, X.to_numpy(), max_patterns=n_patterns - 1)
 
 
 def test_trees_and_rows_in_parts_give_the_same_values(monkeypatch):

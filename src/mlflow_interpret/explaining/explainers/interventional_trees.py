@@ -46,7 +46,7 @@ _BACKGROUND_STEPS = 30_000_000
 _TREE_STEPS = 20_000_000
 """The same for the largest tree, whose nodes are in memory for all background rows."""
 _STEPS = 20_000_000
-"""Default limit of patterns x explained rows."""
+"""Default limit of patterns x explained rows; larger ensembles are left to sampling."""
 _CELLS = 2_000_000
 _MAX_COLUMNS = 60
 """Limit of the columns on a path, which are bits of an integer."""
@@ -120,17 +120,22 @@ class InterventionalTrees:
         background: ``(n_background, n_columns)`` background rows.
         raw_columns: ``(n_columns,)`` raw column of each column, to explain raw columns: the
             columns of a raw column are known or unknown together. None to explain each column.
+        max_patterns: Limit of ``n_patterns``: sampling is faster than more of them.
 
     Attributes:
         expected: ``(n_outputs,)`` mean outputs over the background rows.
         n_patterns: Number of pairs of a leaf and a set of columns that fit in a background row.
 
     Raises:
-        CannotExplainError: A path has too many columns.
+        CannotExplainError: There are too many patterns, or a path has too many columns.
     """
 
     def __init__(
-        self, trees: Trees, background: FloatArray, raw_columns: Nodes | None = None
+        self,
+        trees: Trees,
+        background: FloatArray,
+        raw_columns: Nodes | None = None,
+        max_patterns: int = _STEPS // _MIN_ROWS,
     ) -> None:
         n_columns = background.shape[1]
         groups = np.arange(n_columns) if raw_columns is None else np.asarray(raw_columns)
@@ -144,6 +149,8 @@ class InterventionalTrees:
             patterns = _Patterns.of(paths, background)
             self._parts.append((paths, patterns))
             self.n_patterns += len(patterns.leaf)
+            if self.n_patterns > max_patterns:
+                raise CannotExplainError("its trees have too many leaves")
             reached = patterns.mask == paths.complete[patterns.leaf]
             sums += patterns.weight[reached] @ paths.values[patterns.leaf[reached]]
         self.expected: FloatArray = trees.mix @ sums + trees.offset

@@ -42,8 +42,10 @@ def explain(
     """Explain a fitted model as `autolog` does, without a run.
 
     Args:
-        model: A fitted scikit-learn classifier, regressor, pipeline or search.
-        initialization_examples: The training rows, ``(n_rows, n_features)``.
+        model: A fitted scikit-learn classifier, regressor, pipeline or search, or a model of
+            XGBoost, LightGBM or CatBoost, native ones included.
+        initialization_examples: The training rows, ``(n_rows, n_features)``, or a DMatrix, LightGBM
+            Dataset or Pool that holds them.
         evaluation_examples: Rows to explain, or ``(rows, labels)``; or a Dask DataFrame, a Parquet
             dataset (`pyarrow.dataset.Dataset`) or its path, whose rows are all explained where they
             are stored, unless ``max_rows`` is given. Default: a seeded sample of
@@ -71,6 +73,13 @@ def explain(
         CannotExplainError: The model or its rows cannot be explained.
         ExplanationNotFoundError: There is no explanation by engineered columns.
     """
+    from mlflow_interpret.explaining.native_data import (
+        as_evaluation_examples,
+        as_initialization_examples,
+    )
+
+    evaluation_examples = as_evaluation_examples(evaluation_examples)
+    initialization_examples = as_initialization_examples(initialization_examples)
     record = explain_model(
         model,
         initialization_examples,

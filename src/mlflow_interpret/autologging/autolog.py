@@ -59,15 +59,15 @@ def autolog(
 ) -> None:
     """Explain each model after its ``fit`` and log the explanation to the MLflow run.
 
-    After the outermost ``fit`` of a classifier, regressor, outlier detector, pipeline or search of
-    scikit-learn, of a package that follows scikit-learn's conventions, or of CatBoost, a global
-    explanation of the model is computed. It is logged to the active MLflow run, or to a new run
+    After the outermost ``fit`` of a classifier, regressor, ranker, outlier detector, pipeline or
+    search of scikit-learn, of a package that follows scikit-learn's conventions, or of CatBoost,
+    and after ``xgboost.train``, ``lightgbm.train`` and ``catboost.train``, a global explanation of the model is computed. It is logged to the active MLflow run, or to a new run
     that is ended afterwards, and uploaded to Azure ML if that run is one of Azure ML. ``fit``
     itself behaves as without `autolog`. Calling `autolog` again replaces all options.
 
     Args:
         evaluation_examples: Rows to explain, ``(n_rows, n_features)``, or ``(rows, labels)`` with
-            their true labels. A Dask DataFrame, a Parquet dataset (`pyarrow.dataset.Dataset`) or
+            their true labels, or a DMatrix, LightGBM Dataset or Pool. A Dask DataFrame, a Parquet dataset (`pyarrow.dataset.Dataset`) or
             its path are read in partitions, and all of their rows are explained. Default: a seeded
             sample of the training rows with their labels.
         initialization_examples: Background data, ``(n_rows, n_features)``. Trees and boosters are
@@ -123,9 +123,14 @@ def autolog(
     Raises:
         OptionError: An argument is invalid; the message names it and the allowed values.
     """
+    from mlflow_interpret.explaining.native_data import (
+        as_evaluation_examples,
+        as_initialization_examples,
+    )
+
     options = Options(
-        evaluation_examples=evaluation_examples,
-        initialization_examples=initialization_examples,
+        evaluation_examples=as_evaluation_examples(evaluation_examples),
+        initialization_examples=as_initialization_examples(initialization_examples),
         features=features,
         classes=classes,
         max_rows=max_rows,
@@ -279,7 +284,7 @@ def _context(options: Options, event: FitEvent, fit: Fit) -> TrainingContext:
     _check_rows(options, event)
     return TrainingContext(
         model=event.model,
-        X=event.X,
+        X=_training_rows(options, event),
         y=event.y,
         evaluation_examples=options.evaluation_rows,
         evaluation_labels=options.evaluation_labels,
@@ -288,6 +293,18 @@ def _context(options: Options, event: FitEvent, fit: Fit) -> TrainingContext:
         classes=options.classes,
         run_id=fit.place.run_id,
     )
+
+
+def _training_rows(options: Options, event: FitEvent) -> Any:
+    """The training rows, or rows of the options where a container of a library has none."""
+    from mlflow_interpret.explaining.partitions import is_partitioned
+
+    if event.rows_error is None:
+        return event.X
+    for rows in (options.initialization_examples, options.evaluation_rows):
+        if rows is not None and not is_partitioned(rows):
+            return rows
+    raise event.rows_error
 
 
 def _check_rows(options: Options, event: FitEvent) -> None:

@@ -24,6 +24,7 @@ from mlflow_interpret.autologging.mlflow_patches import (
     patches_lifted,
     training_session,
 )
+from mlflow_interpret.core.errors import CannotExplainError
 from mlflow_interpret.runtime.isolation import is_isolated
 
 _logger = logging.getLogger(__name__)
@@ -37,6 +38,7 @@ class FitEvent:
         model: The fitted model.
         X: The training rows as passed.
         y: The labels as passed, or None.
+        rows_error: Why the rows could not be read from a container of the library; X is None then.
         rows_changed: The call changed the rows in place.
         started: When the call started, in seconds since 1970.
         is_clusterer: The model is a clusterer.
@@ -50,6 +52,7 @@ class FitEvent:
     started: float = 0.0
     is_clusterer: bool = False
     seconds: float = 0.0
+    rows_error: CannotExplainError | None = None
 
 
 Observer = Callable[[FitEvent], None]
@@ -223,8 +226,11 @@ class _Training:
     def __init__(self, library: Library, call: Call) -> None:
         self._library, self._call = library, call
         self._X, self._y = None, None
+        self._rows_error: CannotExplainError | None = None
         try:
             self._X, self._y = library.training_data(call)
+        except CannotExplainError as error:
+            self._rows_error = error
         except Exception:  # arguments that do not match the signature raise in the call itself
             _logger.debug("The arguments were not understood", exc_info=True)
         self._fingerprint = _fingerprint(self._X)
@@ -234,7 +240,7 @@ class _Training:
         """Tell the observer."""
         seconds = time.monotonic() - self._clock
         observer, library = _observer, self._library
-        if observer is None or self._X is None:
+        if observer is None or (self._X is None and self._rows_error is None):
             return
         try:
             model = library.trained_model(self._call, result)
@@ -252,6 +258,7 @@ class _Training:
                 started=self._started,
                 is_clusterer=library.is_clusterer(model),
                 seconds=seconds,
+                rows_error=self._rows_error,
             )
         )
 

@@ -148,6 +148,27 @@ def _sklearn_kind(*kinds: str) -> Callable[[Any], bool]:
     return is_of_kind
 
 
+_has_known_kind = _sklearn_kind("classifier", "regressor", "outlier_detector", "clusterer")
+
+
+def _is_sklearn_model(model: Any) -> bool:
+    """Whether an estimator has the tags of a model, or predicts and is no transformer.
+
+    Rankers, survival models and searches of other packages have no such tags.
+    """
+    if _has_known_kind(model):
+        return True
+    base = importlib.import_module("sklearn.base")
+    try:
+        return (
+            hasattr(model, "predict")
+            and not hasattr(model, "transform")
+            and not isinstance(model, base.DensityMixin)
+        )
+    except Exception:  # a property may raise anything
+        return False
+
+
 def _import_all_estimators() -> None:
     # As MLflow does, so that no class is seen for the first time under MLflow's patches.
     from sklearn.utils import all_estimators
@@ -159,18 +180,57 @@ register_library(
     Library(
         "sklearn.base",
         ("BaseEstimator",),
-        is_model=_sklearn_kind("classifier", "regressor", "outlier_detector", "clusterer"),
+        is_model=_is_sklearn_model,
         is_clusterer=_sklearn_kind("clusterer"),
         prepare=_import_all_estimators,
         trains_others=True,
     )
 )
 
-# CatBoost's models are no BaseEstimators.
+def _native_or_x_and_y(call: Call) -> tuple[Any, Any]:
+    """Rows and labels of a call that takes a table or a Pool as ``X``."""
+    from mlflow_interpret.explaining.native_data import is_native_data, rows_and_labels
+
+    X, y = x_and_y(call)
+    return rows_and_labels(X) if is_native_data(X) else (X, y)
+
+
+# CatBoost's models, also those of `catboost.train`, are no BaseEstimators.
 register_library(
     Library(
         "catboost",
-        ("CatBoostClassifier", "CatBoostRegressor"),
-        is_model=_sklearn_kind("classifier", "regressor"),
+        ("CatBoost",),
+        training_data=_native_or_x_and_y,
     )
 )
+
+
+# Native training ----------------------------------------------------------------------------------
+
+
+def _argument(call: Call, name: str) -> Any:
+    return inspect.signature(call.function).bind(*call.args, **call.kwargs).arguments[name]
+
+
+def _native_argument(name: str) -> Callable[[Call], tuple[Any, Any]]:
+    def read(call: Call) -> tuple[Any, Any]:
+        from mlflow_interpret.explaining.native_data import rows_and_labels
+
+        return rows_and_labels(_argument(call, name))
+
+    return read
+
+
+def _result(call: Call, result: Any) -> Any:  # noqa: ARG001
+    return result
+
+
+for _module, _data in (("xgboost", "dtrain"), ("lightgbm", "train_set")):
+    register_library(
+        Library(
+            _module,
+            functions=("train",),
+            training_data=_native_argument(_data),
+            trained_model=_result,
+        )
+    )

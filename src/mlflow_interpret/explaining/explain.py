@@ -116,7 +116,7 @@ def _explanation(
     return Explanation(
         method=result.method,
         task=adapter.task,
-        model_class=f"{type(adapter.model).__module__}.{type(adapter.model).__qualname__}",
+        model_class=adapter.class_path,
         features=features,
         global_values=importances.mean(axis=0),
         classes=adapter.classes,

@@ -24,6 +24,7 @@ from sklearn.utils.validation import check_is_fitted
 from mlflow_interpret.core.errors import CannotExplainError
 from mlflow_interpret.core.explanation import Task, distinct_names
 from mlflow_interpret.core.statistics import FloatArray
+from mlflow_interpret.explaining.native_models import adapt_native, original_model
 
 Output = Callable[[Any], FloatArray]
 
@@ -58,7 +59,13 @@ class ModelAdapter:
     @property
     def name(self) -> str:
         """The class of the model."""
-        return type(self.model).__name__
+        return type(original_model(self.model)).__name__
+
+    @property
+    def class_path(self) -> str:
+        """The module and the class of the model."""
+        model_class = type(original_model(self.model))
+        return f"{model_class.__module__}.{model_class.__qualname__}"
 
     @property
     def output_names(self) -> tuple[Any, ...] | None:
@@ -226,6 +233,7 @@ def adapt_model(
     """
     model, path = unwrap(estimator)
     _refuse_unfitted(model)
+    model = adapt_native(model)
     task = _task(model)
     n_targets = _n_targets(model, row)
     names = None if n_targets == 1 else _target_names(targets, n_targets)
@@ -247,11 +255,6 @@ def adapt_model(
 
 def _task(model: Any) -> Task:
     name = type(model).__name__
-    if name == "Booster" and type(model).__module__.startswith("xgboost"):
-        raise CannotExplainError(
-            "a Booster of XGBoost takes a DMatrix instead of rows; explain an XGBClassifier or "
-            "XGBRegressor"
-        )
     if _is(is_outlier_detector, model):
         if hasattr(model, "decision_function"):
             return "regression"
@@ -266,10 +269,15 @@ def _task(model: Any) -> Task:
         if not isinstance(model, DensityMixin):
             return "classification"
     elif hasattr(model, "predict") and not isinstance(model, DensityMixin):
-        return "classification" if hasattr(model, "classes_") else "regression"
+        return "classification" if _has_classes(model) else "regression"
     raise CannotExplainError(
         f"{name} is neither a classifier nor a regressor; there is no prediction to explain"
     )
+
+
+def _has_classes(model: Any) -> bool:
+    classes = getattr(model, "classes_", None)
+    return classes is not None and len(classes) > 0  # CatBoost's rankers have an empty list
 
 
 def clusters_only(model: Any) -> str:
@@ -287,7 +295,7 @@ def _is(kind: Callable[[Any], bool], model: Any) -> bool:
 
 def last_step(model: Any) -> str:
     """The class of the model at the end of pipelines and searches."""
-    return type(_last(model)).__name__
+    return type(original_model(_last(model))).__name__
 
 
 def _last(model: Any) -> Any:

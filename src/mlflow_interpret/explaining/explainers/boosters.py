@@ -9,7 +9,6 @@ are refused.
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -31,6 +30,14 @@ from mlflow_interpret.explaining.explainers.base import (
     register,
 )
 from mlflow_interpret.explaining.model_adapter import ModelAdapter
+from mlflow_interpret.explaining.native_models import (
+    NativeClassifier,
+    NativeRegressor,
+    as_columns,
+    catboost_contributions,
+    catboost_pool,
+    refuse_gblinear,
+)
 from mlflow_interpret.explaining.sklearn_trees import TREES_NOTE
 
 _logger = logging.getLogger(__name__)
@@ -131,6 +138,8 @@ def booster_attributions(model: Any, rows: Any, n_classes: int | None) -> Attrib
 
 
 def _library(model: Any) -> _Library | None:
+    if isinstance(model, (NativeClassifier, NativeRegressor)):
+        return _Library(model.native.implementation, _native, _native_notes)
     for base in type(model).__mro__:
         package = base.__module__.partition(".")[0]
         if (package, base.__name__) in _LIBRARIES:
@@ -138,16 +147,19 @@ def _library(model: Any) -> _Library | None:
     return None
 
 
+def _native(model: Any, rows: Any) -> tuple[FloatArray, FloatArray]:
+    return model.native.contributions(rows), model.native.margins(rows)
+
+
+def _native_notes(model: Any) -> tuple[str, ...]:
+    return model.native.notes  # type: ignore[no-any-return]
+
+
 def _xgboost(model: Any, rows: Any) -> tuple[FloatArray, FloatArray]:
     from xgboost import DMatrix
 
     booster = model.get_booster()
-    settings = json.loads(booster.save_config())
-    if settings["learner"]["gradient_booster"]["name"] == "gblinear":
-        # weight x value is the difference from the output of a row of zeros, not from the mean
-        raise CannotExplainError(
-            "XGBoost's contributions of booster='gblinear' are not SHAP values"
-        )
+    refuse_gblinear(booster)
     matrix = DMatrix(
         rows,
         missing=model.missing,
@@ -161,7 +173,7 @@ def _xgboost(model: Any, rows: Any) -> tuple[FloatArray, FloatArray]:
         iteration_range=_iteration_range(model),
         strict_shape=True,
     )
-    return _float64(values), _columns(model.predict(rows, output_margin=True))
+    return _float64(values), as_columns(model.predict(rows, output_margin=True))
 
 
 def _iteration_range(model: Any) -> tuple[int, int]:
@@ -177,7 +189,7 @@ def _lightgbm(model: Any, rows: Any) -> tuple[FloatArray, FloatArray]:
     if settings.get("linear_tree") or settings.get("linear_trees"):
         # LightGBM would print an error in addition to raising it
         raise CannotExplainError("LightGBM has no contributions for linear trees")
-    margins = _columns(model.predict(rows, raw_score=True))
+    margins = as_columns(model.predict(rows, raw_score=True))
     values = model.predict(rows, pred_contrib=True)
     outputs = values if isinstance(values, list) else [values]  # a list of sparse arrays by class
     dense = np.hstack([o.toarray() if sparse.issparse(o) else o for o in outputs])
@@ -188,17 +200,11 @@ def _lightgbm(model: Any, rows: Any) -> tuple[FloatArray, FloatArray]:
 
 
 def _catboost(model: Any, rows: Any) -> tuple[FloatArray, FloatArray]:
-    from catboost import Pool
-
-    pool = Pool(
-        rows,
-        cat_features=model.get_cat_feature_indices(),
-        text_features=model.get_text_feature_indices() or None,
-        embedding_features=model.get_embedding_feature_indices() or None,
-    )
-    values = _float64(model.get_feature_importance(pool, type="ShapValues"))
-    margins = _columns(model.predict(pool, prediction_type="RawFormulaVal"))
-    return values if values.ndim == 3 else values[:, None, :], margins
+    pool = catboost_pool(model, rows)
+    # The predict of a CatBoostRanker takes no prediction_type; it gives the raw values.
+    raw = {} if type(model).__name__ == "CatBoostRanker" else {"prediction_type": "RawFormulaVal"}
+    margins = as_columns(model.predict(pool, **raw))
+    return catboost_contributions(model, pool), margins
 
 
 def _accept(model: Any) -> None:
@@ -261,12 +267,6 @@ _LIBRARIES = {
 
 def _float64(values: Any) -> FloatArray:
     return np.asarray(values, dtype=np.float64)
-
-
-def _columns(margins: Any) -> FloatArray:
-    """``(n_rows, n_outputs)`` outputs, also if there is one."""
-    array = _float64(margins)
-    return array[:, None] if array.ndim == 1 else array
 
 
 def _refuse_several_labels(model: Any, rows: Any) -> None:

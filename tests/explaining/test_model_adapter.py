@@ -119,12 +119,6 @@ class TestExplainedPart:
         assert adapt_model(Elsewhere()).task == "regression"
         assert adapt_model(Labelling()).classes == ("a", "b")
 
-    def test_native_booster_of_xgboost_is_refused_with_a_remedy(self):
-        xgboost = pytest.importorskip("xgboost")
-        booster = xgboost.train({}, xgboost.DMatrix(DIABETES, PROGRESS), num_boost_round=2)
-        with pytest.raises(CannotExplainError, match="explain an XGBClassifier or XGBRegressor"):
-            adapt_model(booster)
-
     def test_a_selector_around_a_classifier_is_a_classifier(self):
         model = RFE(LogisticRegression(max_iter=500), n_features_to_select=2).fit(X, y)
         assert adapt_model(model).task == "classification"

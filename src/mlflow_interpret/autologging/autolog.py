@@ -61,15 +61,16 @@ def autolog(
 
     After the outermost ``fit`` of a classifier, regressor, ranker, outlier detector, pipeline or
     search of scikit-learn, of a package that follows scikit-learn's conventions, or of CatBoost,
-    and after ``xgboost.train``, ``lightgbm.train`` and ``catboost.train``, a global explanation of the model is computed. It is logged to the active MLflow run, or to a new run
-    that is ended afterwards, and uploaded to Azure ML if that run is one of Azure ML. ``fit``
-    itself behaves as without `autolog`. Calling `autolog` again replaces all options.
+    and after ``xgboost.train``, ``lightgbm.train`` and ``catboost.train``, a global explanation of
+    the model is computed. It is logged to the active MLflow run, or to a new run that is ended
+    afterwards, and uploaded to Azure ML if that run is one of Azure ML. ``fit`` itself behaves as
+    without `autolog`. Calling `autolog` again replaces all options.
 
     Args:
         evaluation_examples: Rows to explain, ``(n_rows, n_features)``, or ``(rows, labels)`` with
-            their true labels, or a DMatrix, LightGBM Dataset or Pool. A Dask DataFrame, a Parquet dataset (`pyarrow.dataset.Dataset`) or
-            its path are read in partitions, and all of their rows are explained. Default: a seeded
-            sample of the training rows with their labels.
+            their true labels, or a DMatrix, LightGBM Dataset or Pool. A Dask DataFrame, a Parquet
+            dataset (`pyarrow.dataset.Dataset`) or its path are read in partitions, and all of their
+            rows are explained. Default: a seeded sample of the training rows with their labels.
         initialization_examples: Background data, ``(n_rows, n_features)``. Trees and boosters are
             explained against these rows, too. Default: the training rows; trees and boosters are
             then explained by path-dependent tree SHAP.

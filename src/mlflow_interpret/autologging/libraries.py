@@ -187,6 +187,7 @@ register_library(
     )
 )
 
+
 def _native_or_x_and_y(call: Call) -> tuple[Any, Any]:
     """Rows and labels of a call that takes a table or a Pool as ``X``."""
     from mlflow_interpret.explaining.native_data import is_native_data, rows_and_labels

@@ -141,12 +141,13 @@ class _XGBoost(NativeModel):
         except AttributeError:  # no early stopping: all iterations
             self._iterations = 0, 0
             return
-        self.notes = (
+        note = (
             "Training stopped early: the iterations up to the best one are explained. "
-            "Booster.predict uses all iterations unless it gets iteration_range.",
+            "Booster.predict uses all iterations unless it gets iteration_range."
         )
+        self.notes = (note,)
 
-    def n_classes(self) -> int:  # noqa: D102
+    def n_classes(self) -> int:
         learner = json.loads(self.native_model.save_config())["learner"]
         objective = learner["objective"]["name"]
         if objective == "binary:logistic":
@@ -154,13 +155,13 @@ class _XGBoost(NativeModel):
         is_multiclass = objective in {"multi:softprob", "multi:softmax"}
         return int(learner["learner_model_param"]["num_class"]) if is_multiclass else 0
 
-    def predictions(self, rows: Any) -> npt.NDArray[Any]:  # noqa: D102
+    def predictions(self, rows: Any) -> npt.NDArray[Any]:
         return self._predict(rows)
 
-    def margins(self, rows: Any) -> FloatArray:  # noqa: D102
+    def margins(self, rows: Any) -> FloatArray:
         return as_columns(self._predict(rows, output_margin=True))
 
-    def contributions(self, rows: Any) -> FloatArray:  # noqa: D102
+    def contributions(self, rows: Any) -> FloatArray:
         refuse_gblinear(self.native_model)
         values = self._predict(rows, pred_contribs=True, strict_shape=True)
         return np.asarray(values, dtype=np.float64)
@@ -174,7 +175,7 @@ class _XGBoost(NativeModel):
     def _matrix(self, rows: Any) -> Any:
         from xgboost import DMatrix
 
-        types, dtypes = self.native_model.feature_types, getattr(rows, "dtypes", None)
+        types, dtypes = self.native_model.feature_types, getattr(rows, "dtypes", ())
         has_codes = "c" in (types or ()) and (
             not hasattr(rows, "columns")
             or not any(str(dtype) in {"category", "Categorical"} for dtype in dtypes)
@@ -196,19 +197,19 @@ class _LightGBM(NativeModel):
         self._is_averaged = bool(dump["average_output"])
         self._n_outputs = int(dump["num_tree_per_iteration"])
 
-    def n_classes(self) -> int:  # noqa: D102
+    def n_classes(self) -> int:
         if self._objective == "binary":
             return 2
         return self._n_outputs if self._objective in {"multiclass", "multiclassova"} else 0
 
-    def predictions(self, rows: Any) -> npt.NDArray[Any]:  # noqa: D102
+    def predictions(self, rows: Any) -> npt.NDArray[Any]:
         return np.asarray(self.native_model.predict(rows))
 
-    def margins(self, rows: Any) -> FloatArray:  # noqa: D102
+    def margins(self, rows: Any) -> FloatArray:
         margins = as_columns(self.native_model.predict(rows, raw_score=True))
         return margins / self._n_averaged()
 
-    def contributions(self, rows: Any) -> FloatArray:  # noqa: D102
+    def contributions(self, rows: Any) -> FloatArray:
         params = self.native_model.params
         if params.get("linear_tree") or params.get("linear_trees"):
             raise CannotExplainError("LightGBM has no contributions for linear trees")
@@ -226,20 +227,20 @@ class _LightGBM(NativeModel):
 class _CatBoost(NativeModel):
     implementation = "catboost ShapValues"
 
-    def n_classes(self) -> int:  # noqa: D102
+    def n_classes(self) -> int:
         return len(self.native_model.classes_)
 
-    def classes(self) -> npt.NDArray[Any]:  # noqa: D102
+    def classes(self) -> npt.NDArray[Any]:
         return np.asarray(self.native_model.classes_)
 
-    def predictions(self, rows: Any) -> npt.NDArray[Any]:  # noqa: D102
+    def predictions(self, rows: Any) -> npt.NDArray[Any]:
         predicted = self.native_model.predict(rows, prediction_type="Probability")
         return np.asarray(predicted)
 
-    def margins(self, rows: Any) -> FloatArray:  # noqa: D102
+    def margins(self, rows: Any) -> FloatArray:
         return as_columns(self.native_model.predict(rows, prediction_type="RawFormulaVal"))
 
-    def contributions(self, rows: Any) -> FloatArray:  # noqa: D102
+    def contributions(self, rows: Any) -> FloatArray:
         return catboost_contributions(self.native_model, catboost_pool(self.native_model, rows))
 
 

@@ -43,6 +43,7 @@ from mlflow_interpret.explaining.sklearn_trees import TREES_NOTE
 _logger = logging.getLogger(__name__)
 
 MAX_ROWS = 1_000
+_CATBOOST = "catboost ShapValues"
 
 
 @register(priority=70)
@@ -139,7 +140,7 @@ def booster_attributions(model: Any, rows: Any, n_classes: int | None) -> Attrib
 
 def _library(model: Any) -> _Library | None:
     if isinstance(model, (NativeClassifier, NativeRegressor)):
-        return _Library(model.native.implementation, _native, _native_notes)
+        return _Library(model.native.implementation, _native, _check_native, _native_notes)
     for base in type(model).__mro__:
         package = base.__module__.partition(".")[0]
         if (package, base.__name__) in _LIBRARIES:
@@ -151,8 +152,15 @@ def _native(model: Any, rows: Any) -> tuple[FloatArray, FloatArray]:
     return model.native.contributions(rows), model.native.margins(rows)
 
 
+def _check_native(model: Any) -> None:
+    if model.native.implementation == _CATBOOST:
+        _check_catboost(model.native.native_model)
+
+
 def _native_notes(model: Any) -> tuple[str, ...]:
-    return model.native.notes  # type: ignore[no-any-return]
+    is_catboost = model.native.implementation == _CATBOOST
+    shared = _catboost_notes(model.native.native_model) if is_catboost else ()
+    return (*model.native.notes, *shared)
 
 
 def _xgboost(model: Any, rows: Any) -> tuple[FloatArray, FloatArray]:

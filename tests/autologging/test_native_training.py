@@ -1,0 +1,152 @@
+"""Native training functions and rankers are explained into the right run."""
+
+from __future__ import annotations
+
+import sys
+
+import mlflow
+import numpy as np
+import pandas as pd
+import pytest
+from mlflow.utils.autologging_utils import AUTOLOGGING_INTEGRATIONS
+
+import mlflow_interpret
+from mlflow_interpret import ExplanationNotFoundError
+
+rng = np.random.default_rng(0)
+X = pd.DataFrame(rng.normal(size=(120, 3)), columns=["a", "b", "c"])
+y = 2 * X.a + X.b
+ranks = np.digitize(y, [-1, 1])
+QUIET = {"iterations": 3, "verbose": False, "allow_writing_files": False}
+PACKAGES = ["xgboost", "lightgbm", "catboost"]
+
+
+def all_runs():
+    return mlflow.search_runs(output_format="list", search_all_experiments=True)
+
+
+@pytest.fixture(params=PACKAGES)
+def package(request):
+    yield pytest.importorskip(request.param)
+    for flavor in ("xgboost", "lightgbm"):
+        if flavor in sys.modules:
+            getattr(mlflow, flavor).autolog(disable=True)
+        AUTOLOGGING_INTEGRATIONS.get(flavor, {}).clear()
+
+
+def train(package, data=None, **options):
+    if package.__name__ == "xgboost":
+        return package.train({}, data or package.DMatrix(X, y), 3, **options)
+    if package.__name__ == "lightgbm":
+        return package.train({"verbose": -1}, data or package.Dataset(X, y), 3, **options)
+    return package.train(data or package.Pool(X, y), QUIET, **options)
+
+
+def test_training_is_explained_in_a_run(store, package):
+    mlflow_interpret.autolog(log_figures=False)
+    model = train(package)
+    (run,) = all_runs()
+    assert run.data.tags["mlflow_interpret.status"] == "complete"
+    explanation = mlflow_interpret.load_explanation(run.info.run_id)
+    values = explanation.get_feature_importance_dict()
+    expected = mlflow_interpret.explain(model, X).get_feature_importance_dict()
+    assert set(values) == set(X)
+    assert values == pytest.approx(expected, rel=1e-5)
+    assert values["a"] > values["b"] > values["c"]
+    mlflow_interpret.autolog(disable=True)
+    train(package)
+    assert len(all_runs()) == 1
+
+
+def test_continued_training_is_explained_as_a_whole(store, package):
+    first = train(package)
+    mlflow_interpret.autolog(log_figures=False)
+    option = "xgb_model" if package.__name__ == "xgboost" else "init_model"
+    model = train(package, **{option: first})
+    (run,) = all_runs()
+    explanation = mlflow_interpret.load_explanation(run.info.run_id)
+    local = np.asarray(explanation.local_importance_values)
+    rows = np.asarray(explanation.eval_data, dtype=float)
+    data = package.DMatrix(rows, feature_names=list(X)) if package.__name__ == "xgboost" else rows
+    sums = local.sum(axis=1) + np.ravel(explanation.expected_values)
+    np.testing.assert_allclose(sums, model.predict(data), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["xgboost", "lightgbm"])
+@pytest.mark.parametrize("calls", [("ours", "flavor"), ("flavor", "ours"), ("ours", "all")])
+@pytest.mark.filterwarnings("ignore")
+def test_mlflows_autologging_logs_into_the_same_run(store, name, calls):
+    package, flavor = pytest.importorskip(name), getattr(mlflow, name)
+    switch = {
+        "ours": lambda: mlflow_interpret.autolog(log_figures=False),
+        "flavor": lambda: flavor.autolog(log_models=False),
+        "all": lambda: mlflow.autolog(log_models=False, silent=True),
+    }
+    try:
+        for call in calls:
+            switch[call]()
+        train(package)
+        (run,) = all_runs()
+        assert run.info.status == "FINISHED"
+        assert run.data.tags["mlflow.autologging"] == name
+        assert run.data.tags["mlflow_interpret.status"] == "complete"
+        flavor.autolog(disable=True)
+        train(package)
+        assert all_runs()[0].data.tags["mlflow_interpret.status"] == "complete"
+    finally:
+        for flavor_name in ("xgboost", "lightgbm"):
+            if flavor_name in sys.modules:
+                getattr(mlflow, flavor_name).autolog(disable=True)
+            AUTOLOGGING_INTEGRATIONS.get(flavor_name, {}).clear()
+
+
+def test_rows_that_were_freed_are_a_reason_or_come_from_the_options(store):
+    lightgbm = pytest.importorskip("lightgbm")
+    mlflow_interpret.autolog(log_figures=False)
+    train(lightgbm, lightgbm.Dataset(X, y).construct())
+    (run,) = all_runs()
+    assert run.data.tags["mlflow_interpret.status"] == "skipped"
+    with pytest.raises(ExplanationNotFoundError, match="free_raw_data=False"):
+        mlflow_interpret.load_explanation(run.info.run_id)
+    mlflow_interpret.autolog(log_figures=False, evaluation_examples=X[:20])
+    train(lightgbm, lightgbm.Dataset(X, y).construct())
+    assert all_runs()[0].data.tags["mlflow_interpret.status"] == "complete"
+
+
+def test_native_containers_are_evaluation_examples(store, package):
+    data = {
+        "xgboost": lambda: package.DMatrix(X[:30], y[:30]),
+        "lightgbm": lambda: package.Dataset(X[:30], y[:30]),
+        "catboost": lambda: package.Pool(X[:30], y[:30]),
+    }[package.__name__]()
+    mlflow_interpret.autolog(log_figures=False, evaluation_examples=data)
+    model = train(package)
+    (run,) = all_runs()
+    explanation = mlflow_interpret.load_explanation(run.info.run_id)
+    assert len(explanation.eval_data) == 30
+    assert len(mlflow_interpret.explain(model, X, data).eval_data) == 30
+
+
+@pytest.mark.parametrize("name", PACKAGES)
+def test_rankers_are_explained(store, name):
+    package = pytest.importorskip(name)
+    groups = np.repeat(np.arange(12), 10)
+    mlflow_interpret.autolog(log_figures=False)
+    if name == "xgboost":
+        package.XGBRanker(n_estimators=3).fit(X, ranks, qid=groups)
+    elif name == "lightgbm":
+        package.LGBMRanker(n_estimators=3, verbose=-1).fit(X, ranks, group=[10] * 12)
+    else:
+        package.CatBoostRanker(**QUIET).fit(X, ranks, group_id=groups)
+    (run,) = all_runs()
+    assert run.data.tags["mlflow_interpret.status"] == "complete"
+    assert run.data.metrics
+
+
+def test_a_dataset_is_explained_in_the_background(store):
+    lightgbm = pytest.importorskip("lightgbm")
+    mlflow_interpret.autolog(log_figures=False, background=True)
+    train(lightgbm)
+    assert mlflow_interpret.flush()
+    (run,) = all_runs()
+    assert run.data.tags["mlflow_interpret.status"] == "complete"

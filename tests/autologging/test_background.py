@@ -290,7 +290,7 @@ def test_a_model_that_cannot_be_pickled_is_explained_at_once(store, caplog):
     Unpicklable().fit(rows, labels)
     (run,) = all_runs()
     assert run.data.metrics
-    notes = [r.getMessage() for r in caplog.records if "at once" in r.getMessage()]
+    notes = [r.getMessage() for r in caplog.records if "explained now" in r.getMessage()]
     assert len(notes) == 1
     assert "it holds a connection" in notes[0]
     assert list(snapshots.directory().glob("*/*/*")) == []

@@ -606,7 +606,7 @@ def test_bugs_of_this_package_are_raised_in_mlflows_test_mode_only(store, monkey
     assert mlflow_store.status_of(mlflow.last_active_run().info.run_id, store)["reason"] == (
         "AssertionError: a bug"
     )
-    monkeypatch.setattr("mlflow_interpret.autologging.autolog.place_of", broken)
+    monkeypatch.setattr("mlflow_interpret.autologging.autolog.current_run_context", broken)
     with pytest.raises(AssertionError, match="a bug"):
         tree().fit(X, y)
     monkeypatch.setenv("MLFLOW_AUTOLOGGING_TESTING", "false")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from mlflow_interpret.autologging import outcomes
 from mlflow_interpret.autologging.fit_hooks import FitEvent
 from mlflow_interpret.autologging.outcomes import Fit
-from mlflow_interpret.autologging.run_context import place_of, settled
+from mlflow_interpret.autologging.run_context import current_run_context, with_autologged_run
 from mlflow_interpret.core.explanation import Plan, TrainingContext
 from mlflow_interpret.core.options import Options
 from mlflow_interpret.runtime.isolation import suppress_warnings
@@ -185,14 +185,14 @@ def _import_background() -> None:
 def _after_fit(options: Options, event: FitEvent) -> None:
     """Explain and log; errors of this package are raised in MLflow's test mode only."""
     try:
-        fit = Fit(type(event.model).__name__, place_of(event.started))
-        if options.exclusive and fit.place.user_made:
+        fit = Fit(type(event.model).__name__, current_run_context(event.started))
+        if options.exclusive and fit.context.started_by_user:
             return
         if options.background and _submit_to_background(options, event, fit):
             return
         # For this thread only and without a lock, so requests to a server may be inside.
         with suppress_warnings():
-            _explain_and_log(options, event, replace(fit, place=settled(fit.place)))
+            _explain_and_log(options, event, replace(fit, context=with_autologged_run(fit.context)))
     except KeyboardInterrupt:
         warn(options, "Explaining was interrupted; the model is fitted and its run is complete.")
     except Exception as error:
@@ -257,7 +257,7 @@ def _submit_to_background(options: Options, event: FitEvent, fit: Fit) -> bool:
         background.skip(options, fit, describe_error(error, log_data=options.log_data))
     except background.NotQueuedError as error:
         if not options.silent:
-            _logger.info("%s is explained now, not in the background: %s", fit.model, error)
+            _logger.info("%s is explained at once, not in background: %s", fit.model, error)
         return False
     return True
 
@@ -292,7 +292,7 @@ def _context(options: Options, event: FitEvent, fit: Fit) -> TrainingContext:
         initialization_examples=options.initialization_examples,
         features=options.features,
         classes=options.classes,
-        run_id=fit.place.run_id,
+        run_id=fit.context.run_id,
     )
 
 

@@ -156,8 +156,8 @@ def submit(options: Options, fit: outcomes.Fit, content: Any) -> None:
     Raises:
         NotQueuedError: It cannot be pickled or written, or too many fits are pending.
     """
-    fit = replace(fit, beside=True)
-    entry = Entry.of(options, fit.place.tracking_uri, fit.place.run_id, fit.model)
+    fit = replace(fit, is_background=True)
+    entry = Entry.of(options, fit.context.tracking_uri, fit.context.run_id, fit.model)
     try:
         pending = _queue.snapshot(content, entry)
         size = pending.snapshot.stat().st_size
@@ -171,12 +171,12 @@ def submit(options: Options, fit: outcomes.Fit, content: Any) -> None:
 
 def skip(options: Options, fit: outcomes.Fit, reason: str) -> None:
     """Queue `outcomes.skip`."""
-    _queue.put(_Job(options, lambda _: outcomes.skip(options, _settled(fit), reason)))
+    _queue.put(_Job(options, lambda _: outcomes.skip(options, _with_run(fit), reason)))
 
 
 def note(options: Options, fit: outcomes.Fit, reason: str) -> None:
     """Queue `outcomes.note`."""
-    _queue.put(_Job(options, lambda _: outcomes.note(options, _settled(fit), reason)))
+    _queue.put(_Job(options, lambda _: outcomes.note(options, _with_run(fit), reason)))
 
 
 def flush(timeout: float | None = None) -> bool:
@@ -191,8 +191,8 @@ def flush(timeout: float | None = None) -> bool:
     return _queue.wait(timeout) == 0
 
 
-def _settled(fit: outcomes.Fit) -> outcomes.Fit:
-    return replace(fit, place=run_context.settled(fit.place), beside=True)
+def _with_run(fit: outcomes.Fit) -> outcomes.Fit:
+    return replace(fit, context=run_context.with_autologged_run(fit.context), is_background=True)
 
 
 def _explain(
@@ -201,7 +201,7 @@ def _explain(
     pending: snapshots.PendingFit,
     worker: worker_process.Child,
 ) -> None:
-    fit = _settled(fit)
+    fit = _with_run(fit)
     compared = options.baseline is not None
     computed = WorkerExplanation(worker, pending, log_data=options.log_data, compared=compared)
     try:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from mlflow_interpret.autologging.baseline import baseline_details, with_details
-from mlflow_interpret.autologging.run_context import Place, run_beside, run_to_log
+from mlflow_interpret.autologging.run_context import RunContext, run_in_background, run_to_log
 from mlflow_interpret.core.details import ModelInfo, RowCounts
 from mlflow_interpret.core.explanation import Explanation, Importances, importances_of
 from mlflow_interpret.core.options import Options
@@ -31,19 +31,19 @@ class Fit:
 
     Attributes:
         model: The class of the fitted model.
-        place: The run of its explanation.
-        beside: The training has continued since.
+        context: The run of its explanation.
+        is_background: The training has continued since.
     """
 
     model: str
-    place: Place
-    beside: bool = False
+    context: RunContext
+    is_background: bool = False
 
     def run(self, options: Options) -> AbstractContextManager[str]:
         """Return a context with the run, which is created and ended where there is none."""
-        if self.beside:
-            return run_beside(self.place, options.extra_tags)
-        return run_to_log(self.place.run_id, options.extra_tags)
+        if self.is_background:
+            return run_in_background(self.context, options.extra_tags)
+        return run_to_log(self.context.run_id, options.extra_tags)
 
 
 class Computed(Protocol):
@@ -114,7 +114,7 @@ def log_computed(options: Options, fit: Fit, computed: Computed) -> None:
     from mlflow_interpret.stores import mlflow as mlflow_store
     from mlflow_interpret.stores.delivery import deliver
 
-    run_id, uri = fit.place.run_id, fit.place.tracking_uri
+    run_id, uri = fit.context.run_id, fit.context.tracking_uri
     folder = Path(tempfile.mkdtemp(prefix="mlflow-interpret-"))
     record: Record | None = None
     try:
@@ -144,10 +144,10 @@ def skip(options: Options, fit: Fit, reason: str) -> None:
 
     warn(options, f"The fit of {fit.model} was not explained: {reason}")
     try:
-        mlflow_store.check_reachable(fit.place.tracking_uri)
+        mlflow_store.check_reachable(fit.context.tracking_uri)
         with fit.run(options) as run_id:
             details = {"model": {"fitted": fit.model}, "comment": options.comment}
-            mlflow_store.log_skipped(run_id, fit.place.tracking_uri, reason, details)
+            mlflow_store.log_skipped(run_id, fit.context.tracking_uri, reason, details)
     except Exception:
         _logger.debug("The reason could not be logged", exc_info=True)
 
@@ -156,13 +156,13 @@ def note(options: Options, fit: Fit, reason: str) -> None:
     """Write into the active run why there is no explanation; no run is created for that."""
     from mlflow_interpret.stores import mlflow as mlflow_store
 
-    run_id = fit.place.run_id
+    run_id = fit.context.run_id
     if run_id is None:
         return
     if not options.silent:
         _logger.info("The fit of %s was not explained: %s", fit.model, reason)
     try:
-        mlflow_store.note_skipped(run_id, fit.place.tracking_uri, reason)
+        mlflow_store.note_skipped(run_id, fit.context.tracking_uri, reason)
     except Exception:
         _logger.debug("The reason could not be logged", exc_info=True)
 
@@ -181,7 +181,7 @@ def _keep(
     run = f"run {run_id}" if run_id else "a new run"
     failure = f"The explanation of {fit.model} could not be logged to {run}: {one_line(error)}"
     try:
-        entry = spool.Entry.of(options, fit.place.tracking_uri, run_id)
+        entry = spool.Entry.of(options, fit.context.tracking_uri, run_id)
         folder = _kept_folder(computed, record, options, entry)
     except Exception as unwritable:
         _logger.debug("The explanation could not be kept", exc_info=True)

@@ -16,14 +16,14 @@ INTEGRATION = "mlflow_interpret"
 
 
 @dataclass(frozen=True)
-class Place:
+class RunContext:
     """The run and MLflow's settings at the end of a fit.
 
     Attributes:
         tracking_uri: The tracking URI.
         run_id: The active run, or None.
-        user_made: The user or a launcher started the active run, not an autologger.
-        latest: Where no run is active, the run that ended last. It is the fit's run if an
+        started_by_user: The user or a launcher started the active run, not an autologger.
+        last_run_id: Where no run is active, the run that ended last. It is the fit's run if an
             autologger made it since ``started``, as for the inner fit of a class that MLflow does
             not know.
         experiment_id: The experiment for a new run, or None for MLflow's default.
@@ -33,47 +33,47 @@ class Place:
 
     tracking_uri: str
     run_id: str | None = None
-    user_made: bool = False
-    latest: str | None = None
+    started_by_user: bool = False
+    last_run_id: str | None = None
     experiment_id: str | None = None
     run_name: str | None = None
     started: float = 0.0
 
 
-def place_of(started: float) -> Place:
+def current_run_context(started: float) -> RunContext:
     """The run context of a fit that has just returned; it asks no server.
 
     Args:
         started: When the fit started, in seconds since 1970.
     """
-    run_id, user_made = active_run()
+    run_id, started_by_user = active_run()
     uri = mlflow_store.current_tracking_uri()
     if run_id is not None:
-        return Place(uri, run_id, user_made, started=started)
-    return Place(
+        return RunContext(uri, run_id, started_by_user, started=started)
+    return RunContext(
         uri,
-        latest=mlflow_patches.last_run_id() if "mlflow.sklearn" in sys.modules else None,
+        last_run_id=mlflow_patches.last_run_id() if "mlflow.sklearn" in sys.modules else None,
         experiment_id=mlflow_patches.active_experiment_id(),
         run_name=mlflow_patches.random_run_name(),
         started=started,
     )
 
 
-def settled(place: Place) -> Place:
+def with_autologged_run(context: RunContext) -> RunContext:
     """The run context with the run that an autologger made; it may ask the server."""
-    if place.run_id is not None or place.latest is None:
-        return place
+    if context.run_id is not None or context.last_run_id is None:
+        return context
     from mlflow import MlflowClient
 
     try:
-        mlflow_store.check_reachable(place.tracking_uri)
-        run = MlflowClient(place.tracking_uri).get_run(place.latest)
+        mlflow_store.check_reachable(context.tracking_uri)
+        run = MlflowClient(context.tracking_uri).get_run(context.last_run_id)
     except Exception:  # it was deleted, or is in another store
-        return place
+        return context
     integration = run.data.tags.get("mlflow.autologging")
-    if integration in {None, INTEGRATION} or run.info.start_time < place.started * 1000 - 1:
-        return place
-    return replace(place, run_id=run.info.run_id)
+    if integration in {None, INTEGRATION} or run.info.start_time < context.started * 1000 - 1:
+        return context
+    return replace(context, run_id=run.info.run_id)
 
 
 def active_run() -> tuple[str | None, bool]:
@@ -106,20 +106,22 @@ def run_to_log(run_id: str | None, extra_tags: Mapping[str, str] | None = None) 
 
 
 @contextmanager
-def run_beside(place: Place, extra_tags: Mapping[str, str] | None = None) -> Iterator[str]:
+def run_in_background(
+    context: RunContext, extra_tags: Mapping[str, str] | None = None
+) -> Iterator[str]:
     """As `run_to_log`, in another thread and without MLflow's current settings."""
-    if place.run_id is not None:
-        yield place.run_id
+    if context.run_id is not None:
+        yield context.run_id
         return
     from mlflow import MlflowClient
     from mlflow.tracking.context.registry import resolve_tags
 
-    client = MlflowClient(place.tracking_uri)
+    client = MlflowClient(context.tracking_uri)
     run = client.create_run(
-        place.experiment_id or mlflow_patches.default_experiment_id(),
-        start_time=int(place.started * 1000),
+        context.experiment_id or mlflow_patches.default_experiment_id(),
+        start_time=int(context.started * 1000),
         tags=resolve_tags(_tags(extra_tags)),
-        run_name=place.run_name,
+        run_name=context.run_name,
     )
     try:
         yield run.info.run_id

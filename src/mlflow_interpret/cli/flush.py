@@ -63,7 +63,7 @@ def flush(tracking_uri: str | None, experiment: str | None, only_list: bool) -> 
 def _explain_pending(pending: Any, store_uri: Callable[[Any], str], only_list: bool) -> bool:
     """Explain or list a model of a process that ended, and return whether it succeeded."""
     from mlflow_interpret.autologging import background, outcomes
-    from mlflow_interpret.autologging.run_context import Place
+    from mlflow_interpret.autologging.run_context import RunContext
     from mlflow_interpret.core.errors import CannotExplainError
     from mlflow_interpret.core.options import Options
     from mlflow_interpret.stores import spool
@@ -80,8 +80,8 @@ def _explain_pending(pending: Any, store_uri: Callable[[Any], str], only_list: b
         click.echo(f"{name}  not explained: {error}", err=True)
         fit = outcomes.Fit(
             str(entry.model),
-            Place(store_uri(entry), entry.run_id, started=time.time()),
-            beside=True,
+            RunContext(store_uri(entry), entry.run_id, started=time.time()),
+            is_background=True,
         )
         comment = entry.options.get("comment")
         outcomes.skip(Options(silent=True, comment=comment), fit, str(error))

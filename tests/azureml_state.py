@@ -1,4 +1,4 @@
-"""What Azure ML has of a run's explanations, comparable between runs."""
+"""The state of a run's explanations in the double, comparable between runs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mlflow_interpret.stores.azureml import asset_format
 
 
 def state(double: AzureMLDouble, run_id: str) -> dict:
-    """What Azure ML has of a run's explanations, but for the ids."""
+    """Return the assets, files and tags of a run, without ids."""
     found = []
     for asset in (each for each in double.assets if each["runid"] == run_id):
         properties = dict(asset["properties"])
@@ -39,7 +39,7 @@ def ids(double: AzureMLDouble, run_id: str) -> list[str]:
 def blocks(
     double: AzureMLDouble, run_id: str, name: str, explanation_id: str | None = None
 ) -> list:
-    """What a run's files of a name hold: one file, or blocks of it one after the other."""
+    """Return the content of a run's file; that of a file in shards is concatenated."""
     folder = asset_format.folder_of(explanation_id) if explanation_id else "explanation/[^/]+"
     file = re.compile(rf"{folder}/{name}(/\d+)?\.interpret\.json")
     paths = [path for path in double.artifacts(run_id) if file.fullmatch(path)]
@@ -48,7 +48,7 @@ def blocks(
 
 
 def assert_no_secret(double: AzureMLDouble, *texts: str, folders: Iterable[Path] = ()) -> None:
-    """No token, signature or password that was handed out is in a text or a file."""
+    """Assert that no text and no file contains a token, signature or password of the double."""
     files = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
     contents = [text.encode() for text in texts] + [path.read_bytes() for path in files]
     assert double.secrets

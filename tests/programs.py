@@ -1,4 +1,4 @@
-"""Programs that run in a Python of their own, as users' scripts do, and what they print."""
+"""Programs in Python processes of their own, like users' scripts, and their output."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ for fault in sys.argv[1:]:
     seconds = 1.5 * (time.monotonic() - started)  # far enough into the next upload
 print("trained")
 """
-"""A job that uploads once for each fault that it is told of."""
+"""A job that uploads once for each argument, the name of a fault."""
 _HIDE = """
 import sys
 sys.modules["azureml.core"] = sys.modules["azureml.interpret"] = None
@@ -37,7 +37,7 @@ def run_python(
     folder: Path,
     arguments: Sequence[str] = (),
 ) -> str:
-    """Run a program, or a file, that has to succeed; returns all that it printed."""
+    """Run a program or a file that has to succeed, and return its output."""
     named = [str(program)] if isinstance(program, Path) else ["-c", textwrap.dedent(program)]
     folder.mkdir(exist_ok=True)
     done = subprocess.run(
@@ -53,23 +53,23 @@ def run_python(
 
 
 def told(output: str, name: str) -> str:
-    """What a program printed behind a name, on one line."""
+    """Return the rest of the output line that starts with a name."""
     (line,) = [line for line in output.splitlines() if line.startswith(f"{name} ")]
     return line.removeprefix(f"{name} ")
 
 
 def warnings_in(output: str) -> list[str]:
-    """The warnings of this package."""
+    """Return the warnings of this package."""
     return [line for line in output.splitlines() if "WARNING mlflow_interpret" in line]
 
 
 def logging_to(store: str, environment: Mapping[str, str]) -> dict[str, str]:
-    """An environment whose MLflow runs go to the experiment of the fixture ``store``."""
+    """Return an environment with the store and experiment of the fixture ``store``."""
     return {**environment, "MLFLOW_TRACKING_URI": store, "MLFLOW_EXPERIMENT_NAME": "test"}
 
 
 def without_sdk(environment: Mapping[str, str], folder: Path) -> dict[str, str]:
-    """An environment in which ExplanationClient cannot be imported, also not by child processes."""
+    """Return an environment in which no process can import ExplanationClient."""
     folder.mkdir(exist_ok=True)
     (folder / "sitecustomize.py").write_text(_HIDE)
     path = os.pathsep.join(filter(None, [str(folder), environment.get("PYTHONPATH")]))

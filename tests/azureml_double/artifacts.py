@@ -15,19 +15,19 @@ from .sas import SharedAccess
 
 ORIGIN = "ExperimentRun"
 MAX_PATHS = 50
-"""Names that one call may reserve."""
+"""The most names of a request."""
 
 _BASE = f"/artifact/v2.0{SCOPE}/artifacts"
 _CONTAINER = f"{ORIGIN}/(?P<container>[^/]+)"
 
 
 def blob_name(container: str, path: str) -> str:
-    """The name of the blob that holds an artifact."""
+    """Return the name of an artifact's blob."""
     return f"{ORIGIN}/{container}/{path}"
 
 
 class Artifacts:
-    """The artifacts of all runs: by container, as the SDK asks, and by run, as MLflow asks."""
+    """The artifacts of all runs: by container, as in the SDK, and by run, as in MLflow."""
 
     def __init__(self, history: RunHistory, access: SharedAccess) -> None:
         """Start without artifacts.
@@ -69,7 +69,7 @@ class Artifacts:
         with self._lock:
             known = self._artifacts.setdefault(container, {})
             for sent in wanted:
-                # Answers are keyed by the name as sent, but "./name" is kept as "name".
+                # Responses have the name as sent as a key, but "./name" is stored as "name".
                 path = _normalise(sent)
                 if path in known:
                     errors[sent] = _conflict(container, path)
@@ -103,7 +103,7 @@ class Artifacts:
         return {"contentUri": link, "origin": ORIGIN, "container": container, "path": path}
 
     def _container(self, groups: Mapping[str, str]) -> str:
-        """The container that a path names, itself or through its run."""
+        """Return the container of a path, which names it or its run."""
         if groups.get("run"):
             return str(self._history.run(groups)["dataContainerId"])
         container = groups["container"]
@@ -140,6 +140,6 @@ def _conflict(container: str, path: str) -> dict[str, Any]:
 
 
 def _page(values: Iterable[dict[str, Any]]) -> Response:
-    # Everything fits on one page here.
+    # All entries are on one page.
     page = {"value": list(values), "continuationToken": None, "nextLink": None}
     return Response.of_json(page)

@@ -1,4 +1,4 @@
-"""The asset service: what the studio knows of explanations."""
+"""The asset service: the registered explanations."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Assets:
         given = request.json()
         if not given.get("name"):
             raise AssetError(400, "BadRequest", "An asset needs a name.")
-        # Properties that are null stay: clients index them without looking first.
+        # Null properties are stored: clients index them without a check.
         asset = {
             "description": None,
             "meta": {},
@@ -66,7 +66,7 @@ class Assets:
         with self._lock:
             kept = [asset for asset in self.assets if asset["id"] != groups["asset"]]
             found, self.assets[:] = len(kept) < len(self.assets), kept
-        # The SDK takes 200 and 204 for done.
+        # The SDK accepts 200 and 204.
         return Response(200 if found else 204)
 
     def _list(self, request: Request, groups: Mapping[str, str]) -> Response:
@@ -81,7 +81,7 @@ def _matches(asset: Mapping[str, Any], query: Mapping[str, str]) -> bool:
     for parameter, name in (("runId", "runid"), ("type", "type"), ("name", "name")):
         if query.get(parameter) and asset.get(name) != query[parameter]:
             return False
-    # "a=1,b=2"; the parameter may be there and empty.
+    # "a=1,b=2"; the parameter may be empty.
     for pair in filter(None, query.get("properties", "").split(",")):
         name, _, value = pair.partition("=")
         if asset["properties"].get(name) != value:

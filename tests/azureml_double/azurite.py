@@ -40,7 +40,7 @@ def _installed_locally() -> Iterator[str]:
 
 
 class AzuriteBlobs:
-    """Passes blob requests on to Azurite, which checks links, conditions and ranges itself."""
+    """Forwards blob requests to Azurite, which checks links, conditions and ranges."""
 
     def __init__(self, access: SharedAccess) -> None:
         """Start the emulator, and make the container.
@@ -72,7 +72,7 @@ class AzuriteBlobs:
         command += ["--inMemoryPersistence", "--skipApiVersionCheck", "--disableTelemetry"]
         environment = {
             **os.environ,
-            # An account with a key of our own, so that no well-known key opens anything.
+            # An account with its own key instead of the emulator's well-known one.
             "AZURITE_ACCOUNTS": f"{self._access.account}:{self._access.key}",
         }
         return subprocess.Popen(

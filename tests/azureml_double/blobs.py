@@ -16,7 +16,7 @@ from .sas import CONTAINER, SharedAccess
 
 
 class BlobBackend(Protocol):
-    """Where blobs are kept."""
+    """A storage of blobs."""
 
     def answer(self, request: Request) -> Response:
         """Answer a request to the blob host."""
@@ -29,12 +29,12 @@ class BlobBackend(Protocol):
         """
 
     def close(self) -> None:
-        """Free what the backend holds."""
+        """Release the resources of the storage."""
 
 
 @dataclass(frozen=True)
 class Blob:
-    """One committed blob."""
+    """A committed blob."""
 
     content: bytes
     content_type: str
@@ -43,7 +43,7 @@ class Blob:
 
 
 class MemoryBlobs:
-    """Keeps blobs in memory, and checks links, conditions and ranges as blob storage does."""
+    """Blobs in memory, with the checks of links, conditions and ranges of blob storage."""
 
     def __init__(self, access: SharedAccess) -> None:
         """Start empty.

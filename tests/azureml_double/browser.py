@@ -15,7 +15,7 @@ class Browser:
     """Plain requests to the double, through its proxy."""
 
     def __init__(self, double: AzureMLDouble) -> None:
-        """Trust the double, and nothing else of the environment."""
+        """Use the double's proxy and certificate instead of the environment's."""
         self._session = requests.Session()
         self._session.trust_env = False
         self._session.proxies = {"https": f"http://127.0.0.1:{double.port}"}
@@ -24,7 +24,7 @@ class Browser:
         self.experiment_url = f"{API_URL}/history/v1.0{self.scope}/experiments/double-experiment"
 
     def ask(self, method: str, url: str, token: str | None = None, **more: Any) -> Any:
-        """Send one request."""
+        """Send a request."""
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         headers.update(more.pop("headers", {}))
         return self._session.request(method, url, headers=headers, timeout=30, **more)

@@ -1,4 +1,4 @@
-"""All services put together behind one entrance, where requests are recorded and faults happen."""
+"""All services behind one entrance, which records requests and applies faults."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Cloud:
     """
 
     def __init__(self, workspace: Workspace, mlflow_server: str | None, secrets: set[str]) -> None:
-        """Put the services together.
+        """Create the services.
 
         Args:
             workspace: The workspace they serve.
@@ -71,7 +71,7 @@ class Cloud:
 
     @property
     def blobs(self) -> BlobBackend:
-        """Where blobs are kept.
+        """The storage of blobs.
 
         Raises:
             RuntimeError: Before ``open_blobs``.
@@ -81,18 +81,18 @@ class Cloud:
         return self._blobs
 
     def open_blobs(self, backend: Literal["azurite", "memory"]) -> None:
-        """Start to keep blobs."""
+        """Start the storage of blobs."""
         if backend == "azurite":
             self._blobs = AzuriteBlobs(self._access)
         else:
             self._blobs = MemoryBlobs(self._access)
 
     def close_blobs(self) -> None:
-        """Free what keeps blobs."""
+        """Stop the storage of blobs."""
         self.blobs.close()
 
     def create_run(self, experiment: str, run_id: str | None) -> str:
-        """Make a run: in the MLflow server where there is one, and in run history.
+        """Create a run in run history and, where there is one, in the MLflow server.
 
         Args:
             experiment: The name of its experiment.
@@ -110,7 +110,7 @@ class Cloud:
         return self._mlflow.create_run(experiment_id)
 
     def answer(self, request: Request) -> Response | None:
-        """Answer a request, or have the trouble that was ordered for it.
+        """Answer a request, or apply the fault for it.
 
         Returns:
             The answer, or None to close the connection without one.

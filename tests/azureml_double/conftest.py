@@ -1,4 +1,4 @@
-"""A running double, and what asks it."""
+"""Fixtures of a running double and its clients."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .browser import Browser
 
 
 def require_azurite() -> None:
-    """Skip the test without Azurite, or fail it where everything has to be tested."""
+    """Skip the test without Azurite; fail it where CI requires all tests."""
     if find_azurite() is None:
         message = "Azurite is not installed (npm install azurite)"
         if os.environ.get("CI_REQUIRE_ALL") == "1":

@@ -1,4 +1,4 @@
-"""The double itself: what tests ask of it."""
+"""The double and its interface for tests."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ class AzureMLDouble:
             ca_file = directory / "ca.pem"
             server = ProxyServer(self._cloud.answer, _certificate(ca_file))
             stack.callback(server.stop)
-            # Last in, first out: requests that hang are let go before the server stops.
+            # Last in, first out: requests that hang continue before the server stops.
             stack.callback(self.heal)
             server.start()
             self._environments = Environments(
@@ -119,12 +119,12 @@ class AzureMLDouble:
 
     @property
     def requests(self) -> list[RequestRecord]:
-        """All requests answered, in the order of their answers."""
+        """All requests, in the order of their responses."""
         return self._cloud.requests
 
     @property
     def unknown_requests(self) -> list[RequestRecord]:
-        """Requests no service knew, and tunnels to hosts that are not Azure ML's."""
+        """Requests that no service serves, and tunnels to hosts outside of Azure ML."""
         return self._cloud.unknown_requests
 
     @property
@@ -134,7 +134,7 @@ class AzureMLDouble:
 
     @property
     def runs(self) -> dict[str, dict[str, Any]]:
-        """Run id -> the run as the service describes it, with its tags and properties."""
+        """The runs by their ids, as the service describes them, with tags and properties."""
         return self.history.runs
 
     @property
@@ -158,7 +158,7 @@ class AzureMLDouble:
         return self._cloud.blobs.read(blob_name(self.runs[run_id]["dataContainerId"], path))
 
     def create_run(self, experiment: str = "double-experiment", run_id: str | None = None) -> str:
-        """Make a run, as the service does when a job is submitted.
+        """Create a run, as the service does for a submitted job.
 
         Args:
             experiment: The name of its experiment, made where it is missing.
@@ -186,7 +186,7 @@ class AzureMLDouble:
         mlflow: bool = False,
         token_lifetime: float = LIFETIME,
     ) -> dict[str, str]:
-        """The whole environment of a process that is to be an Azure ML job.
+        """Return the environment of an Azure ML job.
 
         It is this process's environment without its own Azure, MLflow and proxy variables, and
         with those of the job; ``env=`` of a subprocess takes it as it is.
@@ -204,7 +204,7 @@ class AzureMLDouble:
         )
 
     def laptop_environment(self, home: Path | str) -> dict[str, str]:
-        """The whole environment of a process outside Azure that logs in as a service principal.
+        """Return the environment of a process outside of Azure that logs in as a service principal.
 
         Args:
             home: Its home directory: a new one for each double.
@@ -224,7 +224,7 @@ class AzureMLDouble:
         times: int | None = None,
         skip: int = 0,
     ) -> Fault:
-        """Order trouble for requests to come.
+        """Add a fault for later requests.
 
         Args:
             method: The HTTP verb to hit, or ``*``. ``CONNECT`` hits whole tunnels, whose path is
@@ -258,7 +258,7 @@ class AzureMLDouble:
         return fault
 
     def heal(self) -> None:
-        """Turn all faults off; requests that hang are served at once."""
+        """Remove all faults; requests that hang are served at once."""
         self._cloud.faults.clear()
 
     def _running(self) -> Environments:
@@ -268,7 +268,7 @@ class AzureMLDouble:
 
 
 def _certificate(ca_file: Path) -> ssl.SSLContext:
-    """Make an authority, write it down, and make a certificate for all hosts of the double."""
+    """Create an authority, write its file, and return a certificate for all hosts of the double."""
     authority = trustme.CA()
     authority.cert_pem.write_to_path(str(ca_file))
     names = ("*.api.azureml.ms", ARM_HOST, LOGIN_HOST, f"*{BLOB_SUFFIX}", "127.0.0.1")

@@ -1,4 +1,4 @@
-"""The environment variables of the processes that are to meet the double."""
+"""Environment variables for processes that use the double."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _AUTHORITIES = ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE", "CURL_CA_BUNDLE")
 
 @dataclass(frozen=True)
 class Environments:
-    """Makes environments for one double.
+    """Environments for one double.
 
     Attributes:
         workspace: The double's workspace.
@@ -32,7 +32,7 @@ class Environments:
     ca_file: Path
 
     def base(self, home: Path) -> dict[str, str]:
-        """This process's environment, without what is Azure's or MLflow's, behind the proxy.
+        """Return this process's environment behind the proxy, without variables of Azure and MLflow.
 
         Args:
             home: The home directory.
@@ -51,7 +51,7 @@ class Environments:
         environment.update(dict.fromkeys(_AUTHORITIES, str(self.ca_file)))
         environment.update(HOME=str(home), USERPROFILE=str(home), XDG_CACHE_HOME=f"{home}/.cache")
         environment.update(AZURE_CONFIG_DIR=f"{home}/.azure", AZUREML_CURRENT_CLOUD="AzureCloud")
-        # MLflow would report its use to a host that the double does not serve.
+        # The double does not serve the host of MLflow's telemetry.
         environment.update(MLFLOW_DISABLE_TELEMETRY="true", DO_NOT_TRACK="true")
         return environment
 
@@ -64,7 +64,7 @@ class Environments:
         mlflow: bool,
         token_lifetime: float,
     ) -> dict[str, str]:
-        """The environment of a job on Azure ML's compute.
+        """Return the environment of a job on Azure ML's compute.
 
         Args:
             run: The run it is.
@@ -100,7 +100,7 @@ class Environments:
         return environment
 
     def laptop(self, home: Path) -> dict[str, str]:
-        """The environment of somebody who logs in as a service principal.
+        """Return the environment of a user who logs in as a service principal.
 
         Args:
             home: The home directory.

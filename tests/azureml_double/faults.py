@@ -1,4 +1,4 @@
-"""Faults that tests order: a status, silence, or a dropped connection."""
+"""Faults on request of a test: a status, no response, or a dropped connection."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .workspace import BLOB_SUFFIX
 
 @dataclass
 class Fault:
-    """One order for trouble.
+    """A fault.
 
     Attributes:
         method: The HTTP verb it hits, or ``*`` for any.
@@ -42,7 +42,7 @@ class Fault:
     hits: int = 0
 
     def matches(self, request: Request) -> bool:
-        """Whether this request is to be hit; it counts those it lets pass."""
+        """Return whether the fault applies to a request; count the requests that pass."""
         if self.times is not None and self.hits >= self.times:
             return False
         meant = self.method in ("*", request.method) and bool(
@@ -54,7 +54,7 @@ class Fault:
         return meant
 
     def response(self, request: Request) -> Response | None:
-        """The answer to give instead of the service's, if any, in that service's form."""
+        """Return the response instead of the service's, if any, in the format of that service."""
         if self.status is None:
             return None
         form = ServiceError
@@ -67,7 +67,7 @@ class Fault:
 
 
 class Faults:
-    """The faults that are on, in the order they were asked for; the first that matches wins."""
+    """The active faults; the first that matches applies."""
 
     def __init__(self) -> None:
         """Start without faults."""
@@ -79,18 +79,18 @@ class Faults:
         """Turn a fault on."""
         with self._lock:
             if self._healed.is_set():
-                # Hanging requests hold the event they started with: a new one for later requests.
+                # Requests that hang wait for the previous event.
                 self._healed = threading.Event()
             self._faults.append(fault)
 
     def clear(self) -> None:
-        """Turn all faults off, and let the requests that hang go on."""
+        """Remove all faults and continue the requests that hang."""
         with self._lock:
             self._faults.clear()
             self._healed.set()
 
     def hit(self, request: Request) -> Fault | None:
-        """Find the fault for a request, and sit its silence out.
+        """Return the fault of a request, after the time that it hangs.
 
         Returns:
             The fault that hits the request, or None.

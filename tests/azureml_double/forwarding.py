@@ -1,4 +1,4 @@
-"""Passing a request on to another server on this machine."""
+"""Forward requests to another server on this machine."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def forward(
     changed: Mapping[str, str | None],
     timeout: float = 120,
 ) -> Response:
-    """Ask another server, and pass its answer back.
+    """Forward a request and return the response.
 
     Args:
         request: The request to pass on.

@@ -1,4 +1,4 @@
-"""Run history: experiments, runs, and what jobs report about themselves."""
+"""Run history: experiments, runs, and the events and metrics of jobs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .routing import SCOPE, Route
 from .tokens import RUN, TokenIssuer
 
 EXPERIMENT = "(experiments/(?P<experiment>[^/]+)|experimentids/(?P<experiment_id>[^/]+))"
-"""Pattern of the part of a path that names an experiment, in either way."""
+"""Pattern of the part of a path that names an experiment by name or by id."""
 
 MAX_TAGS = 50
 MAX_TAG_VALUE = 1000
@@ -67,7 +67,7 @@ class RunHistory:
         self.new_experiment_id: Callable[[str], str] = lambda _name: str(uuid.uuid4())
 
     def add_experiment(self, name: str, experiment_id: str | None = None) -> dict[str, Any]:
-        """Find an experiment by name, or make it."""
+        """Return an experiment by name; create it if it does not exist."""
         with self._lock:
             for experiment in self.experiments.values():
                 if experiment["name"] == name:
@@ -85,7 +85,7 @@ class RunHistory:
             return experiment
 
     def add_run(self, experiment_id: str, run_id: str, **given: Any) -> dict[str, Any]:
-        """Make a run.
+        """Create a run.
 
         Args:
             experiment_id: The experiment it belongs to.
@@ -120,7 +120,7 @@ class RunHistory:
             return run
 
     def run(self, groups: Mapping[str, str | None]) -> dict[str, Any]:
-        """Find the run that a path names.
+        """Return the run of a path.
 
         Args:
             groups: ``run``, and ``experiment`` or ``experiment_id`` where the path has one.
@@ -138,7 +138,7 @@ class RunHistory:
         return run
 
     def experiment(self, groups: Mapping[str, str | None]) -> dict[str, Any]:
-        """Find the experiment that a path names, by name or by identifier.
+        """Return the experiment of a path, by name or by id.
 
         Raises:
             ServiceError: With status 404, when there is none.
@@ -151,7 +151,7 @@ class RunHistory:
         raise ServiceError(404, "UserError", message)
 
     def merge_tags(self, run: dict[str, Any], tags: Mapping[str, str]) -> None:
-        """Add tags to a run; those not named stay.
+        """Add tags to a run; other tags do not change.
 
         Raises:
             ServiceError: With status 400, when that would break a limit.

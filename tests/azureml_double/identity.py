@@ -15,7 +15,7 @@ class OAuthError(ServiceError):
     """A refusal by the directory, which has the error body of OAuth 2."""
 
     def response(self) -> Response:
-        """The answer that tells of this refusal."""
+        """The response of this refusal."""
         body = {"error": self.code, "error_description": self.message}
         return Response.of_json(body, self.status)
 

@@ -1,4 +1,4 @@
-"""What goes in and out of the double's services, and the record of it."""
+"""Requests and responses of the double's services, and their records."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ Json = Any
 
 
 def now() -> str:
-    """The present moment as the service writes it: ISO 8601 in UTC, with microseconds."""
+    """The current time as the service writes it: ISO 8601 in UTC, with microseconds."""
     return datetime.now(timezone.utc).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 @dataclass(frozen=True)
 class Request:
-    """One request as it arrived.
+    """A request.
 
     Attributes:
         method: The HTTP verb.
@@ -62,7 +62,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Response:
-    """One answer."""
+    """A response."""
 
     status: int
     body: bytes = b""
@@ -79,7 +79,7 @@ class ServiceError(Exception):
     """A refusal, answered with the error body of the run history and artifact services."""
 
     def __init__(self, status: int, code: str, message: str) -> None:
-        """Keep what the answer is made from.
+        """Set the fields of the response.
 
         Args:
             status: The HTTP status.
@@ -92,7 +92,7 @@ class ServiceError(Exception):
         self.message = message
 
     def response(self) -> Response:
-        """The answer that tells of this refusal."""
+        """The response of this refusal."""
         body = {
             "error": {"code": self.code, "message": self.message},
             "correlation": {},
@@ -108,7 +108,7 @@ class AssetError(ServiceError):
     """A refusal by the asset service, which has a body of its own."""
 
     def response(self) -> Response:
-        """The answer that tells of this refusal."""
+        """The response of this refusal."""
         body = {
             "code": self.code,
             "statusCode": self.status,
@@ -123,7 +123,7 @@ class BlobError(ServiceError):
     """A refusal by blob storage, in XML and in a header."""
 
     def response(self) -> Response:
-        """The answer that tells of this refusal."""
+        """The response of this refusal."""
         body = (
             '<?xml version="1.0" encoding="utf-8"?>'
             f"<Error><Code>{self.code}</Code><Message>{escape(self.message)}</Message></Error>"
@@ -143,7 +143,7 @@ def blob_headers() -> dict[str, str]:
 
 @dataclass(frozen=True)
 class RequestRecord:
-    """What the double remembers of one request.
+    """The record of a request.
 
     Attributes:
         method: The HTTP verb.

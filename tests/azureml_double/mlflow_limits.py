@@ -1,4 +1,4 @@
-"""What Azure ML's MLflow service refuses although a plain MLflow server takes it."""
+"""Limits of Azure ML's MLflow service that a plain MLflow server does not have."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class LimitError(ServiceError):
     """A refusal with the error body of the MLflow service, which MLflow's client understands."""
 
     def response(self) -> Response:
-        """The answer that tells of this refusal."""
+        """The response of this refusal."""
         body = {
             "Error": {"Code": self.code, "Severity": None, "Message": self.message, "Details": []},
             "Correlation": {},
@@ -34,10 +34,10 @@ class LimitError(ServiceError):
 
 
 class RunLimits:
-    """Counts what each run holds, and refuses what would be too much."""
+    """Counts the contents of each run and refuses requests that exceed a limit."""
 
     def __init__(self, history: RunHistory) -> None:
-        """Start with nothing counted.
+        """Start with empty runs.
 
         Args:
             history: Knows the tags of the runs.
@@ -74,7 +74,7 @@ class RunLimits:
             raise LimitError(error.status, error.code, error.message) from error
 
     def count(self, operation: str, body: Mapping[str, Any]) -> None:
-        """Take note of a call that succeeded."""
+        """Count a request that succeeded."""
         written = Written.by(operation, body)
         with self._lock:
             self._metrics.setdefault(written.run_id, set()).update(written.metrics)
@@ -85,7 +85,7 @@ class RunLimits:
 
 
 class Written:
-    """What one call writes into a run.
+    """The entries that a request writes into a run.
 
     Attributes:
         run_id: The run; empty for one that is only about to be made.

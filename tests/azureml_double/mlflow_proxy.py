@@ -1,4 +1,4 @@
-"""The MLflow service: a real MLflow server, made to look like Azure ML's."""
+"""The MLflow service: a real MLflow server behind the paths of Azure ML."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _STATUS = {"RUNNING": "Running", "FINISHED": "Completed", "FAILED": "Failed", "K
 
 
 class MlflowProxy:
-    """Passes MLflow's calls on, and keeps run history in step: one run, known to both by one id."""
+    """Forwards MLflow's requests and updates run history: a run has one id in both."""
 
     def __init__(self, server: str, workspace: Workspace, history: RunHistory) -> None:
-        """Stand in front of a server.
+        """Forward to a server.
 
         Args:
             server: Its base URL, plain HTTP.
@@ -45,7 +45,7 @@ class MlflowProxy:
         return [Route("*", rf"/mlflow/v[12]\.0{SCOPE}(?P<rest>/.*)", self._answer)]
 
     def experiment_id(self, name: str) -> str:
-        """Find an experiment of the server by name, or make it there."""
+        """Return an experiment of the server by name; create it if it does not exist."""
         found = self._ask("GET", f"experiments/get-by-name?experiment_name={quote(name)}")
         if found is not None:
             return str(found["experiment"]["experiment_id"])
@@ -55,7 +55,7 @@ class MlflowProxy:
         return str(made["experiment_id"])
 
     def create_run(self, experiment_id: str) -> str:
-        """Make a run in the server, and in run history.
+        """Create a run in the server and in run history.
 
         Returns:
             Its id.
@@ -76,7 +76,7 @@ class MlflowProxy:
         self._limits.check(operation, body)
         target = request.target.partition(f"/workspaces/{self._workspace.name}")[2]
         # Azure ML's plug-in has a batch call of its own, which a plain server does not know. An
-        # answer without tracking id tells the plug-in that there is nothing to wait for.
+        # answer without tracking id means that the plug-in does not wait.
         target = target.replace("preview/mlflow/runs/log-batch-async", "mlflow/runs/log-batch")
         answer = self._forward(request, target)
         if answer.status != HTTPStatus.OK:
@@ -106,7 +106,7 @@ class MlflowProxy:
                 run.update(status=_STATUS.get(info["status"], info["status"]))
 
     def _with_own_uris(self, value: Json) -> Json:
-        """The answer with each run's artifacts said to be in the workspace."""
+        """Return the response with the artifact URIs of the workspace."""
         if isinstance(value, list):
             return [self._with_own_uris(item) for item in value]
         if not isinstance(value, dict):
@@ -128,12 +128,12 @@ class MlflowProxy:
         return str(known["name"])
 
     def _set_tags(self, run_id: str, tags: Mapping[str, str]) -> None:
-        # Runs that MLflow does not know are no concern of it: whether this works is not looked at.
+        # MLflow does not know all runs, so errors are ignored.
         for key, value in tags.items():
             self._ask("POST", "runs/set-tag", {"run_id": run_id, "key": key, "value": value})
 
     def _ask(self, method: str, call: str, body: Json = None) -> Json:
-        """Ask the server something in the double's own name; None when it refuses."""
+        """Send a request of the double itself; return None if the server refuses it."""
         content = b"" if body is None else json.dumps(body).encode()
         headers = {"content-type": "application/json"}
         request = Request(method, self._address[0], _API + call, headers, content)

@@ -1,4 +1,4 @@
-"""The resource manager, and discovery: which workspaces there are, and where their services are."""
+"""Azure Resource Manager and discovery: the workspaces and the addresses of their services."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .workspace import API_URL, ARM_HOST, LOGIN_HOST, REGION, Workspace
 
 
 class ResourceManager:
-    """Knows the subscription, the workspace, and where the workspace's services are."""
+    """The subscription, the workspace and the addresses of its services."""
 
     def __init__(self, workspace: Workspace) -> None:
         """Serve one workspace."""

@@ -1,4 +1,4 @@
-"""Which service answers which request, and who may ask."""
+"""Routes of requests to services, and the authorisation of callers."""
 
 from __future__ import annotations
 
@@ -88,6 +88,6 @@ class Router:
 
 def _serves(route: Route, host: str) -> bool:
     if host not in (ARM_HOST, LOGIN_HOST):
-        # Whoever asks the double directly, without proxy, gets every service under one address.
+        # Without the proxy, all services have one address.
         return route.host is None or not host.endswith(".azureml.ms")
     return route.host == host

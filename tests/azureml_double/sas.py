@@ -1,4 +1,4 @@
-"""Shared access signatures: the links with which clients read and write blobs."""
+"""Shared access signatures: links that read and write blobs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _LIFETIME = timedelta(hours=8)
 
 
 class SharedAccess:
-    """Signs links to blobs, and checks links it is shown.
+    """Signs and checks links to blobs.
 
     Attributes:
         account: The storage account's name.
@@ -26,7 +26,7 @@ class SharedAccess:
     """
 
     def __init__(self, account: str, handed_out: set[str]) -> None:
-        """Make a key for an account.
+        """Create a key for an account.
 
         Args:
             account: The storage account's name.
@@ -42,7 +42,7 @@ class SharedAccess:
         return self.account + BLOB_SUFFIX
 
     def link(self, blob: str, permissions: str) -> str:
-        """Make a link to a blob.
+        """Return a link to a blob.
 
         Args:
             blob: The blob's name in the container.
@@ -55,7 +55,7 @@ class SharedAccess:
         return f"https://{self.host}/{CONTAINER}/{quote(blob)}?{urlencode(fields)}"
 
     def account_query(self) -> str:
-        """Make a query that permits the account's owner everything, such as making containers."""
+        """Return a query with all permissions of the account's owner, such as creating containers."""
         expiry = (datetime.now(timezone.utc) + _LIFETIME).strftime("%Y-%m-%dT%H:%M:%SZ")
         # Fields of an account signature: start, addresses, protocol and encryption scope are empty.
         lines = [self.account, "rwlac", "b", "sco", "", expiry, "", "", _VERSION, "", ""]
@@ -70,7 +70,7 @@ class SharedAccess:
         return urlencode(fields)
 
     def check(self, request: Request, blob: str, wanted: str) -> None:
-        """Check the link with which a blob is asked for.
+        """Check the link of a request to a blob.
 
         Args:
             request: The request with the link.

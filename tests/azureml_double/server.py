@@ -1,4 +1,4 @@
-"""The sockets: one port that is an HTTPS proxy, the end of the tunnels, and a plain HTTP server."""
+"""The server: one port that is an HTTPS proxy, the end of its tunnels, and a plain HTTP server."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from typing import Any, cast
 from .messages import Request, Response
 
 Answer = Callable[[Request], "Response | None"]
-"""Answers a request; None closes the connection without an answer."""
+"""Answers a request; None closes the connection without a response."""
 
 _STOP_TIMEOUT = 5.0
 
 
 class ProxyServer(ThreadingHTTPServer):
-    """Serves plain HTTP, and HTTPS for whoever comes with ``CONNECT``.
+    """Serves plain HTTP, and HTTPS after ``CONNECT``.
 
     A tunnel is not led to a second port: TLS is spoken on the connection it came on, in the name
     of the host it was asked for.
@@ -47,7 +47,7 @@ class ProxyServer(ThreadingHTTPServer):
 
     @property
     def port(self) -> int:
-        """The port that was opened."""
+        """The port."""
         return int(self.server_address[1])
 
     def start(self) -> None:
@@ -68,18 +68,18 @@ class ProxyServer(ThreadingHTTPServer):
         self.server_close()
 
     def opened(self, connection: Connection) -> None:
-        """Take note of a new connection."""
+        """Register a new connection."""
         with self._changed:
             self._open.add(connection)
 
     def closed(self, connection: Connection) -> None:
-        """Take note of the end of a connection."""
+        """Remove a closed connection."""
         with self._changed:
             self._open.discard(connection)
             self._changed.notify_all()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Pass over clients that went away, or that do not trust the certificate; report the rest.
+        """Ignore clients that disconnect or do not trust the certificate; report other errors.
 
         Args:
             request: The socket.
@@ -115,7 +115,7 @@ class Connection(BaseHTTPRequestHandler):
             self._server.closed(self)
 
     def cut(self) -> None:
-        """Close the connection from another thread: whoever reads from it sees its end."""
+        """Close the connection from another thread; a pending read ends."""
         with contextlib.suppress(OSError):
             # Not the method of a TLS socket, which would take the TLS state away from the reader.
             socket.socket.shutdown(self.connection, socket.SHUT_RDWR)
@@ -132,7 +132,7 @@ class Connection(BaseHTTPRequestHandler):
             return
         self.wfile.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
         self.wfile.flush()
-        # Shaking hands only afterwards lets another thread cut a connection that never does.
+        # The handshake comes later, so that another thread can close a connection without one.
         tunnel = self._server.tls.wrap_socket(
             self.connection, server_side=True, do_handshake_on_connect=False
         )
@@ -141,11 +141,11 @@ class Connection(BaseHTTPRequestHandler):
         self.rfile = self.connection.makefile("rb", -1)
         self.wfile = self.connection.makefile("wb", -1)
         self._tunnel_host = host
-        # A client may ask for the tunnel with HTTP/1.0, and yet keep it open.
+        # A client may request the tunnel with HTTP/1.0 and keep it open.
         self.close_connection = False
 
     def serve(self) -> None:
-        """Read one request, and answer it."""
+        """Read and answer a request."""
         if self.command == "CONNECT":
             self._open_tunnel()
             return
@@ -160,7 +160,7 @@ class Connection(BaseHTTPRequestHandler):
         self._send(self._server.answer(request))
 
     def _acknowledge(self) -> None:
-        """Say at once that the headers are here.
+        """Answer ``Expect: 100-continue``.
 
         Behind a proxy, urllib3 leaves Nagle's algorithm on: the body waits for this.
         """
@@ -186,7 +186,7 @@ class Connection(BaseHTTPRequestHandler):
             self.wfile.write(answer.body)
 
     def log_message(self, *args: Any, **named: Any) -> None:
-        """Write no log: the double has its own record of requests."""
+        """Write no log; the double records requests itself."""
 
 
 for _verb in ("CONNECT", "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"):

@@ -30,7 +30,7 @@ IMPORTANCES = 30
 
 @dataclass
 class Job:
-    """A job that ran, and what it found."""
+    """A job that has run, and its results."""
 
     run_id: str
     found: dict[str, Any]
@@ -100,7 +100,7 @@ class TestJob:
         assert len(double.secrets) > IMPORTANCES
         assert [secret for secret in double.secrets if secret in job.found["output"]] == []
 
-    # It makes no difference to a reader which storage the blobs are in.
+    # The storage of the blobs does not matter for a reader.
     @pytest.mark.parametrize("double", ["memory"], indirect=True)
     def test_is_seen_from_a_laptop(self, double: AzureMLDouble, job: Job, tmp_path: Path) -> None:
         own = double.workspace_coordinates
@@ -143,7 +143,7 @@ def mlflow_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             time.sleep(0.5)
         yield f"http://127.0.0.1:{port}"
     finally:
-        # The server's workers are in the session of their own that it was started in.
+        # The server and its workers were started in a session of their own.
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGTERM)
             process.wait(30)
@@ -169,7 +169,7 @@ def tracking(mlflow_server: str) -> Iterator[AzureMLDouble]:
 
 @pytest.fixture(scope="module")
 def found(tracking: AzureMLDouble, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """What a process found that used MLflow and the explanation client on one run."""
+    """The results of a process that used MLflow and the explanation client on one run."""
     directory = tmp_path_factory.mktemp("tracking")
     own = tracking.workspace_coordinates
     environment = tracking.laptop_environment(directory / "home")

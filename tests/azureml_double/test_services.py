@@ -1,4 +1,4 @@
-"""The double's services against plain requests: what they refuse, and trouble on order."""
+"""The double's services with plain requests: refusals and faults."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PUT_HEADERS = {"x-ms-blob-type": "BlockBlob", "If-None-Match": "*", "x-ms-versio
 
 
 class TestTokens:
-    """Who is let in."""
+    """Authorisation."""
 
     def test_good(self, browser: Browser, token: str, run_id: str) -> None:
         assert self.get_run(browser, token, run_id).status_code == HTTPStatus.OK
@@ -53,7 +53,7 @@ class TestTokens:
 
 
 class TestNotFound:
-    """What does not exist."""
+    """Missing resources."""
 
     @pytest.mark.parametrize(
         "path",
@@ -167,7 +167,7 @@ class TestRunHistory:
 
 
 class TestFaults:
-    """Trouble on order."""
+    """Faults."""
 
     @pytest.fixture(autouse=True)
     def _heal(self, double: AzureMLDouble) -> Iterator[None]:

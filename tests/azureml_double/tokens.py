@@ -1,4 +1,4 @@
-"""Bearer tokens: issued, and recognised."""
+"""Issue and recognise bearer tokens."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from .workspace import Workspace
 RUN = "run"
 """Kind of the token of a job."""
 USER = "user"
-"""Kind of the token of somebody who logged in at the directory."""
+"""Kind of the token of a user who logged in at the directory."""
 
 ANYBODY = frozenset({RUN, USER})
 ONLY_USERS = frozenset({USER})
 NO_TOKEN: frozenset[str] = frozenset()
 
 LIFETIME = 24 * 3600.0
-"""Seconds a token lasts unless told otherwise."""
+"""Default seconds until a token expires."""
 
 _ALGORITHM = "HS256"
 
@@ -64,7 +64,7 @@ class TokenIssuer:
         return token
 
     def issue_dated(self, kind: str, subject: str, lifetime: float = LIFETIME) -> tuple[str, str]:
-        """Make a token, and tell when it expires (ISO 8601 in UTC)."""
+        """Return a token and its expiry (ISO 8601 in UTC)."""
         expiry = datetime.now(timezone.utc) + timedelta(seconds=lifetime)
         return self.issue(kind, subject, lifetime), expiry.strftime("%Y-%m-%dT%H:%M:%SZ")
 

@@ -1,4 +1,4 @@
-"""The one workspace of the double: its coordinates and addresses."""
+"""The workspace of the double: its names and addresses."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def _guid() -> str:
 
 @dataclass(frozen=True)
 class Workspace:
-    """Who and where the workspace is.
+    """The workspace.
 
     Identifiers are new for each double, so that nothing cached from another one fits.
 
@@ -44,7 +44,7 @@ class Workspace:
 
     @property
     def scope(self) -> str:
-        """The path that names the workspace in nearly every call."""
+        """The resource id, as in the path of most requests."""
         return (
             f"/subscriptions/{self.subscription_id}/resourceGroups/{self.resource_group}"
             f"/providers/Microsoft.MachineLearningServices/workspaces/{self.name}"
@@ -52,7 +52,7 @@ class Workspace:
 
     @property
     def discovery_url(self) -> str:
-        """Where the addresses of the services are found."""
+        """The URL of the list of services."""
         return f"{API_URL}/discovery/workspaces/{self.workspace_id}"
 
     @property

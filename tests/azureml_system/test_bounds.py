@@ -1,4 +1,4 @@
-"""Whatever is wrong with Azure ML: training goes on at once, and there is one warning in time."""
+"""Faults of Azure ML: the training goes on, and there is one warning in time."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from azureml_double import AzureMLDouble
 from mlflow_interpret.stores import mlflow as mlflow_store
 
 X, y = load_iris(return_X_y=True, as_frame=True)
-SECONDS = 1.5  # that an upload may take
-PATIENCE = 60.0  # far from what a hanging service would take
+SECONDS = 1.5  # for an upload
+PATIENCE = 60.0  # less than the time of a service that hangs
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +27,7 @@ def double():
 
 @pytest.fixture
 def run_id(_uploads_here, double, store, tmp_path, monkeypatch):
-    """This process is a job of the double's."""
+    """The run of the job that this process belongs to."""
     run_id = double.create_run()
     for name, value in double.job_environment(run_id, tmp_path / "home").items():
         if name.startswith("AZUREML_") or "PROXY" in name.upper() or name == "REQUESTS_CA_BUNDLE":
@@ -37,7 +37,7 @@ def run_id(_uploads_here, double, store, tmp_path, monkeypatch):
 
 
 def train(caplog) -> tuple[str, str]:
-    """Train once; returns the MLflow run's id and the one warning."""
+    """Train once, and return the MLflow run's id and the one warning."""
     mlflow_interpret.autolog(upload_timeout=SECONDS, log_figures=False, log_report=False)
     with mlflow.start_run() as run:
         DecisionTreeClassifier(max_depth=2).fit(X, y)
@@ -50,7 +50,7 @@ def train(caplog) -> tuple[str, str]:
     return run.info.run_id, warning
 
 
-TROUBLE = {
+FAULTS = {
     "401": ({"status": 401}, "log in again"),
     "403": ({"status": 403}, "may not do this in the workspace"),
     "404": ({"status": 404}, "is not there"),
@@ -62,14 +62,12 @@ TROUBLE = {
 }
 
 
-@pytest.mark.parametrize("trouble", TROUBLE)
-def test_a_service_in_trouble_is_one_warning_with_the_remedy(
-    double, store, run_id, caplog, trouble
-):
-    fault, said = TROUBLE[trouble]
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_fault_of_the_service_is_one_warning_with_the_remedy(double, store, run_id, caplog, name):
+    fault, message = FAULTS[name]
     double.fail("*", "azureml.ms/", **fault)
     mlflow_run, warning = train(caplog)
-    assert said in warning
+    assert message in warning
     assert f"mlflow-interpret push {mlflow_run}" in warning
     assert not any(secret in warning for secret in double.secrets)
     status = mlflow_store.status_of(mlflow_run, store)

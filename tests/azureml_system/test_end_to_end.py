@@ -1,4 +1,4 @@
-"""Jobs of Azure ML with the real SDK, in processes of their own, against a double of the service."""
+"""Azure ML jobs with the real SDK, in processes of their own, with a double of the service."""
 
 from __future__ import annotations
 
@@ -44,12 +44,12 @@ print("found", json.dumps(answers))
 
 
 def downloaded(environment: dict[str, str], folder: Path, **wanted: dict) -> dict:
-    """What the plain SDK reads, in a job that does not know this package."""
+    """Return the downloads of the SDK in a job without this package."""
     output = run_python(DOWNLOAD, environment, folder, [json.dumps(wanted)])
     return json.loads(told(output, "found"))
 
 
-def test_a_jobs_explanation_is_read_back_by_the_plain_sdk(store, tmp_path):
+def test_the_explanation_of_a_job_is_read_by_the_sdk(store, tmp_path):
     require_azurite()
     with AzureMLDouble(blobs="azurite") as double:
         run_id = double.create_run("breast-cancer")
@@ -111,7 +111,7 @@ assert mlflow_interpret.flush()
 """
 
 
-def test_integer_labels_views_and_several_targets_arrive_as_such(store, tmp_path):
+def test_integer_labels_views_and_several_targets_are_uploaded(store, tmp_path):
     """Three models of one job."""
     with AzureMLDouble(blobs="memory") as double:
         run_id = double.create_run("three kinds")
@@ -157,7 +157,7 @@ def test_integer_labels_views_and_several_targets_arrive_as_such(store, tmp_path
 
 
 def test_a_failed_upload_is_one_warning_and_keeps_the_explanation(store, tmp_path):
-    """The first is refused at its end; the second hangs, and the SDK's threads with it."""
+    """The first upload is refused at its end; the second one hangs with the SDK's threads."""
     with AzureMLDouble(blobs="memory") as double:
         run_id = double.create_run("iris")
         double.fail("POST", "/assets$", status=403)
@@ -200,8 +200,8 @@ def test_outside_azure_nothing_of_it_is_imported(store, tmp_path):
     assert told(output, "imported") == "[]"
 
 
-def test_what_is_uploaded_is_what_mlflow_holds(tmp_path):
-    """The child reads the same open files that the MLflow run holds, and nothing pickled."""
+def test_the_files_in_mlflow_are_complete_for_the_upload(tmp_path):
+    """The upload process reads the files that the MLflow run has, and nothing pickled."""
     from sklearn.datasets import load_iris
     from sklearn.tree import DecisionTreeClassifier
 

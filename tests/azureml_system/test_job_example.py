@@ -1,4 +1,4 @@
-"""The example of a v2 job: its YAML fits its script, and the script runs as the job it describes."""
+"""The example of a v2 job: its YAML is consistent with its script, and the script runs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ JOB = yaml.safe_load((FOLDER / "job.yml").read_text("utf-8"))
 
 
 def command(**inputs) -> list[str]:
-    """The command of the job with its inputs filled in, as Azure ML does it."""
+    """Return the command of the job with its inputs, as Azure ML fills them in."""
     values = {name: given["default"] for name, given in JOB["inputs"].items()} | inputs
 
     def fill(match: re.Match) -> str:
@@ -30,7 +30,7 @@ def command(**inputs) -> list[str]:
     return shlex.split(re.sub(r"\$\{\{inputs\.(?P<name>\w+)\}\}", fill, JOB["command"]))
 
 
-def test_the_job_has_what_a_command_job_needs():
+def test_the_job_is_a_complete_command_job():
     assert JOB["$schema"].endswith("/commandJob.schema.json")
     assert JOB["type"] == "command"
     assert set(JOB) <= {

@@ -1,6 +1,6 @@
-"""MLflow's tracking URI is an azureml:// one: the real SDKs and a real MLflow server, from a laptop.
+"""An azureml:// tracking URI on a laptop, with the real SDKs and a real MLflow server.
 
-The double stands in front of the server and refuses what Azure ML's MLflow service refuses.
+The double in front of the server has the limits of Azure ML's MLflow service.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if os.environ.get("CI_REQUIRE_AZURE") != "1":
 
 @pytest.fixture(scope="module")
 def server(_migrated: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The tracking store of the double's workspace."""
+    """The MLflow server of the double's workspace."""
     folder = tmp_path_factory.mktemp("server")
     shutil.copy(_migrated, folder / "mlflow.db")
     with mlflow_server(folder / "mlflow.db", folder) as url:
@@ -46,7 +46,7 @@ def coordinates(double: AzureMLDouble) -> str:
 
 
 def refused(double: AzureMLDouble) -> list[tuple[str, str, int]]:
-    """The calls that were refused, but for what is not there or there already."""
+    """Return the refused requests, without those for missing or existing resources."""
     return [
         (request.method, request.path, request.status)
         for request in double.requests
@@ -72,7 +72,7 @@ with mlflow.start_run() as run:
     for _ in range(2):
         DecisionTreeClassifier(max_depth=4, random_state=0).fit(X, y)
 print("run_id", run.info.run_id)
-"""  # ends at once: the uploads and their status are waited for by the exit
+"""  # it ends at once; the exit waits for the uploads and their status
 
 LOG_IN = """
 import json, sys, mlflow, mlflow_interpret
@@ -131,17 +131,16 @@ print("status", mlflow.get_run(local.info.run_id).data.tags["mlflow_interpret.st
 
 
 def test_500_features_and_10_classes_stay_within_the_limits(server, store, tmp_path):
-    """The run holds 40 tags, 30 metrics and 150 params of the user's own; there are two fits.
+    """Two fits in a run with 40 tags, 30 metrics and 150 params of the user.
 
-    Then, in another process: what is there is read back, and so is what somebody uploaded by hand,
-    of which MLflow knows nothing.
+    Then another process reads the explanations, and one that the SDK uploaded without MLflow.
     """
     with AzureMLDouble(server, blobs="memory") as double:
         laptop = double.laptop_environment(tmp_path / "home")
         output = run_python(WIDE, laptop, tmp_path / "laptop")
         run_id = told(output, "run_id")
         assert refused(double) == []
-        # MLflow's own, of the models that Azure ML does not log; docs/azureml.md tells of it.
+        # MLflow's own warning about models, which Azure ML does not log; see docs/azureml.md.
         warned = [line for line in output.splitlines() if " WARNING " in line]
         assert len(warned) == 2
         assert all("WARNING mlflow.utils.autologging_utils" in line for line in warned)
@@ -244,8 +243,8 @@ assert len(client.list_model_explanations()) == 1
 """
 
 
-def test_without_the_client_our_own_writer_uploads(server, tmp_path):
-    """Only MLflow's plug-in is there, which finds the credentials; the client reads, runs compare."""
+def test_uploads_without_the_client_are_read_by_it(server, tmp_path):
+    """Only MLflow's plug-in is installed for the upload; then the client reads it, and runs compare."""
     with AzureMLDouble(server, blobs="memory") as double:
         laptop = double.laptop_environment(tmp_path / "home")
         output = run_python(TRACKED, without_sdk(laptop, tmp_path / "hidden"), tmp_path / "laptop")

@@ -1,6 +1,6 @@
-"""A training script in an Azure ML job without the SDK: our own writer, end to end.
+"""Training scripts in Azure ML jobs without the SDK, end to end.
 
-Where the SDK is installed it is hidden from the script and from the process that uploads.
+Where the SDK is installed, it is hidden from the script and from the upload process.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ EXAMPLE = Path(__file__).parents[2] / "examples" / "azureml_job.py"
 
 
 def job_of(double: AzureMLDouble, run_id: str, store: str, folder: Path) -> dict[str, str]:
-    """The environment of a job without the SDK, whose MLflow runs go to a store of its own."""
+    """Return the environment of a job without the SDK, with an MLflow store of its own."""
     environment = double.job_environment(run_id, folder / "home")
     return without_sdk(logging_to(store, environment), folder / "hidden")
 
@@ -33,7 +33,7 @@ def job_of(double: AzureMLDouble, run_id: str, store: str, folder: Path) -> dict
 def run_job(
     double, run_id: str, program: str | Path, tmp_path: Path, store: str, arguments=()
 ) -> str:
-    """Run a program or a file as the job of a run; returns all that it printed."""
+    """Run a program or a file as the job of a run, and return its output."""
     folder = tmp_path / "job"
     output = run_python(program, job_of(double, run_id, store, tmp_path), folder, arguments)
     assert list(folder.iterdir()) == []
@@ -82,11 +82,11 @@ front = make_column_transformer((OneHotEncoder(), ["cut"]), remainder="passthrou
 make_pipeline(front, RandomForestRegressor(5)).fit(rows[["carat", "cut"]], rows["price"])
 DecisionTreeClassifier(max_depth=2).fit(*load_iris(return_X_y=True, as_frame=True))
 print("trained")
-"""  # ends at once: both are explained and uploaded at the exit
+"""  # it ends at once, so both are explained and uploaded at the exit
 
 
-def test_what_is_explained_in_the_background_is_in_the_jobs_run(store, tmp_path):
-    """A pipeline, of which both views are there, and a tree."""
+def test_explanations_in_the_background_are_in_the_run_of_the_job(store, tmp_path):
+    """A pipeline with two views, and a tree."""
     with AzureMLDouble(blobs="memory") as double:
         run_id = double.create_run("iris")
         output = run_job(double, run_id, BACKGROUND, tmp_path, store)
@@ -106,7 +106,7 @@ def test_what_is_explained_in_the_background_is_in_the_jobs_run(store, tmp_path)
 
 
 def test_a_failed_upload_is_one_warning_and_keeps_the_explanation(store, tmp_path):
-    """The first is refused at its end, the second at its beginning, the third hangs at its files."""
+    """The first upload is refused at its end, the second at its start, the third hangs at its files."""
     with AzureMLDouble(blobs="memory") as double:
         run_id = double.create_run("iris")
         double.fail("POST", "/assets$", status=403)
@@ -149,8 +149,8 @@ child.kill()
 """
 
 
-def test_what_a_killed_child_has_begun_is_finished_by_the_command(store, tmp_path, monkeypatch):
-    """The child is killed while it waits for an answer in the middle of the files."""
+def test_the_command_finishes_the_upload_of_a_killed_process(store, tmp_path, monkeypatch):
+    """The upload process is killed while it waits for a response in the middle of the files."""
     with AzureMLDouble(blobs="memory") as double, ThreadPoolExecutor() as pool:
         run_id = double.create_run("iris")
         fault = double.fail("PUT", "/explanation/", hang=120.0, skip=5)

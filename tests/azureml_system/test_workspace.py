@@ -1,4 +1,4 @@
-"""Training outside of Azure, with a local MLflow store, whose explanations go to a workspace."""
+"""Training outside of Azure with a local MLflow store, and explanations in a workspace."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ workspace = Workspace.get(name, login, subscription, group)
 def test_each_run_has_one_run_in_the_workspace_and_without_a_login_the_training_goes_on(
     store, tmp_path
 ):
-    """The workspace is handed in as the SDK's where that is there, else named."""
+    """The workspace is an object of the SDK where it is installed, else a resource id."""
     code = PROGRAM.format(workspace=FROM_SDK if _has_sdk() else BY_NAME)
     with AzureMLDouble(blobs="memory") as double:
         scope = double.workspace_coordinates.scope
@@ -91,7 +91,9 @@ def test_each_run_has_one_run_in_the_workspace_and_without_a_login_the_training_
 
 
 @pytest.mark.usefixtures("_uploads_here")
-def test_what_was_kept_on_this_machine_goes_to_its_workspace(laptop, store, tmp_path, monkeypatch):
+def test_an_explanation_of_the_spool_is_uploaded_to_its_workspace(
+    laptop, store, tmp_path, monkeypatch
+):
     monkeypatch.setenv("MLFLOW_INTERPRET_SPOOL", str(tmp_path / "spool"))
     scope = laptop.workspace_coordinates.scope
 

@@ -14,7 +14,7 @@ _DIRECTORY = Path(__file__).parent
 def run_client(
     name: str, environment: dict[str, str], directory: Path, *arguments: str
 ) -> dict[str, Any]:
-    """Run one of the client scripts, and return what it found."""
+    """Run a client script and return its results."""
     result = directory / f"{name}.json"
     program = _DIRECTORY / f"{name}.py"
     output = run_python(program, environment, directory, [str(result), *arguments])

@@ -1,4 +1,4 @@
-"""Somebody outside Azure who logs in as a service principal, and looks at a run.
+"""A program outside of Azure that logs in as a service principal and reads a run.
 
 Usage: laptop.py RESULT.json SUBSCRIPTION GROUP WORKSPACE EXPERIMENT RUN
 """

@@ -208,7 +208,7 @@ def test_a_note_that_quotes_a_row_is_not_logged_without_data(store, tmp_path, ag
     ]
     assert "cannot pickle [[7131.0625" in statuses[0]
     assert planted_in(places[1]) == {}
-    assert "cannot be sent to other processes: (its text may hold" in statuses[1]
+    assert "cannot be sent to other processes: TypeError (its text may hold" in statuses[1]
 
 
 @pytest.mark.parametrize("log_data", [False, True])

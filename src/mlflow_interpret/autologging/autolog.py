@@ -257,7 +257,7 @@ def _submit_to_background(options: Options, event: FitEvent, fit: Fit) -> bool:
         background.skip(options, fit, describe_error(error, log_data=options.log_data))
     except background.NotQueuedError as error:
         if not options.silent:
-            _logger.info("%s is explained at once, not in background: %s", fit.model, error)
+            _logger.info("%s is explained now, not in the background: %s", fit.model, error)
         return False
     return True
 

@@ -284,7 +284,7 @@ def _color_positions(
 
 def _draw_swarms(axes: Axes, values: FloatArray, color_positions: FloatArray) -> None:
     known = values[np.isfinite(values)]
-    low, high = (known.min(), known.max()) if known.size else (0.0, 0.0)
+    low, high = (float(known.min()), float(known.max())) if known.size else (0.0, 0.0)
     offsets = [distributions.swarm_offsets(column, low, high) for column in values.T]
     y = np.arange(values.shape[1]) + 0.8 * np.column_stack(offsets)
     colors = _value_color_map()(np.nan_to_num(color_positions).ravel())

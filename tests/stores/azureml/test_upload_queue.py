@@ -234,6 +234,31 @@ def test_an_upload_that_starts_while_the_process_exits_is_finished(before, after
     assert process.stdout.split() == ["True"], process.stderr
 
 
+FOLDERS_AT_EXIT = """
+from mlflow_interpret.stores.azureml import upload_queue  # before the first temporary folder
+import os, tempfile, time
+from pathlib import Path
+from mlflow_interpret.stores.azureml.workspace import AzureRun, AzureWorkspace
+
+def ask_worker(request, deadline):
+    time.sleep(1)  # the process exits meanwhile
+    return {"ok": os.path.isdir(request["work"]) and os.path.isdir(folder.name)}
+
+folder = tempfile.TemporaryDirectory()
+run = AzureRun(AzureWorkspace("s", "g", "n", "t", "https://host"), "exp", "run-1")
+upload_queue._ask_worker = ask_worker
+options = upload_queue.UploadOptions(None, 0, None, 30.0)
+upload_queue.start(Path(), lambda: run, options, lambda result: print(result.ok))
+"""
+
+
+def test_temporary_folders_exist_until_the_last_upload_ends():
+    process = subprocess.run(
+        [sys.executable, "-c", FOLDERS_AT_EXIT], capture_output=True, text=True
+    )
+    assert process.stdout.split() == ["True"], process.stderr
+
+
 def test_while_the_process_exits_all_uploads_together_get_the_time_of_one(worker, tmp_path):
     worker("time.sleep(600)")
     results = []

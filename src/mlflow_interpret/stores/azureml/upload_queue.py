@@ -9,6 +9,7 @@ import os
 import tempfile
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -180,6 +181,11 @@ def _timed(find_run: Callable[[], AzureRun]) -> TimedCall[AzureRun] | None:
         return TimedCall(find_run)
     except RuntimeError:  # from Python 3.12 on, no thread starts while the interpreter exits
         return None
+
+
+# This registers weakref's exit function, which deletes temporary folders. Exit functions run in
+# reverse order, so ours, which waits for uploads that use such folders, has to be registered later.
+weakref.finalize(_state, bool)
 
 
 @atexit.register

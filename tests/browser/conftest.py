@@ -14,7 +14,7 @@ import pytest
 
 import mlflow_interpret
 from explanations import hostile
-from mlflow_interpret import interpret_community
+from mlflow_interpret.api.global_explanation import public_explanation
 from mlflow_server import mlflow_server
 
 # Disable requests of the browser itself.
@@ -140,9 +140,7 @@ def server(
             experiment = mlflow.set_experiment("penguins").experiment_id
             runs = _penguins(3), _penguins(8)
             other = mlflow.set_experiment("hostile").experiment_id
-            run = mlflow_interpret.log_explanation(
-                interpret_community.to_interpret_community(hostile())
-            )
+            run = mlflow_interpret.log_explanation(public_explanation(hostile()))
             yield Server(url, experiment, runs, other, run)
         finally:
             mlflow.set_tracking_uri(before)

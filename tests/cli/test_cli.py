@@ -359,4 +359,4 @@ def test_push_of_an_unknown_run_is_an_error(store):
     assert result.exit_code == 1
     assert "Run 'nope' does not exist" in result.output
     run_id = logged(explanation(), store)
-    assert f"Run {run_id} is no Azure ML run" in call("push", run_id).output
+    assert f"Run {run_id} is not an Azure ML run" in call("push", run_id).output

@@ -211,7 +211,7 @@ def test_an_array_that_cannot_be_written_to():
 @pytest.mark.parametrize("shape", [(N,), (N, 1)])
 def test_a_structured_array_is_refused(shape):
     X = np.zeros(shape, dtype=[("age", "i4"), ("size", "f8")])
-    with pytest.raises(CannotExplainError, match="X is a structured array.*give a DataFrame"):
+    with pytest.raises(CannotExplainError, match="X is a structured array.*pass a DataFrame"):
         as_rows(X)
 
 

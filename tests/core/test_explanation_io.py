@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from palmerpenguins import load_penguins
@@ -190,6 +190,7 @@ def test_odd_feature_names_are_read_back(names, tmp_path):
 
 @ONCE
 @given(names=st.lists(st.text(max_size=30), min_size=1, max_size=6, unique=True))
+@example(names=["a", "a\x00"])
 def test_any_feature_names_are_read_back(names, tmp_path):
     written = regression(names)
     assert_same(again(written, tmp_path / "e"), written)

@@ -275,7 +275,8 @@ def _write_local(explanation: Explanation, path: Path) -> None:
 def _read_local(path: Path, shape: list[int] | None) -> Any:
     if shape is None or not path.is_file():
         return None
-    return pd.read_parquet(path).to_numpy(dtype=np.float64).reshape(shape)
+    values = _read_parquet(path)
+    return None if values is None else values.to_numpy(dtype=np.float64).reshape(shape)
 
 
 def _predictions(explanation: Explanation) -> pd.DataFrame | None:
@@ -346,4 +347,7 @@ def _read_parquet(path: Path) -> pd.DataFrame | None:
     except Exception:  # pandas writes names of Arrow types that it cannot read
         import pyarrow.parquet
 
-        return pyarrow.parquet.read_table(path).to_pandas(ignore_metadata=True)
+        table = pyarrow.parquet.read_table(path)
+        # By position: pyarrow 14 ends names at a null character, so two may be the same.
+        columns = {i: column.to_pandas() for i, column in enumerate(table.columns)}
+        return pd.DataFrame(columns).set_axis(table.column_names, axis=1)

@@ -18,6 +18,7 @@ from mlflow_interpret.explaining.attributions import Attributions
 from mlflow_interpret.explaining.batch import as_batch, feature_names
 from mlflow_interpret.explaining.explain import explain
 from mlflow_interpret.explaining.explainers.base import ExplainerInfo
+from mlflow_interpret.explaining.explainers.shap_trees import ShapTreeExplainer
 from mlflow_interpret.explaining.explainers.tabular_explainer import TabularFastExplainer
 from mlflow_interpret.explaining.explainers.trees import TreeExplainer
 from mlflow_interpret.explaining.row_scheduler import run as run_loop
@@ -206,7 +207,7 @@ class TestFallback:
 
         X, y = load_diabetes(return_X_y=True, as_frame=True)
         model = Forest(5, max_depth=3, random_state=0).fit(X, y)
-        for explainer_class in (TreeExplainer, TabularFastExplainer):
+        for explainer_class in (TreeExplainer, ShapTreeExplainer, TabularFastExplainer):
             explain_batch = explainer_class.explain
 
             def slow(self, rows, scale=None, explain_batch=explain_batch):

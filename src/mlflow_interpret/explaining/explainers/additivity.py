@@ -8,7 +8,7 @@ import numpy as np
 
 from mlflow_interpret.core.errors import CannotExplainError
 from mlflow_interpret.core.statistics import FloatArray
-from mlflow_interpret.explaining.attributions import additivity_error, is_sum
+from mlflow_interpret.explaining.attributions import Attributions, additivity_error, is_sum
 from mlflow_interpret.explaining.batch import RowBatch
 from mlflow_interpret.explaining.model_adapter import ModelAdapter, per_class
 
@@ -35,6 +35,35 @@ def check_shapes(
     if not fits:
         wanted = "one output" if names is None else f"{len(names)} outputs or classes"
         raise CannotExplainError(f"contributions of shape {local_values.shape} for {wanted}")
+
+
+def attributions_of(
+    adapter: ModelAdapter,
+    batch: RowBatch,
+    values: FloatArray,
+    expected_values: FloatArray,
+    scale: str | None,
+) -> Attributions:
+    """Return values by output as attributions, with the model output that they add up to.
+
+    Args:
+        adapter: The model.
+        batch: The explained rows.
+        values: ``(n_outputs, n_rows, n_features)``.
+        expected_values: ``(n_outputs,)``.
+        scale: The scale of an earlier batch, None to find it.
+
+    Raises:
+        CannotExplainError: The shapes do not fit the outputs, or the model has no output.
+    """
+    if adapter.output_names is None and len(values) == 1:
+        values = values[0]
+    check_shapes(adapter, values, expected_values)
+    if scale is None:
+        scale, outputs = matching_scale(adapter, batch, values, expected_values)
+    else:
+        outputs = adapter.output(scale)(batch.original)
+    return Attributions(values, expected_values, outputs, scale)
 
 
 def matching_scale(

@@ -16,7 +16,7 @@ from mlflow_interpret.core.statistics import FloatArray
 from mlflow_interpret.explaining.attributions import Attributions
 from mlflow_interpret.explaining.batch import RowBatch
 from mlflow_interpret.explaining.encoding import NOT_NUMBERS, is_numeric, numbers
-from mlflow_interpret.explaining.explainers.additivity import check_shapes, matching_scale
+from mlflow_interpret.explaining.explainers.additivity import attributions_of
 from mlflow_interpret.explaining.explainers.base import (
     Explainer,
     ExplainerInfo,
@@ -73,16 +73,8 @@ class TreeExplainer(Explainer):
     def explain(self, batch: RowBatch, scale: str | None = None) -> Attributions:  # noqa: D102
         if not is_numeric(batch.frame):
             raise CannotExplainError(NOT_NUMBERS)
-        adapter = self._adapter
         values, expected = self._trees.explain(numbers(batch.frame)), self._trees.expected
-        if adapter.output_names is None and len(values) == 1:
-            values = values[0]
-        check_shapes(adapter, values, expected)
-        if scale is None:
-            scale, outputs = matching_scale(adapter, batch, values, expected)
-        else:
-            outputs = adapter.output(scale)(batch.original)
-        return Attributions(values, expected, outputs, scale)
+        return attributions_of(self._adapter, batch, values, expected, scale)
 
 
 class TreeValues:

@@ -28,6 +28,7 @@ _logger = logging.getLogger(__name__)
 _MAX_WORKERS = 2  # each is a Python with the whole SDK
 _IDLE_SECONDS = 30.0
 _EXIT_SECONDS = 10.0  # at the exit, for the status of the last upload
+_EXIT_TEXT = "the process ended before the upload"
 
 
 @dataclass(frozen=True)
@@ -219,7 +220,7 @@ def _upload(
     run: AzureRun | None = None
     answer: dict[str, Any]
     if deadline <= started:
-        return UploadResult(False, "the process ended before the upload started", 0.0)
+        return UploadResult(False, _EXIT_TEXT, 0.0)
     try:
         with tempfile.TemporaryDirectory(
             prefix="mlflow-interpret-", ignore_cleanup_errors=True
@@ -238,7 +239,9 @@ def _upload(
     except AzureMLError as error:
         answer = {"ok": False, "reason": str(error)}
     except TimeoutError:
-        answer = {"ok": False, "reason": _timeout_text(upload_options.timeout)}
+        is_cut_short = deadline < started + upload_options.timeout
+        reason = _EXIT_TEXT if is_cut_short else _timeout_text(upload_options.timeout)
+        answer = {"ok": False, "reason": reason}
     except ProcessDiedError as error:
         answer = {"ok": False, "reason": _exit_text(error)}
     except BaseException as error:

@@ -26,6 +26,7 @@ from mlflow_interpret.autologging.mlflow_patches import (
 )
 from mlflow_interpret.core.errors import CannotExplainError
 from mlflow_interpret.runtime.isolation import is_isolated
+from mlflow_interpret.runtime.scopes import Scope
 
 _logger = logging.getLogger(__name__)
 
@@ -58,16 +59,13 @@ class FitEvent:
 Observer = Callable[[FitEvent], None]
 
 
-class _Depth(threading.local):
-    """The number of observed calls that the current thread is in."""
-
-    value = 0
-
+# The observed calls in progress, with all threads, tasks and processes that they start: a fit in a
+# fit is not the user's own.
+_fits = Scope("fit")
 
 # One process has one autologging state, as in MLflow.
 _observer: Observer | None = None
 _libraries: tuple[Library, ...] = ()
-_depth = _Depth()
 _lock = threading.RLock()
 
 
@@ -200,24 +198,20 @@ def observe_function(
 
 
 def _observe(library: Library, call: Call, run: Callable[[], Any]) -> Any:
-    outer = _depth.value
     is_observed = (
-        outer == 0
+        not _fits.is_active()
         and _observer is not None
         and not is_isolated()
         and not _is_called_by_library()
         and (call.instance is None or library.is_model(call.instance))
     )
-    _depth.value = outer + 1
-    try:
+    with _fits.entered():
         if not is_observed:
             return run()
         training = _Training(library, call)
         result = run()
         training.end(result)
         return result
-    finally:
-        _depth.value = outer
 
 
 class _Training:
@@ -292,13 +286,8 @@ def unrecorded() -> Iterator[None]:
     To MLflow, the block looks like a part of a fit, whose inner calls it does not record. Its
     switches for all autologging are not used: they are not re-entrant or forget settings.
     """
-    outer = _depth.value
-    _depth.value = outer + 1
-    try:
-        with training_session():
-            yield
-    finally:
-        _depth.value = outer
+    with _fits.entered(), training_session():
+        yield
 
 
 wrappers.connect(wrappers.Observers(observe_method, observe_function, new_class))

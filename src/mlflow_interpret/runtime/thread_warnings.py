@@ -60,6 +60,10 @@ class SharedChange:
                 if self._n_users == 0:
                     self._undo()
 
+    def renew_lock(self) -> None:
+        """Replace the lock in a forked process; a thread of the parent may have held it."""
+        self._lock = threading.Lock()
+
 
 class _ThreadState(threading.local):
     """What the module `warnings` holds for the current thread, or None for the shared values."""

@@ -15,13 +15,15 @@ FAILING = """
 import sys, time, mlflow_interpret
 from sklearn.datasets import load_iris
 from sklearn.tree import DecisionTreeClassifier
-seconds = 200.0
+durations = []
 for fault in sys.argv[1:]:
+    # The first upload sends all files; twice its duration is enough to reach the files.
+    seconds = 2.0 * durations[0] + 5.0 if fault == "hanging" else 200.0
     mlflow_interpret.autolog(upload_timeout=seconds, comment=fault)
     started = time.monotonic()
     DecisionTreeClassifier().fit(*load_iris(return_X_y=True, as_frame=True))
     assert mlflow_interpret.flush()
-    seconds = 1.5 * (time.monotonic() - started)  # far enough into the next upload
+    durations.append(time.monotonic() - started)
 print("trained")
 """
 """A job that uploads once for each argument, the name of a fault."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import logging
 import threading
@@ -123,6 +122,19 @@ def kill(monkeypatch, position: int, *, carried_out: bool) -> None:
     monkeypatch.setattr(requests.adapters.HTTPAdapter, "send", send)
 
 
+def hurry(monkeypatch, position: int) -> None:
+    """Wait a tenth of a second for the response to one request, which hangs for longer."""
+    original, sent = requests.adapters.HTTPAdapter.send, []
+
+    def send(self, *arguments, **options):
+        sent.append(None)
+        if len(sent) == position + 1:
+            options["timeout"] = 0.1
+        return original(self, *arguments, **options)
+
+    monkeypatch.setattr(requests.adapters.HTTPAdapter, "send", send)
+
+
 SERVICE_FAULTS = {
     "500": {"status": 500},
     "503": {"status": 503},
@@ -150,7 +162,8 @@ def test_a_push_after_a_fault_at_any_request_has_the_result_of_a_clean_upload(
         run_id = job()
         with monkeypatch.context() as patch:
             if fault in SERVICE_FAULTS:
-                patch.setattr("mlflow_interpret.stores.azureml.http._READ_SECONDS", 0.1)
+                if fault == "hang":
+                    hurry(patch, position)
                 trouble = double.fail("*", "/", **SERVICE_FAULTS[fault], skip=position)
                 begun = len(double.requests)
                 with pytest.raises(AzureMLError):
@@ -214,13 +227,12 @@ def test_a_simultaneous_upload_by_another_process_makes_no_second_asset(
 def test_of_two_simultaneous_pushes_one_asset_remains(double, job, logged, monkeypatch, both):
     """Both have found no asset twice; one registers first, or both at the same time."""
     run_id = job()
-    request, together = HttpClient.request, threading.Barrier(2, timeout=30)
+    request, together = HttpClient.request, threading.Barrier(2, timeout=60)
     inner, begun = [], len(double.requests)
 
     def meanwhile(self, operation, method, url, **options):
         if operation == "Registering the explanation" and both:
-            with contextlib.suppress(threading.BrokenBarrierError):
-                together.wait(5)
+            together.wait()
         elif operation == "Registering the explanation" and not inner:
             inner.append(None)
             inner.extend(mlflow_interpret.push(logged))

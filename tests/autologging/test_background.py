@@ -330,33 +330,42 @@ def test_the_state_of_the_process_is_unchanged(store):
     assert list(Path.cwd().iterdir()) == []
 
 
-def test_flush_respects_its_timeout(store):
-    mlflow_interpret.autolog(background=True)
-    tree().fit(X, y)
-    assert not mlflow_interpret.flush(0.0)
-    assert mlflow_interpret.flush(60)
-    assert len(all_runs()) == 1
-
-
 SLOW = """
-    import sys, time
+    import os, sys, time
     import numpy as np
     from sklearn.linear_model import LinearRegression
 
     class Slow(LinearRegression):
         def predict(self, X):
-            time.sleep({seconds})
+            {before}
             return super().predict(X) * X[:, 0]
 """
+HANGS = "time.sleep(600)"
+
+
+def slow_model(before):
+    """A model that runs a statement before it predicts, pickled by value like a script's classes."""
+    namespace = {"__name__": "__main__"}
+    exec(textwrap.dedent(SLOW).format(before=before), namespace)
+    return namespace["Slow"]()
+
+
+def test_flush_respects_its_timeout(store, tmp_path):
+    may_end = tmp_path / "may end"
+    mlflow_interpret.autolog(background=True)
+    model = slow_model(f"while not os.path.exists({str(may_end)!r}): time.sleep(0.01)")
+    model.fit(X.to_numpy(), y)
+    assert not mlflow_interpret.flush(0.0)
+    may_end.touch()
+    assert mlflow_interpret.flush(120)
+    assert len(all_runs()) == 1
 
 
 @posix
 def test_a_worker_that_dies_is_one_warning_and_is_replaced(store, caplog):
     mlflow_interpret.autolog(background=True)
-    namespace = {"__name__": "__main__"}  # pickled by value, as a script's classes are
-    exec(textwrap.dedent(SLOW).format(seconds=60), namespace)
     with mlflow.start_run() as lost:
-        namespace["Slow"]().fit(X.to_numpy(), y)
+        slow_model(HANGS).fit(X.to_numpy(), y)
     with mlflow.start_run() as kept:
         tree().fit(X, y)
     child = background._queue.worker
@@ -387,9 +396,9 @@ SCRIPT = """
 """
 
 
-def script(store, seconds, end, **options):
+def script(store, end, before="pass", **options):
     """Run a script that fits, with no guard around its main part, and ends in some way."""
-    code = textwrap.dedent(SLOW).format(seconds=seconds)
+    code = textwrap.dedent(SLOW).format(before=before)
     code += textwrap.dedent(SCRIPT).format(end=end, options=options)
     Path("training.py").write_text(code)
     environment = {**os.environ, "MLFLOW_TRACKING_URI": store, "MLFLOW_EXPERIMENT_NAME": "test"}
@@ -404,7 +413,7 @@ def script(store, seconds, end, **options):
 
 
 def test_the_end_of_the_process_waits(store):
-    done, run_id = script(store, 0.0, "pass")
+    done, run_id = script(store, "pass")
     assert done.returncode == 0, done.stderr
     assert MlflowClient().get_run(run_id).data.tags["mlflow_interpret.status"] == "complete"
     assert "Explained Slow" in done.stderr
@@ -415,7 +424,7 @@ def test_the_end_of_the_process_waits(store):
 
 @posix
 def test_flush_explains_pending_fits_of_a_killed_process(store):
-    done, run_id = script(store, 0.0, "os.kill(os.getpid(), signal.SIGKILL)")
+    done, run_id = script(store, "os.kill(os.getpid(), signal.SIGKILL)")
     assert done.returncode == -signal.SIGKILL
     assert "mlflow_interpret.status" not in MlflowClient().get_run(run_id).data.tags
     listed = CliRunner().invoke(main, ["flush", "--list"])
@@ -433,16 +442,25 @@ def test_flush_explains_pending_fits_of_a_killed_process(store):
 def test_flush_reports_pending_fits_without_rows(store, tmp_path):
     mine = tmp_path / "temporary"
     mine.mkdir()
-    end = "time.sleep(2); os.kill(os.getpid(), signal.SIGKILL)"
+    begun = f"{tmp_path}/begun"  # made by the worker
+    end = f"""
+while not os.path.exists({begun!r}):
+        time.sleep(0.01)
+    os.kill(os.getpid(), signal.SIGKILL)"""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TMPDIR", str(mine))
-        done, run_id = script(store, 0.2, end, log_data=False)
+        done, run_id = script(
+            store,
+            textwrap.dedent(end).replace("\n    ", "\n"),
+            f"open({begun!r}, 'w').close(); {HANGS}",
+            log_data=False,
+        )
     assert done.returncode == -signal.SIGKILL
     flushed = CliRunner().invoke(main, ["flush"])
     assert flushed.exit_code == 1
     assert "log_data=False" in flushed.output
     assert status(run_id, store)["status"] == "skipped"
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while list(mine.rglob("snapshot.pkl")) and time.monotonic() < deadline:
         time.sleep(0.1)
     assert list(mine.rglob("snapshot.pkl")) == []
@@ -456,6 +474,6 @@ if os.fork() == 0:
         Slow().fit(X, y)
         os._exit(0 if mlflow_interpret.flush(120) else 1)
     assert os.waitstatus_to_exitcode(os.wait()[1]) == 0"""
-    done, _ = script(store, 0.0, textwrap.dedent(end).replace("\n    ", "\n"))
+    done, _ = script(store, textwrap.dedent(end).replace("\n    ", "\n"))
     assert done.returncode == 0, done.stderr
     assert len([run for run in all_runs() if run.data.metrics]) == 2

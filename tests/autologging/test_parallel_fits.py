@@ -35,19 +35,25 @@ class Proxy(ThreadingHTTPServer):
     def __init__(self, url, seconds):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.target, self.seconds = urlsplit(url).netloc, seconds
-        self.lock, self.n_open, self.most_open = threading.Lock(), 0, 0
+        self.changed, self.n_open, self.most_open = threading.Condition(), 0, 0
 
     @contextmanager
     def counted(self, path):
-        """Count the open requests that log the metrics of a fit; each fit has one."""
+        """Count the open requests that log the metrics of a fit; each fit has one.
+
+        The first one waits for another fit, which never comes if fits wait for each other.
+        """
         logs_metrics = path.endswith("/runs/log-batch")
-        with self.lock:
+        with self.changed:
             self.n_open += logs_metrics
             self.most_open = max(self.most_open, self.n_open)
+            self.changed.notify_all()
+            if logs_metrics:
+                self.changed.wait_for(lambda: self.most_open > 1, 30)
         try:
             yield
         finally:
-            with self.lock:
+            with self.changed:
                 self.n_open -= logs_metrics
 
 

@@ -6,6 +6,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from http import HTTPStatus
 from typing import Any
 
@@ -211,22 +212,23 @@ class TestFaults:
         asking.join(0.2)
         assert asking.is_alive()
         double.heal()
-        asking.join(10)
+        asking.join(60)
         assert answers[0].status_code == HTTPStatus.OK
 
     def test_stops_while_a_request_hangs(self) -> None:
         with AzureMLDouble(blobs="memory") as other:
-            fault = other.fail("CONNECT", "", hang=60)
+            fault = other.fail("CONNECT", "", hang=600)
             sock = socket.create_connection(("127.0.0.1", other.port))
             sock.sendall(b"CONNECT eastus.api.azureml.ms:443 HTTP/1.1\r\n\r\n")
             _wait_for_hit(fault)
-            started = time.monotonic()
-        sock.close()
-        assert time.monotonic() - started < 2
+        sock.settimeout(60)
+        with sock, suppress(ConnectionResetError):
+            while sock.recv(4096):  # until it is closed
+                pass
 
 
 def _wait_for_hit(fault: Fault) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while not fault.hits:
         assert time.monotonic() < deadline
         time.sleep(0.01)

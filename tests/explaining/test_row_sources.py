@@ -179,41 +179,38 @@ def cluster():
         yield client
 
 
-def slow_model():
+def hanging_model(begun):
     # Pickled by value: the workers cannot import this module.
-    class Slow(LinearRegression):
+    class Hanging(LinearRegression):
+        victim = None  # the process that never returns a prediction
+
         def predict(self, X):
-            time.sleep(0.01)
+            if os.getpid() == self.victim:
+                begun.touch()
+                time.sleep(600)
             return super().predict(X) + 0.1 * np.sin(np.asarray(X)[:, 0])
 
-    return Slow()
+    return Hanging()
 
 
-def test_a_lost_worker_does_not_lose_the_result(cluster):
+def test_a_lost_worker_does_not_lose_the_result(cluster, tmp_path):
     import dask.dataframe
 
     rows = X[NUMBERS][:24].reset_index(drop=True)
-    model = slow_model().fit(rows, y[:24])
+    begun = tmp_path / "begun"
+    model = hanging_model(begun).fit(rows, y[:24])
     expected = explain_rows(model, rows, rows, max_rows=len(rows))
     frame = dask.dataframe.from_pandas(rows, npartitions=8)
-    victims = list(cluster.run(os.getpid).values())
-    killed = []
+    model.victim = next(iter(cluster.run(os.getpid).values()))
 
     def kill():
-        deadline = time.monotonic() + 60
-        while time.monotonic() < deadline:
-            if any(cluster.processing().values()):
-                time.sleep(0.3)
-                os.kill(victims[0], signal.SIGKILL)
-                killed.append(victims[0])
-                return
+        while not begun.exists():
             time.sleep(0.02)
+        os.kill(model.victim, signal.SIGKILL)
 
-    thread = threading.Thread(target=kill)
-    thread.start()
+    threading.Thread(target=kill, daemon=True).start()
     found = explain_rows(model, rows, frame)
-    thread.join()
-    assert killed
+    assert begun.exists()
     np.testing.assert_allclose(found.global_values, expected.global_values, rtol=1e-9)
     assert found.details.rows.explained == len(rows)
 

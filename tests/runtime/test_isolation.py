@@ -101,12 +101,12 @@ class Explaining:
 
         self.thread = threading.Thread(target=work)
         self.thread.start()
-        assert entered.wait(10)
+        assert entered.wait(60)
         return self
 
     def __exit__(self, *_):
         self.leave.set()
-        self.thread.join(10)
+        self.thread.join(60)
 
 
 def test_warnings_of_other_threads_pass_while_one_explains():
@@ -144,19 +144,19 @@ def test_the_end_of_another_thread_s_filters_does_not_end_the_suppression():
         with warnings.catch_warnings():
             warnings.simplefilter("always")
             entered.set()
-            leave.wait(10)
+            leave.wait(60)
         left.set()
 
     with warnings.catch_warnings(record=True) as log:
         warnings.simplefilter("always")
         thread = threading.Thread(target=other)
         thread.start()
-        assert entered.wait(10)
+        assert entered.wait(60)
         with suppress_warnings():
             leave.set()
-            assert left.wait(10)
+            assert left.wait(60)
             warn()
-        thread.join(10)
+        thread.join(60)
     assert log == []
 
 
@@ -184,8 +184,8 @@ def test_threads_that_start_inside_are_covered():
     with suppress_warnings():
         with ThreadPoolExecutor(2) as pool:
             for done in [pool.submit(warn) for _ in range(4)]:
-                done.result(10)
-            assert pool.submit(is_isolated).result(10)
+                done.result(60)
+            assert pool.submit(is_isolated).result(60)
         Parallel(n_jobs=2, backend="threading")(delayed(warn)() for _ in range(4))
     assert warnings.filters == before
     assert not is_isolated()
@@ -196,7 +196,7 @@ def test_scikit_learn_s_threads_do_not_silence_other_threads():
 
     def task():
         started.set()
-        leave.wait(10)
+        leave.wait(60)
 
     def explain():
         with suppress_warnings():
@@ -204,11 +204,11 @@ def test_scikit_learn_s_threads_do_not_silence_other_threads():
 
     thread = threading.Thread(target=explain)
     thread.start()
-    assert started.wait(10)
+    assert started.wait(60)
     with pytest.warns(UserWarning, match="outside"):
         warn("outside")
     leave.set()
-    thread.join(10)
+    thread.join(60)
 
 
 def test_a_thread_that_outlives_the_block_warns_again():
@@ -218,20 +218,20 @@ def test_a_thread_that_outlives_the_block_warns_again():
     def worker():
         with warnings.catch_warnings():
             inside.set()
-            leave_catching.wait(10)
-        leave.wait(10)
+            leave_catching.wait(60)
+        leave.wait(60)
         assert not is_isolated()
         warn("afterwards")
 
     with suppress_warnings():
         thread = threading.Thread(target=worker)
         thread.start()
-        assert inside.wait(10)
+        assert inside.wait(60)
     leave_catching.set()
     with warnings.catch_warnings(record=True) as log:
         warnings.simplefilter("always")
         leave.set()
-        thread.join(10)
+        thread.join(60)
     assert [str(warning.message) for warning in log] == ["afterwards"]
     assert warnings.filters == before
 

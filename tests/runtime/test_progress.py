@@ -14,7 +14,8 @@ import pytest
 from mlflow_interpret.runtime import progress as module
 from mlflow_interpret.runtime.progress import progress
 
-# Three reports: at once, after the delay, at the end. The delay is shortened, not waited for.
+NEVER = 3600.0  # seconds, far more than the work takes
+# Three reports: at once, after the delay, at the end. The delay is shortened.
 WORK = """
 import sys, time
 from mlflow_interpret.runtime import progress
@@ -27,29 +28,27 @@ print("threads", *sorted(t.name for t in __import__("threading").enumerate()))
 """
 
 
-# Two jobs of a second that log a line each, while the process waits for both.
+# A wait for two uploads; each logs a line at its end.
 WAITING = """
-import threading, time
+import time
 from mlflow_interpret.core.options import Options
 from mlflow_interpret.runtime import progress
 from mlflow_interpret.runtime.messages import show_messages, warn
 
-progress.DELAY = progress.POLL_SECONDS = 0.1
+progress.DELAY, progress.POLL_SECONDS = {delay}, 0.15  # tqdm draws ten times a second
 show_messages()
-left = [2]
+counts = [2, 2, 2, 2, 1, 1, 0]  # of the uploads that run
+counted = []
 
-def work():
-    for _ in range(2):
-        time.sleep(1)
-        left[0] -= 1
+def count_left():
+    counted.append(counts[len(counted)])
+    if counted[-1] < max(counted[-2:]):
         warn(Options(silent={silent}), "finished")
+    return counted[-1]
 
-thread = threading.Thread(target=work)
-thread.start()
 progress.wait(
-    lambda: left[0], time.sleep, None, description="Uploading", unit="files", silent={silent}
+    count_left, time.sleep, None, description="Uploading", unit="files", silent={silent}
 )
-thread.join()
 """
 
 
@@ -87,12 +86,12 @@ def test_a_terminal_shows_long_work():
 
 
 def test_short_work_shows_nothing():
-    shown, _ = run_on_terminal(delay=2.0)
+    shown, _ = run_on_terminal(delay=NEVER)
     assert shown == ""
 
 
 def test_a_terminal_shows_a_wait_and_whole_lines_beside_it():
-    shown, _ = on_terminal(WAITING.format(silent=False))
+    shown, _ = on_terminal(WAITING.format(delay=0.1, silent=False))
     assert "Uploading" in shown
     assert "1/2" in shown
     assert shown.count("0/2") > 1  # the elapsed time is updated while nothing finishes
@@ -102,17 +101,12 @@ def test_a_terminal_shows_a_wait_and_whole_lines_beside_it():
 
 
 def test_a_silent_wait_shows_nothing():
-    shown, _ = on_terminal(WAITING.format(silent=True))
+    shown, _ = on_terminal(WAITING.format(delay=0.1, silent=True))
     assert shown == ""
 
 
 def test_a_line_that_is_logged_before_the_delay_shows_no_bar():
-    code = (
-        WAITING.format(silent=False)
-        .replace("DELAY = progress.POLL", "POLL")
-        .replace("(1)", "(0.5)")
-    )
-    shown, _ = on_terminal(code)
+    shown, _ = on_terminal(WAITING.format(delay=NEVER, silent=False))
     assert "Uploading" not in shown
     assert shown.count("finished") == 2
 

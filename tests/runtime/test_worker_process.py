@@ -37,10 +37,19 @@ def test_processes_that_a_child_started_end_with_it(tmp_path, monkeypatch):
     inner = int(child.stdout.readline())
     worker_process.end(child)
     assert child.returncode != 0
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while _is_alive(inner) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not _is_alive(inner)
+
+
+def test_a_child_that_is_killed_while_it_starts_does_not_answer(tmp_path, monkeypatch):
+    (tmp_path / "hanging.py").write_text("import time; time.sleep(600)")
+    monkeypatch.syspath_prepend(tmp_path)
+    child = worker_process.Child("hanging")
+    child.kill()
+    with pytest.raises(worker_process.ProcessDiedError):
+        child.ask({})
 
 
 def _is_alive(pid):

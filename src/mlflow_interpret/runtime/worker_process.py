@@ -38,6 +38,7 @@ class Child:
         self._module = module
         self._process: subprocess.Popen[str] | None = None
         self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._is_killed = False
 
     def ask(self, request: dict[str, Any]) -> dict[str, Any]:
         """Send a request and return the answer.
@@ -71,7 +72,8 @@ class Child:
                 folder.cleanup()
 
     def kill(self) -> None:
-        """Kill the process, from any thread; a request that waits for it ends with an error."""
+        """Kill the process for good, from any thread; its request ends with an error."""
+        self._is_killed = True
         process = self._process
         if process is not None:
             _kill(process)
@@ -92,6 +94,8 @@ class Child:
             # A file, because a pipe that nobody reads would fill up.
             with Path(self._folder.name, "errors").open("a", encoding="utf-8") as errors:
                 self._process = start(self._module, work, errors)
+            if self._is_killed:  # while the process started
+                _kill(self._process)
         return self._process
 
     def _died(self, process: subprocess.Popen[str]) -> ProcessDiedError:

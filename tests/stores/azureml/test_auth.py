@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
 
 import pytest
 
@@ -49,11 +48,9 @@ def test_no_person_is_asked_to_log_in(nobody, monkeypatch, capfd):
 
 
 def test_the_log_in_has_a_timeout(laptop):
-    laptop.fail("*", "login.microsoftonline.com", hang=60.0)
-    started = time.monotonic()
+    laptop.fail("*", "login.microsoftonline.com", hang=600.0)
     with pytest.raises(AzureMLError, match=r"within 1 seconds; log in"):
         auth.log_in(seconds=1.0)
-    assert time.monotonic() - started < 30  # far from the 60 s that it hangs
 
 
 def test_a_missing_package_names_the_extra(laptop, monkeypatch):

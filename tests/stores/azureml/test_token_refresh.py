@@ -55,7 +55,7 @@ def keeper(monkeypatch) -> Iterator[TokenKeeper]:
 def test_a_token_is_refreshed_before_it_expires(double, job, keeper, monkeypatch):
     run_id = job(60.0)
     keeper.start()
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while keeper.token is None and time.monotonic() < deadline:
         time.sleep(0.01)
     # Hours later the token of the environment is not valid any more.
@@ -67,20 +67,31 @@ def test_a_token_is_refreshed_before_it_expires(double, job, keeper, monkeypatch
     assert [asset["runid"] for asset in double.assets] == [run_id]
 
 
-def test_a_token_of_long_validity_is_not_refreshed(double, job, keeper):
+def test_a_token_of_long_validity_is_not_refreshed(double, job, keeper, monkeypatch):
     job(24 * 3600.0)
+    checks, read_expiry = [], token_refresh.expiry_of
+    several = threading.Event()
+
+    def expiry_of(token):
+        checks.append(token)
+        if len(checks) > 2:
+            several.set()
+        return read_expiry(token)
+
+    monkeypatch.setattr(token_refresh, "expiry_of", expiry_of)
     keeper.start()
-    time.sleep(0.2)
+    assert several.wait(60)
     assert keeper.token is None
     assert double.requests == []
 
 
 def test_a_keeper_has_one_thread(job, keeper):
     job(24 * 3600.0)
-    before = threading.active_count()
+    before = set(threading.enumerate())
     keeper.start()
     keeper.start()
-    assert threading.active_count() == before + 1
+    (thread,) = set(threading.enumerate()) - before
+    assert thread.name == "mlflow-interpret-token"
 
 
 @pytest.mark.parametrize("token", ["", "text", "a.b.c", "eyJhbGciOiJub25lIn0.e30."])

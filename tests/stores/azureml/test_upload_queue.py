@@ -27,6 +27,9 @@ def requests():
         yield json.loads(line)
 def answer(**fields):
     print(json.dumps(fields), flush=True)
+def wait_for(path):
+    while not os.path.exists(path):
+        time.sleep(0.01)
 """
 
 
@@ -163,46 +166,53 @@ def test_a_run_that_is_not_found_is_a_failed_upload(upload):
 
 
 def test_flush_returns_after_its_timeout(worker, tmp_path):
-    worker("""
+    may_end = tmp_path / "may end"
+    worker(f"""
         for request in requests():
-            time.sleep(1)
+            wait_for({str(may_end)!r})
             answer(ok=True)
     """)
-    options = upload_queue.UploadOptions(None, 0, None, 30.0)
+    options = upload_queue.UploadOptions(None, 0, None, 60.0)
     upload_queue.start(tmp_path, lambda: RUN, options, lambda result: None)
     assert upload_queue.flush(timeout=0.01) is False
+    may_end.touch()
     assert upload_queue.flush() is True
 
 
 def test_uploads_to_two_runs_run_at_the_same_time(worker, tmp_path):
-    (tmp_path / "started").mkdir()
+    started = {"run 1": "run 2", "run 2": "run 1"}
     worker(f"""
         for request in requests():
-            open(os.path.join({str(tmp_path / "started")!r}, str(os.getpid())), "w").close()
-            while len(os.listdir({str(tmp_path / "started")!r})) < 2:
-                time.sleep(0.01)
+            folder, other = {str(tmp_path)!r}, {started!r}[request["comment"]]
+            open(os.path.join(folder, request["comment"]), "w").close()
+            wait_for(os.path.join(folder, other))
             answer(ok=True)
     """)
     results = []
-    options = upload_queue.UploadOptions(None, 0, None, 60.0)
-    for key in ("run 1", "run 2"):
-        upload_queue.start(tmp_path, lambda: RUN, options, results.append, key)
+    for run in started:
+        options = upload_queue.UploadOptions(run, 0, None, 60.0)
+        upload_queue.start(tmp_path, lambda: RUN, options, results.append, run)
     assert upload_queue.flush()
     assert [result.ok for result in results] == [True, True]
 
 
 def test_uploads_to_one_run_keep_their_order(worker, tmp_path):
-    worker("""
+    may_end = tmp_path / "may end"
+    worker(f"""
         for request in requests():
-            time.sleep(float(request["comment"]))
+            if request["comment"] == "first":
+                wait_for({str(may_end)!r})
             answer(ok=True, explanation_id=request["comment"])
     """)
     results = []
-    for seconds in ("1", "0", "0.1"):
-        options = upload_queue.UploadOptions(seconds, 0, None, 60.0)
+    for comment in ("first", "second", "third"):
+        options = upload_queue.UploadOptions(comment, 0, None, 60.0)
         upload_queue.start(tmp_path, lambda: RUN, options, results.append, "run")
+    assert upload_queue.flush(timeout=0.1) is False
+    assert results == []  # the others wait for the first
+    may_end.touch()
     assert upload_queue.flush()
-    assert [result.explanation_id for result in results] == ["1", "0", "0.1"]
+    assert [result.explanation_id for result in results] == ["first", "second", "third"]
     assert upload_queue._state.ended == {}
 
 
@@ -275,15 +285,17 @@ def test_while_the_process_exits_all_uploads_together_get_the_time_of_one(worker
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_a_forked_process_waits_for_no_upload_of_its_parent(worker, tmp_path):
-    worker("""
+    may_end = tmp_path / "may end"
+    worker(f"""
         for request in requests():
-            time.sleep(5)
+            wait_for({str(may_end)!r})
             answer(ok=True)
     """)
-    options = upload_queue.UploadOptions(None, 0, None, 30.0)
+    options = upload_queue.UploadOptions(None, 0, None, 60.0)
     upload_queue.start(tmp_path, lambda: RUN, options, lambda result: None)
     pid = os.fork()
     if pid == 0:
         os._exit(0 if upload_queue.flush(0.0) else 1)
     assert os.waitpid(pid, 0)[1] == 0
+    may_end.touch()
     assert mlflow_interpret.flush()

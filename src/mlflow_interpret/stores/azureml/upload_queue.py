@@ -240,8 +240,8 @@ def _upload(
         answer = {"ok": False, "reason": str(error)}
     except TimeoutError:
         is_cut_short = deadline < started + upload_options.timeout
-        reason = _EXIT_TEXT if is_cut_short else _timeout_text(upload_options.timeout)
-        answer = {"ok": False, "reason": reason}
+        text = _EXIT_TEXT if is_cut_short else _timeout_text(upload_options.timeout)
+        answer = {"ok": False, "reason": text}
     except ProcessDiedError as error:
         answer = {"ok": False, "reason": _exit_text(error)}
     except BaseException as error:

@@ -112,6 +112,7 @@ def log_explanation(
     model_id: str | None = None,
     comment: str | None = None,
     top_k: int = 20,
+    metrics: str | Sequence[str] = ("importance", "share"),
     baseline: str | None = None,
     log_figures: bool = True,
     log_report: bool = True,
@@ -136,6 +137,7 @@ def log_explanation(
             `mlflow.log_metrics`.
         comment: A text for the status record, which Azure ML studio shows beside the explanation.
         top_k: The number of features that become metrics, from 1 to 30.
+        metrics: As for `autolog`.
         baseline: As for `autolog`.
         log_figures: Log the figures: importances, values by row, importances by class.
         log_report: Log the HTML report.
@@ -159,6 +161,7 @@ def log_explanation(
         comment=comment,
         model_id=model_id,
         top_k=top_k,
+        metrics=metrics,
         baseline=baseline,
         log_figures=log_figures,
         log_report=log_report,

@@ -40,6 +40,7 @@ def autolog(
     n_jobs: int | None = None,
     time_budget: float | str | None = "auto",
     top_k: int = 20,
+    metrics: str | Sequence[str] = ("importance", "share"),
     baseline: str | None = None,
     comment: str | None = None,
     random_state: int = 0,
@@ -89,6 +90,9 @@ def autolog(
             far is logged with its error bars and marked as partial. ``"auto"`` is 10 % of the
             duration of ``fit``, at least 5 and at most 60 seconds. None is no limit.
         top_k: Number of features that become metrics, from 1 to 30. The artifacts hold all.
+        metrics: The kinds of metrics. ``"importance"`` is in the units of the model's output,
+            ``"share"`` is the share of the total, from 0 to 1, which compares between models. Where
+            a server limits the number of metrics, importances come first.
         baseline: A run to compare the ranking of features with: a run id, a model version
             (``"models:/name/1"``, ``"models:/name@alias"``), or ``"latest"``, the latest finished
             run of the experiment with an explanation, preferably of the same class of model. A
@@ -139,6 +143,7 @@ def autolog(
         n_jobs=n_jobs,
         time_budget=time_budget,
         top_k=top_k,
+        metrics=metrics,
         baseline=baseline,
         comment=comment,
         random_state=random_state,

@@ -31,7 +31,7 @@ from mlflow_interpret.core.explanation import (
     encodable,
     estimator_name,
 )
-from mlflow_interpret.core.statistics import rank, shares
+from mlflow_interpret.core.statistics import rank, shares, significant
 
 EXPLANATION = "explanation.json"
 GLOBAL = "global_importances.json"
@@ -230,20 +230,23 @@ def _from_list(values: Any) -> Any:
 
 
 def global_table(explanation: Explanation) -> dict[str, Any]:
-    """Return all features, ranked, as a table in the format of `mlflow.log_table`."""
+    """Return all features, ranked, as a table in the format of `mlflow.log_table`.
+
+    The numbers are rounded for reading; ``explanation.json`` holds all digits.
+    """
     errors = explanation.standard_errors()
     values, parts = explanation.global_values, shares(explanation.global_values)
     rows = [
         [
             explanation.features[i],
-            float(values[i]),
-            float(parts[i]),
+            round(float(parts[i]), 4),
+            significant(float(values[i])),
             position,
-            None if errors is None else float(errors[i]),
+            None if errors is None else significant(float(errors[i]), 2),
         ]
         for position, i in enumerate(rank(values), start=1)
     ]
-    columns = ["feature", "importance", "share", "rank", "standard_error"]
+    columns = ["feature", "share", "importance", "rank", "standard_error"]
     return {"columns": columns, "data": _to_list_rows(rows)}
 
 
@@ -254,7 +257,7 @@ def _per_class_table(explanation: Explanation) -> dict[str, Any]:
     blocks = _labels(explanation.output_names or tuple(range(len(values))))
     kind = "target" if explanation.classes is None and explanation.targets else "class"
     rows = [
-        [label, explanation.features[i], float(values[c, i]), position]
+        [label, explanation.features[i], significant(float(values[c, i])), position]
         for c, label in enumerate(blocks)
         for position, i in enumerate(rank(values[c]), start=1)
     ]

@@ -19,6 +19,9 @@ from mlflow_interpret.core.text import describe_value
 MAX_METRICS = 30
 """Metric names of a run for this package; the servers with the lowest limit allow 50 in all."""
 
+METRICS = ("importance", "share")
+"""The kinds of metrics, the most important first."""
+
 ENGINES = ("auto", "kernel", "tabular")
 
 _MAX_SEED = 2**32 - 1
@@ -98,6 +101,19 @@ def _labels(value: Any) -> str | None:
     return None if fits else "a list of two or more class names in the order of the model"
 
 
+def _metric_kinds(value: Any) -> str | None:
+    kinds = [value] if isinstance(value, str) else value
+    fits = (
+        isinstance(kinds, (list, tuple)) and bool(kinds) and all(kind in METRICS for kind in kinds)
+    )
+    return None if fits else "'importance', 'share' or a list of both"
+
+
+def metric_kinds(value: str | Sequence[str]) -> tuple[str, ...]:
+    """Return the kinds of metrics that an option names, in their order of importance."""
+    return tuple(kind for kind in METRICS if kind == value or kind in tuple(value))
+
+
 def _tags(value: Any) -> str | None:
     if value is None or (isinstance(value, Mapping) and all(isinstance(key, str) for key in value)):
         return None
@@ -127,6 +143,7 @@ class Options:
     n_jobs: int | None = _option(None, _n_jobs)
     time_budget: float | str | None = _option(None, _time_budget)
     top_k: int = _option(20, _integer(1, MAX_METRICS))
+    metrics: str | Sequence[str] = _option(METRICS, _metric_kinds)
     baseline: str | None = _option(
         None, _text("a run id, a model version ('models:/name@alias'), 'latest' or None")
     )

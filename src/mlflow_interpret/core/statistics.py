@@ -32,6 +32,11 @@ def total(values: FloatArray) -> float:
     return float(np.nansum(finite(values))) or 1.0
 
 
+def significant(value: float, digits: int = 4) -> float:
+    """Round a number to significant digits."""
+    return float(f"{value:.{digits}g}")
+
+
 def finite(values: FloatArray) -> FloatArray:
     """Return the values with NaN in place of infinity."""
     return np.where(np.isfinite(values), values, np.nan)

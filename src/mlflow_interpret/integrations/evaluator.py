@@ -156,13 +156,11 @@ def _explain(
     record = interpret_community.to_record(explanation)
     with suppress_warnings():
         logged = log_to_run(record, run_id, mlflow_store.current_tracking_uri(), options)
-    importances = dict(record.ranked())
-    features = logged.status["metrics"]["features"]
     uri = f"runs:/{run_id}/{logged.folder}/{explanation_io.GLOBAL}"
     artifact: Any = JsonEvaluationArtifact
     return _result(
         run_id,
-        {metric: importances[feature] for metric, feature in features.items()},
+        dict(logged.metrics),
         {TABLE: artifact(uri, explanation_io.global_table(record))},
     )
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from mlflow_interpret.core.errors import one_line
 from mlflow_interpret.core.explanation import Explanation
-from mlflow_interpret.core.options import Options
+from mlflow_interpret.core.options import Options, metric_kinds
 from mlflow_interpret.runtime.messages import warn
 from mlflow_interpret.stores import base
 from mlflow_interpret.stores import mlflow as mlflow_store
@@ -101,6 +101,7 @@ def deliver(
         run_id,
         tracking_uri,
         top_k=options.top_k,
+        kinds=metric_kinds(options.metrics),
         state="pending" if stores else "complete",
         comment=options.comment,
         model_id=options.model_id,

@@ -15,7 +15,7 @@ import platformdirs
 from mlflow_interpret.core import explanation_io
 from mlflow_interpret.core.errors import MlflowInterpretError, one_line
 from mlflow_interpret.core.explanation import Explanation
-from mlflow_interpret.core.options import Options
+from mlflow_interpret.core.options import METRICS, Options
 from mlflow_interpret.core.redaction import without_credentials
 from mlflow_interpret.stores import base
 
@@ -26,6 +26,7 @@ _ENTRY = "entry.json"
 _KEYS = {
     "comment": "comment",
     "top_k": "top_k",
+    "metrics": "metrics",
     "log_figures": "figures",
     "baseline": "baseline",
     "log_report": "report",
@@ -57,6 +58,8 @@ class Entry:
     ) -> Entry:
         """Return the entry of an explanation that is to be logged later as it would be now."""
         values = {name: getattr(options, name) for name in _KEYS}
+        if tuple(values["metrics"]) == METRICS:
+            del values["metrics"]  # version 0.1.0 does not know it
         values |= {name: store.option_value(options) for name, store in _stores_by_option().items()}
         uri = without_credentials(tracking_uri)
         return cls(uri, run_id, values, model, options.log_data if model else True)

@@ -38,7 +38,7 @@ def explanation(features, values=None):
 @quick
 @given(NAMES, st.integers(1, 30), st.integers(1, 12))
 def test_names_are_valid_distinct_reversible_and_few(features, top_k, number):
-    metrics = metrics_of(explanation(features), top_k, number)
+    metrics = metrics_of(explanation(features), top_k, number, kinds=("importance",))
     assert len(metrics.values) == min(top_k, len(features))
     for name in metrics.values:
         _validate_metric_name(name)
@@ -61,33 +61,74 @@ def test_a_valid_name_is_unchanged():
 
 def test_the_most_important_features_become_metrics():
     metrics = metrics_of(explanation(list("abcd"), [1.0, 4.0, 2.0, 3.0]), top_k=2)
-    assert metrics.values == {"importance/b": 4.0, "importance/d": 3.0}
+    assert metrics.values == {
+        "importance/b": 4.0,
+        "importance/d": 3.0,
+        "importance_share/b": 0.4,
+        "importance_share/d": 0.3,
+    }
     assert metrics.left_out == 2
+
+
+@pytest.mark.parametrize("kind", ["importance", "share"])
+def test_one_kind_of_metrics_is_chosen(kind):
+    values = metrics_of(explanation(list("ab"), [1.0, 4.0]), top_k=2, kinds=(kind,)).values
+    group = "importance" if kind == "importance" else "importance_share"
+    assert list(values) == [f"{group}/b", f"{group}/a"]
+
+
+@given(st.lists(st.floats(0, 1e300), min_size=1, max_size=30), st.floats(1e-3, 1e3))
+def test_shares_do_not_depend_on_the_scale(values, scale):
+    names = [f"f{i}" for i in range(len(values))]
+    shares = metrics_of(explanation(names, values), 30, kinds=("share",)).values
+    scaled = metrics_of(explanation(names, np.multiply(values, scale)), 30, kinds=("share",)).values
+    assert sum(shares.values()) == pytest.approx(1) or not any(values)
+    assert all(0 <= share <= 1 for share in shares.values())
+    for name in shares.keys() & scaled.keys():
+        assert scaled[name] == pytest.approx(shares[name], rel=1e-9)
+
+
+def test_shares_take_the_names_that_importances_leave():
+    record = explanation([f"f{i}" for i in range(20)])
+    metrics = metrics_of(record, 20, room=30)
+    assert [name.partition("/")[0] for name in metrics.values] == (
+        ["importance"] * 20 + ["importance_share"] * 10
+    )
+    metrics = metrics_of(record, 20, room=30, share_room=30)
+    assert len(metrics.values) == 40
+    assert metrics.left_out == 0
 
 
 def test_zero_is_logged_and_infinity_is_not():
     metrics = metrics_of(explanation(list("abcd"), [np.nan, 0.0, np.inf, 1.0]), top_k=2)
-    assert metrics.values == {"importance/d": 1.0, "importance/b": 0.0}
+    assert metrics.values == {
+        "importance/d": 1.0,
+        "importance/b": 0.0,
+        "importance_share/d": 1.0,
+        "importance_share/b": 0.0,
+    }
     assert metrics.left_out == 2
 
 
 def test_later_explanations_of_a_run_have_their_own_groups():
     first = metrics_of(explanation(["a", "b"]), 2)
     second = metrics_of(explanation(["a", "b"]), 2, number=2)
-    assert list(second.values) == ["importance-2/a", "importance-2/b"]
+    assert list(second.values) == [
+        "importance-2/a", "importance-2/b", "importance_share-2/a", "importance_share-2/b"
+    ]  # fmt: skip
     assert not first.values.keys() & second.values.keys()
 
 
-@pytest.mark.parametrize("room", [30, 20, 10, 1, 0, -1, -70])
+@pytest.mark.parametrize("room", [60, 30, 20, 10, 1, 0, -1, -70])
 def test_the_room_of_the_run_limits_the_metrics(room):
     record = explanation([f"f{i}" for i in range(100)])
     metrics = metrics_of(record, 20, number=2, room=room)
-    assert len(metrics.values) == max(0, min(20, room))
-    assert metrics.left_out == 100 - len(metrics.values)
+    assert len(metrics.values) == max(0, min(40, room))
+    assert metrics.left_out == 100 - max(0, min(20, room))
     shifted = replace(record, details=Details.from_json({"baseline": SHIFTED}))
     metrics = metrics_of(shifted, 20, number=2, room=room)
-    assert len(metrics.values) == max(0, min(23, room))
-    assert metrics.left_out == 100 - len(metrics.features)
+    assert len(metrics.values) == max(0, min(43, room))
+    assert metrics.left_out == 100 - len(set(metrics.features.values()))
 
 
 SHIFTED = {"spearman": 0.5, "kendall": 0.25, "top_k_overlap": 0.75, "k": 4, "run_id": "x"}
@@ -100,12 +141,15 @@ def test_the_comparison_with_a_baseline_has_its_own_group():
         "importance_shift/kendall": 0.25,
         "importance_shift/top_k_overlap": 0.75,
         "importance/a": 1.0,
+        "importance_share/a": 1.0,
     }
     assert "importance_shift-2/kendall" in metrics_of(record, 20, number=2).values
-    assert metrics_of(record, 20).features == {"importance/a": "a"}
+    assert metrics_of(record, 20).features == {"importance/a": "a", "importance_share/a": "a"}
     unknown = {**SHIFTED, "spearman": None, "kendall": None}
     record = replace(record, details=Details.from_json({"baseline": unknown}))
-    assert list(metrics_of(record, 20).values) == ["importance_shift/top_k_overlap", "importance/a"]
+    assert list(metrics_of(record, 20, kinds=("importance",)).values) == [
+        "importance_shift/top_k_overlap", "importance/a"
+    ]  # fmt: skip
 
 
 @quick
@@ -124,7 +168,7 @@ def test_runs_with_the_same_features_share_metric_names(features, random):
 def test_a_valid_name_is_unchanged_beside_a_similar_name():
     names = metrics_of(explanation(["a/b", "a_b", "A/b"]), 30).features
     assert names["importance/a_b"] == "a_b"
-    assert len(names) == 3
+    assert len(names) == 6
 
 
 def test_long_names_that_differ_at_the_end_stay_distinct():

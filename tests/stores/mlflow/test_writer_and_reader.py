@@ -204,7 +204,7 @@ class TestTable:
                 log(explanation(n_features), run.info.run_id, store)
             ids.append(run.info.run_id)
         table = mlflow.load_table("mlflow_interpret/global_importances.json", ids, ["run_id"])
-        assert list(table)[:3] == ["feature", "importance", "share"]
+        assert list(table)[:3] == ["feature", "share", "importance"]
         assert table.groupby("run_id").size().to_dict() == dict(zip(ids, (3, 4), strict=True))
         assert len(mlflow.load_table("theirs.json", ids)) == 2
 

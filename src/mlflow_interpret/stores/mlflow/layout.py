@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from mlflow import MlflowClient
@@ -35,12 +35,14 @@ class Logged:
         run_id: The run.
         number: 1 for the first explanation of the run.
         status: The status record as written.
+        metrics: The logged metrics.
     """
 
     tracking_uri: str
     run_id: str
     number: int
     status: Mapping[str, Any]
+    metrics: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def folder(self) -> str:

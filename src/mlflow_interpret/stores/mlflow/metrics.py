@@ -9,9 +9,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from mlflow_interpret.core.explanation import Explanation
-from mlflow_interpret.core.options import MAX_METRICS
+from mlflow_interpret.core.options import MAX_METRICS, METRICS
+from mlflow_interpret.core.statistics import shares
 
 PREFIX = "importance"
+SHARE = "importance_share"
 SHIFT = "importance_shift"
 
 # MLflow allows word characters, dashes, dots, spaces, colons and slashes; a colon fails on
@@ -25,7 +27,7 @@ class Metrics:
     """The metrics of one explanation.
 
     Attributes:
-        values: Importance, or shift, by metric name.
+        values: Importance, share or shift by metric name.
         features: Feature by metric name.
         left_out: The number of features that are in the artifacts only.
     """
@@ -36,33 +38,49 @@ class Metrics:
 
 
 def metrics_of(
-    explanation: Explanation, top_k: int, number: int = 1, room: int = MAX_METRICS
+    explanation: Explanation,
+    top_k: int,
+    number: int = 1,
+    room: int = MAX_METRICS,
+    share_room: int | None = None,
+    kinds: Sequence[str] = METRICS,
 ) -> Metrics:
-    """Return the ``top_k`` most important features as metrics ``importance/<feature>``.
+    """Return the ``top_k`` most important features as metrics.
 
-    The comparison with a baseline comes first, as ``importance_shift/spearman`` and so on.
+    ``importance/<feature>`` is in the units of the model's output. ``importance_share/<feature>``
+    is the share of the total, from 0 to 1, which compares between models. The comparison with a
+    baseline comes first, as ``importance_shift/spearman`` and so on.
 
     Args:
         explanation: The explanation.
         top_k: The largest number of features.
         number: The number of the explanation in its run; from the second on the groups are
-            ``importance-<number>`` and ``importance_shift-<number>``.
+            ``importance-<number>``, ``importance_share-<number>`` and
+            ``importance_shift-<number>``.
         room: The number of metric names that the run can still take.
+        share_room: The number of names of shares that the run can still take. None: the names that
+            the importances leave of ``room``.
+        kinds: ``importance``, ``share`` or both.
     """
     suffix = "" if number == 1 else f"-{number}"
     values = {
         f"{SHIFT}{suffix}/{name}": value
         for name, value in list(_shift(explanation).items())[: max(0, room)]
     }
-    room = max(0, min(top_k, room - len(values)))
     names = _names(explanation.features)
+    parts = dict(zip(explanation.features, shares(explanation.global_values), strict=True))
+    ranked = [(name, value) for name, value in explanation.ranked() if math.isfinite(value)]
     features: dict[str, str] = {}
-    finite = [ranked for ranked in explanation.ranked() if math.isfinite(ranked[1])]
-    for feature, importance in finite[:room]:
-        name = f"{PREFIX}{suffix}/{names[feature]}"
-        values[name] = importance
-        features[name] = feature
-    return Metrics(values, features, len(explanation.features) - len(features))
+    if "importance" in kinds:
+        for feature, importance in ranked[: max(0, min(top_k, room - len(values)))]:
+            name = f"{PREFIX}{suffix}/{names[feature]}"
+            values[name], features[name] = importance, feature
+    if "share" in kinds:
+        share_room = room - len(values) if share_room is None else share_room
+        for feature, _ in ranked[: max(0, min(top_k, share_room))]:
+            name = f"{SHARE}{suffix}/{names[feature]}"
+            values[name], features[name] = float(parts[feature]), feature
+    return Metrics(values, features, len(explanation.features) - len(set(features.values())))
 
 
 def _shift(explanation: Explanation) -> dict[str, float]:

@@ -6,7 +6,8 @@ import json
 import logging
 import re
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from mlflow.exceptions import MlflowException
 
 from mlflow_interpret.core import explanation_io
 from mlflow_interpret.core.explanation import Explanation
-from mlflow_interpret.core.options import MAX_METRICS
+from mlflow_interpret.core.options import MAX_METRICS, METRICS
 from mlflow_interpret.stores.base import StoreLimits, limits_of
 from mlflow_interpret.stores.mlflow.artifacts import list_files
 from mlflow_interpret.stores.mlflow.connection import check_reachable
@@ -36,7 +37,7 @@ from mlflow_interpret.stores.mlflow.layout import (
     status_name,
     tag_name,
 )
-from mlflow_interpret.stores.mlflow.metrics import PREFIX, SHIFT, Metrics, metrics_of
+from mlflow_interpret.stores.mlflow.metrics import PREFIX, SHARE, SHIFT, Metrics, metrics_of
 from mlflow_interpret.stores.mlflow.mlflow_internals import TABLES_TAG
 from mlflow_interpret.stores.mlflow.numbers import RunNumbers
 from mlflow_interpret.stores.record import Record, now
@@ -52,6 +53,7 @@ def log(
     tracking_uri: str,
     *,
     top_k: int,
+    kinds: Sequence[str] = METRICS,
     state: State = "complete",
     comment: str | None = None,
     model_id: str | None = None,
@@ -64,6 +66,7 @@ def log(
         run_id: An existing run.
         tracking_uri: The tracking URI.
         top_k: The number of features that become metrics.
+        kinds: The kinds of metrics, ``importance``, ``share`` or both.
         state: ``pending`` while another store is still at work.
         comment: The user's comment.
         model_id: The logged model of the metrics.
@@ -73,7 +76,8 @@ def log(
     explanation = record.explanation
     run = get_run(client, run_id)
     with _numbers.reserved(tracking_uri, run_id, free_number(client, run)) as number:
-        metrics = metrics_of(explanation, top_k, number, _metric_room(run, limits))
+        room, share_room = _metric_room(run, limits)
+        metrics = metrics_of(explanation, top_k, number, room, share_room, kinds)
         status = _status(record, metrics, state, comment, run_id)
         status.update({name: dict(entry) for name, entry in (entries or {}).items()})
         if limits.tags is not None:
@@ -94,7 +98,7 @@ def log(
         _log_batch(client, run_id, tracking_uri, entities, tags_for)
         if f"{TAG}.reason" in run.data.tags:  # of an earlier fit that had nothing to explain
             client.delete_tag(run_id, f"{TAG}.reason")
-    return Logged(tracking_uri, run_id, number, status)
+    return Logged(tracking_uri, run_id, number, status, metrics.values)
 
 
 def log_skipped(run_id: str, tracking_uri: str, reason: str, details: Mapping[str, Any]) -> Logged:
@@ -169,7 +173,7 @@ def update_status(
         path = Path(folder) / status_name(version)
         explanation_io.write_json(path, status)
         client.log_artifact(logged.run_id, str(path), logged.folder)
-    return Logged(logged.tracking_uri, logged.run_id, logged.number, status)
+    return replace(logged, status=status)
 
 
 def _status(
@@ -266,11 +270,22 @@ def _table_tag(run: Run, numbers: list[int], limits: StoreLimits) -> list[RunTag
     return [RunTag(TABLES_TAG, value)] if is_changed and len(value) <= limits.tag_length else []
 
 
-def _metric_room(run: Run, limits: StoreLimits) -> int:
-    """Return the number of metric names that explanations may still add to a run."""
-    ours = sum(bool(re.match(rf"({PREFIX}|{SHIFT})(-\d+)?/", name)) for name in run.data.metrics)
-    room = MAX_METRICS - ours
-    return room if limits.metrics is None else min(room, limits.metrics - len(run.data.metrics))
+def _metric_room(run: Run, limits: StoreLimits) -> tuple[int, int | None]:
+    """Return the number of metric names that explanations may still add to a run.
+
+    Returns:
+        The number of all names and that of shares. It is None for shares where the server has a
+        limit: the importances come first.
+    """
+
+    def count(*groups: str) -> int:
+        pattern = re.compile(rf"({'|'.join(groups)})(-\d+)?/")
+        return sum(bool(pattern.match(name)) for name in run.data.metrics)
+
+    if limits.metrics is None:
+        return MAX_METRICS - count(PREFIX, SHIFT), MAX_METRICS - count(SHARE)
+    room = MAX_METRICS - count(PREFIX, SHIFT, SHARE)
+    return min(room, limits.metrics - len(run.data.metrics)), None
 
 
 def _metric_entities(metrics: Metrics, model_id: str | None) -> list[Metric]:

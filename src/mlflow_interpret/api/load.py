@@ -47,6 +47,8 @@ def select_view(record: Explanation, *, engineered: bool, raw: bool = False) -> 
     Raises:
         ExplanationNotFoundError: The explanation has no such view.
     """
+    if raw and record.raw is not None:
+        return record.raw
     if raw and not record.is_raw:
         raise ExplanationNotFoundError(
             f"The explanation {record.id} has no raw view: its model is no pipeline that could be "

@@ -96,6 +96,8 @@ class Explanation:
         is_engineered: The features are engineered columns.
         engineered: The explanation by engineered column, whose sums this explanation holds, or
             None.
+        raw: The explanation of texts as a single raw column, whose words this explanation is about,
+            or None.
         global_errors: ``(F,)`` standard errors of the global values, None to compute them from the
             local values; see `standard_errors`.
         per_class_errors: ``(C, F)`` standard errors of the per-class values, None to compute them
@@ -121,6 +123,7 @@ class Explanation:
     is_raw: bool = False
     is_engineered: bool = False
     engineered: Explanation | None = None
+    raw: Explanation | None = None
     global_errors: FloatArray | None = None
     per_class_errors: FloatArray | None = None
     id: str = field(default_factory=lambda: str(uuid.uuid4()))
@@ -207,6 +210,7 @@ class Explanation:
             predicted_probabilities=None,
             true_labels=None,
             engineered=None if self.engineered is None else self.engineered.without_rows(),
+            raw=None if self.raw is None else self.raw.without_rows(),
         )
 
     def ranked(self) -> list[tuple[str, float]]:
@@ -302,6 +306,8 @@ def encodable(text: str) -> str:
 def distinct_names(names: Sequence[str]) -> tuple[str, ...]:
     """Return unique, non-empty names: a repeated name gets a number, an empty one its position."""
     taken = set(names)
+    if len(taken) == len(names) and "" not in taken:
+        return tuple(names)
     seen: set[str] = set()
     distinct = []
     for position, name in enumerate(names):

@@ -7,6 +7,7 @@
     evaluation_rows.parquet       the explained rows
     predictions.parquet           their predictions, probabilities and true labels
     engineered/                   the same by engineered column, for a pipeline that was split
+    raw/                          the same with texts as a single column, beside one by words
 
 No file is a pickle.
 """
@@ -40,6 +41,7 @@ LOCAL = "local_importances.parquet"
 ROWS = "evaluation_rows.parquet"
 PREDICTIONS = "predictions.parquet"
 ENGINEERED = "engineered"
+RAW = "raw"
 
 READ = (EXPLANATION, LOCAL, ROWS, PREDICTIONS)
 """The files of a view that `read` reads."""
@@ -60,9 +62,10 @@ def write(explanation: Explanation, folder: Path) -> None:
     predictions = _predictions(explanation)
     if predictions is not None:
         _to_parquet(predictions, folder / PREDICTIONS)
-    if explanation.engineered is not None:
-        (folder / ENGINEERED).mkdir()
-        write(explanation.engineered, folder / ENGINEERED)
+    for name, view in ((ENGINEERED, explanation.engineered), (RAW, explanation.raw)):
+        if view is not None:
+            (folder / name).mkdir()
+            write(view, folder / name)
 
 
 def read(folder: Path) -> Explanation:
@@ -77,7 +80,10 @@ def read(folder: Path) -> Explanation:
     summary = _read_summary(path)
     predictions = _read_parquet(folder / PREDICTIONS)
     classes, targets = summary["classes"], summary.get("targets")
-    engineered = (folder / ENGINEERED / EXPLANATION).is_file()
+    engineered, raw = (
+        read(folder / name) if (folder / name / EXPLANATION).is_file() else None
+        for name in (ENGINEERED, RAW)
+    )
     # With local values, the errors are computed from them.
     class_errors = None if summary["local_shape"] else summary.get("per_class_standard_errors")
     return Explanation(
@@ -99,7 +105,8 @@ def read(folder: Path) -> Explanation:
         true_labels=_column(predictions, "true_label", targets),
         is_raw=summary["is_raw"],
         is_engineered=summary["is_engineered"],
-        engineered=read(folder / ENGINEERED) if engineered else None,
+        engineered=engineered,
+        raw=raw,
         id=summary["id"],
         details=Details.from_json(summary["details"]),
     )

@@ -270,10 +270,12 @@ def _check_fields(options: Options | Comparison) -> None:
 def _check_rows(argument: str, rows: Any) -> None:
     if rows is None:
         return
-    allowed = "a table of rows (DataFrame, 2-D array, sparse matrix)"
+    allowed = "a table of rows (DataFrame, 2-D array, sparse matrix), a column of texts"
     if argument == "evaluation_examples":
         allowed += ", a Dask DataFrame, a Parquet dataset, its path or a pair (rows, labels)"
     allowed += " or None"
+    if _is_column_of_texts(rows):
+        return
     shape = getattr(rows, "shape", None)
     if shape is None or len(shape) != 2:
         raise option_error(argument, allowed, rows)
@@ -281,10 +283,16 @@ def _check_rows(argument: str, rows: Any) -> None:
         raise option_error(argument, f"{allowed}, with at least one row and one column", rows)
 
 
+def _is_column_of_texts(rows: Any) -> bool:
+    """Whether the rows are a Series, an array or a list of texts."""
+    shape = getattr(rows, "shape", (len(rows),) if isinstance(rows, list) else ())
+    return len(shape) == 1 and shape[0] > 0 and isinstance(next(iter(rows)), str)
+
+
 def _check_pair(examples: Any) -> None:
     if not _is_pair(examples) or examples[1] is None:
         return
-    n_rows, n_labels = examples[0].shape[0], _length(examples[1])
+    n_rows, n_labels = _length(examples[0]), _length(examples[1])
     if n_labels != n_rows:
         raise option_error(
             "evaluation_examples",

@@ -165,8 +165,12 @@ class KeptRows:
         )
 
     def has_converged(self, n_available: int) -> bool:  # noqa: D102
-        rows = row_importances(self._in_order.local_values)
-        noise = sampling_variance(self._in_order.sampling_error)
+        attributions = self._in_order
+        if attributions.engineered is not None and attributions.local_values.shape[-1] == 1:
+            # A single raw column has no ranking, its engineered columns have: words of texts.
+            return has_converged(row_importances(attributions.engineered.local_values), n_available)
+        rows = row_importances(attributions.local_values)
+        noise = sampling_variance(attributions.sampling_error)
         return has_converged(rows, n_available, noise)
 
     def histograms(self, features: Sequence[str]) -> None:  # noqa: ARG002, D102

@@ -16,6 +16,7 @@ from mlflow_interpret.explaining.dataframes import (
     as_frame,
     empty_template,
     fill_template,
+    is_one_dimensional,
     n_columns,
 )
 
@@ -64,7 +65,8 @@ def feature_names(X: Any, override: Sequence[str] | None) -> tuple[str, ...]:
     Args:
         X: A table in any container.
         override: Names from the user, or None for those of the columns. A table without names gets
-            scikit-learn's ``x0``, ``x1``, ... A repeated or empty name gets a number.
+            scikit-learn's ``x0``, ``x1``, ..., a container of texts ``text``. A repeated or empty
+            name gets a number.
 
     Raises:
         CannotExplainError: The numbers of names and columns differ.
@@ -78,6 +80,9 @@ def feature_names(X: Any, override: Sequence[str] | None) -> tuple[str, ...]:
             )
         return tuple(override)
     columns = getattr(X, "columns", None)
+    if is_one_dimensional(X):
+        name = getattr(X, "name", None)
+        columns = ["text" if name is None else name]
     names = [f"x{i}" for i in range(width)] if columns is None else [_text(c) for c in columns]
     return distinct_names(names)
 

@@ -61,7 +61,9 @@ _INFERENCE_ROWS = 30
 """Minimal number of sample rows for an inferred bound."""
 _SHUFFLES = 3
 _WIDEST = 20_000
-"""Limit of the engineered columns; a HashingVectorizer has too many for the check and for SHAP."""
+"""Limit of the columns of a dense table."""
+_WIDEST_SPARSE = 2**21
+"""Limit of the columns of a sparse table; a HashingVectorizer has 2**20."""
 
 
 class UnknownLineageError(MlflowInterpretError):
@@ -85,7 +87,7 @@ class Lineage:
     @property
     def is_separable(self) -> bool:
         """Whether every engineered column has a single source, or is a constant."""
-        return not self.mixed
+        return all(len(sources) < 2 for sources in set(self.sources))
 
     @property
     def mixed(self) -> tuple[str, ...]:
@@ -177,10 +179,17 @@ def _refuse(changed: npt.NDArray[np.bool_], claim: Lineage, cause: str) -> None:
         raise UnknownLineageError(f"The engineered column {name!r} depends on {cause}.")
 
 
-def _changed(before: npt.NDArray[Any], after: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+def _changed(before: Any, after: Any) -> npt.NDArray[np.bool_]:
     """``(n_columns,)``: whether a column changes in some row by more than rounding."""
     if before.shape != after.shape:
         raise UnknownLineageError("The number of engineered columns changes with the rows.")
+    if sparse.issparse(before):
+        size = abs(before).max(axis=0).toarray().ravel()
+        difference = (before - sparse.csr_matrix(after)).tocoo()
+        is_large = np.abs(difference.data) > 1e-6 * size[difference.col]
+        changed = np.zeros(before.shape[1], dtype=bool)
+        changed[difference.col[is_large]] = True
+        return changed
     try:
         old, new = before.astype(np.float64), after.astype(np.float64)
     except (TypeError, ValueError):  # text, categories, missing values of pandas
@@ -190,7 +199,9 @@ def _changed(before: npt.NDArray[Any], after: npt.NDArray[Any]) -> npt.NDArray[n
     return np.asarray(~close.all(axis=0))
 
 
-def _cells(output: Any) -> npt.NDArray[Any]:
+def _cells(output: Any) -> Any:
+    if sparse.issparse(output) and output.shape[1] > _WIDEST:
+        return sparse.csr_matrix(output, dtype=np.float64)
     array: npt.NDArray[Any] = output.toarray() if sparse.issparse(output) else np.asarray(output)
     return array[:, None] if array.ndim == 1 else array
 
@@ -235,7 +246,8 @@ def _chain(
     for _, step in steps:
         if _is_step(step):
             step_sources, rows = _trace(step, rows, inferred)
-            sources = [frozenset[int]().union(*(sources[i] for i in s)) for s in step_sources]
+            merged = {s: frozenset[int]().union(*(sources[i] for i in s)) for s in {*step_sources}}
+            sources = [merged[s] for s in step_sources]
             names = _names(step, names, step_sources, rows)
     return sources, names, rows
 
@@ -247,8 +259,9 @@ def _names(step: Any, names: list[str], sources: Sources, output: Any) -> list[s
         labels = getattr(output, "columns", None)
     if labels is None or len(labels) != len(sources):
         kind = type(step).__name__.lower()
-        bases = [names[min(columns)] if len(columns) == 1 else kind for columns in sources]
-        is_unique = len(set(sources)) == len(sources)
+        base_of = {s: names[min(s)] if len(s) == 1 else kind for s in set(sources)}
+        bases = [base_of[columns] for columns in sources]
+        is_unique = len(base_of) == len(sources)
         labels = bases if is_unique else [f"{base}_{k}" for k, base in enumerate(bases)]
     return [str(label) for label in labels]
 
@@ -260,7 +273,7 @@ def _trace(step: Any, rows: Any, inferred: list[str]) -> tuple[Sources, Any]:
     n_in = _width(rows)
     output = _transform(step, rows)
     n_out = _width(output)
-    if n_out > _WIDEST:
+    if n_out > (_WIDEST_SPARSE if sparse.issparse(output) else _WIDEST):
         raise UnknownLineageError(
             f"{n_out} columns of {type(step).__name__} are too many to check."
         )

@@ -1,7 +1,11 @@
-"""Containers of rows: pandas, polars, NumPy and sparse tables, to a DataFrame and back."""
+"""Containers of rows: pandas, polars, NumPy and sparse tables, to a DataFrame and back.
+
+Texts in front of a vectorizer are a table of one column, in a one-dimensional container.
+"""
 
 from __future__ import annotations
 
+from numbers import Number
 from typing import Any
 
 import numpy as np
@@ -16,16 +20,18 @@ Indices = npt.NDArray[np.intp]
 
 
 def as_rows(X: Any, name: str = "X") -> Any:
-    """Return a table unchanged, and a list of rows as a two-dimensional array.
+    """Return a table unchanged, and a list of rows or texts as an array.
 
     Args:
-        X: A table in any container, or a list of rows.
+        X: A table in any container, a list of rows, or a Series, array or list of texts.
         name: Name of the argument, for messages.
 
     Raises:
         CannotExplainError: ``X`` is not a table.
     """
-    if isinstance(X, pd.DataFrame) or sparse.issparse(X) or _is_polars(X):
+    if _is_polars(X) and len(X.shape) == 1:
+        X = np.asarray(X.to_list(), dtype=object)
+    if isinstance(X, pd.DataFrame) or sparse.issparse(X) or _is_polars(X) or _is_texts(X):
         return X
     try:
         array = np.asarray(X)
@@ -35,7 +41,7 @@ def as_rows(X: Any, name: str = "X") -> Any:
         raise CannotExplainError(
             f"{name} is a structured array, which has fields instead of columns; pass a DataFrame"
         )
-    if array.ndim != 2:
+    if array.ndim != 2 and not _is_texts(array):
         raise CannotExplainError(
             f"{name} is not a table of rows and columns: {type(X).__name__} of shape {array.shape}"
         )
@@ -44,9 +50,22 @@ def as_rows(X: Any, name: str = "X") -> Any:
     return array
 
 
+def _is_texts(X: Any) -> bool:
+    """Whether ``X`` is a one-dimensional container of texts, or of objects that are no numbers."""
+    if not isinstance(X, (pd.Series, np.ndarray)) or X.ndim != 1:
+        return False
+    is_number = X.dtype.kind in "biufcmMV" or isinstance(X.dtype, pd.CategoricalDtype)
+    return not is_number and not isinstance(next(iter(X), ""), Number)
+
+
+def is_one_dimensional(X: Any) -> bool:
+    """Whether a table is a one-dimensional container of texts."""
+    return len(X.shape) == 1
+
+
 def n_columns(X: Any) -> int:
     """The number of columns of a table."""
-    return int(X.shape[1])
+    return 1 if is_one_dimensional(X) else int(X.shape[1])
 
 
 def n_rows(X: Any) -> int:
@@ -91,6 +110,8 @@ def as_frame(rows: Any) -> pd.DataFrame:
         return pd.DataFrame(rows.toarray())
     if _is_polars(rows):
         return _from_polars(rows)
+    if is_one_dimensional(rows):
+        return pd.DataFrame({0: pd.Series(rows).reset_index(drop=True)})
     if not rows.dtype.isnative:  # pandas needs native byte order, which data of files may not have
         rows = rows.astype(rows.dtype.newbyteorder("="))
     frame = pd.DataFrame(rows, dtype=rows.dtype if rows.dtype == object else None)
@@ -126,8 +147,12 @@ def fill_template(template: Any, frame: pd.DataFrame, nulls: frozenset[str]) -> 
     if isinstance(template, pd.DataFrame):
         columns = _as_fitted(frame, template.dtypes).set_axis(template.columns, axis=1)
         return as_subclass(columns, template)
+    if isinstance(template, pd.Series):
+        return _cast(frame.iloc[:, 0], template.dtype).rename(template.name)
     if sparse.issparse(template):
         return type(template)(_as_array(frame, template.dtype))
+    if is_one_dimensional(template):
+        return _as_array(frame, template.dtype)[:, 0]
     if _is_polars(template):
         return _as_polars(frame, template, nulls)
     return _as_array(frame, np.asarray(template).dtype)

@@ -15,9 +15,10 @@ from sklearn import config_context
 
 from mlflow_interpret.core.details import Details, ModelInfo, Note, RowCounts, as_notes
 from mlflow_interpret.core.explanation import Explanation, Plan, TrainingContext
-from mlflow_interpret.core.statistics import FloatArray
 from mlflow_interpret.explaining.attributions import AttributionResult
-from mlflow_interpret.explaining.convergence import interval_record, intervals
+from mlflow_interpret.explaining.convergence import interval_record
+from mlflow_interpret.explaining.dataframes import is_one_dimensional
+from mlflow_interpret.explaining.engineered_views import by_engineered_column, by_words
 from mlflow_interpret.explaining.explainers.base import ExplainRequest
 from mlflow_interpret.explaining.inputs import ExplainInputs, draw_inputs
 from mlflow_interpret.explaining.model_adapter import ModelAdapter, last_step
@@ -27,8 +28,6 @@ from mlflow_interpret.explaining.time_budget import Budget, Clock
 
 __all__ = ["draw_inputs", "explain", "explain_inputs"]
 
-_ENGINEERED_CELLS = 2_000_000
-"""Limit of the attributions that an engineered view keeps."""
 _PACKAGES = ("mlflow-interpret", "interpret-community", "shap", "scikit-learn", "numpy", "mlflow")
 
 
@@ -78,10 +77,18 @@ def _explain(inputs: ExplainInputs, plan: Plan, clock: Clock) -> Explanation:
     )
     result = explain_rows(request, source)
     rows = source.kept_rows(result.aggregates)
-    explanation = replace(
-        _explanation(
-            adapter, result, inputs.names, result.local_values, result.aggregates.importances()
-        ),
+    importances = result.aggregates.importances()
+    explanation = Explanation(
+        method=result.method,
+        task=adapter.task,
+        model_class=adapter.class_path,
+        features=inputs.names,
+        global_values=importances.mean(axis=0),
+        classes=adapter.classes,
+        targets=adapter.targets,
+        per_class_values=None if adapter.output_names is None else importances,
+        local_values=result.local_values,
+        expected_values=result.expected_values,
         global_errors=result.aggregates.errors(),
         evaluation_rows=rows.frame,
         predicted=adapter.predict(rows.original),
@@ -90,74 +97,15 @@ def _explain(inputs: ExplainInputs, plan: Plan, clock: Clock) -> Explanation:
         is_raw=hasattr(adapter.model, "steps"),
         details=_details(inputs, adapter, source, result, plan),
     )
-    engineered = _engineered_view(explanation, adapter, source, result)
+    if result.engineered is not None:
+        n_available = source.n_available
+        if is_one_dimensional(inputs.template):
+            explanation = by_words(explanation, result.engineered, n_available)
+        else:
+            view = by_engineered_column(explanation, result.engineered, n_available)
+            explanation = replace(explanation, engineered=view)
     seconds = round(time.perf_counter() - start, 3)
-    return replace(
-        explanation, engineered=engineered, details=replace(explanation.details, seconds=seconds)
-    )
-
-
-def _explanation(
-    adapter: ModelAdapter,
-    result: AttributionResult,
-    features: tuple[str, ...],
-    local_values: FloatArray,
-    importances: FloatArray,
-) -> Explanation:
-    """An explanation without rows and details.
-
-    Args:
-        adapter: The model.
-        result: The attributions, and how they were computed.
-        features: ``(F,)`` names.
-        local_values: ``(K, R, F)``, or ``(R, F)`` for a model with a single output.
-        importances: ``(K, F)`` mean absolute attributions.
-    """
-    return Explanation(
-        method=result.method,
-        task=adapter.task,
-        model_class=adapter.class_path,
-        features=features,
-        global_values=importances.mean(axis=0),
-        classes=adapter.classes,
-        targets=adapter.targets,
-        per_class_values=None if adapter.output_names is None else importances,
-        local_values=local_values,
-        expected_values=result.expected_values,
-    )
-
-
-def _engineered_view(
-    explanation: Explanation, adapter: ModelAdapter, source: RowSource, result: AttributionResult
-) -> Explanation | None:
-    """The explanation by engineered column, of a pipeline whose last step was explained."""
-    if result.engineered is None:
-        return None
-    frame, local_values = result.engineered.rows.frame, result.engineered.local_values
-    features = tuple(frame.columns)
-    importances = np.atleast_2d(np.abs(local_values).mean(axis=-2))
-    view = replace(
-        _explanation(adapter, result, features, local_values, importances),
-        is_engineered=True,
-        details=replace(
-            explanation.details,
-            n_features=len(features),
-            intervals=interval_record(
-                intervals(features, local_values, source.n_available), source.n_available
-            ),
-            raw_explanation_id=explanation.id,
-            notes=as_notes(["The last step's own columns; raw_explanation_id sums them up."]),
-        ),
-    )
-    if local_values.size > _ENGINEERED_CELLS:  # a vectorizer's would take megabytes
-        return view.without_rows()
-    return replace(
-        view,
-        evaluation_rows=frame,
-        predicted=explanation.predicted,
-        predicted_probabilities=explanation.predicted_probabilities,
-        true_labels=explanation.true_labels,
-    )
+    return replace(explanation, details=replace(explanation.details, seconds=seconds))
 
 
 def _details(

@@ -59,7 +59,8 @@ class SplitPipeline:
 
     def raw_columns(self, n_raw: int) -> npt.NDArray[np.int64]:
         """``(n_engineered,)`` raw column of each engineered column; ``n_raw`` for a constant."""
-        return np.array([next(iter(raw), n_raw) for raw in self.lineage.sources], dtype=np.int64)
+        raw_column = {sources: next(iter(sources), n_raw) for sources in set(self.lineage.sources)}
+        return np.array([raw_column[sources] for sources in self.lineage.sources], dtype=np.int64)
 
     def notes(self, *, summed: bool = True) -> tuple[str, ...]:
         """Notes on the split, for the status record.
@@ -99,7 +100,7 @@ def split_pipeline(adapter: ModelAdapter, rows: RowBatch) -> SplitPipeline:
     pipeline = adapter.model
     if not isinstance(pipeline, Pipeline):
         raise CannotExplainError("the model is a pipeline of another package")
-    front, model = _steps(pipeline)
+    front, model = split_steps(pipeline)
     try:
         sources = lineage(front, rows)
     except UnknownLineageError as error:
@@ -112,7 +113,7 @@ def split_pipeline(adapter: ModelAdapter, rows: RowBatch) -> SplitPipeline:
     return SplitPipeline(replace(adapter, model=model), front, sources)
 
 
-def _steps(model: Any) -> tuple[list[tuple[str, Any]], Any]:
+def split_steps(model: Any) -> tuple[list[tuple[str, Any]], Any]:
     """All steps in front of the last model, including those of nested pipelines and searches."""
     front: list[tuple[str, Any]] = []
     while isinstance(model, Pipeline):

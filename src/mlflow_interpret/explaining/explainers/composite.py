@@ -20,7 +20,9 @@ from mlflow_interpret.explaining.model_adapter import ModelAdapter
 from mlflow_interpret.explaining.pipeline_split import split_pipeline
 
 _ENGINEERED_CELLS = 20_000_000
-"""Limit of the cells of engineered rows; a vectorizer makes thousands of columns of one."""
+"""Limit of the cells of engineered rows, and of their attributions; a vectorizer makes thousands of
+columns of one."""
+_MAX_COLUMNS = 20_000
 _MIN_ROWS = 20
 
 
@@ -38,7 +40,12 @@ class PipelineExplainer(Explainer):
         sample = request.background if request.sample is None else request.sample
         parts = split_pipeline(request.adapter, sample)
         self._parts = parts
-        limit = max(_MIN_ROWS, _ENGINEERED_CELLS // max(len(parts.lineage.names), 1))
+        width = max(len(parts.lineage.names), 1)
+        if width > _MAX_COLUMNS:
+            raise CannotExplainError(
+                f"the {width:,} engineered columns of {parts.last.name} are too many"
+            )
+        limit = max(_MIN_ROWS, _ENGINEERED_CELLS // width)
         picked = sample_rows(len(request.background), limit, request.plan.random_state)
         background = self._engineer(request.background.subset(picked))
         last = request.for_model(parts.last, background)
@@ -49,6 +56,7 @@ class PipelineExplainer(Explainer):
             last = replace(last, raw_columns=parts.raw_columns(n_raw))
         self._last = exact_explainer(last)
         info = self._last.info
+        limit = max(_MIN_ROWS, limit // len(parts.last.output_names or (None,)))
         self.info = replace(
             info,
             max_rows=min(info.max_rows, limit),

@@ -25,7 +25,7 @@ from mlflow_interpret.explaining.explainers.base import (
 from mlflow_interpret.explaining.model_adapter import ModelAdapter, per_class
 
 MAX_ROWS = 2_000
-_CHECKED_ROWS = 100
+CHECKED_ROWS = 100
 """Number of background rows on which the model is compared with the linear function."""
 
 
@@ -42,9 +42,12 @@ class LinearExplainer(Explainer):
         if not is_numeric(background.frame):
             raise CannotExplainError(NOT_NUMBERS)
         self._adapter = request.adapter
-        self._coefficients = _coefficients(self._adapter, background.frame.shape[1])
+        self._coefficients = coefficients_of(self._adapter, background.frame.shape[1])
         self._mean = numbers(background.frame).mean(axis=0)
-        self._scale, self._expected = self._match(background.subset(slice(_CHECKED_ROWS)))
+        checked = background.subset(slice(CHECKED_ROWS))
+        self._scale, self._expected = linear_output(
+            self._adapter, checked.original, self._values(checked), self._coefficients @ self._mean
+        )
         self.info = ExplainerInfo(
             method="shap_linear",
             implementation="mlflow-interpret, linear in closed form",
@@ -63,33 +66,49 @@ class LinearExplainer(Explainer):
         values: FloatArray = self._coefficients[:, None, :] * differences
         return values[0] if self._adapter.output_names is None else values
 
-    def _match(self, rows: RowBatch) -> tuple[str, FloatArray]:
-        """Find the output that is linear in the columns, and its mean over the background."""
-        values = self._values(rows)
-        for scale, output in self._adapter.outputs():
-            try:
-                outputs = output(rows.original)
-            except Exception:  # noqa: S112 - the model lacks this output; the next one is tried
-                continue
-            sums = values.sum(axis=-1).T
-            expected = np.atleast_1d((outputs - sums).mean(axis=0))
-            if not np.ptp(outputs, axis=0).any() and not self._equals_intercept(expected):
-                continue  # constant outputs do not show whether the function is linear
-            if is_sum(values, outputs, additivity_error(values, expected, outputs)):
-                return self._adapter.scale_of(scale, outputs, rows.original), expected
-        raise CannotExplainError(f"no output of {self._adapter.name} is linear in its columns")
 
-    def _equals_intercept(self, expected: FloatArray) -> bool:
-        """Whether the mean output is the one that the intercept and the coefficients give."""
-        intercept = np.atleast_1d(getattr(self._adapter.model, "intercept_", np.nan))
-        labels = self._adapter.labels
-        if labels is not None:
-            intercept = per_class(intercept[None], [len(classes) for classes in labels])[0]
-        return np.allclose(self._coefficients @ self._mean + intercept, expected, rtol=1e-9)
+def linear_output(
+    adapter: ModelAdapter, rows: Any, values: FloatArray, at_mean: FloatArray
+) -> tuple[str, FloatArray]:
+    """Find the output that is linear in the columns, and its mean over the background.
+
+    Args:
+        adapter: A model with coefficients.
+        rows: Some background rows, in the container of the model.
+        values: Their attributions, ``(n_outputs, n_rows, n_features)`` or ``(n_rows, n_features)``.
+        at_mean: ``(n_outputs,)`` products of the coefficients and the means of the columns.
+
+    Raises:
+        CannotExplainError: No output is linear in the columns.
+    """
+    for scale, output in adapter.outputs():
+        try:
+            outputs = output(rows)
+        except Exception:  # noqa: S112 - the model lacks this output; the next one is tried
+            continue
+        sums = values.sum(axis=-1).T
+        expected = np.atleast_1d((outputs - sums).mean(axis=0))
+        if not np.ptp(outputs, axis=0).any() and not _equals_intercept(adapter, at_mean, expected):
+            continue  # constant outputs do not show whether the function is linear
+        if is_sum(values, outputs, additivity_error(values, expected, outputs)):
+            return adapter.scale_of(scale, outputs, rows), expected
+    raise CannotExplainError(f"no output of {adapter.name} is linear in its columns")
 
 
-def _coefficients(adapter: ModelAdapter, n_features: int) -> FloatArray:
-    """``(n_outputs, n_features)`` coefficients."""
+def _equals_intercept(adapter: ModelAdapter, at_mean: FloatArray, expected: FloatArray) -> bool:
+    """Whether the mean output is the one that the intercept and the coefficients give."""
+    intercept = np.atleast_1d(getattr(adapter.model, "intercept_", np.nan))
+    if adapter.labels is not None:
+        intercept = per_class(intercept[None], [len(classes) for classes in adapter.labels])[0]
+    return np.allclose(at_mean + intercept, expected, rtol=1e-9)
+
+
+def coefficients_of(adapter: ModelAdapter, n_features: int) -> FloatArray:
+    """``(n_outputs, n_features)`` coefficients of a linear model.
+
+    Raises:
+        CannotExplainError: The model has none, or not one for each column and output.
+    """
     coefficients: Any = getattr(adapter.model, "coef_", None)
     if coefficients is None:
         raise CannotExplainError(f"{adapter.name} has no coefficients")

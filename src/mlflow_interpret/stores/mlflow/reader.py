@@ -141,11 +141,11 @@ def load(
 
 
 def _with_id(explanation: Explanation | None, explanation_id: str | None) -> Explanation | None:
-    """Return the explanation, or its view by engineered column, if it has the id."""
+    """Return the explanation, or its other view, if it has the id."""
     if explanation is None or explanation_id in (None, explanation.id):
         return explanation
-    engineered = explanation.engineered
-    return engineered if engineered is not None and engineered.id == explanation_id else None
+    views = (explanation.engineered, explanation.raw)
+    return next((view for view in views if view is not None and view.id == explanation_id), None)
 
 
 def _reason_for_none(run: Run) -> str:
@@ -206,18 +206,18 @@ def _read_folder(folder: Path) -> Explanation | None:
 
 
 def _download(client: MlflowClient, run: Run, artifact_folder: str, folder: Path) -> None:
-    """Download the files of an explanation and of its view by engineered column."""
-    engineered = f"{artifact_folder}/{explanation_io.ENGINEERED}"
+    """Download the files of an explanation and of its other view."""
     paths = list_files(client, run, artifact_folder)
-    if engineered in paths:
-        (folder / explanation_io.ENGINEERED).mkdir()
-        paths += list_files(client, run, engineered)
+    sources = {artifact_folder: folder}
+    for view in (explanation_io.ENGINEERED, explanation_io.RAW):
+        source = f"{artifact_folder}/{view}"
+        if source in paths:
+            (folder / view).mkdir()
+            paths += list_files(client, run, source)
+            sources[source] = folder / view
     targets = {
         f"{source}/{name}": target
-        for source, target in (
-            (artifact_folder, folder),
-            (engineered, folder / explanation_io.ENGINEERED),
-        )
+        for source, target in sources.items()
         for name in explanation_io.READ
     }
     map_concurrently(

@@ -285,8 +285,8 @@ def _check_rows(argument: str, rows: Any) -> None:
 
 def _is_column_of_texts(rows: Any) -> bool:
     """Whether the rows are a Series, an array or a list of texts."""
-    shape = getattr(rows, "shape", (len(rows),) if isinstance(rows, list) else ())
-    return len(shape) == 1 and shape[0] > 0 and isinstance(next(iter(rows)), str)
+    is_column = isinstance(rows, list) or len(getattr(rows, "shape", ())) == 1
+    return is_column and isinstance(next(iter(rows), None), str)
 
 
 def _check_pair(examples: Any) -> None:

@@ -51,7 +51,8 @@ class WideLinearExplainer(Explainer):
     def supports(cls, adapter: ModelAdapter) -> bool:  # noqa: D102
         if not hasattr(adapter.model, "steps"):
             return False
-        shape = np.shape(getattr(split_steps(adapter.model)[1], "coef_", None))
+        coefficients: Any = getattr(split_steps(adapter.model)[1], "coef_", 0.0)
+        shape = np.shape(coefficients)
         return bool(shape) and shape[-1] > LEADING
 
     def __init__(self, request: ExplainRequest) -> None:

@@ -309,7 +309,7 @@ class TestCompare:
         [
             (["nowhere"], "does not exist"),
             (["--experiment", "none"], "--experiment must be"),
-            (["--filter", "x"], "--filter and --order-by must be as for"),
+            (["--filter", "x"], "--filter must be as for"),
             (["a", "b", "--order-by", "metrics.auc"], "--order-by must be None where runs are"),
             ([], "found 0 in 0 runs of the active experiment"),
         ],

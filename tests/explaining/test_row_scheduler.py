@@ -66,7 +66,7 @@ def run(explainer, X, plan=None, seconds=None, n_available=None, **options):
 def test_a_clear_ranking_converges_after_the_first_check():
     found = run(SumExplainer(), CLEAR)
     assert found.stopped == "settled"
-    assert found.settled
+    assert found.has_converged
     assert not found.partial
     assert len(found.rows) == 100
     assert np.array_equal(found.local_values, CLEAR[found.rows])
@@ -81,7 +81,7 @@ def test_a_close_ranking_takes_more_rows():
 
 def test_without_a_budget_max_rows_is_not_exceeded():
     found = run(SumExplainer(max_rows=150), CLOSE)
-    assert (found.stopped, len(found.rows), found.settled) == ("max_rows", 150, False)
+    assert (found.stopped, len(found.rows), found.has_converged) == ("max_rows", 150, False)
 
 
 def test_with_a_budget_an_open_ranking_exceeds_max_rows_of_the_explainer(clock):
@@ -95,15 +95,15 @@ def test_with_a_budget_an_open_ranking_exceeds_max_rows_of_the_explainer(clock):
 @pytest.mark.parametrize("plan", [Plan(), Plan(max_rows=300), Plan(max_rows=1_000)])
 def test_a_table_within_max_rows_is_explained_in_full(plan):
     found = run(SumExplainer(max_rows=300), CLEAR[:300], plan)
-    assert (found.stopped, found.settled) == ("all rows", True)
+    assert (found.stopped, found.has_converged) == ("all rows", True)
     assert np.array_equal(found.rows, np.arange(300))
 
 
 def test_a_slow_table_is_explained_in_full_only_for_an_open_ranking_or_on_request():
     explainer = SumExplainer(max_rows=400, rows_in_full=150)
     assert len(run(explainer, CLEAR[:150]).rows) == 150
-    settled = run(explainer, CLEAR[:300])
-    assert (settled.stopped, len(settled.rows)) == ("settled", 100)
+    found = run(explainer, CLEAR[:300])
+    assert (found.stopped, len(found.rows)) == ("settled", 100)
     open_ = run(explainer, CLOSE[:180])
     assert (open_.stopped, len(open_.rows)) == ("all rows", 180)
     assert len(run(explainer, CLEAR[:300], Plan(max_rows=300)).rows) == 300
@@ -111,7 +111,7 @@ def test_a_slow_table_is_explained_in_full_only_for_an_open_ranking_or_on_reques
 
 def test_a_sample_of_a_table_is_not_all_of_its_rows():
     found = run(SumExplainer(max_rows=50), CLEAR[:50], n_available=N)
-    assert (found.stopped, found.settled) == ("max_rows", False)
+    assert (found.stopped, found.has_converged) == ("max_rows", False)
 
 
 def test_the_seed_chooses_the_rows():
@@ -124,7 +124,7 @@ def test_a_spent_budget_ends_the_loop_with_a_note(clock):
     explainer = SumExplainer(clock=clock, seconds=0.5)
     began = clock.now
     found = run(explainer, CLEAR, seconds=20.0)
-    assert (found.stopped, found.partial, found.settled) == ("time_budget", True, False)
+    assert (found.stopped, found.partial, found.has_converged) == ("time_budget", True, False)
     assert clock.now - began <= 20.0
     assert 20 <= len(found.rows) <= 40
     assert explainer.sizes[0] == 1  # nothing is known of the cost before

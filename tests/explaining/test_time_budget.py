@@ -27,7 +27,7 @@ def test_without_a_limit_one_call_gets_all_rows(clock):
     output, sizes = costly(clock, 10.0)
     assert np.array_equal(Metered(Budget(None, clock)).outputs(output, 50)[:, 0], np.arange(50))
     assert sizes == [50]
-    assert Budget(None, clock).left == float("inf")
+    assert Budget(None, clock).remaining == float("inf")
 
 
 def test_calls_start_with_one_row_and_stay_short(clock):
@@ -65,7 +65,7 @@ def test_the_affordable_number_of_rows_follows_from_the_cost(clock):
     meter = Metered(budget)
     meter.outputs(output, 100)
     assert meter.seconds_per_row == pytest.approx(0.01)
-    assert 300 < meter.affordable("Model", 2) < budget.left / 0.01
+    assert 300 < meter.affordable("Model", 2) < budget.remaining / 0.01
     with pytest.raises(TooSlowError, match=r"time_budget of 10 s is too short for Model: .* more"):
         meter.affordable("Model", 5_000)
 
@@ -75,15 +75,15 @@ def test_a_pickled_budget_continues_with_the_remaining_time(clock):
     clock.now += 4.0
     sent = pickle.dumps(budget)
     received = pickle.loads(sent)  # on the clock of the other machine
-    assert received.left == pytest.approx(6.0, abs=0.5)
+    assert received.remaining == pytest.approx(6.0, abs=0.5)
     assert received.seconds == 10.0
 
 
 def test_a_share_of_the_budget_can_be_reserved(clock):
     budget = Budget(10.0, clock)
     budget.reserve(0.3)
-    assert budget.left == pytest.approx(10.0)
+    assert budget.remaining == pytest.approx(10.0)
     clock.now += 9.0
     budget.reserve(0.3)
-    assert budget.left == pytest.approx(3.0)
+    assert budget.remaining == pytest.approx(3.0)
     Budget(None, clock).reserve(0.3)

@@ -20,7 +20,6 @@ from mlflow_interpret.cli.terminal import (
 )
 
 _OPTION_NAMES = {
-    "filter_string and order_by": "--filter and --order-by",
     "experiment_names": "--experiment",
     "filter_string": "--filter",
     "order_by": "--order-by",

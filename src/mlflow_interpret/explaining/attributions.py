@@ -92,7 +92,7 @@ class AttributionResult:
         notes: Approximations, as sentences.
         stopped: Why no more rows were explained: ``all rows``, ``settled``, ``max_rows`` or
             ``time_budget``.
-        settled: Whether the ranking of the leading features has converged.
+        has_converged: Whether the ranking of the leading features has converged.
         partial: Whether the time budget left out rows or permutations.
     """
 
@@ -109,7 +109,7 @@ class AttributionResult:
     engineered: EngineeredAttributions | None = None
     notes: tuple[str | Note, ...] = ()
     stopped: str = "all rows"
-    settled: bool = True
+    has_converged: bool = True
     partial: bool = False
 
     @property

@@ -132,7 +132,7 @@ def _details(
             kept=len(result.rows) if source.is_partitioned else None,
         ),
         stopped=result.stopped,
-        has_converged=result.settled,
+        has_converged=result.has_converged,
         partial=result.partial,
         time_budget=plan.time_budget,
         intervals=interval_record(aggregates.intervals(inputs.names, n_available), n_available),

@@ -156,7 +156,7 @@ class RowScheduler:
             if stop == self.n_done:
                 break
             if probes:
-                if self.budget.left < _MIN_REMAINING * self.seconds_per_row:
+                if self.budget.remaining < _MIN_REMAINING * self.seconds_per_row:
                     break
                 stop = min(stop, self.n_done + max(1, self._affordable(size)))
             start, n_rows = self.budget.now(), stop - self.n_done
@@ -233,7 +233,7 @@ class RowScheduler:
             if size < 1:
                 return False
             work = self.seconds_per_row * (self.limit - start)
-            n_jobs = self.workers.count(min(work, self.budget.left))
+            n_jobs = self.workers.count(min(work, self.budget.remaining))
             size, batch_size = self._batch_size(size, n_jobs)
             began = self.budget.now()
             for aggregates in self._explain(start, start + size, self.scale, batch_size, n_jobs):
@@ -261,7 +261,7 @@ class RowScheduler:
         """Number of rows that the budget allows."""
         if self.budget.seconds is None:
             return n_rows
-        remaining = self.budget.left - _RESERVE * self.budget.seconds
+        remaining = self.budget.remaining - _RESERVE * self.budget.seconds
         return int(max(remaining, 0.0) / max(self.seconds_per_row, _MIN_SECONDS))
 
     def _batch_size(self, n_rows: int, n_jobs: int) -> tuple[int, int]:
@@ -316,7 +316,7 @@ class RowScheduler:
             engineered=attributions.engineered,
             notes=(*info.notes, *self._notes(stopped)),
             stopped=stopped,
-            settled=self.has_converged(),
+            has_converged=self.has_converged(),
             partial=stopped == "time_budget" or info.is_reduced,
             aggregates=aggregates,
         )

@@ -76,7 +76,7 @@ def _faster_explainer(request: ExplainRequest, n_rows: int) -> Explainer | None:
     budget = request.budget
     if request.plan.engine != "auto" or budget.seconds is None:
         return None
-    if budget.left < SAMPLING_SHARE * budget.seconds:
+    if budget.remaining < SAMPLING_SHARE * budget.seconds:
         return None
     try:
         explainer = sampling_explainer(request)

@@ -50,18 +50,18 @@ class Budget:
         self._end = math.inf if seconds is None else clock() + seconds
 
     @property
-    def left(self) -> float:
+    def remaining(self) -> float:
         """Remaining seconds; negative once the budget is overspent, infinite without a limit."""
         return self._end - self.now()
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"seconds": self.seconds, "left": self.left}
+        return {"seconds": self.seconds, "remaining": self.remaining}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         # The clocks of two machines differ, so neither the clock nor the end is sent.
         self.seconds = state["seconds"]
         self.now = time.monotonic
-        self._end = self.now() + state["left"]
+        self._end = self.now() + state["remaining"]
 
     def reserve(self, share: float) -> None:
         """Extend the budget so that at least this share of it remains."""
@@ -78,7 +78,7 @@ class Budget:
         return TooSlowError(
             f"a time_budget of {self.seconds:.3g} s is too short for {name}: the smallest "
             f"explanation takes some {max(seconds, 0.0):.3g} s more than the remaining "
-            f"{max(self.left, 0.0):.3g} s. Give a longer one, or fewer columns"
+            f"{max(self.remaining, 0.0):.3g} s. Give a longer one, or fewer columns"
         )
 
     def check(self) -> None:
@@ -87,7 +87,7 @@ class Budget:
         Raises:
             OutOfTimeError: The budget is overspent.
         """
-        if self.seconds is not None and self.left < (1.0 - _OVERDUE) * self.seconds:
+        if self.seconds is not None and self.remaining < (1.0 - _OVERDUE) * self.seconds:
             raise OutOfTimeError
 
 
@@ -112,9 +112,9 @@ class Metered:
         return self._budget.seconds is not None
 
     @property
-    def left(self) -> float:
+    def remaining(self) -> float:
         """Remaining seconds of the budget."""
-        return self._budget.left
+        return self._budget.remaining
 
     @property
     def seconds_per_row(self) -> float:
@@ -152,8 +152,8 @@ class Metered:
             return output(slice(0, n_rows))
         batches: list[FloatArray] = []
         start = 0
-        end = -math.inf if share is None else (1.0 - share) * self._budget.left
-        while start < n_rows and (start < at_least or self._budget.left > end):
+        end = -math.inf if share is None else (1.0 - share) * self._budget.remaining
+        while start < n_rows and (start < at_least or self._budget.remaining > end):
             self._budget.check()
             stop = min(n_rows, start + self.batch_size)
             batches.append(self._timed(output, slice(start, stop)))
@@ -170,14 +170,14 @@ class Metered:
         Raises:
             TooSlowError: The time is too short for ``fewest`` rows.
         """
-        if fewest * self.seconds_per_row > _STRETCH * self._budget.left:
+        if fewest * self.seconds_per_row > _STRETCH * self._budget.remaining:
             raise self.too_slow(name, fewest)
-        affordable = _SHARE * self._budget.left / max(self.seconds_per_row, 1e-9)
+        affordable = _SHARE * self._budget.remaining / max(self.seconds_per_row, 1e-9)
         return max(fewest, int(affordable))
 
     def too_slow(self, name: str, fewest: int) -> TooSlowError:
         """The error for a model that cannot predict ``fewest`` rows in time."""
-        return self._budget.too_short(name, fewest * self.seconds_per_row - self._budget.left)
+        return self._budget.too_short(name, fewest * self.seconds_per_row - self._budget.remaining)
 
     def _timed(self, output: Callable[[slice], FloatArray], rows: slice) -> FloatArray:
         start = self._budget.now()

@@ -133,8 +133,16 @@ def test_a_list_and_a_search_together(store, explained):
     ("options", "message"),
     [
         ({"experiment_names": ["no such"]}, "^experiment_names must be experiments in .*'no such'"),
-        ({"filter_string": "nonsense"}, "^filter_string and order_by must be as for"),
-        ({"order_by": ["nonsense"]}, "^filter_string and order_by must be as for"),
+        ({"filter_string": "nonsense"}, "^filter_string must be as for .*'nonsense'"),
+        ({"order_by": ["nonsense"]}, r"^order_by must be as for .*\['nonsense'\]"),
+        (
+            {"filter_string": "nonsense", "order_by": ["attributes.start_time"]},
+            "^filter_string must be as for",
+        ),
+        (
+            {"filter_string": "tags.team = 'red'", "order_by": ["nonsense"]},
+            "^order_by must be as for",
+        ),
     ],
 )
 def test_invalid_searches_raise(store, options, message):

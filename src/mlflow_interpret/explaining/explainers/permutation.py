@@ -142,7 +142,7 @@ class PermutationExplainer(Explainer):
     def affordable_rows(self) -> int:  # noqa: D102
         if not self._meter.is_limited:
             return 0
-        rows = self._meter.left / max(self._seconds_per_row, 1e-9)
+        rows = self._meter.remaining / max(self._seconds_per_row, 1e-9)
         return int(min(max(rows, 0.0), self.info.max_rows))
 
     def _precision_notes(self, is_reduced: bool) -> tuple[str, ...]:

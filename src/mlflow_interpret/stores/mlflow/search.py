@@ -139,15 +139,32 @@ def search(options: Comparison, tracking_uri: str) -> list[Named]:
             output_format="list",
         )
     except MlflowException as error:
-        if error.error_code != "INVALID_PARAMETER_VALUE":
+        invalid = _invalid_option(error, ids, options)
+        if invalid is None:
             raise
         raise OptionError(
-            "filter_string and order_by must be as for mlflow.search_runs, got "
-            f"{filter_string!r} and {options.order_by!r}: {one_line(error)}"
+            f"{invalid} must be as for mlflow.search_runs, got {getattr(options, invalid)!r}: "
+            f"{one_line(error)}"
         ) from error
     if not options.order_by:
         runs = sorted(runs, key=lambda run: run.info.start_time or 0)
     return [(run, _name(run)) for run in runs]
+
+
+def _invalid_option(
+    error: MlflowException, experiment_ids: list[str] | None, options: Comparison
+) -> str | None:
+    """Return the option of a search that MLflow refuses, None if it is none of them."""
+    if error.error_code != "INVALID_PARAMETER_VALUE":
+        return None
+    given = [name for name in ("filter_string", "order_by") if getattr(options, name)]
+    if len(given) < 2:
+        return given[0] if given else None
+    try:
+        mlflow.search_runs(experiment_ids, options.filter_string, max_results=1)
+    except MlflowException:
+        return "filter_string"
+    return "order_by"
 
 
 def _experiment_id(client: MlflowClient, name: str) -> str:

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from palmerpenguins import load_penguins
+from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin
 from sklearn.compose import make_column_selector, make_column_transformer
 from sklearn.decomposition import PCA
 from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
@@ -16,6 +17,7 @@ from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
+from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 from mlflow_interpret.core.explanation import Plan, TrainingContext
 from mlflow_interpret.explaining.explain import explain
@@ -128,3 +130,127 @@ def test_the_words_of_a_text_column_are_summed_up():
     assert found.features == ("text", "mass")
     assert found.method == "shap_linear"
     assert found.global_values[0] > 0
+
+
+class Resampler(BaseEstimator):
+    """A step that changes the rows of ``fit`` and does nothing in ``predict``."""
+
+    def fit_resample(self, X, y):
+        return X, y
+
+
+class ResamplingPipeline(Pipeline):
+    """A fitted pipeline that predicts without its samplers, as that of imbalanced-learn."""
+
+    def __sklearn_is_fitted__(self):
+        return True
+
+    def predict(self, X):
+        return self.steps[-1][1].predict(self._transformed(X))
+
+    @property
+    def predict_proba(self):
+        scores = self.steps[-1][1].predict_proba
+        return lambda X: scores(self._transformed(X))
+
+    @property
+    def decision_function(self):
+        scores = self.steps[-1][1].decision_function
+        return lambda X: scores(self._transformed(X))
+
+    def _transformed(self, X):
+        for _, step in self.steps[:-1]:
+            X = X if isinstance(step, Resampler) else step.transform(X)
+        return X
+
+
+class FlippingPipeline(Pipeline):
+    """A pipeline with probabilities of its own."""
+
+    def predict_proba(self, X):
+        return super().predict_proba(X)[:, ::-1]
+
+
+class CutPipeline(Pipeline):
+    """A pipeline whose predictions differ from those of its last step."""
+
+    def predict(self, X):
+        return np.minimum(super().predict(X), 4000)
+
+
+class TestOtherPipelines:
+    """Pipelines of other packages."""
+
+    @pytest.mark.parametrize("kind", MODELS)
+    def test_samplers_change_nothing(self, kind):
+        model, target = MODELS[kind]
+        plain = make_pipeline(encoder(), model).fit(X, target)
+        steps = [
+            ("first", Resampler()),
+            plain.steps[0],
+            ("second", Resampler()),
+            ("last", ResamplingPipeline([("third", Resampler()), plain.steps[1]])),
+        ]
+        found, twin = explained(ResamplingPipeline(steps)), explained(plain)
+        assert found.method == twin.method != "shap_permutation"
+        assert found.details.output_scale == twin.details.output_scale
+        np.testing.assert_array_equal(found.local_values, twin.local_values)
+        assert found.engineered.features == twin.engineered.features
+
+    @pytest.mark.parametrize("model", [LogisticRegression(), RandomForestClassifier(5)])
+    def test_imbalanced_learn(self, model):
+        sampling = pytest.importorskip("imblearn")
+        steps = [
+            ("encoder", encoder()),
+            ("over", sampling.over_sampling.RandomOverSampler(random_state=0)),
+            ("scaler", StandardScaler()),
+            ("under", sampling.under_sampling.RandomUnderSampler(random_state=0)),
+            ("model", model),
+        ]
+        pipeline = sampling.pipeline.Pipeline(steps).fit(X, species)
+        parts = [step for step in pipeline.steps if step[0] not in ("over", "under")]
+        found, twin = explained(pipeline), explained(Pipeline(parts))
+        assert found.method == twin.method != "shap_permutation"
+        np.testing.assert_array_equal(found.local_values, twin.local_values)
+
+    @pytest.mark.parametrize(
+        ("kind", "model", "target"),
+        [
+            (FlippingPipeline, DecisionTreeClassifier(max_depth=3), X["island"] == "Dream"),
+            (CutPipeline, DecisionTreeRegressor(max_depth=3), mass),
+        ],
+        ids=["classifier", "regressor"],
+    )
+    def test_outputs_of_its_own_are_explained_as_a_whole(self, kind, model, target):
+        pipeline = kind([("encoder", encoder()), ("model", model)]).fit(X, target)
+        found = explain(TrainingContext(pipeline, X), Plan(3))
+        assert found.method == "shap_permutation"
+        assert "has other outputs than its last step" in found.details.to_json()["notes"][0]
+
+    def test_a_class_that_is_no_pipeline_of_scikit_learn(self):
+        class Steps(ClassifierMixin, BaseEstimator):
+            def __init__(self, pipeline):
+                self.steps, self.classes_ = pipeline.steps, pipeline.classes_
+                self.predict = pipeline.predict
+                self.predict_proba = pipeline.predict_proba
+
+        plain = make_pipeline(encoder(), DecisionTreeClassifier(max_depth=3)).fit(X, species)
+        found, twin = explained(Steps(plain)), explained(plain)
+        assert found.method == twin.method == "shap_tree"
+        np.testing.assert_array_equal(found.local_values, twin.local_values)
+
+    def test_a_rare_value_of_two_columns_shows_in_the_sums(self):
+        class Flags(TransformerMixin, BaseEstimator):
+            def fit(self, X, y=None):
+                return self
+
+            def transform(self, X):
+                rare = X["a"] + X["b"] > 1.9
+                return np.column_stack([X["a"], X["b"], rare])
+
+        generator = np.random.default_rng(0)
+        rows = pd.DataFrame(generator.random((3000, 2)), columns=["a", "b"])
+        target = rows["a"] + 9.0 * (rows["a"] + rows["b"] > 1.9)
+        pipeline = make_pipeline(Flags(), LinearRegression()).fit(rows, target)
+        found = explain(TrainingContext(pipeline, rows), Plan(50))
+        assert found.method == "shap_permutation"

@@ -10,23 +10,25 @@ There are three kinds of bounds:
 - scikit-learn's transformers are known by their fitted attributes. Those without a rule, such as
   PCA, compute every column from all columns. This includes KNNImputer and IterativeImputer, even if
   no value was missing at fit. Subclasses of other packages are not covered.
-- For any other transformer a simple bound is tried: each output column depends on the input column
-  with the same name or, without names, the same position. Such a bound is inferred.
+- For any other transformer, such as those of category_encoders and feature-engine, the bound is
+  inferred: input columns of sample rows are shuffled, and the columns that change with a single
+  input column belong to it. A column that does not change in these rows, such as that of a rare
+  category, is recognized by its name.
 
 `verify` checks every bound on sample rows. A dependence that shows in rare rows only, as in
 ``np.where(income > 1e6, age, height)``, may remain undetected. `Lineage.inferred` therefore names
-the transformers with inferred bounds.
+the transformers with inferred bounds, which are checked on more rows.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import itertools
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from scipy import sparse
 from sklearn.base import OneToOneFeatureMixin
@@ -43,10 +45,17 @@ from sklearn.preprocessing import (
     SplineTransformer,
 )
 
-from mlflow_interpret.core.errors import MlflowInterpretError
 from mlflow_interpret.core.explanation import distinct_names
-from mlflow_interpret.core.statistics import sample_rows
 from mlflow_interpret.explaining.batch import RowBatch, as_batch
+from mlflow_interpret.explaining.column_shuffles import (
+    WIDEST,
+    ColumnShuffles,
+    Flags,
+    UnknownLineageError,
+    halves,
+    observed_sources,
+    representative_rows,
+)
 from mlflow_interpret.explaining.sklearn_compat import (
     column_transformer_inputs,
     one_hot_widths,
@@ -56,18 +65,15 @@ from mlflow_interpret.explaining.sklearn_compat import (
 Sources = list[frozenset[int]]
 
 _ROWS = 100
-"""Limit of the sample rows; each check transforms them once."""
+"""Size of the random sample of rows; each check transforms them once."""
 _INFERENCE_ROWS = 30
 """Minimal number of sample rows for an inferred bound."""
-_SHUFFLES = 3
-_WIDEST = 20_000
-"""Limit of the columns of a dense table."""
+_VERIFICATION_ROWS = 1_000
+"""Size of the random sample on which inferred bounds are verified."""
+_VERIFICATION_CELLS = 1_000_000
+"""Limit of the engineered cells of that sample."""
 _WIDEST_SPARSE = 2**21
 """Limit of the columns of a sparse table; a HashingVectorizer has 2**20."""
-
-
-class UnknownLineageError(MlflowInterpretError):
-    """The sources of the engineered columns are not known; the message gives the reason."""
 
 
 @dataclass(frozen=True)
@@ -112,7 +118,7 @@ def lineage(steps: Sequence[tuple[str, Any]] | Any, rows: RowBatch) -> Lineage:
     front = front.steps if type(front) is Pipeline else front
     chain = list(front) if isinstance(front, Sequence) else [("", front)]
     try:
-        return _lineage(chain, rows.subset(sample_rows(len(rows), _ROWS, 0)))
+        return _lineage(chain, rows)
     except UnknownLineageError:
         raise
     except Exception as error:  # an unforeseen kind of transformer or rows
@@ -123,18 +129,21 @@ def _lineage(chain: list[tuple[str, Any]], rows: RowBatch) -> Lineage:
     labels = list(getattr(rows.template, "columns", rows.frame.columns))
     names = labels if all(isinstance(name, str) for name in labels) else list(rows.frame.columns)
     inferred: list[str] = []
-    sources, names, _ = _chain(chain, _restored(rows, rows.frame), names, inferred)
+    sample = representative_rows(rows, _ROWS)
+    sources, names, _ = _chain(chain, sample.restore(sample.frame.copy()), names, inferred)
     result = Lineage(distinct_names(names), tuple(sources), tuple(dict.fromkeys(inferred)))
     if result.is_separable:
-        verify(partial(apply_steps, chain), rows, result)
+        if inferred:
+            limit = min(_VERIFICATION_ROWS, max(_ROWS, _VERIFICATION_CELLS // len(names)))
+            sample = representative_rows(rows, limit)
+        verify(partial(apply_steps, chain), sample, result)
     return result
 
 
 def verify(transform: Callable[[Any], Any], rows: RowBatch, claim: Lineage) -> None:
-    """Shuffle raw columns of sample rows and check that only the columns with these sources change.
+    """Shuffle raw columns of rows and check that only the columns with these sources change.
 
-    Columns are shuffled in groups: for each binary digit of the position, those with a 0 and those
-    with a 1. Any two columns are separated by some group, so 2 log2(n) groups check all pairs.
+    Columns are shuffled in the `halves` of their positions, which check all pairs of columns.
 
     Args:
         transform: Computes engineered rows from raw ones.
@@ -144,66 +153,21 @@ def verify(transform: Callable[[Any], Any], rows: RowBatch, claim: Lineage) -> N
     Raises:
         UnknownLineageError: An engineered column depends on other raw columns, or on other rows.
     """
-    plain = _cells(transform(_restored(rows, rows.frame)))
-    _equal(len(claim.names), plain.shape[1], "The transformer's output on the same rows")
-    half = len(rows) // 2
-    if half:
-        alone = _cells(transform(_restored(rows, rows.frame.iloc[:half])))
-        _refuse(_changed(plain[:half], alone), claim, "other rows")
-    raw = rows.frame.reset_index(drop=True)
-    generator = np.random.default_rng(0)
-    for group in _groups(raw.shape[1]):
+    shuffles = ColumnShuffles(transform, rows)
+    _equal(len(claim.names), shuffles.n_outputs, "The transformer's output on the same rows")
+    _refuse(shuffles.depends_on_other_rows(), claim.names, "other rows")
+    n = rows.frame.shape[1]
+    for group in itertools.chain(*halves(n), [frozenset(range(n))]):  # the last one for constants
         bound = np.array([not sources & group for sources in claim.sources], dtype=bool)
-        for _ in range(_SHUFFLES if bound.any() else 0):
-            other = raw.take(generator.permutation(len(raw))).reset_index(drop=True)
-            columns = {i: (other if i in group else raw).iloc[:, i] for i in range(raw.shape[1])}
-            trial = pd.DataFrame(columns).set_axis(raw.columns, axis=1)
-            cells = _cells(transform(_restored(rows, trial)))
-            _refuse(bound & _changed(plain, cells), claim, "raw columns that are not its sources")
+        if bound.any():
+            cause = "raw columns that are not its sources"
+            _refuse(bound & shuffles.changed(group), claim.names, cause)
 
 
-def _groups(n: int) -> Iterator[frozenset[int]]:
-    for digit in range(max(n - 1, 0).bit_length()):
-        for value in (0, 1):
-            yield frozenset(i for i in range(n) if i >> digit & 1 == value)
-    yield frozenset(range(n))  # constants
-
-
-def _restored(rows: RowBatch, frame: pd.DataFrame) -> Any:
-    return rows.restore(frame.copy())  # some transformers change their input in place
-
-
-def _refuse(changed: npt.NDArray[np.bool_], claim: Lineage, cause: str) -> None:
-    if changed.any():
-        name = claim.names[int(np.flatnonzero(changed)[0])]
+def _refuse(flags: Flags, names: Sequence[str], cause: str) -> None:
+    if flags.any():
+        name = names[int(np.flatnonzero(flags)[0])]
         raise UnknownLineageError(f"The engineered column {name!r} depends on {cause}.")
-
-
-def _changed(before: Any, after: Any) -> npt.NDArray[np.bool_]:
-    """``(n_columns,)``: whether a column changes in some row by more than rounding."""
-    if before.shape != after.shape:
-        raise UnknownLineageError("The number of engineered columns changes with the rows.")
-    if sparse.issparse(before):
-        size = abs(before).max(axis=0).toarray().ravel()
-        difference = (before - sparse.csr_matrix(after)).tocoo()
-        is_large = np.abs(difference.data) > 1e-6 * size[difference.col]
-        changed = np.zeros(before.shape[1], dtype=bool)
-        changed[difference.col[is_large]] = True
-        return changed
-    try:
-        old, new = before.astype(np.float64), after.astype(np.float64)
-    except (TypeError, ValueError):  # text, categories, missing values of pandas
-        return np.asarray((before.astype(str) != after.astype(str)).any(axis=0))
-    size = np.where(np.isfinite(old), np.abs(old), 0.0).max(axis=0, initial=0.0)
-    close = np.isclose(old, new, rtol=1e-6, atol=1e-12 * size, equal_nan=True)
-    return np.asarray(~close.all(axis=0))
-
-
-def _cells(output: Any) -> Any:
-    if sparse.issparse(output) and output.shape[1] > _WIDEST:
-        return sparse.csr_matrix(output, dtype=np.float64)
-    array: npt.NDArray[Any] = output.toarray() if sparse.issparse(output) else np.asarray(output)
-    return array[:, None] if array.ndim == 1 else array
 
 
 def _width(rows: Any) -> int:
@@ -228,7 +192,9 @@ def _transform(step: Any, rows: Any) -> Any:
 
 
 def _is_step(step: Any) -> bool:
-    return step is not None and not isinstance(step, str)  # not None or "passthrough"
+    """Whether a step changes the rows of a prediction: samplers change those of ``fit`` only."""
+    is_sampler = hasattr(step, "fit_resample") and not hasattr(step, "transform")
+    return step is not None and not isinstance(step, str) and not is_sampler
 
 
 def apply_steps(steps: Iterable[tuple[str, Any]], rows: Any) -> Any:
@@ -273,7 +239,7 @@ def _trace(step: Any, rows: Any, inferred: list[str]) -> tuple[Sources, Any]:
     n_in = _width(rows)
     output = _transform(step, rows)
     n_out = _width(output)
-    if n_out > (_WIDEST_SPARSE if sparse.issparse(output) else _WIDEST):
+    if n_out > (_WIDEST_SPARSE if sparse.issparse(output) else WIDEST):
         raise UnknownLineageError(
             f"{n_out} columns of {type(step).__name__} are too many to check."
         )
@@ -365,27 +331,53 @@ def _guess(step: Any, rows: Any, output: Any, inferred: list[str]) -> Sources:
 
     skrub's column-wise transformers have an attribute with their sources; these are not inferred.
     """
-    kind = type(step).__name__
-    is_skrub = type(step).__module__.startswith("skrub.")
-    mapping = getattr(step, "input_to_outputs_", None) if is_skrub else None
-    is_inferred = mapping is None and not (is_skrub and isinstance(step, OneToOneFeatureMixin))
-    input_of = {label: name for name, labels in (mapping or {}).items() for label in labels}
+    kind = type(step)
     before, after = _labels(rows), _labels(output)
-    origins = [input_of.get(name, name) for name in after]
-    if before and after and set(origins) <= set(before):
-        sources = [frozenset({before.index(name)}) for name in origins]
-    elif mapping is None and _width(rows) == _width(output):
-        sources = _same(_width(rows))
-    else:
-        raise UnknownLineageError(f"The sources of the columns of {kind} are not known.")
-    if is_inferred:
-        cells = as_batch(rows, [str(i) for i in range(_width(rows))], rows).frame.astype(str)
-        if len(cells) < _INFERENCE_ROWS or (cells.nunique() < 2).any():
-            raise UnknownLineageError(
-                f"The sample rows vary too little to infer the sources of the columns of {kind}."
-            )
-        inferred.append(kind)
-    return sources
+    if kind.__module__.startswith("skrub."):
+        mapping = getattr(step, "input_to_outputs_", {})
+        input_of = {label: name for name, labels in mapping.items() for label in labels}
+        origins = [input_of.get(name, name) for name in after]
+        is_known = bool(mapping) or isinstance(step, OneToOneFeatureMixin)
+        if is_known and before and after and set(origins) <= set(before):
+            return [frozenset({before.index(name)}) for name in origins]
+    n_in = _width(rows)
+    batch = as_batch(rows, [str(i) for i in range(n_in)], rows)
+    if len(batch) < _INFERENCE_ROWS or (batch.frame.astype(str).nunique(dropna=False) < 2).any():
+        raise UnknownLineageError(
+            f"The sample rows vary too little to infer the sources of the columns of "
+            f"{kind.__name__}."
+        )
+    shuffles = ColumnShuffles(partial(_transform, step), batch, seed=1)
+    names = after or [str(k) for k in range(shuffles.n_outputs)]
+    _refuse(shuffles.depends_on_other_rows(), names, "other rows")
+    inferred.append(kind.__name__)
+    return _completed(observed_sources(shuffles, n_in), n_in, before, after)
+
+
+def _completed(
+    observed: Sequence[frozenset[int] | None], n_in: int, before: list[str], after: list[str]
+) -> Sources:
+    """The observed sources, and for columns that did not change those that their names tell.
+
+    The name of a column starts with that of its source. If several names fit, the closest columns
+    with a known source decide. Without names, as many columns as before are in the same order. Any
+    other column counts as a constant: if it is none in the explained rows, the attributions do not
+    add up, and the pipeline is explained as a whole.
+    """
+    completed: Sources = []
+    for k, sources in enumerate(observed):
+        if sources is not None:
+            completed.append(sources)
+        elif before and after:
+            candidates = {i for i, label in enumerate(before) if after[k].startswith(label)}
+            if len(candidates) > 1:
+                left, right = observed[:k][::-1], observed[k + 1 :]
+                closest = [next((s for s in side if s is not None), None) for side in (left, right)]
+                candidates &= frozenset[int]().union(*(s for s in closest if s is not None))
+            completed.append(frozenset(candidates if len(candidates) == 1 else ()))
+        else:
+            completed.append(frozenset({k} if len(observed) == n_in else ()))
+    return completed
 
 
 def _labels(rows: Any) -> list[str]:

@@ -29,6 +29,7 @@ from mlflow_interpret.explaining.native_models import adapt_native, original_mod
 Output = Callable[[Any], FloatArray]
 
 AVERAGE_PATH = "average path length"
+PREDICTED_LABEL = "predicted label"
 _DECISION = "decision function"
 _LOG_ODDS = "log-odds"
 _ROUNDING = 1e-6
@@ -104,7 +105,7 @@ class ModelAdapter:
         for scale, method in (("probability", "predict_proba"), (_DECISION, "decision_function")):
             if hasattr(self.model, method) and not self._is_by_pairs(method):
                 yield scale, partial(self._scores, method)
-        yield "predicted label", self._votes
+        yield PREDICTED_LABEL, self._votes
 
     def output(self, scale: str) -> Output:
         """The output on a scale.

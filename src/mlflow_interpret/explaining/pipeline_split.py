@@ -10,16 +10,15 @@ import numpy.typing as npt
 from sklearn.pipeline import Pipeline
 
 from mlflow_interpret.core.errors import CannotExplainError
-from mlflow_interpret.core.statistics import FloatArray
+from mlflow_interpret.core.statistics import FloatArray, sample_rows
 from mlflow_interpret.explaining.batch import RowBatch, as_batch
-from mlflow_interpret.explaining.column_lineage import (
-    Lineage,
-    UnknownLineageError,
-    apply_steps,
-    lineage,
-)
+from mlflow_interpret.explaining.column_lineage import Lineage, apply_steps, lineage
+from mlflow_interpret.explaining.column_shuffles import UnknownLineageError
 from mlflow_interpret.explaining.dataframes import as_rows
-from mlflow_interpret.explaining.model_adapter import ModelAdapter, unwrap
+from mlflow_interpret.explaining.model_adapter import PREDICTED_LABEL, ModelAdapter, unwrap
+
+_CHECKED_ROWS = 100
+"""Number of rows on which a pipeline of another class is compared with its last step."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,10 +96,9 @@ def split_pipeline(adapter: ModelAdapter, rows: RowBatch) -> SplitPipeline:
     Raises:
         CannotExplainError: The pipeline cannot be split; the message gives the reason.
     """
-    pipeline = adapter.model
-    if not isinstance(pipeline, Pipeline):
-        raise CannotExplainError("the model is a pipeline of another package")
-    front, model = split_steps(pipeline)
+    if not _has_steps(adapter.model):
+        raise CannotExplainError("the model is a pipeline of another kind")
+    front, model = split_steps(adapter.model)
     try:
         sources = lineage(front, rows)
     except UnknownLineageError as error:
@@ -110,13 +108,51 @@ def split_pipeline(adapter: ModelAdapter, rows: RowBatch) -> SplitPipeline:
             f"the pipeline cannot be split: {len(sources.mixed)} of {len(sources.names)} "
             "engineered columns have several raw columns as sources"
         )
-    return SplitPipeline(replace(adapter, model=model), front, sources)
+    split = SplitPipeline(replace(adapter, model=model), front, sources)
+    if not _is_plain(adapter.model):
+        _check_outputs(adapter, split, rows.subset(sample_rows(len(rows), _CHECKED_ROWS, 0)))
+    return split
 
 
 def split_steps(model: Any) -> tuple[list[tuple[str, Any]], Any]:
     """All steps in front of the last model, including those of nested pipelines and searches."""
     front: list[tuple[str, Any]] = []
-    while isinstance(model, Pipeline):
+    while _has_steps(model):
         front += model.steps[:-1]
         model, _ = unwrap(model.steps[-1][1])
     return front, model
+
+
+def _is_plain(model: Any) -> bool:
+    """Whether the pipeline and those nested as its last step are scikit-learn's own."""
+    while type(model) is Pipeline:
+        model, _ = unwrap(model.steps[-1][1])
+    return not _has_steps(model)
+
+
+def _has_steps(model: Any) -> bool:
+    steps = getattr(model, "steps", None)
+    return isinstance(steps, list) and all(len(step) == 2 for step in steps)
+
+
+def _check_outputs(adapter: ModelAdapter, split: SplitPipeline, rows: RowBatch) -> None:
+    """Check that a pipeline of another class has the outputs of its last step.
+
+    Raises:
+        CannotExplainError: It has others, as those that a ``predict`` of its own computes.
+    """
+    try:
+        own, last = dict(adapter.outputs()), dict(split.last.outputs())
+        scores = [scale for scale in own if scale != PREDICTED_LABEL] or list(own)
+        engineered = split.engineer(rows).original
+        is_same = all(
+            scale in last
+            and np.allclose(own[scale](rows.original), last[scale](engineered), equal_nan=True)
+            for scale in scores
+        )
+    except Exception as error:  # a pipeline with steps of another kind
+        raise CannotExplainError("the pipeline cannot be split", error) from error
+    if not is_same:
+        raise CannotExplainError(
+            f"the pipeline cannot be split: {adapter.name} has other outputs than its last step"
+        )

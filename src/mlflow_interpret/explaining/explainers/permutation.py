@@ -17,7 +17,7 @@ from mlflow_interpret.explaining.explainers.base import (
     register,
 )
 from mlflow_interpret.explaining.explainers.permutation_sampler import evaluations, sample_shapley
-from mlflow_interpret.explaining.model_adapter import ModelAdapter, Output
+from mlflow_interpret.explaining.model_adapter import PREDICTED_LABEL, ModelAdapter, Output
 from mlflow_interpret.explaining.time_budget import Metered, OutOfTimeError
 
 BLACK_BOX_ROWS = 200
@@ -232,7 +232,7 @@ def _columns(scores: FloatArray) -> FloatArray:
 
 def notes_on(scale: str) -> tuple[str, ...]:
     """Notes on an output, for the status record."""
-    if scale == "predicted label":
+    if scale == PREDICTED_LABEL:
         return ("The model has no scores; its predicted labels are explained, as 0 and 1.",)
     return ()
 

@@ -132,7 +132,7 @@ def _is_plain(model: Any) -> bool:
 
 def _has_steps(model: Any) -> bool:
     steps = getattr(model, "steps", None)
-    return isinstance(steps, list) and all(len(step) == 2 for step in steps)
+    return isinstance(steps, list) and all(isinstance(step, (tuple, list)) for step in steps)
 
 
 def _check_outputs(adapter: ModelAdapter, split: SplitPipeline, rows: RowBatch) -> None:

@@ -16,8 +16,9 @@ from matplotlib.figure import Figure
 
 from mlflow_interpret.core.details import Details
 from mlflow_interpret.core.explanation import Explanation
-from mlflow_interpret.report import figures
-from mlflow_interpret.report.figures import beeswarm, importances, per_class, wrap_name
+from mlflow_interpret.report import figure_parts
+from mlflow_interpret.report.figure_parts import wrap_name
+from mlflow_interpret.report.figures import beeswarm, importances, per_class
 
 
 def explanation(features, values, **details):
@@ -127,8 +128,8 @@ def test_beeswarm_has_a_point_for_each_row_colored_by_value():
     colors = [to_hex(color) for color in points.get_facecolors()]
     first = np.flatnonzero(np.abs(offsets[:, 1]) < 0.5)  # of the feature on top
     ordered = first[np.argsort(offsets[first, 0])]
-    assert colors[ordered[0]] == figures._BLUE.lower()
-    assert colors[ordered[-1]] == figures._VERMILION.lower()
+    assert colors[ordered[0]] == figure_parts.BLUE.lower()
+    assert colors[ordered[-1]] == figure_parts.VERMILION.lower()
 
 
 def test_points_stay_in_the_row_of_their_feature():
@@ -155,7 +156,9 @@ def test_name_of_a_feature_with_two_categories_includes_them():
     (points,) = axes.collections
     offsets, values = points.get_offsets(), explained.local_values[:, 0]
     color_of = {x: to_hex(c) for x, c in zip(offsets[:, 0], points.get_facecolors()) if x in values}
-    expected = np.where(rows["f0"] == "male", figures._BLUE.lower(), figures._VERMILION.lower())
+    expected = np.where(
+        rows["f0"] == "male", figure_parts.BLUE.lower(), figure_parts.VERMILION.lower()
+    )
     assert [color_of[x] for x in values] == expected.tolist()
 
 
@@ -402,5 +405,5 @@ def test_palette_of_okabe_and_ito():
         "#D55E00",
         "#CC79A7",
     }
-    assert {*figures._STACK, figures._BLUE, figures._VERMILION} <= okabe_ito
-    assert len(set(figures._STACK)) == len(figures._STACK)
+    assert {*figure_parts.STACK, figure_parts.BLUE, figure_parts.VERMILION} <= okabe_ito
+    assert len(set(figure_parts.STACK)) == len(figure_parts.STACK)

@@ -318,29 +318,15 @@ def _check_points(points: Any) -> int | list[int]:
 
 
 def _rows_at(record: Explanation, positions: list[int]) -> Explanation:
-    """The record with some of its explained rows; its importances stay those of all rows."""
-    count = None if record.local_values is None else record.local_values.shape[-2]
-    rows = record.evaluation_rows
-    count = len(rows) if rows is not None else count
-    if count is None:
+    """The record with some of its explained rows."""
+    from mlflow_interpret.stores.azureml import sanitize
+
+    count = sanitize.n_rows(record)
+    if not count:
         return record
     if min(positions) < 0 or max(positions) >= count:
         raise OptionError(
             f"visualization_points must be positions from 0 to {count - 1}, got "
             f"{min(positions)} to {max(positions)}."
         )
-
-    def at(values: Any) -> Any:
-        return None if values is None else values[positions]
-
-    local = record.local_values
-    return replace(
-        record,
-        local_values=None if local is None else local[..., positions, :],
-        evaluation_rows=None if rows is None else rows.iloc[positions].reset_index(drop=True),
-        predicted=at(record.predicted),
-        predicted_probabilities=at(record.predicted_probabilities),
-        true_labels=at(record.true_labels),
-        global_errors=record.standard_errors(),
-        per_class_errors=record.per_class_standard_errors(),
-    )
+    return sanitize.rows_at(record, positions)

@@ -1,4 +1,4 @@
-"""Global explanations as users hold them, with the interface of interpret-community's."""
+"""Global explanations with the interface of interpret-community's."""
 
 from __future__ import annotations
 

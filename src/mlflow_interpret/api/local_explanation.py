@@ -1,4 +1,4 @@
-"""Local explanations as users hold them, with the interface of interpret-community's."""
+"""Local explanations with the interface of interpret-community's."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from mlflow_interpret import interpret_community
+from mlflow_interpret.api.dashboard_data import overview, row_data, selector_table
 from mlflow_interpret.api.feature_maps import combined_weights, raw_record
 from mlflow_interpret.core.errors import OptionError
 from mlflow_interpret.core.explanation import Explanation
@@ -19,7 +20,7 @@ Method = TypeVar("Method", bound=Callable[..., Any])
 
 
 def available_with(part: str) -> Callable[[Method], Any]:
-    """Hide a method, as from `hasattr`, where the explanation has no such part."""
+    """Hide a method, also from `hasattr`, if the explanation has no such part."""
 
     def decorate(method: Method) -> Any:
         return _AvailableMethod(method, part)
@@ -28,7 +29,7 @@ def available_with(part: str) -> Callable[[Method], Any]:
 
 
 class _AvailableMethod:
-    """Descriptor of a method that exists only where the explanation has what it needs."""
+    """Descriptor of a method that exists only if the explanation has the data that it needs."""
 
     def __init__(self, method: Callable[..., Any], part: str) -> None:
         self._method, self._part = method, part
@@ -289,19 +290,7 @@ class LocalExplanation:
     def selector(self) -> pd.DataFrame:
         """A table for interpret's dashboards, with a row for each explained row."""
         self._check("evaluation_rows", "selector")
-        rows = pd.DataFrame([self._row(i)["perf"] for i in range(self.num_examples)])
-        table = rows.rename(
-            columns={
-                "actual": "Actual",
-                "predicted": "Predicted",
-                "predicted_score": "PrScore",
-                "actual_score": "AcScore",
-                "residual": "Resid",
-            }
-        )
-        table["AbsResid"] = table["Resid"].abs()
-        columns = ["Actual", "Predicted", "PrScore", "AcScore", "Resid", "AbsResid"]
-        return table[columns].round(3)
+        return selector_table(self._mlflow_interpret_record, self.num_examples)
 
     def _values(self) -> FloatArray:
         return self._local_importance_values
@@ -310,44 +299,15 @@ class LocalExplanation:
         return {"mli": []}
 
     def _row(self, key: int) -> dict[str, Any]:
-        record, intercept = self._mlflow_interpret_record, self._intercept()
-        rows = record.evaluation_rows
-        extra = {"extra": {"names": ["Base Value"], "scores": intercept, "values": [1]}}
-        return {
-            "mli": [],
-            **({} if intercept is None else {**extra, "intercept": intercept}),
-            "type": "univariate",
-            "names": self.features,
-            "perf": None if rows is None else self._performance(key),
-            "scores": self._local_importance_values,
-            "values": None if rows is None else rows.to_numpy()[key, :],
-        }
-
-    def _performance(self, key: int) -> dict[str, Any] | None:
-        """Predictions stand for true labels, too, as in interpret-community."""
-        predicted = self._mlflow_interpret_record.predicted
-        if predicted is None:
-            return None
-        value = predicted[key]
-        label = isinstance(value, (str, bool, np.bool_))
-        residual = 1 if label else value - value
-        return {
-            "actual": value,
-            "predicted": value,
-            "residual": residual,
-            "actual_score": value,
-            "predicted_score": value,
-        }
+        scores = self._local_importance_values
+        return row_data(
+            self._mlflow_interpret_record, key, self.features, scores, self._intercept()
+        )
 
     def _mli(self, rows: list[dict[str, Any]] | None) -> list[dict[str, Any]]:
         if rows is None:
             return []
-        value = {
-            "scores": self.local_importance_values,
-            "perf": [row["perf"] for row in rows],
-            "intercept": self._intercept(),
-        }
-        return [{"explanation_type": "local_feature_importance", "value": value}]
+        return [overview(rows, self.local_importance_values, self._intercept())]
 
     def _intercept(self) -> list[float] | None:
         missing = self._mlflow_interpret_record.expected_values is None

@@ -53,23 +53,46 @@ def limit_rows(explanation: Explanation, points: int | None, random_state: int) 
     engineered = explanation.engineered
     if engineered is not None:
         explanation = replace(explanation, engineered=limit_rows(engineered, points, random_state))
-    by_row = {
-        name: getattr(explanation, name)
-        for name in ("predicted", "predicted_probabilities", "true_labels", "evaluation_rows")
-        if getattr(explanation, name) is not None
+    count = n_rows(explanation)
+    if count <= points:
+        return explanation
+    sample = np.random.default_rng(random_state).choice(count, points, replace=False)
+    return rows_at(explanation, np.sort(sample))
+
+
+def n_rows(explanation: Explanation) -> int:
+    """Return the number of explained rows that an explanation holds."""
+    if explanation.local_values is not None:
+        return int(explanation.local_values.shape[-2])
+    return max((len(values) for values in _by_row(explanation).values()), default=0)
+
+
+def rows_at(explanation: Explanation, positions: Any) -> Explanation:
+    """Return an explanation with the explained rows at some positions.
+
+    The aggregates and their errors stay those of all rows.
+    """
+    fields = {
+        name: values.iloc[positions].reset_index(drop=True)
+        if isinstance(values, pd.DataFrame)
+        else values[positions]
+        for name, values in _by_row(explanation).items()
     }
     local = explanation.local_values
-    rows = local.shape[-2] if local is not None else max(map(len, by_row.values()), default=0)
-    if rows <= points:
-        return explanation
-    sample = np.sort(np.random.default_rng(random_state).choice(rows, points, replace=False))
-    fields = {
-        name: values.iloc[sample] if isinstance(values, pd.DataFrame) else values[sample]
-        for name, values in by_row.items()
-    }
     if local is not None:
-        fields["local_values"] = local[..., sample, :]
-    return replace(explanation, **fields)
+        fields["local_values"] = local[..., positions, :]
+    return replace(
+        explanation,
+        **fields,
+        global_errors=explanation.standard_errors(),
+        per_class_errors=explanation.per_class_standard_errors(),
+    )
+
+
+def _by_row(explanation: Explanation) -> dict[str, Any]:
+    names = ("predicted", "predicted_probabilities", "true_labels", "evaluation_rows")
+    fields = {name: getattr(explanation, name) for name in names}
+    return {name: values for name, values in fields.items() if values is not None}
 
 
 def _positions(labels: Any, classes: tuple[Any, ...] | None) -> npt.NDArray[Any] | None:

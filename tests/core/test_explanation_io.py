@@ -275,7 +275,14 @@ def test_tables_are_ranked_and_hold_every_feature(tmp_path):
     written = classification()
     explanation_io.write(written, tmp_path)
     table = json.loads((tmp_path / explanation_io.GLOBAL).read_text("utf-8"))
-    assert table["columns"] == ["feature", "share", "importance", "rank", "standard_error"]
+    assert table["columns"] == [
+        "feature",
+        "share",
+        "importance",
+        "rank",
+        "standard_error",
+        "direction",
+    ]
     for row, (feature, importance) in zip(table["data"], written.ranked(), strict=True):
         assert row[0] == feature
         assert row[2] == float(f"{importance:.4g}")

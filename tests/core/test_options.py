@@ -57,6 +57,7 @@ def test_options_cannot_be_changed():
 
 
 REFUSED = {
+    "log_description": [None, 1, "yes"],
     "metrics": ["shares", [], ["importance", "x"], None, 3],
     "max_rows": [0, -1, 1.5, "5", True],
     "n_jobs": [0, 1.5, "2", True],
@@ -96,6 +97,7 @@ def test_a_wrong_value_is_refused_by_the_name_of_its_argument(name, value):
 
 
 ALLOWED = {
+    "log_description": [True, False],
     "metrics": ["importance", "share", ["share", "importance"], ("importance",)],
     "max_rows": [None, 1, 10**9, np.int64(5)],
     "n_jobs": [None, 1, 8, -1, -2, np.int64(2)],

@@ -117,6 +117,7 @@ def log_explanation(
     log_figures: bool = True,
     log_report: bool = True,
     log_data: bool = True,
+    log_description: bool = True,
     azureml: Any = "auto",
     upload_timeout: float = 60.0,
     visualization_points: int | None = None,
@@ -142,6 +143,7 @@ def log_explanation(
         log_figures: Log the figures: importances, values by row, importances by class.
         log_report: Log the HTML report.
         log_data: As for `autolog`.
+        log_description: As for `autolog`.
         azureml: As for `autolog`.
         upload_timeout: As for `autolog`.
         visualization_points: As for `autolog`.
@@ -166,6 +168,7 @@ def log_explanation(
         log_figures=log_figures,
         log_report=log_report,
         log_data=log_data,
+        log_description=log_description,
         azureml=azureml,
         upload_timeout=upload_timeout,
         visualization_points=visualization_points,

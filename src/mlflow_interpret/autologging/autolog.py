@@ -50,6 +50,7 @@ def autolog(
     log_figures: bool = True,
     log_report: bool = True,
     log_data: bool = True,
+    log_description: bool = True,
     background: bool = False,
     disable: bool = False,
     exclusive: bool = False,
@@ -114,6 +115,8 @@ def autolog(
         log_report: Log the HTML report.
         log_data: Log data of single rows: the explained rows, their predictions, labels and
             contributions. False keeps them out of MLflow, Azure ML and the spool.
+        log_description: Describe a run that has no description: a sentence, the leading features
+            and a link to the report, in Markdown.
         background: Explain the model in another process while the training continues. ``fit``
             returns at once; `flush` and the end of the process wait for the explanations.
         disable: Undo `autolog`.
@@ -153,6 +156,7 @@ def autolog(
         log_figures=log_figures,
         log_report=log_report,
         log_data=log_data,
+        log_description=log_description,
         background=background,
         disable=disable,
         exclusive=exclusive,

@@ -217,7 +217,12 @@ def _summary(fit: Fit, explanation: Explanation, logged: Any) -> str:
         f"{rows.explained:,} of {rows.available:,} {str(rows.source).replace('_', ' ')}, "
         f"{details.seconds or 0.0:.1f} s{spent}): {top}. "
         f"{_shift_text(logged.status.get('baseline'))}"
-        f"Run {logged.run_id}, artifacts in {logged.folder}/"
+        f"Run {logged.run_id}, "
+        + (
+            f"artifacts in {logged.folder}/"
+            if logged.report is None
+            else f"report: {logged.report}"
+        )
     )
 
 

@@ -89,6 +89,8 @@ class Details:
         versions: Versions of Python and of the packages involved.
         seconds: The duration in seconds.
         histograms: Mean contributions by the values of the leading features.
+        directions: The direction in which each leading feature moves the output; see
+            `core.directions`.
         raw_explanation_id: The id of the view by raw column, of a view by engineered column.
         baseline: The comparison with a baseline run.
         baseline_missing: The reason why there is no such comparison.
@@ -114,15 +116,21 @@ class Details:
     versions: Mapping[str, str] | None = None
     seconds: float | None = None
     histograms: tuple[Mapping[str, Any], ...] | None = None
+    directions: Mapping[str, Mapping[str, Any]] | None = None
     raw_explanation_id: str | None = None
     baseline: Mapping[str, Any] | None = None
     baseline_missing: str | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
 
     def without_values(self) -> Details:
-        """Return the details without values of rows: no histograms, no quoted errors."""
+        """Return the details without values of rows: histograms, categories, quoted errors."""
         notes = tuple(note.without_values() for note in self.notes)
-        return replace(self, histograms=None, notes=notes)
+        directions = {
+            feature: entry
+            for feature, entry in (self.directions or {}).items()
+            if "highest" not in entry  # the names of categories
+        }
+        return replace(self, histograms=None, directions=directions or None, notes=notes)
 
     def to_json(self) -> dict[str, Any]:
         """Return the entries of ``explanation.json`` and ``status.json`` as JSON values."""

@@ -23,6 +23,7 @@ import numpy as np
 import pandas as pd
 
 from mlflow_interpret.core.details import Details, RowCounts
+from mlflow_interpret.core.directions import direction_of
 from mlflow_interpret.core.errors import ExplanationNotFoundError
 from mlflow_interpret.core.explanation import (
     Explanation,
@@ -250,11 +251,17 @@ def global_table(explanation: Explanation) -> dict[str, Any]:
             significant(float(values[i])),
             position,
             None if errors is None else significant(float(errors[i]), 2),
+            _direction_text(explanation, explanation.features[i]),
         ]
         for position, i in enumerate(rank(values), start=1)
     ]
-    columns = ["feature", "share", "importance", "rank", "standard_error"]
+    columns = ["feature", "share", "importance", "rank", "standard_error", "direction"]
     return {"columns": columns, "data": _to_list_rows(rows)}
+
+
+def _direction_text(explanation: Explanation, feature: str) -> str | None:
+    direction = direction_of(explanation.details.directions, feature)
+    return None if direction is None else direction.text
 
 
 def _per_class_table(explanation: Explanation) -> dict[str, Any]:

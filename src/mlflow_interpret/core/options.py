@@ -163,6 +163,7 @@ class Options:
     log_figures: bool = _option(True, _flag)
     log_report: bool = _option(True, _flag)
     log_data: bool = _option(True, _flag)
+    log_description: bool = _option(True, _flag)
     background: bool = _option(False, _flag)
     disable: bool = _option(False, _flag)
     exclusive: bool = _option(False, _flag)

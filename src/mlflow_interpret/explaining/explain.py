@@ -9,11 +9,13 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 from importlib import metadata
+from typing import Any
 
 import numpy as np
 from sklearn import config_context
 
 from mlflow_interpret.core.details import Details, ModelInfo, Note, RowCounts, as_notes
+from mlflow_interpret.core.directions import directions
 from mlflow_interpret.core.explanation import Explanation, Plan, TrainingContext
 from mlflow_interpret.explaining.attributions import AttributionResult
 from mlflow_interpret.explaining.convergence import interval_record
@@ -104,8 +106,12 @@ def _explain(inputs: ExplainInputs, plan: Plan, clock: Clock) -> Explanation:
         else:
             view = by_engineered_column(explanation, result.engineered, n_available)
             explanation = replace(explanation, engineered=view)
-    seconds = round(time.perf_counter() - start, 3)
-    return replace(explanation, details=replace(explanation.details, seconds=seconds))
+    details = replace(
+        explanation.details,
+        directions=_directions(explanation),
+        seconds=round(time.perf_counter() - start, 3),
+    )
+    return replace(explanation, details=details)
 
 
 def _details(
@@ -143,6 +149,17 @@ def _details(
         versions=_versions(),
         histograms=None if histograms is None else tuple(histograms),
     )
+
+
+def _directions(explanation: Explanation) -> dict[str, dict[str, Any]] | None:
+    """The directions of the leading features; None for several outputs, which have none."""
+    rows, local = explanation.evaluation_rows, explanation.local_values
+    if local is not None and local.ndim == 3:
+        has_two_classes = explanation.classes is not None and len(local) == 2
+        local = local[1] if has_two_classes else None
+    if rows is None or local is None or rows.shape[1] != local.shape[1]:
+        return None
+    return directions(explanation.features, explanation.global_values, rows, local) or None
 
 
 def _notes(inputs: ExplainInputs, result: AttributionResult) -> Iterator[str | Note]:

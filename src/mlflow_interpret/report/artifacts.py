@@ -11,12 +11,15 @@ from typing import Any
 from mlflow_interpret.core import explanation_io
 from mlflow_interpret.core.errors import one_line
 from mlflow_interpret.core.explanation import Explanation
+from mlflow_interpret.report.description import describe
 from mlflow_interpret.report.page import render_report
 
 FIGURE = "global_importances.png"
 BEESWARM = "beeswarm.png"
 PER_CLASS = "per_class_importances.png"
 REPORT = "report.html"
+
+__all__ = ["BEESWARM", "FIGURE", "PER_CLASS", "REPORT", "describe", "write"]
 
 _logger = logging.getLogger("mlflow_interpret")
 

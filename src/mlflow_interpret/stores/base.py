@@ -48,14 +48,14 @@ class StoreLimits:
         tags: Tags of a run, None for no limit.
         tag_length: Characters of a tag's value.
         overwrites: An artifact can be written again.
-        shows_tables: Its user interface compares tables of runs.
+        has_mlflow_pages: Its user interface is that of MLflow, which compares tables of runs.
     """
 
     metrics: int | None = None
     tags: int | None = None
     tag_length: int = 5000  # of older MLflow servers
     overwrites: bool = True
-    shows_tables: bool = True
+    has_mlflow_pages: bool = True
 
 
 @dataclass(frozen=True)

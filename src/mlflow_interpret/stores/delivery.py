@@ -104,6 +104,7 @@ def deliver(
         kinds=metric_kinds(options.metrics),
         state="pending" if stores else "complete",
         comment=options.comment,
+        description=options.log_description,
         model_id=options.model_id,
         entries={store.name: store.initial_entry(options) for store in stores},
     )

@@ -27,6 +27,20 @@ class Record:
     created: str
     not_drawn: Mapping[str, str]
 
+    @property
+    def has_report(self) -> bool:
+        """Whether the folder holds the HTML report."""
+        return (self.folder / artifacts.REPORT).is_file()
+
+    def describe(self, report: str | None, limit: int) -> str:
+        """Return a description in Markdown.
+
+        Args:
+            report: The address of the report, None where it has none.
+            limit: The largest number of characters.
+        """
+        return artifacts.describe(self.explanation, report, limit)
+
 
 def write_record(
     explanation: Explanation,

@@ -27,11 +27,15 @@ _KEYS = {
     "comment": "comment",
     "top_k": "top_k",
     "metrics": "metrics",
+    "log_description": "description",
     "log_figures": "figures",
     "baseline": "baseline",
     "log_report": "report",
     "visualization_points": "visualization_points",
 }
+
+# Version 0.1.0 does not read these, so defaults are left out.
+_SINCE_0_2 = {"metrics": METRICS, "log_description": True}
 
 
 @dataclass(frozen=True)
@@ -58,8 +62,9 @@ class Entry:
     ) -> Entry:
         """Return the entry of an explanation that is to be logged later as it would be now."""
         values = {name: getattr(options, name) for name in _KEYS}
-        if tuple(values["metrics"]) == METRICS:
-            del values["metrics"]  # version 0.1.0 does not know it
+        for name, default in _SINCE_0_2.items():
+            if values[name] == default:
+                del values[name]
         values |= {name: store.option_value(options) for name, store in _stores_by_option().items()}
         uri = without_credentials(tracking_uri)
         return cls(uri, run_id, values, model, options.log_data if model else True)

@@ -23,7 +23,7 @@ def test_the_store_serves_azureml_tracking_uris():
     assert found is base.store_named("azureml")
     limits = base.limits_of(uri)
     assert (limits.metrics, limits.tags, limits.tag_length) == (50, 49, 1000)
-    assert (limits.overwrites, limits.shows_tables) == (False, False)
+    assert (limits.overwrites, limits.has_mlflow_pages) == (False, False)
     assert found.accepts(Options(), uri)
     assert not found.accepts(Options(), "sqlite:///a.db")
 

@@ -46,7 +46,7 @@ class AzureMLStore(Store):
         tags=mirror_runs.MAX_TAGS - 1,  # each upload sets a tag of its own
         tag_length=1000,
         overwrites=False,
-        shows_tables=False,
+        has_mlflow_pages=False,
     )
 
     def accepts(self, options: Options, tracking_uri: str) -> bool:

@@ -36,6 +36,7 @@ class Logged:
         number: 1 for the first explanation of the run.
         status: The status record as written.
         metrics: The logged metrics.
+        report: The address or path of the report, None where there is none.
     """
 
     tracking_uri: str
@@ -43,6 +44,7 @@ class Logged:
     number: int
     status: Mapping[str, Any]
     metrics: Mapping[str, float] = field(default_factory=dict)
+    report: str | None = None
 
     @property
     def folder(self) -> str:

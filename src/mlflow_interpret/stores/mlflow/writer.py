@@ -20,6 +20,7 @@ from mlflow_interpret.core import explanation_io
 from mlflow_interpret.core.explanation import Explanation
 from mlflow_interpret.core.options import MAX_METRICS, METRICS
 from mlflow_interpret.stores.base import StoreLimits, limits_of
+from mlflow_interpret.stores.mlflow import run_page
 from mlflow_interpret.stores.mlflow.artifacts import list_files
 from mlflow_interpret.stores.mlflow.connection import check_reachable
 from mlflow_interpret.stores.mlflow.layout import (
@@ -56,6 +57,7 @@ def log(
     kinds: Sequence[str] = METRICS,
     state: State = "complete",
     comment: str | None = None,
+    description: bool = True,
     model_id: str | None = None,
     entries: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Logged:
@@ -69,6 +71,7 @@ def log(
         kinds: The kinds of metrics, ``importance``, ``share`` or both.
         state: ``pending`` while another store is still at work.
         comment: The user's comment.
+        description: Describe the run where it has no description.
         model_id: The logged model of the metrics.
         entries: The entries of other stores in the status record, by their names.
     """
@@ -91,14 +94,20 @@ def log(
         _numbers.mark_stored(tracking_uri, run_id, number, explained=True)
 
         def tags_for(run: Run, count: int, tables: list[int]) -> list[RunTag]:
-            tags = _fitting(_tags(number, count, state, explanation), run, limits)
-            return tags + (_table_tag(run, tables, limits) if limits.shows_tables else [])
+            tags = _tags(number, count, state, explanation)
+            if description:
+                tags += run_page.description_tags(run, record, folder_of(number), limits)
+            tags = _fitting(tags, run, limits)
+            return tags + (_table_tag(run, tables, limits) if limits.has_mlflow_pages else [])
 
         entities = _metric_entities(metrics, model_id)
         _log_batch(client, run_id, tracking_uri, entities, tags_for)
         if f"{TAG}.reason" in run.data.tags:  # of an earlier fit that had nothing to explain
             client.delete_tag(run_id, f"{TAG}.reason")
-    return Logged(tracking_uri, run_id, number, status, metrics.values)
+    report = None
+    if record.has_report:
+        report = run_page.report_address(run, tracking_uri, folder_of(number), limits)
+    return Logged(tracking_uri, run_id, number, status, metrics.values, report)
 
 
 def log_skipped(run_id: str, tracking_uri: str, reason: str, details: Mapping[str, Any]) -> Logged:

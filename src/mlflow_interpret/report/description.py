@@ -1,0 +1,134 @@
+"""The description of a run: a few lines of Markdown about its explanation."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from mlflow_interpret.core.details import RowCounts
+from mlflow_interpret.core.directions import direction_of
+from mlflow_interpret.core.explanation import Explanation, estimator_name
+from mlflow_interpret.core.statistics import rank, shares
+from mlflow_interpret.core.text import format_number, format_percent, truncate
+
+_TOP = 10
+_LEADING = 3
+_BAR = 20  # characters of a share of 1
+_SMALLEST = 0.005  # share that is not rounded to 0 %
+_NAME_LENGTH = 60
+_METHODS = {
+    "shap_tree": "tree SHAP",
+    "shap_linear": "linear SHAP in closed form",
+    "shap_permutation": "sampled permutations",
+    "shap_kernel": "kernel SHAP",
+}
+
+# Showdown and CommonMark read these characters as markup, also inside of words and table cells.
+_MARKUP = re.compile(r"([\\`*_\[\]|~#!])")
+_ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "@": "&#64;"}
+# Some Markdown flavours turn bare addresses into links.
+_ADDRESS = re.compile(r"(?i)\bwww\.|://")
+
+
+def describe(explanation: Explanation, report: str | None = None, limit: int = 5000) -> str:
+    """Return a sentence, a table of the leading features and the way of computing, in Markdown.
+
+    Names come from data, so they are escaped.
+
+    Args:
+        explanation: The explanation.
+        report: The address of the report, None where it has none.
+        limit: The largest number of characters. The table has fewer rows where it would be longer.
+    """
+    for n_rows in range(min(_TOP, len(explanation.features)), -1, -1):
+        parts = [
+            summary(explanation, markdown=True),
+            _table(explanation, n_rows),
+            _origin(explanation),
+        ]
+        if report is not None:
+            parts.append(f"[Report]({report})")
+        text = "\n\n".join(part for part in parts if part)
+        if len(text) <= limit:
+            return text
+    return text[:limit] if report is None else describe(explanation, None, limit)
+
+
+def summary(explanation: Explanation, *, markdown: bool = False) -> str:
+    """Return a sentence about the leading features, for readers without knowledge of SHAP.
+
+    Args:
+        explanation: The explanation.
+        markdown: Return Markdown with escaped names. Default: plain text.
+    """
+
+    def shown(name: Any) -> str:
+        text = truncate(name, _NAME_LENGTH)
+        return f"**{escape(text)}**" if markdown else text
+
+    parts = shares(explanation.global_values)
+    order = [int(i) for i in rank(explanation.global_values) if parts[i] >= _SMALLEST][:_LEADING]
+    model = estimator_name(explanation.model_class, explanation.details) or "the model"
+    model = escape(model) if markdown else model
+    if not order:
+        return f"No feature changes the output of {model}."
+    names = [shown(explanation.features[i]) for i in order]
+    listed = names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+    verb = "carries" if len(names) == 1 else "carry"
+    share = format_percent(float(parts[order].sum()), 0)
+    sentence = f"{listed} {verb} {share} of the importance in {model}"
+    direction = direction_of(explanation.details.directions, explanation.features[order[0]])
+    if direction is None or not direction.is_clear:
+        return f"{sentence}."
+    change = "raise" if (direction.correlation or 0.0) > 0 else "lower"
+    return f"{sentence}; higher values of {names[0]} {change} {_output(explanation, markdown)}."
+
+
+def escape(text: str) -> str:
+    """Escape the characters of a single line that Markdown or HTML would read as markup."""
+    text = "".join(_ENTITIES.get(character, character) for character in text)
+    text = _MARKUP.sub(r"\\\1", text)
+    return _ADDRESS.sub(lambda match: match[0].replace(".", "&#46;").replace(":", "&#58;"), text)
+
+
+def _output(explanation: Explanation, markdown: bool) -> str:
+    if explanation.classes is None:
+        return "the prediction"
+    name = truncate(explanation.classes[-1], _NAME_LENGTH)
+    return f"the output for class {escape(name) if markdown else name}"
+
+
+def _table(explanation: Explanation, n_rows: int) -> str:
+    if n_rows == 0:
+        return ""
+    details, parts = explanation.details, shares(explanation.global_values)
+    has_directions = bool(details.directions)
+    head, line = "| # | Feature | Share | |", "|--:|:--|--:|:--|"
+    lines = [
+        f"{head} Direction |" if has_directions else head,
+        f"{line}:--|" if has_directions else line,
+    ]
+    for position, i in enumerate(rank(explanation.global_values)[:n_rows], start=1):
+        share = float(parts[i])
+        name = escape(truncate(explanation.features[i], _NAME_LENGTH))
+        bar = "█" * round(share * _BAR) if share > 0 else ""
+        cells = [str(position), name, format_percent(share, 0), bar]
+        if has_directions:
+            direction = direction_of(details.directions, explanation.features[i])
+            cells.append("" if direction is None else escape(direction.text))
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _origin(explanation: Explanation) -> str:
+    """How the explanation was computed."""
+    details = explanation.details
+    rows, method = details.rows or RowCounts(), _METHODS.get(explanation.method, explanation.method)
+    text = f"Computed by {escape(method)}"
+    if rows.explained is not None:
+        source = str(rows.source or "rows").replace("_", " ")
+        text += f" for {format_number(rows.explained)} of {format_number(rows.available)} {source}"
+    if details.output_scale:
+        text += f", on the scale of the {escape(str(details.output_scale))}"
+    partial = " The time budget ended before the ranking was stable." if details.partial else ""
+    return f"{text}.{partial}"

@@ -32,6 +32,7 @@ search = GridSearchCV(
     cv=3,
 )
 mlflow.set_experiment("penguins")
+mlflow.set_experiment_tag("mlflow.experimentKind", "custom_model_development")
 with mlflow.start_run() as run:
     search.fit(X_train, y_train)
 

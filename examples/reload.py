@@ -15,6 +15,7 @@ model = GradientBoostingRegressor(random_state=0).fit(X_train, y_train)
 explanation = mlflow_interpret.explain(model, X_train, (X_test, y_test))
 
 mlflow.set_experiment("diabetes")
+mlflow.set_experiment_tag("mlflow.experimentKind", "custom_model_development")
 run_id = mlflow_interpret.log_explanation(explanation, comment="explained after training")
 
 again = mlflow_interpret.load_explanation(run_id)

@@ -43,9 +43,12 @@ def explained_runs(**where):
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=[path.stem for path in EXAMPLES])
-def test_an_example_explains_one_run(store, tmp_path, example):
+def test_an_example_explains_its_runs(store, tmp_path, example):
     output = run(example, store, tmp_path)
-    (explained,) = explained_runs()
+    *others, explained = explained_runs()
+    assert len(others) == (1 if example.stem == "quickstart" else 0)
+    experiment = mlflow.get_experiment(explained.info.experiment_id)
+    assert experiment.tags["mlflow.experimentKind"] == "custom_model_development"
     explanation = mlflow_interpret.load_explanation(explained.info.run_id)
     best = explanation.get_ranked_global_names()[0]
     if example.stem == "quickstart":

@@ -52,7 +52,7 @@ def test_the_table_has_share_bar_and_direction():
     assert "| 1 | bmi | 50 % | ██████████ | higher values raise it |" in text
     assert r"| 2 | s5 | 33 % | ███████ | highest for x\|y, lowest for z |" in text
     assert "Computed by tree SHAP for 100 of 442 training rows" in text
-    assert text.endswith("[Report](#/report)")
+    assert text.splitlines()[0].endswith("raise the prediction. [Open the report](#/report)")
 
 
 @pytest.mark.parametrize("limit", [1000, 600, 300, 120, 10])
@@ -61,7 +61,7 @@ def test_the_text_stays_within_the_limit(limit):
     text = describe(explanation(names, np.arange(50)), "#/report", limit)
     assert len(text) <= limit
     if limit >= 600:
-        assert "[Report](#/report)" in text
+        assert "[Open the report](#/report)" in text
 
 
 def unescape(text):

@@ -41,13 +41,10 @@ def describe(explanation: Explanation, report: str | None = None, limit: int = 5
         limit: The largest number of characters. The table has fewer rows where it would be longer.
     """
     for n_rows in range(min(_TOP, len(explanation.features)), -1, -1):
-        parts = [
-            summary(explanation, markdown=True),
-            _table(explanation, n_rows),
-            _origin(explanation),
-        ]
-        if report is not None:
-            parts.append(f"[Report]({report})")
+        # MLflow's page shows the first lines, so the link follows the sentence.
+        link = "" if report is None else f" [Open the report]({report})"
+        first = summary(explanation, markdown=True) + link
+        parts = [first, _table(explanation, n_rows), _origin(explanation)]
         text = "\n\n".join(part for part in parts if part)
         if len(text) <= limit:
             return text

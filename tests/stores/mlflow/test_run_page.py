@@ -33,7 +33,7 @@ def test_a_run_is_described_with_a_link_to_its_report(store):
     text = note(run.info.run_id)
     assert "**x0** and **x1** carry 100 % of the importance in LinearRegression" in text
     page = f"#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}"
-    assert f"[Report]({page}/artifacts/mlflow_interpret/report.html)" in text
+    assert f"[Open the report]({page}/artifacts/mlflow_interpret/report.html)" in text
 
 
 def test_a_description_of_the_user_stays(store):

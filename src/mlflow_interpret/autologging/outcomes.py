@@ -175,11 +175,12 @@ def _keep(
     record: Record | None,
     error: BaseException,
 ) -> None:
-    from mlflow_interpret.core.errors import one_line
+    from mlflow_interpret.core.errors import MlflowInterpretError, one_line
     from mlflow_interpret.stores import spool
 
     run = f"run {run_id}" if run_id else "a new run"
-    failure = f"The explanation of {fit.model} could not be logged to {run}: {one_line(error)}"
+    problem = one_line(error.problem if isinstance(error, MlflowInterpretError) else error)
+    failure = f"The explanation of {fit.model} could not be logged to {run}: {problem}"
     try:
         entry = spool.Entry.of(options, fit.context.tracking_uri, run_id)
         folder = _kept_folder(computed, record, options, entry)
@@ -191,7 +192,21 @@ def _keep(
             f"writable folder in the environment variable {spool.VARIABLE}.",
         )
         return
-    warn(options, f"{failure} It is kept in {folder}; log it later with: mlflow-interpret flush")
+    command = _flush_command(error, fit.context.tracking_uri)
+    warn(options, f"{failure} It is kept in {folder}; log it later with: {command}")
+
+
+def _flush_command(error: BaseException, tracking_uri: str) -> str:
+    """The command that logs a kept explanation after an error."""
+    from mlflow_interpret.core.errors import RunNotFoundError
+    from mlflow_interpret.core.redaction import without_credentials
+
+    command = "mlflow-interpret flush"
+    if isinstance(error, RunNotFoundError):
+        return f"{command} --tracking-uri URI, where URI is the store that holds the run"
+    if without_credentials(tracking_uri) != tracking_uri:  # the entry lacks the password
+        return f"{command} --tracking-uri URI, where URI is the whole address of the store"
+    return command
 
 
 def _kept_folder(computed: Computed, record: Record | None, options: Options, entry: Any) -> Path:

@@ -16,21 +16,27 @@ class MlflowInterpretError(Exception):
         message: The message.
         cause: An error of another package. Its text, which may quote values of rows, is appended
             to the message.
+        remedy: A sentence that is appended to the message, for callers that have no better one.
 
     Attributes:
         public_message: The message without the text of ``cause``, for records that must not hold
             values of rows.
+        problem: The message without ``remedy``.
     """
 
-    def __init__(self, message: str = "", cause: BaseException | None = None) -> None:
+    def __init__(
+        self, message: str = "", cause: BaseException | None = None, *, remedy: str | None = None
+    ) -> None:
         if cause is None:
             text = public = message
         else:
             text, public = f"{message}: {one_line(cause)}", f"{message}: {public_text(cause)}"
         if isinstance(cause, MlflowInterpretError):  # a sentence within a sentence
             text, public = text.rstrip("."), public.rstrip(".")
-        super().__init__(text)
-        self.public_message = public
+        ending = "" if remedy is None else f" {remedy}"
+        super().__init__(f"{text}{ending}")
+        self.public_message = f"{public}{ending}"
+        self.problem = text
 
 
 class OptionError(MlflowInterpretError, ValueError):

@@ -46,8 +46,9 @@ def check_reachable(tracking_uri: str) -> None:
         _request_health(parts)
     except (OSError, HTTPException) as error:
         raise TrackingUnavailableError(
-            f"No MLflow server answers at {without_credentials(tracking_uri)}. Start it, or name "
-            "another store with mlflow.set_tracking_uri() or MLFLOW_TRACKING_URI."
+            f"No MLflow server answers at {without_credentials(tracking_uri)}.",
+            remedy="Start it, or name another store with mlflow.set_tracking_uri() or "
+            "MLFLOW_TRACKING_URI.",
         ) from error
 
 

@@ -75,8 +75,9 @@ def get_run(client: MlflowClient, run_id: str) -> Run:
             raise
         uri = without_credentials(client.tracking_uri)
         raise RunNotFoundError(
-            f"Run {run_id!r} does not exist in {uri}. Check the id, or name the store that holds "
-            "the run with mlflow.set_tracking_uri(...) or MLFLOW_TRACKING_URI."
+            f"Run {run_id!r} does not exist in {uri}.",
+            remedy="Check the id, or name the store that holds the run with "
+            "mlflow.set_tracking_uri(...) or MLFLOW_TRACKING_URI.",
         ) from error
 
 

@@ -21,9 +21,11 @@ from mlflow.utils.autologging_utils import AUTOLOGGING_INTEGRATIONS
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.cluster import KMeans
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.ensemble import IsolationForest, RandomForestClassifier, RandomForestRegressor
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.neighbors import LocalOutlierFactor, NearestNeighbors
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeClassifier
@@ -32,7 +34,7 @@ import mlflow_interpret
 from mlflow_interpret import ExplanationNotFoundError
 from mlflow_interpret.autologging import autolog
 from mlflow_interpret.autologging.autolog import default_budget
-from mlflow_interpret.autologging.fit_hooks import FitEvent
+from mlflow_interpret.autologging.training_calls import FitEvent
 from mlflow_interpret.core.options import Options
 from mlflow_interpret.stores import mlflow as mlflow_store
 
@@ -778,7 +780,10 @@ def test_catboost_is_explained(store):
 
 
 @pytest.mark.parametrize("model", [KMeans(2, n_init=1), make_pipeline(KMeans(2, n_init=1))])
-def test_a_clusterer_is_noted_where_a_run_is_active_and_nowhere_else(store, caplog, model):
+def test_a_clusterer_is_noted_in_the_active_run_and_once_in_the_log(
+    store, caplog, monkeypatch, model
+):
+    monkeypatch.setattr("mlflow_interpret.runtime.messages._informed", set())
     caplog.set_level(logging.INFO, "mlflow_interpret")
     mlflow_interpret.autolog()
     model.fit(X)
@@ -799,6 +804,49 @@ def test_a_clusterer_is_noted_where_a_run_is_active_and_nowhere_else(store, capl
     with mlflow.start_run() as untouched:
         model.fit(X)
     assert "mlflow_interpret.status" not in MlflowClient().get_run(untouched.info.run_id).data.tags
+
+
+def test_what_is_seen_and_not_explained_is_noted_once(store, caplog, monkeypatch):
+    monkeypatch.setattr("mlflow_interpret.runtime.messages._informed", set())
+    caplog.set_level(logging.INFO, "mlflow_interpret")
+    requests = []
+    noted = mlflow_store.note_skipped
+    monkeypatch.setattr(mlflow_store, "note_skipped", lambda *a: (requests.append(a), noted(*a)))
+    mlflow_interpret.autolog()
+    with mlflow.start_run() as run:
+        for _ in range(3):
+            NearestNeighbors().fit(X)
+    for _ in range(2):
+        cross_val_score(tree(), X, y, cv=2)
+    assert len(requests) == 1
+    tags = MlflowClient().get_run(run.info.run_id).data.tags
+    assert tags["mlflow_interpret.status"] == "skipped"
+    assert tags["mlflow_interpret.reason"].startswith("NearestNeighbors has no predict")
+    assert [r.getMessage().split()[2] for r in caplog.records if r.name == "mlflow_interpret"] == [
+        "NearestNeighbors",
+        "cross_val_score",
+    ]
+    assert len(all_runs()) == 1
+    mlflow_interpret.autolog(silent=True)
+    with mlflow.start_run() as run:
+        cross_val_score(tree(), X, y, cv=2)
+        tree().fit(X, y)
+    tags = MlflowClient().get_run(run.info.run_id).data.tags
+    assert tags["mlflow_interpret.status"] == "complete"
+    assert "mlflow_interpret.reason" not in tags
+
+
+@pytest.mark.parametrize("name", ["LocalOutlierFactor", "IsolationForest", "LDA"])
+def test_other_methods_that_train_are_explained_once(store, name):
+    mlflow_interpret.autolog(max_rows=5, log_figures=False)
+    {
+        "LocalOutlierFactor": LocalOutlierFactor().fit_predict,
+        "IsolationForest": IsolationForest(n_estimators=3).fit_predict,
+        "LDA": LinearDiscriminantAnalysis().fit_transform,
+    }[name](X, y)
+    (run,) = all_runs()
+    expected = "skipped" if name == "LocalOutlierFactor" else "complete"
+    assert run.data.tags["mlflow_interpret.status"] == expected
 
 
 def test_a_clusterer_leaves_the_first_folder_to_the_model(store):

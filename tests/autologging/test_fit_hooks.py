@@ -17,6 +17,7 @@ import joblib
 import mlflow
 import numpy as np
 import pytest
+from sklearn import model_selection
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.cluster import KMeans
 from sklearn.datasets import load_iris
@@ -101,10 +102,15 @@ def test_nested_fits_in_joblib_threads_are_one_event(events):
 
 
 @pytest.mark.subprocess
-def test_cross_validation_is_no_event(events):
-    cross_val_score(DecisionTreeClassifier(), X, y, cv=2)
-    cross_val_score(DecisionTreeClassifier(), X, y, cv=2, n_jobs=2)
-    assert events == []
+def test_cross_validation_is_an_event_without_a_model(events):
+    for n_jobs in (None, 2):
+        cross_val_score(DecisionTreeClassifier(), X, y, cv=2, n_jobs=n_jobs)
+    with joblib.parallel_config(backend="threading", n_jobs=2):
+        model_selection.cross_validate(DecisionTreeClassifier(), X, y, cv=2)
+    assert [event.name for event in events] == ["cross_val_score"] * 2 + ["cross_validate"]
+    assert all("keeps none" in event.unexplained for event in events)
+    fit_hooks.uninstall()
+    assert cross_val_score is model_selection.cross_val_score
 
 
 def test_transformers_are_no_events(events):

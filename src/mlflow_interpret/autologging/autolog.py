@@ -10,9 +10,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from mlflow_interpret.autologging import outcomes
-from mlflow_interpret.autologging.fit_hooks import FitEvent
 from mlflow_interpret.autologging.outcomes import Fit
 from mlflow_interpret.autologging.run_context import current_run_context, with_autologged_run
+from mlflow_interpret.autologging.training_calls import FitEvent
 from mlflow_interpret.core.explanation import Plan, TrainingContext
 from mlflow_interpret.core.options import Options
 from mlflow_interpret.runtime.isolation import suppress_warnings
@@ -194,7 +194,7 @@ def _import_background() -> None:
 def _after_fit(options: Options, event: FitEvent) -> None:
     """Explain and log; errors of this package are raised in MLflow's test mode only."""
     try:
-        fit = Fit(type(event.model).__name__, current_run_context(event.started))
+        fit = Fit(event.name, current_run_context(event.started))
         if options.exclusive and fit.context.started_by_user:
             return
         if options.background and _submit_to_background(options, event, fit):
@@ -207,7 +207,7 @@ def _after_fit(options: Options, event: FitEvent) -> None:
     except Exception as error:
         if _is_testing():
             raise
-        warn(options, f"The fit of {type(event.model).__name__} was not explained: {error}")
+        warn(options, f"The fit of {event.name} was not explained: {error}")
         _logger.debug("Explaining failed", exc_info=True)
 
 
@@ -219,11 +219,11 @@ def _explain_and_log(options: Options, event: FitEvent, fit: Fit) -> None:
         describe_unexpected,
     )
     from mlflow_interpret.explaining.explain import explain
-    from mlflow_interpret.explaining.model_adapter import clusters_only
     from mlflow_interpret.runtime.progress import progress
 
-    if event.is_clusterer:
-        outcomes.note(options, fit, clusters_only(event.model))
+    reason = _why_unexplained(event)
+    if reason is not None:
+        outcomes.note(options, fit, reason)
         return
     try:
         context = _context(options, event, fit)
@@ -252,10 +252,10 @@ def _submit_to_background(options: Options, event: FitEvent, fit: Fit) -> bool:
     from mlflow_interpret.autologging import background
     from mlflow_interpret.core.errors import CannotExplainError, describe_error
     from mlflow_interpret.explaining.explain import draw_inputs
-    from mlflow_interpret.explaining.model_adapter import clusters_only
 
-    if event.is_clusterer:
-        background.note(options, fit, clusters_only(event.model))
+    reason = _why_unexplained(event)
+    if reason is not None:
+        background.note(options, fit, reason)
         return True
     plan = _plan(options, event)
     try:
@@ -269,6 +269,15 @@ def _submit_to_background(options: Options, event: FitEvent, fit: Fit) -> bool:
             _logger.info("%s is explained now, not in the background: %s", fit.model, error)
         return False
     return True
+
+
+def _why_unexplained(event: FitEvent) -> str | None:
+    """Why there is nothing to explain, as a sentence; None for a model to explain."""
+    if event.is_clusterer:
+        from mlflow_interpret.explaining.model_adapter import clusters_only
+
+        return clusters_only(event.model)
+    return None if event.unexplained is None else f"{event.name} {event.unexplained}"
 
 
 def default_budget(fit_seconds: float) -> float | None:

@@ -8,13 +8,11 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from mlflow_interpret.autologging import wrappers
 from mlflow_interpret.autologging.libraries import (
-    Call,
     Library,
     named_classes,
     registered_libraries,
@@ -24,36 +22,12 @@ from mlflow_interpret.autologging.mlflow_patches import (
     patches_lifted,
     training_session,
 )
-from mlflow_interpret.core.errors import CannotExplainError
+from mlflow_interpret.autologging.training_arguments import Call
+from mlflow_interpret.autologging.training_calls import FitEvent, TrainingCall
 from mlflow_interpret.runtime.isolation import is_isolated
 from mlflow_interpret.runtime.scopes import Scope
 
 _logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class FitEvent:
-    """A training call of the user that has just succeeded.
-
-    Attributes:
-        model: The fitted model.
-        X: The training rows as passed.
-        y: The labels as passed, or None.
-        rows_error: Why the rows could not be read from a container of the library; X is None then.
-        rows_changed: The call changed the rows in place.
-        started: When the call started, in seconds since 1970.
-        is_clusterer: The model is a clusterer.
-        seconds: The duration of the call.
-    """
-
-    model: Any
-    X: Any
-    y: Any
-    rows_changed: bool = False
-    started: float = 0.0
-    is_clusterer: bool = False
-    seconds: float = 0.0
-    rows_error: CannotExplainError | None = None
 
 
 Observer = Callable[[FitEvent], None]
@@ -79,7 +53,7 @@ def install(observer: Observer, estimators: Sequence[type] = ()) -> None:
         estimators: Classes beyond those of the registered libraries.
     """
     global _observer, _libraries  # noqa: PLW0603 - see above
-    libraries = (named_classes(tuple(estimators)), *registered_libraries())
+    libraries = (*named_classes(tuple(estimators)), *registered_libraries())
     with _lock:
         if _observer is not None and libraries != _libraries:
             uninstall()
@@ -124,8 +98,7 @@ def _wrap_all() -> None:
 def _wrap(library: Library) -> None:
     for cls in library.observed_classes():
         wrappers.wrap_hierarchy(cls, library.method)
-    for name in library.functions:
-        wrappers.wrap_function(sys.modules[library.module], name)
+    wrappers.wrap_functions(sys.modules[library.module], library.functions)
 
 
 def _is_imported(library: Library, _module: Any) -> None:
@@ -142,7 +115,7 @@ def new_class(cls: type) -> None:
     if _observer is not None:
         for library in _libraries:
             if issubclass(cls, library.observed_classes()):
-                wrappers.wrap_method(cls, library.method)
+                wrappers.wrap_method(wrappers.definer(cls, library.method), library.method)
 
 
 def _is_in_the_way(patch: Any) -> bool:
@@ -168,17 +141,10 @@ def observe_method(
     kwargs: dict[str, Any],
 ) -> Any:
     """Call a method as the user did, then the observer if the call is the user's own."""
-    library = next(
-        (
-            library
-            for library in _libraries
-            if library.method == method and isinstance(model, library.observed_classes())
-        ),
-        None,
-    )
-    call = Call(original, model, args, kwargs)
+    library = _library_of(model, method)
     if library is None:  # of a parent of an observed class
         return original(model, *args, **kwargs)
+    call = Call(original, model, args, kwargs)
     return _observe(library, call, lambda: original(model, *args, **kwargs))
 
 
@@ -197,74 +163,50 @@ def observe_function(
     return original(*args, **kwargs)
 
 
+def observe_deferred(method: str, model: Any) -> None:
+    """Tell the observer of a method that trains in a coroutine or generator, where it starts."""
+    library = _library_of(model, method)
+    if library is not None and library.is_model(model) and _is_of_user():
+        reason = (
+            f"has a {method} that is a coroutine or a generator, which is not observed; explain it "
+            "afterwards with mlflow_interpret.explain_now(model, X)"
+        )
+        _tell(FitEvent(model, None, None, started=time.time(), unexplained=reason))
+
+
+def _library_of(model: Any, method: str) -> Library | None:
+    for library in _libraries:
+        if library.method == method and isinstance(model, library.observed_classes()):
+            return library
+    return None
+
+
 def _observe(library: Library, call: Call, run: Callable[[], Any]) -> Any:
-    is_observed = (
-        not _fits.is_active()
-        and _observer is not None
-        and not is_isolated()
-        and not _is_called_by_library()
-        and (call.instance is None or library.is_model(call.instance))
-    )
+    is_of_user = _is_of_user()
     with _fits.entered():
-        if not is_observed:
+        if not is_of_user:
             return run()
-        training = _Training(library, call)
+        training = TrainingCall(library, call)
         result = run()
-        training.end(result)
+        event = training.event(result)
+        if event is not None:
+            _tell(event)
         return result
 
 
-class _Training:
-    """A training call of the user, from before it starts."""
-
-    def __init__(self, library: Library, call: Call) -> None:
-        self._library, self._call = library, call
-        self._X, self._y = None, None
-        self._rows_error: CannotExplainError | None = None
-        try:
-            self._X, self._y = library.training_data(call)
-        except CannotExplainError as error:
-            self._rows_error = error
-        except Exception:  # arguments that do not match the signature raise in the call itself
-            _logger.debug("The arguments were not understood", exc_info=True)
-        self._fingerprint = _fingerprint(self._X)
-        self._started, self._clock = time.time(), time.monotonic()
-
-    def end(self, result: Any) -> None:
-        """Tell the observer."""
-        seconds = time.monotonic() - self._clock
-        observer, library = _observer, self._library
-        if observer is None or (self._X is None and self._rows_error is None):
-            return
-        try:
-            model = library.trained_model(self._call, result)
-            if self._call.instance is None and not library.is_model(model):
-                return
-        except Exception:  # training has succeeded
-            _logger.debug("The result was not understood", exc_info=True)
-            return
-        observer(
-            FitEvent(
-                model,
-                self._X,
-                self._y,
-                rows_changed=self._fingerprint != _fingerprint(self._X),
-                started=self._started,
-                is_clusterer=library.is_clusterer(model),
-                seconds=seconds,
-                rows_error=self._rows_error,
-            )
-        )
+def _is_of_user() -> bool:
+    """Whether the user's own code, rather than a fit, a library or an explainer, makes a call."""
+    return (
+        _observer is not None
+        and not _fits.is_active()
+        and not is_isolated()
+        and not _is_called_by_library()
+    )
 
 
-def _fingerprint(X: Any) -> bytes | None:
-    """The cells of three rows, enough to notice that ``copy=False`` scaled them in place."""
-    try:
-        numbers = [0, X.shape[0] // 2, X.shape[0] - 1]
-        rows = X.iloc[numbers].to_numpy() if hasattr(X, "iloc") else X[numbers]
-        return bytes(rows.tobytes()) if rows.dtype != object else repr(rows.tolist()).encode()
-    except Exception:  # lists and sparse matrices, which no step changes in place
-        return None
+def _tell(event: FitEvent) -> None:
+    if _observer is not None:
+        _observer(event)
 
 
 def _is_called_by_library() -> bool:
@@ -290,4 +232,4 @@ def unrecorded() -> Iterator[None]:
         yield
 
 
-wrappers.connect(wrappers.Observers(observe_method, observe_function, new_class))
+wrappers.connect(wrappers.Observers(observe_method, observe_function, observe_deferred, new_class))

@@ -13,43 +13,12 @@ from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any
 
-
-@dataclass(frozen=True, eq=False)
-class Call:
-    """A call of a method or function that trains a model.
-
-    Attributes:
-        function: The method or function.
-        instance: The object whose method is called, or None for a function.
-        args: Positional arguments, without the instance.
-        kwargs: Keyword arguments.
-    """
-
-    function: Callable[..., Any]
-    instance: Any
-    args: tuple[Any, ...]
-    kwargs: dict[str, Any]
-
-
-def x_and_y(call: Call) -> tuple[Any, Any]:
-    """Rows and labels of a call, by the names X and y, or by position where it takes ``*args``."""
-    kinds = {inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD}
-    parameters = list(inspect.signature(call.function).parameters.values())
-    if call.instance is not None:
-        parameters = parameters[1:]
-    names = [parameter.name for parameter in parameters if parameter.kind in kinds]
-    named = {**dict(zip(names, call.args, strict=False)), **call.kwargs}
-    ordered = [named[name] for name in names if name in named] + list(call.args[len(names) :])
-    X = named["X"] if "X" in named else ordered[0]
-    y = next((named[name] for name in ("y", "Y") if name in named), None)
-    if y is None and len(ordered) > 1 and not {"y", "Y"} & set(names):
-        y = ordered[1]
-    return X, y
-
-
-def instance_of(call: Call, result: Any) -> Any:  # noqa: ARG001
-    """The object whose method was called."""
-    return call.instance
+from mlflow_interpret.autologging.training_arguments import (
+    Call,
+    instance_of,
+    result_of,
+    x_and_y,
+)
 
 
 @dataclass(frozen=True)
@@ -66,6 +35,10 @@ class Library:
         is_clusterer: Whether a model is a clusterer, which predicts no target.
         training_data: Rows and labels of a call, read before it trains.
         trained_model: The model of a call and its result.
+        unexplained: Why an object that is no model is not explained, as a verb and its object:
+            "trains no model"; None for objects such as transformers, of which nobody expects it.
+        is_incremental: The method trains a model further with a batch of rows. The model is
+            explained once, when all batches are trained.
         prepare: Called before classes and functions are looked up the first time.
         trains_others: Code of this library trains models of others, also in worker threads. Such
             calls are not the user's.
@@ -79,6 +52,8 @@ class Library:
     is_clusterer: Callable[[Any], bool] = lambda _: False
     training_data: Callable[[Call], tuple[Any, Any]] = x_and_y
     trained_model: Callable[[Call, Any], Any] = instance_of
+    unexplained: Callable[[Any], str | None] = lambda _: None
+    is_incremental: bool = False
     prepare: Callable[[], None] | None = None
     trains_others: bool = False
 
@@ -128,9 +103,12 @@ def registered_libraries() -> tuple[Library, ...]:
     return tuple(_libraries)
 
 
-def named_classes(classes: tuple[type, ...]) -> Library:
-    """The entry of classes that the user names; all of their objects are models."""
-    return Library("builtins", classes)
+_OTHER_METHODS = ("fit_predict", "fit_transform")  # train a model and return something else
+
+
+def named_classes(classes: tuple[type, ...]) -> tuple[Library, ...]:
+    """The entries of classes that the user names; all of their objects are models."""
+    return tuple(Library("builtins", classes, method=method) for method in ("fit", *_OTHER_METHODS))
 
 
 # scikit-learn and libraries that follow it --------------------------------------------------------
@@ -169,6 +147,27 @@ def _is_sklearn_model(model: Any) -> bool:
         return False
 
 
+def _why_unexplained(estimator: Any) -> str | None:
+    """Why an estimator that is no model is not explained; None for transformers."""
+    base = importlib.import_module("sklearn.base")
+    if isinstance(estimator, base.DensityMixin):
+        return "estimates a density; it predicts no target that could be explained"
+    members = ("transform", "fit_transform", "fit_resample", "split")
+    if isinstance(estimator, base.TransformerMixin):
+        return None
+    if hasattr(estimator, "predict"):
+        return (
+            "has predict and transform, but no tags of a classifier or regressor; name it in "
+            f"mlflow_interpret.autolog(estimators=[{type(estimator).__name__}])"
+        )
+    if any(hasattr(estimator, member) for member in members):
+        return None
+    return (
+        "has no predict, so there is no prediction to explain; give it one, or pass a "
+        "class with predict around it to mlflow_interpret.explain(model, X)"
+    )
+
+
 def _import_all_estimators() -> None:
     # As MLflow does, so that no class is seen for the first time under MLflow's patches.
     from sklearn.utils import all_estimators
@@ -176,14 +175,40 @@ def _import_all_estimators() -> None:
     all_estimators()
 
 
+for _method in ("fit", *_OTHER_METHODS):
+    register_library(
+        Library(
+            "sklearn.base",
+            ("BaseEstimator",),
+            method=_method,
+            is_model=_is_sklearn_model,
+            is_clusterer=_sklearn_kind("clusterer"),
+            unexplained=_why_unexplained,
+            is_incremental=_method == "partial_fit",
+            prepare=_import_all_estimators if _method == "fit" else None,
+            trains_others=True,
+        )
+    )
+
+
 register_library(
     Library(
-        "sklearn.base",
-        ("BaseEstimator",),
-        is_model=_is_sklearn_model,
-        is_clusterer=_sklearn_kind("clusterer"),
-        prepare=_import_all_estimators,
-        trains_others=True,
+        "sklearn.model_selection",
+        functions=(
+            "cross_val_predict",
+            "cross_val_score",
+            "cross_validate",
+            "learning_curve",
+            "permutation_test_score",
+            "validation_curve",
+        ),
+        is_model=lambda _: False,
+        training_data=lambda _: (None, None),
+        trained_model=result_of,
+        unexplained=lambda _: (
+            "trains copies of the model and keeps none; call fit, or pass an estimator of "
+            "cross_validate(return_estimator=True) to mlflow_interpret.explain(model, X)"
+        ),
     )
 )
 
@@ -222,16 +247,12 @@ def _native_argument(name: str) -> Callable[[Call], tuple[Any, Any]]:
     return read
 
 
-def _result(call: Call, result: Any) -> Any:  # noqa: ARG001
-    return result
-
-
 for _module, _data in (("xgboost", "dtrain"), ("lightgbm", "train_set")):
     register_library(
         Library(
             _module,
             functions=("train",),
             training_data=_native_argument(_data),
-            trained_model=_result,
+            trained_model=result_of,
         )
     )

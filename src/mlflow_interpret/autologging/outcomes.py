@@ -17,12 +17,16 @@ from mlflow_interpret.core.details import ModelInfo, RowCounts
 from mlflow_interpret.core.explanation import Explanation, Importances, importances_of
 from mlflow_interpret.core.options import Options
 from mlflow_interpret.core.text import format_number, truncate
-from mlflow_interpret.runtime.messages import warn
+from mlflow_interpret.runtime.messages import inform_once, warn
 
 if TYPE_CHECKING:
     from mlflow_interpret.stores.record import Record
 
 _logger = logging.getLogger("mlflow_interpret")
+
+# The latest note of each run, so that a loop of fits asks the server once.
+_notes: dict[tuple[str, str], str] = {}
+_MAX_NOTES = 1000
 
 
 @dataclass(frozen=True)
@@ -153,16 +157,21 @@ def skip(options: Options, fit: Fit, reason: str) -> None:
 
 
 def note(options: Options, fit: Fit, reason: str) -> None:
-    """Write into the active run why there is no explanation; no run is created for that."""
+    """Say once in a process, and in the active run, why there is no explanation.
+
+    No run is created for that.
+    """
     from mlflow_interpret.stores import mlflow as mlflow_store
 
-    run_id = fit.context.run_id
-    if run_id is None:
+    inform_once(options, f"Not explained: {reason}")
+    run_id, uri = fit.context.run_id, fit.context.tracking_uri
+    if run_id is None or _notes.get((run_id, uri)) == reason:
         return
-    if not options.silent:
-        _logger.info("The fit of %s was not explained: %s", fit.model, reason)
     try:
-        mlflow_store.note_skipped(run_id, fit.context.tracking_uri, reason)
+        mlflow_store.note_skipped(run_id, uri, reason)
+        _notes[run_id, uri] = reason
+        if len(_notes) > _MAX_NOTES:
+            del _notes[next(iter(_notes))]
     except Exception:
         _logger.debug("The reason could not be logged", exc_info=True)
 

@@ -12,7 +12,8 @@ import inspect
 import logging
 import sys
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
@@ -39,11 +40,14 @@ class Observers:
             object, and the arguments.
         function: Called instead of a wrapped function, with the original, its module and name, and
             the arguments.
+        deferred: Called with the name of a method and the object when the method's coroutine or
+            generator starts.
         new_class: Called with each new subclass of an observed class.
     """
 
     method: Function
     function: Function
+    deferred: Callable[[str, Any], None]
     new_class: Callable[[type], None]
 
 
@@ -59,7 +63,7 @@ def connect(observers: Observers) -> None:
 def wrap_hierarchy(cls: type, method: str) -> None:
     """Wrap the method of a class, of its subclasses and of those defined or imported later."""
     _wrap_new_subclasses(cls)
-    for member in {cls, definer(cls, method), *subclasses(cls)}:
+    for member in {definer(subclass, method) for subclass in {cls, *subclasses(cls)}}:
         wrap_method(member, method)
 
 
@@ -81,42 +85,96 @@ def subclasses(cls: type) -> set[type]:
 
 def wrap_method(cls: type, method: str) -> None:
     """Wrap a method that the class itself defines."""
-    function = cls.__dict__.get(method)
+    holder, name, function = _slot(cls, method)
     ours, _ = _methods.get(cls, {}).get(method, (None, None))
-    if not inspect.isfunction(function) or ours is function:
+    if function is None or ours is function:
         return
-    if inspect.iscoroutinefunction(function) or inspect.isgeneratorfunction(function):
-        return  # the call does not train yet
-    wrapper = _observed_method(function, method)
+    wrapper = _observed_method(_unbound(function), method)
     try:
-        setattr(cls, method, wrapper)
+        setattr(holder, name, wrapper)
     except Exception:  # a metaclass may forbid it; the definition of the class must succeed
         _logger.debug("%s cannot be observed", cls, exc_info=True)
         return
     _methods.setdefault(cls, {})[method] = (wrapper, function)
 
 
-def wrap_function(module: ModuleType, name: str) -> None:
-    """Wrap a function of a module, also in the module that defines it."""
-    if name not in vars(module):
+def _slot(cls: type, method: str) -> tuple[Any, str, Any]:
+    """The object and its attribute that hold the function of a method, and the function.
+
+    Methods that some objects have and others lack, by scikit-learn's `available_if`, are
+    descriptors with the function in an attribute, where MLflow wraps it, too.
+    """
+    value = cls.__dict__.get(method)
+    if inspect.isfunction(value) or (callable(value) and _is_bound_by(value)):
+        return cls, method, value
+    function = getattr(value, "fn", None)
+    return value, "fn", function if inspect.isfunction(function) else None
+
+
+def _is_bound_by(value: Any) -> bool:
+    """Whether a callable becomes a method of an object, as compiled functions do."""
+    is_plain = isinstance(value, (type, staticmethod, classmethod, functools.partial))
+    return hasattr(type(value), "__get__") and not is_plain
+
+
+def _unbound(value: Any) -> Function:
+    """A function of an object and its arguments."""
+    if inspect.isfunction(value):
+        return value
+
+    @functools.wraps(value)
+    def call(self: Any, *args: Any, **kwargs: Any) -> Any:
+        return value.__get__(self, type(self))(*args, **kwargs)
+
+    return call
+
+
+def wrap_functions(module: ModuleType, names: Sequence[str]) -> None:
+    """Wrap functions of a module, also where other modules have imported them by name."""
+    ours = {id(wrapper) for wrapper, _ in _functions.values()}
+    wrappers: dict[int, tuple[Function, Function]] = {}  # by the id of the original
+    for name in names:
+        function = vars(module).get(name)
+        if inspect.isfunction(function) and id(function) not in ours:
+            wrapper = _observed_function(function, module.__name__, name)
+            wrappers[id(function)] = (wrapper, function)
+    if not wrappers:
         return
-    function: Function = vars(module)[name]
-    ours = [wrapper for wrapper, _ in _functions.values()]
-    if not inspect.isfunction(function) or function in ours:
-        return
-    wrapper = _observed_function(function, module.__name__, name)
-    for holder in (module, sys.modules.get(function.__module__, module)):
-        if getattr(holder, name, None) is function:
-            setattr(holder, name, wrapper)
-            _functions[holder.__name__, name] = (wrapper, function)
+    for holder in _holders(module):
+        for name, value in list(vars(holder).items()):
+            if id(value) not in wrappers:
+                continue
+            wrapper, _ = wrappers[id(value)]
+            # Other parts of the package call each other, which is no training of the user.
+            is_part = _package(holder) == _package(module)
+            if not is_part or holder is module or holder.__name__ == value.__module__:
+                setattr(holder, name, wrapper)
+                _functions[holder.__name__, name] = (wrapper, value)
+
+
+def _holders(module: ModuleType) -> list[ModuleType]:
+    """The modules that may have imported a function by name, without those of Python."""
+    modules = [
+        other
+        for name, other in list(sys.modules.items())
+        if isinstance(other, ModuleType)
+        and other.__name__ == name
+        and _package(other) not in sys.stdlib_module_names
+    ]
+    return [module, *(other for other in modules if other is not module)]
+
+
+def _package(module: ModuleType) -> str:
+    return module.__name__.partition(".")[0]
 
 
 def unwrap_all() -> None:
     """Restore all methods and functions."""
     for cls, methods in list(_methods.items()):
         for method, (wrapper, original) in methods.items():
-            if cls.__dict__.get(method) is wrapper:
-                setattr(cls, method, original)
+            holder, name, function = _slot(cls, method)
+            if function is wrapper:
+                setattr(holder, name, original)
     _methods.clear()
     for (module_name, name), (wrapper, original) in _functions.items():
         module = sys.modules.get(module_name)
@@ -144,7 +202,36 @@ def add_class(cls: type) -> None:
         _observers.new_class(cls)
 
 
+def announce(method: str, model: Any) -> None:
+    """Tell the observers of a coroutine or generator that trains."""
+    if _observers is not None:
+        _observers.deferred(method, model)
+
+
 def _observed_method(original: Function, method: str) -> Function:
+    if inspect.iscoroutinefunction(original):
+
+        @functools.wraps(original)
+        async def fit_later(self: Any, *args: Any, **kwargs: Any) -> Any:
+            with suppress(ImportError):  # unpickled where this package is not installed
+                from mlflow_interpret.autologging.wrappers import announce
+
+                announce(method, self)
+            return await original(self, *args, **kwargs)
+
+        return fit_later
+    if inspect.isgeneratorfunction(original):
+
+        @functools.wraps(original)
+        def fit_in_steps(self: Any, *args: Any, **kwargs: Any) -> Any:
+            with suppress(ImportError):
+                from mlflow_interpret.autologging.wrappers import announce
+
+                announce(method, self)
+            return (yield from original(self, *args, **kwargs))
+
+        return fit_in_steps
+
     @functools.wraps(original)
     def fit(self: Any, *args: Any, **kwargs: Any) -> Any:
         try:

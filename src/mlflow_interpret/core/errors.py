@@ -77,7 +77,7 @@ class ExplanationNotFoundError(MlflowInterpretError, LookupError):
     """The MLflow run exists and holds no explanation, or not the requested one."""
 
 
-def one_line(error: BaseException | None, limit: int = 300) -> str:
+def one_line(error: BaseException | str | None, limit: int = 300) -> str:
     """Return the text of an error on one line.
 
     Passwords in addresses and characters that control a terminal are removed.

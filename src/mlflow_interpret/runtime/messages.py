@@ -41,3 +41,14 @@ def warn(options: Options, message: str) -> None:
     """Log a warning, unless the options ask for silence."""
     if not options.silent:
         _logger.warning(message)
+
+
+def inform_once(options: Options, message: str) -> None:
+    """Log information, unless the options ask for silence or this process has logged it before."""
+    if options.silent or message in _informed:
+        return
+    _informed.add(message)
+    _logger.info(message)
+
+
+_informed: set[str] = set()

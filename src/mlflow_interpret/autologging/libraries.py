@@ -21,6 +21,11 @@ from mlflow_interpret.autologging.training_arguments import (
 )
 
 
+def result_of(call: Call, result: Any) -> Any:  # noqa: ARG001
+    """The result of a function that trains."""
+    return result
+
+
 @dataclass(frozen=True)
 class Library:
     """A library's classes or functions that train models.
@@ -132,16 +137,15 @@ _has_known_kind = _sklearn_kind("classifier", "regressor", "outlier_detector", "
 def _is_sklearn_model(model: Any) -> bool:
     """Whether an estimator has the tags of a model, or predicts and is no transformer.
 
-    Rankers, survival models and searches of other packages have no such tags.
+    Rankers, survival models and searches of other packages have no such tags. Some searches have
+    the methods of all models that they may find, ``transform`` included.
     """
     if _has_known_kind(model):
         return True
     base = importlib.import_module("sklearn.base")
     try:
-        return (
-            hasattr(model, "predict")
-            and not hasattr(model, "transform")
-            and not isinstance(model, base.DensityMixin)
+        return hasattr(model, "predict") and not isinstance(
+            model, (base.TransformerMixin, base.DensityMixin)
         )
     except Exception:  # a property may raise anything
         return False
@@ -229,6 +233,37 @@ register_library(
         training_data=_native_or_x_and_y,
     )
 )
+
+
+# statsmodels --------------------------------------------------------------------------------------
+
+
+def _design_and_response(call: Call) -> tuple[Any, Any]:
+    """Rows and labels that a model of statsmodels was made with; of a formula, the user's table."""
+    model = call.instance
+    frame, y = getattr(model.data, "frame", None), model.data.orig_endog
+    if frame is None:
+        return model.data.orig_exog, y
+    responses = {model.endog_names} if isinstance(model.endog_names, str) else {*model.endog_names}
+    rows = frame.drop(columns=[name for name in frame.columns if name in responses])
+    return rows, y if len(y) == len(rows) else None  # rows with missing cells may be dropped
+
+
+for _module, _class in (
+    ("statsmodels.regression.linear_model", "RegressionModel"),
+    ("statsmodels.genmod.generalized_linear_model", "GLM"),
+    ("statsmodels.discrete.discrete_model", "DiscreteModel"),
+    ("statsmodels.robust.robust_linear_model", "RLM"),
+):
+    register_library(
+        Library(
+            _module,
+            (_class,),
+            training_data=_design_and_response,
+            trained_model=result_of,
+            trains_others=True,
+        )
+    )
 
 
 # Native training ----------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Trees of scikit-learn's models as arrays of nodes.
+"""Trees of scikit-learn's models, and of scikit-survival's, as arrays of nodes.
 
 The only module that reads the private attributes of these models; a test lists them.
 """
@@ -126,8 +126,8 @@ class Trees:
 
 
 def is_tree_ensemble(model: Any) -> bool:
-    """Whether the model is a tree or a tree ensemble of scikit-learn."""
-    return isinstance(model, tuple(_CONVERTERS))
+    """Whether the model is a tree or a tree ensemble of scikit-learn or scikit-survival."""
+    return isinstance(model, tuple(_CONVERTERS)) or _is_survival_model(model)
 
 
 def trees_of(model: Any) -> Trees:
@@ -136,6 +136,8 @@ def trees_of(model: Any) -> Trees:
     Raises:
         CannotExplainError: The model has no trees, or its output depends on more than its trees.
     """
+    if _is_survival_model(model):
+        return _survival_trees(model)
     for family, convert in _CONVERTERS.items():
         if isinstance(model, family):
             return convert(model)
@@ -175,6 +177,23 @@ def _averaged(model: Any, trees: Sequence[Any]) -> Trees:
         offset[last] = 1.0
         first_row, first_column = last + 1, first_column + n - 1
     return _joined(trees, np.concatenate(columns, axis=1), mix, offset)
+
+
+def _is_survival_model(model: Any) -> bool:
+    """Whether the model is a survival tree or forest of scikit-survival."""
+    has_trees = hasattr(model, "tree_") or hasattr(model, "estimators_")
+    return hasattr(model, "is_event_time_") and has_trees
+
+
+def _survival_trees(model: Any) -> Trees:
+    """The risk score: the cumulative hazards of a leaf, summed over the times of events."""
+    members = [model] if hasattr(model, "tree_") else model.estimators_
+    trees = [member.tree_ for member in members]
+    hazards = np.concatenate([tree.value[..., 0] for tree in trees])  # (n_nodes, n_times)
+    if not getattr(model, "low_memory", False):  # else a leaf has the risk score only
+        hazards = hazards[:, np.asarray(model.is_event_time_)]
+    risks = hazards.sum(axis=1, keepdims=True) / len(trees)
+    return _joined(trees, risks, np.eye(1), np.zeros(1))
 
 
 def _isolation_forest(model: Any) -> Trees:

@@ -55,7 +55,7 @@ class TreeExplainer(Explainer):
         trees = trees_of(model)
         try:  # a single row, to notice an incompatible shapiq while another explainer can be tried
             self._trees = TreeValues(trees)
-            self._trees.explain(np.zeros((1, model.n_features_in_)))
+            self._trees.explain(np.zeros((1, trees.feature.max() + 1)))
         except Exception as error:
             raise CannotExplainError("shapiq failed", error) from error
         self.info = ExplainerInfo(

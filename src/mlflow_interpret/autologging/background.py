@@ -5,20 +5,18 @@ from __future__ import annotations
 import logging
 import os
 import shutil
-import tempfile
 import threading
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from mlflow_interpret.autologging import outcomes, run_context, snapshots
 from mlflow_interpret.autologging.worker_explanation import WORKER, WorkerExplanation
 from mlflow_interpret.core.errors import CannotExplainError, one_line
 from mlflow_interpret.core.options import Options
-from mlflow_interpret.runtime import worker_process
+from mlflow_interpret.runtime import temporary_folders, worker_process
 from mlflow_interpret.runtime.exit_hooks import call_at_exit
 from mlflow_interpret.runtime.progress import wait
 from mlflow_interpret.stores import spool
@@ -228,7 +226,7 @@ def recover(pending: snapshots.PendingFit, entry: Entry) -> None:
     snapshots.check_private(pending.snapshot)
     worker = worker_process.Child(WORKER)
     computed = WorkerExplanation(worker, pending, log_data=entry.log_data, compared=False)
-    folder = Path(tempfile.mkdtemp(prefix="mlflow-interpret-"))
+    folder = temporary_folders.create()
     data_only = Options(log_figures=False, log_report=False)  # drawn when it is logged
     try:
         computed.explain()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import shutil
-import tempfile
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
@@ -17,6 +16,7 @@ from mlflow_interpret.core.details import ModelInfo, RowCounts
 from mlflow_interpret.core.explanation import Explanation, Importances, importances_of
 from mlflow_interpret.core.options import Options
 from mlflow_interpret.core.text import format_number, truncate
+from mlflow_interpret.runtime import temporary_folders
 from mlflow_interpret.runtime.messages import inform_once, warn
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ def log_computed(options: Options, fit: Fit, computed: Computed) -> None:
     from mlflow_interpret.stores.delivery import deliver
 
     run_id, uri = fit.context.run_id, fit.context.tracking_uri
-    folder = Path(tempfile.mkdtemp(prefix="mlflow-interpret-"))
+    folder = temporary_folders.create()
     record: Record | None = None
     try:
         mlflow_store.check_reachable(uri)
@@ -222,7 +222,7 @@ def _kept_folder(computed: Computed, record: Record | None, options: Options, en
     from mlflow_interpret.stores import spool
 
     if record is None:  # the figures and the report are drawn when it is logged
-        folder = Path(tempfile.mkdtemp(prefix="mlflow-interpret-"))
+        folder = temporary_folders.create()
         data_only = replace(options, log_figures=False, log_report=False)
         record = computed.write(folder, data_only, None, {})
     return spool.keep_folder(record.folder, record.explanation.id, entry)

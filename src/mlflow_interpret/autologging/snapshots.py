@@ -13,7 +13,6 @@ from __future__ import annotations
 import os
 import shutil
 import stat
-import tempfile
 import uuid
 from contextlib import suppress
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ from filelock import FileLock
 
 from mlflow_interpret.core import explanation_io
 from mlflow_interpret.core.errors import MlflowInterpretError
+from mlflow_interpret.runtime import temporary_folders
 from mlflow_interpret.stores import spool
 from mlflow_interpret.stores.spool import Entry
 
@@ -74,7 +74,7 @@ class PendingFolder:
         folder = self.folder / str(uuid.uuid4())
         folder.mkdir(mode=0o700)
         # Rows that must not outlive this process go into a private temporary folder.
-        private = folder if entry.log_data else Path(tempfile.mkdtemp(prefix="mlflow-interpret-"))
+        private = folder if entry.log_data else temporary_folders.create()
         pending = PendingFit(folder, private / _SNAPSHOT)
         try:
             _write_pickle(content, pending.snapshot)

@@ -12,6 +12,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
+from mlflow_interpret.runtime import temporary_folders
+
 
 class ProcessDiedError(Exception):
     """A child process ended before it answered.
@@ -88,7 +90,7 @@ class Child:
     def _running(self) -> subprocess.Popen[str]:
         if self._process is None or self._process.poll() is not None:
             self.end()
-            self._folder = tempfile.TemporaryDirectory(prefix="mlflow-interpret-")
+            self._folder = tempfile.TemporaryDirectory(prefix=temporary_folders.prefix())
             work = Path(self._folder.name, "work")
             work.mkdir()
             # A file, because a pipe that nobody reads would fill up.

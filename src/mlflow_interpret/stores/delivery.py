@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import logging
 import shutil
-import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from functools import partial
-from pathlib import Path
 
 from mlflow_interpret.core.errors import one_line
 from mlflow_interpret.core.explanation import Explanation
 from mlflow_interpret.core.options import Options, metric_kinds
+from mlflow_interpret.runtime import temporary_folders
 from mlflow_interpret.runtime.messages import warn
 from mlflow_interpret.stores import base
 from mlflow_interpret.stores import mlflow as mlflow_store
@@ -62,7 +61,7 @@ def deliver_explanation(
     """Write the folder of an explanation and deliver it; see `deliver`."""
     if not options.log_data:
         explanation = explanation.without_rows()
-    folder = Path(tempfile.mkdtemp(prefix="mlflow-interpret-"))
+    folder = temporary_folders.create()
     try:
         record = write_record(
             explanation,

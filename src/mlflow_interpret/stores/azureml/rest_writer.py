@@ -21,6 +21,7 @@ from urllib.parse import parse_qsl, quote, urlsplit
 from mlflow_interpret.core.errors import AzureMLError
 from mlflow_interpret.core.explanation import Explanation
 from mlflow_interpret.core.redaction import redact
+from mlflow_interpret.runtime import temporary_folders
 from mlflow_interpret.runtime.progress import Report, nothing
 from mlflow_interpret.stores.azureml import asset_format, blobs
 from mlflow_interpret.stores.azureml.http import HttpClient, RefusedError
@@ -122,7 +123,9 @@ class _Writer:
         existing_id = self._registered_id(ids)
         if existing_id is not None:
             return existing_id
-        with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
+        with tempfile.TemporaryDirectory(
+            prefix=temporary_folders.prefix(), ignore_cleanup_errors=True
+        ) as name:
             folder = Path(name)
             asset = asset_format.write(
                 explanation, folder, self._run.run_id, comment, random_state, points, self._top_k

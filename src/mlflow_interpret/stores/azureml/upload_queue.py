@@ -17,6 +17,7 @@ from typing import Any
 
 from mlflow_interpret.core.errors import AzureMLError
 from mlflow_interpret.core.redaction import redact
+from mlflow_interpret.runtime import temporary_folders
 from mlflow_interpret.runtime.progress import wait
 from mlflow_interpret.runtime.timeouts import TimedCall
 from mlflow_interpret.runtime.worker_process import ProcessDiedError
@@ -223,7 +224,7 @@ def _upload(
         return UploadResult(False, _EXIT_TEXT, 0.0)
     try:
         with tempfile.TemporaryDirectory(
-            prefix="mlflow-interpret-", ignore_cleanup_errors=True
+            prefix=temporary_folders.prefix(), ignore_cleanup_errors=True
         ) as work:
             run = find_run(deadline - time.monotonic())
             request = {

@@ -14,6 +14,7 @@ from mlflow.entities import Run
 from mlflow_interpret.core import explanation_io
 from mlflow_interpret.core.errors import ExplanationNotFoundError
 from mlflow_interpret.core.explanation import Importances
+from mlflow_interpret.runtime import temporary_folders
 from mlflow_interpret.runtime.progress import Report
 from mlflow_interpret.stores.mlflow.artifacts import fetch, list_files, map_concurrently
 from mlflow_interpret.stores.mlflow.layout import TAG, count_of, folder_of, tag_name
@@ -84,7 +85,7 @@ def _read(
     for number in numbers:
         path = f"{folder_of(number)}/{part}{explanation_io.EXPLANATION}"
         try:
-            with tempfile.TemporaryDirectory(prefix="mlflow-interpret-") as folder:
+            with tempfile.TemporaryDirectory(prefix=temporary_folders.prefix()) as folder:
                 file = fetch(run, path, tracking_uri, Path(folder))
                 importances = explanation_io.read_importances(file, run.info.run_id, name, label)
             return replace(importances, in_run=len(numbers))

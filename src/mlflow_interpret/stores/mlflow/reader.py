@@ -16,6 +16,7 @@ from mlflow_interpret.core import explanation_io
 from mlflow_interpret.core.errors import ExplanationNotFoundError, RunNotFoundError
 from mlflow_interpret.core.explanation import Explanation
 from mlflow_interpret.core.redaction import without_credentials
+from mlflow_interpret.runtime import temporary_folders
 from mlflow_interpret.runtime.progress import nothing
 from mlflow_interpret.stores.mlflow.artifacts import fetch, list_files, local_path, map_concurrently
 from mlflow_interpret.stores.mlflow.connection import check_reachable
@@ -179,7 +180,7 @@ def status_of(run_id: str, tracking_uri: str, number: int | None = None) -> dict
     if not latest:
         return {}
     path = f"{folder_of(number)}/{status_name(latest)}"
-    with tempfile.TemporaryDirectory(prefix="mlflow-interpret-") as folder:
+    with tempfile.TemporaryDirectory(prefix=temporary_folders.prefix()) as folder:
         file = fetch(run, path, tracking_uri, Path(folder))
         record: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
     return record
@@ -195,7 +196,7 @@ def _read_number(client: MlflowClient, run: Run, number: int) -> Explanation | N
     local = local_path(run, artifact_folder)
     if local is not None:
         return _read_folder(local)
-    with tempfile.TemporaryDirectory(prefix="mlflow-interpret-") as folder:
+    with tempfile.TemporaryDirectory(prefix=temporary_folders.prefix()) as folder:
         _download(client, run, artifact_folder, Path(folder))
         return _read_folder(Path(folder))
 

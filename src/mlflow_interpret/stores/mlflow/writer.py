@@ -19,6 +19,7 @@ from mlflow.exceptions import MlflowException
 from mlflow_interpret.core import explanation_io
 from mlflow_interpret.core.explanation import Explanation
 from mlflow_interpret.core.options import MAX_METRICS, METRICS
+from mlflow_interpret.runtime import temporary_folders
 from mlflow_interpret.stores.base import StoreLimits, limits_of
 from mlflow_interpret.stores.mlflow import run_page
 from mlflow_interpret.stores.mlflow.artifacts import list_files
@@ -123,7 +124,7 @@ def log_skipped(run_id: str, tracking_uri: str, reason: str, details: Mapping[st
     run = get_run(client, run_id)
     with (
         _numbers.reserved(tracking_uri, run_id, free_number(client, run)) as number,
-        tempfile.TemporaryDirectory(prefix="mlflow-interpret-") as folder,
+        tempfile.TemporaryDirectory(prefix=temporary_folders.prefix()) as folder,
     ):
         status = {
             "status": "skipped",
@@ -178,7 +179,7 @@ def update_status(
     run = get_run(client, logged.run_id)
     latest = latest_status(list_files(client, run, logged.folder))
     version = max(latest, 1) if limits.overwrites else latest + 1
-    with tempfile.TemporaryDirectory(prefix="mlflow-interpret-") as folder:
+    with tempfile.TemporaryDirectory(prefix=temporary_folders.prefix()) as folder:
         path = Path(folder) / status_name(version)
         explanation_io.write_json(path, status)
         client.log_artifact(logged.run_id, str(path), logged.folder)

@@ -21,11 +21,6 @@ from mlflow_interpret.autologging.training_arguments import (
 )
 
 
-def result_of(call: Call, result: Any) -> Any:  # noqa: ARG001
-    """The result of a function that trains."""
-    return result
-
-
 @dataclass(frozen=True)
 class Library:
     """A library's classes or functions that train models.

@@ -82,6 +82,9 @@ def test_a_close_ranking_takes_more_rows():
 def test_without_a_budget_max_rows_is_not_exceeded():
     found = run(SumExplainer(max_rows=150), CLOSE)
     assert (found.stopped, len(found.rows), found.has_converged) == ("max_rows", 150, False)
+    assert found.partial  # the limit is the explainer's
+    asked = run(SumExplainer(max_rows=1_000), CLOSE, Plan(max_rows=150))
+    assert (asked.stopped, asked.has_converged, asked.partial) == ("max_rows", False, False)
 
 
 def test_with_a_budget_an_open_ranking_exceeds_max_rows_of_the_explainer(clock):

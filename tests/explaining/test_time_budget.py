@@ -87,3 +87,10 @@ def test_a_share_of_the_budget_can_be_reserved(clock):
     budget.reserve(0.3)
     assert budget.remaining == pytest.approx(3.0)
     Budget(None, clock).reserve(0.3)
+
+
+def test_the_time_of_a_pause_does_not_count(clock):
+    budget = Budget(5.0, clock)
+    with budget.paused():
+        clock.now += 100.0
+    assert budget.remaining == 5.0

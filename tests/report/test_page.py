@@ -133,8 +133,8 @@ def test_breach_of_additivity_is_a_notice():
     page = render_report(
         replace(explanation(), details=Details.from_json({**DETAILS, "partial": True}))
     )
-    assert "time budget ended" in Table(page).text
-    assert "time budget ended" not in Table(render_report(explanation())).text
+    assert "Pass a longer time_budget." in Table(page).text
+    assert "Pass a longer time_budget." not in Table(render_report(explanation())).text
 
 
 @pytest.mark.parametrize(

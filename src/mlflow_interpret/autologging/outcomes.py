@@ -137,9 +137,10 @@ def log_computed(options: Options, fit: Fit, computed: Computed) -> None:
         return
     if not options.silent:
         _logger.info(_summary(fit, record.explanation, logged))
-    breach = record.explanation.details.additivity_breach
-    if breach is not None:
-        warn(options, f"{breach} Run {logged.run_id}")
+    details = record.explanation.details
+    for problem in (details.additivity_breach, details.partial_reason):
+        if problem is not None:
+            warn(options, f"{fit.model}: {problem} Run {logged.run_id}")
 
 
 def skip(options: Options, fit: Fit, reason: str) -> None:
@@ -235,18 +236,16 @@ def _summary(fit: Fit, explanation: Explanation, logged: Any) -> str:
     top = ", ".join(
         f"{truncate(name, 40)} {format_number(value)}" for name, value in explanation.ranked()[:3]
     )
-    spent = ", the time budget was spent" if details.partial else ""
+    reason = f", ranking stable after {rows.explained:,} rows" if details.is_stopped_early else ""
+    place = f"artifacts in {logged.folder}/"
+    if logged.report is not None:
+        place = f"report: {logged.report}"
     return (
         f"Explained {model} ({explanation.method}, {details.output_scale}, "
-        f"{rows.explained:,} of {rows.available:,} {str(rows.source).replace('_', ' ')}, "
-        f"{details.seconds or 0.0:.1f} s{spent}): {top}. "
+        f"{rows.explained:,} of {rows.available:,} {str(rows.source).replace('_', ' ')}{reason}, "
+        f"{details.seconds or 0.0:.1f} s): {top}. "
         f"{_shift_text(logged.status.get('baseline'))}"
-        f"Run {logged.run_id}, "
-        + (
-            f"artifacts in {logged.folder}/"
-            if logged.report is None
-            else f"report: {logged.report}"
-        )
+        f"Run {logged.run_id}, {place}"
     )
 
 

@@ -79,7 +79,8 @@ class Details:
         stopped: The reason why no more rows were explained: ``all rows``, ``settled``,
             ``max_rows`` or ``time_budget``.
         has_converged: The ranking of the leading features is stable.
-        partial: A time budget left rows or permutations out.
+        partial: Rows or permutations were left out before the ranking was stable, other than by
+            the user's ``max_rows``.
         time_budget: The time budget in seconds.
         intervals: Confidence intervals of the leading importances: ``level``, ``about`` and ``of``.
         background_rows: The number of background rows.
@@ -121,6 +122,26 @@ class Details:
     baseline: Mapping[str, Any] | None = None
     baseline_missing: str | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def is_stopped_early(self) -> bool:
+        """Whether the ranking was stable before all rows were explained."""
+        return self.stopped == "settled"
+
+    @property
+    def partial_reason(self) -> str | None:
+        """The reason why the explanation is partial, and the remedy; None where it is not."""
+        if not self.partial:
+            return None
+        rows = self.rows or RowCounts()
+        counts = f"{rows.explained or 0:,} of {rows.available or 0:,} rows were explained"
+        if self.stopped == "max_rows":
+            return f"{counts}, and the ranking of the features is not stable. Pass max_rows."
+        budget = "" if self.time_budget is None else f" of {self.time_budget:.3g} s"
+        return (
+            f"{counts} before the time budget{budget} ended, and the ranking of the features may "
+            "not be stable. Pass a longer time_budget."
+        )
 
     def without_values(self) -> Details:
         """Return the details without values of rows: histograms, categories, quoted errors."""

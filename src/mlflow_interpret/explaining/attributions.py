@@ -93,7 +93,8 @@ class AttributionResult:
         stopped: Why no more rows were explained: ``all rows``, ``settled``, ``max_rows`` or
             ``time_budget``.
         has_converged: Whether the ranking of the leading features has converged.
-        partial: Whether the time budget left out rows or permutations.
+        partial: Whether rows or permutations were left out before the ranking was stable, other
+            than by the user's ``max_rows``.
     """
 
     method: str

@@ -317,9 +317,14 @@ class RowScheduler:
             notes=(*info.notes, *self._notes(stopped)),
             stopped=stopped,
             has_converged=self.has_converged(),
-            partial=stopped == "time_budget" or info.is_reduced,
+            partial=stopped == "time_budget" or info.is_reduced or self._is_rough(),
             aggregates=aggregates,
         )
+
+    def _is_rough(self) -> bool:
+        """Whether the default limit left rows out before the ranking was stable."""
+        is_limited = self.plan.max_rows is None and self.n_done < self.source.n_available
+        return is_limited and not self.has_converged()
 
     def _notes(self, stopped: StopReason) -> Iterator[str | Note]:
         if self.reason:

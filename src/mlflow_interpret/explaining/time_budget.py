@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -62,6 +63,13 @@ class Budget:
         self.seconds = state["seconds"]
         self.now = time.monotonic
         self._end = self.now() + state["remaining"]
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Return a context whose duration does not count."""
+        start = self.now()
+        yield
+        self._end += self.now() - start
 
     def reserve(self, share: float) -> None:
         """Extend the budget so that at least this share of it remains."""

@@ -127,5 +127,4 @@ def _origin(explanation: Explanation) -> str:
         text += f" for {format_number(rows.explained)} of {format_number(rows.available)} {source}"
     if details.output_scale:
         text += f", on the scale of the {escape(str(details.output_scale))}"
-    partial = " The time budget ended before the ranking was stable." if details.partial else ""
-    return f"{text}.{partial}"
+    return f"{text}. {details.partial_reason or ''}".rstrip()

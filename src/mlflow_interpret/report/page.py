@@ -122,11 +122,7 @@ def _column_kind(explanation: Explanation) -> str:
 
 def _notices(details: Details) -> list[str]:
     """Warnings about the reliability of the numbers."""
-    partial = (
-        "The time budget ended before the ranking was stable: some rows or permutations were not "
-        "computed."
-    )
-    notices = [details.additivity_breach, partial if details.partial else None]
+    notices = [details.additivity_breach, details.partial_reason]
     return [str(notice) for notice in notices if notice]
 
 

@@ -137,6 +137,10 @@ class Explainer(ABC):
     def supports(cls, adapter: ModelAdapter) -> bool:
         """Whether the explainer may be able to explain the model; a cheap check."""
 
+    @classmethod
+    def import_packages(cls) -> None:  # noqa: B027 - few explainers need it
+        """Import packages that take seconds; the time budget does not run meanwhile."""
+
     @property
     def affordable_rows(self) -> int:
         """Number of rows that can be explained in the remaining time; 0 if that is not known."""
@@ -223,6 +227,8 @@ def exact_explainer(request: ExplainRequest) -> Explainer:
     for explainer_class in registered_explainers(request.plan.engine, exact=True):
         if not explainer_class.supports(adapter):
             continue
+        with request.budget.paused():
+            explainer_class.import_packages()
         try:
             return explainer_class(request)
         except CannotExplainError as error:

@@ -7,6 +7,7 @@ not read. The algorithm is the one of Lundberg et al. (2020).
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from functools import cached_property
 from importlib.util import find_spec
 from typing import Any
@@ -52,6 +53,11 @@ class ShapTreeExplainer(Explainer):
         packages = {base.__module__.partition(".")[0] for base in type(adapter.model).__mro__}
         is_known = is_tree_ensemble(adapter.model) or not packages.isdisjoint(_PACKAGES)
         return is_known and find_spec("shap") is not None
+
+    @classmethod
+    def import_packages(cls) -> None:  # noqa: D102
+        with suppress(Exception):  # the constructor raises the reason
+            import_optional("shap")
 
     def __init__(self, request: ExplainRequest) -> None:
         refuse_given_background(request)

@@ -7,6 +7,8 @@ unlike those of shap's algorithm.
 
 from __future__ import annotations
 
+from contextlib import suppress
+from importlib import import_module
 from importlib.util import find_spec
 
 import numpy as np
@@ -47,6 +49,11 @@ class TreeExplainer(Explainer):
     @classmethod
     def supports(cls, adapter: ModelAdapter) -> bool:  # noqa: D102
         return is_tree_ensemble(adapter.model) and find_spec("shapiq") is not None
+
+    @classmethod
+    def import_packages(cls) -> None:  # noqa: D102
+        with suppress(Exception):  # the constructor raises the reason
+            import_module("shapiq")
 
     def __init__(self, request: ExplainRequest) -> None:
         refuse_given_background(request)

@@ -137,8 +137,8 @@ def log_computed(options: Options, fit: Fit, computed: Computed) -> None:
         return
     if not options.silent:
         _logger.info(_summary(fit, record.explanation, logged))
-    details = record.explanation.details
-    for problem in (details.additivity_breach, details.partial_reason):
+    explained = record.explanation.details
+    for problem in (explained.additivity_breach, explained.partial_reason):
         if problem is not None:
             warn(options, f"{fit.model}: {problem} Run {logged.run_id}")
 

@@ -137,8 +137,8 @@ class Explainer(ABC):
     def supports(cls, adapter: ModelAdapter) -> bool:
         """Whether the explainer may be able to explain the model; a cheap check."""
 
-    @classmethod
-    def import_packages(cls) -> None:  # noqa: B027 - few explainers need it
+    @classmethod  # noqa: B027 - few explainers need it
+    def import_packages(cls) -> None:
         """Import packages that take seconds; the time budget does not run meanwhile."""
 
     @property

@@ -9,6 +9,7 @@ from dataclasses import FrozenInstanceError
 import pytest
 
 from mlflow_interpret.core.details import (
+    AttributionCheck,
     Details,
     ModelInfo,
     Note,
@@ -24,6 +25,7 @@ COMPUTED = Details(
     output_scale="prediction",
     additivity_error=1e-9,
     rows=RowCounts("training rows", 200, 100),
+    attribution_check=AttributionCheck("passed", "a library", rows=10, columns=3),
     stopped="settled",
     has_converged=True,
     partial=False,
@@ -44,6 +46,8 @@ def test_keys_are_those_of_the_storage_format():
     entries = COMPUTED.to_json()
     assert (entries["settled"], entries["features"]) == (True, 3)
     assert entries["rows"] == {"source": "training rows", "available": 200, "explained": 100}
+    check = {"outcome": "passed", "explainer": "a library", "rows": 10, "columns": 3}
+    assert entries["attribution_check"] == check
     assert entries["notes"] == ["A note.", "It quotes 5."]
     assert entries["later"] == [1, 2]
 

@@ -61,6 +61,7 @@ DETAILS = {
     "output_scale": "probability",
     "additivity_error": 2.5e-7,
     "sampling_error": 0.031,
+    "attribution_check": {"outcome": "declined", "explainer": "a library", "reason": "of a swap"},
     "rows": {"source": "evaluation_examples", "available": 5000, "explained": 40},
     "background_rows": 1000,
     "random_state": 3,
@@ -104,7 +105,7 @@ def test_facts_about_the_explanation():
     )).text  # fmt: skip
     for fact in (
         "GridSearchCV with SVC", "GridSearchCV → Pipeline → SVC", "sklearn.svm.SVC", "m, sampled permutations",
-        "probability", "40 of 5,000 evaluation examples", "1,000", "2.5e-7", "3.1 %", "1.25 s", "0.250",
+        "probability", "40 of 5,000 evaluation examples", "1,000", "2.5e-7", "3.1 %", "declined, a library: of a swap", "1.25 s", "0.250",
         "python 3.12.1, shap 0.46.0", "run-7", "2026-01-02", "first <try>", "because <reason>.",
         "Row budget", "asked 10, used 7", "95 % intervals",
     ):  # fmt: skip

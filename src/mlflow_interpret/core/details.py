@@ -63,6 +63,25 @@ class RowCounts:
 
 
 @dataclass(frozen=True)
+class AttributionCheck:
+    """Result of the check that contributions of another package belong to their columns.
+
+    Attributes:
+        outcome: ``passed``, ``declined`` or ``skipped``.
+        explainer: The library and function that computed the contributions.
+        rows: The number of checked rows.
+        columns: The number of checked columns.
+        reason: The reason why the explainer was declined, or the check skipped.
+    """
+
+    outcome: str | None = None
+    explainer: str | None = None
+    rows: int | None = None
+    columns: int | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True)
 class Details:
     """How an explanation was computed.
 
@@ -73,6 +92,8 @@ class Details:
         additivity_error: The largest absolute difference between that output and the sum of the
             contributions of a row.
         additivity_breach: A warning where that difference is more than rounding.
+        attribution_check: The check of contributions that another package computed; None for those
+            of this package.
         sampling_error: The typical standard error of a contribution, relative to the largest
             contribution of its row.
         rows: The number of explained rows and their source.
@@ -103,6 +124,7 @@ class Details:
     output_scale: str | None = None
     additivity_error: float | None = None
     additivity_breach: str | None = None
+    attribution_check: AttributionCheck | None = None
     sampling_error: float | None = None
     rows: RowCounts | None = None
     stopped: str | None = None
@@ -168,7 +190,7 @@ class Details:
                 and not is_missing_baseline
             ):
                 continue
-            if isinstance(value, (ModelInfo, RowCounts)):
+            if isinstance(value, (ModelInfo, RowCounts, AttributionCheck)):
                 value = {k: v for k, v in vars(value).items() if v is not None}
             entries[_KEYS.get(entry.name, entry.name)] = value
         if self.notes or complete:
@@ -185,7 +207,7 @@ class Details:
         known = {
             names[key]: value
             for key, value in entries.items()
-            if key in names and key not in {"extra", "notes", "model", "rows", "histograms"}
+            if key in names and key not in _OWN_TYPES
         }
         extra = {
             key: value
@@ -197,6 +219,7 @@ class Details:
             **known,
             model=_read(ModelInfo, entries.get("model")),
             rows=_read(RowCounts, entries.get("rows")),
+            attribution_check=_read(AttributionCheck, entries.get("attribution_check")),
             notes=_read_notes(entries),
             histograms=None if histograms is None else tuple(histograms),
             extra=extra,
@@ -212,6 +235,9 @@ _ALWAYS = {
     "n_features", "random_state", "versions",
 }  # fmt: skip
 """Entries that are null rather than missing."""
+
+_OWN_TYPES = {"extra", "notes", "model", "rows", "histograms", "attribution_check"}
+"""Entries that are read as values of their own types."""
 
 _PUBLIC_NOTES = "public_notes"
 _QUOTED = "quoted"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from mlflow_interpret.core.details import Note
+from mlflow_interpret.core.details import AttributionCheck, Note
 from mlflow_interpret.core.statistics import FloatArray
 from mlflow_interpret.explaining.batch import RowBatch
 from mlflow_interpret.explaining.dataframes import Indices
@@ -95,6 +95,7 @@ class AttributionResult:
         has_converged: Whether the ranking of the leading features has converged.
         partial: Whether rows or permutations were left out before the ranking was stable, other
             than by the user's ``max_rows``.
+        attribution_check: The check of the attributions of single columns, or None.
     """
 
     method: str
@@ -112,6 +113,7 @@ class AttributionResult:
     stopped: str = "all rows"
     has_converged: bool = True
     partial: bool = False
+    attribution_check: AttributionCheck | None = None
 
     @property
     def breach(self) -> str | None:

@@ -130,6 +130,7 @@ def _details(
         output_scale=result.scale,
         additivity_error=error if math.isfinite(error) else None,
         additivity_breach=result.breach,
+        attribution_check=result.attribution_check,
         sampling_error=aggregates.sampling_error,
         rows=RowCounts(
             source=inputs.origin["source"],

@@ -319,6 +319,7 @@ class RowScheduler:
             has_converged=self.has_converged(),
             partial=stopped == "time_budget" or info.is_reduced or self._is_rough(),
             aggregates=aggregates,
+            attribution_check=info.attribution_check,
         )
 
     def _is_rough(self) -> bool:

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from mlflow_interpret.core.details import note_because
 from mlflow_interpret.core.errors import CannotExplainError
+from mlflow_interpret.explaining.attribution_check import MisattributedError
 from mlflow_interpret.explaining.attributions import AttributionResult
 from mlflow_interpret.explaining.explainers.base import (
     SAMPLING_SHARE,
@@ -59,7 +60,11 @@ def explain_rows(request: ExplainRequest, source: RowSource) -> AttributionResul
         reason = error
     _logger.debug("No exact explainer for %s: %s", request.adapter.name, reason)
     result = _sample(request, source)
-    return replace(result, notes=(note_because("Explained as a black box", reason), *result.notes))
+    return replace(
+        result,
+        notes=(note_because("Explained as a black box", reason), *result.notes),
+        attribution_check=reason.check if isinstance(reason, MisattributedError) else None,
+    )
 
 
 def sampling_explainer(request: ExplainRequest) -> Explainer:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from mlflow_interpret.core.details import Details, ModelInfo, RowCounts
+from mlflow_interpret.core.details import AttributionCheck, Details, ModelInfo, RowCounts
 from mlflow_interpret.core.explanation import Explanation
 from mlflow_interpret.core.statistics import INTERVAL, FloatArray
 from mlflow_interpret.core.text import NAME_LENGTH, format_number, format_percent, truncate
@@ -182,6 +182,7 @@ def _facts(explanation: Explanation, run_facts: Mapping[str, Any]) -> list[tuple
          None if additivity_error is None else format_number(float(additivity_error), 2)),
         ("Sampling error", None if sampling_error is None else
          f"typically {format_percent(float(sampling_error))} of a row's largest contribution"),
+        ("Attribution check", _attribution_check(details.attribution_check)),
         ("Duration", None if details.seconds is None else f"{details.seconds} s"),
         ("Time budget", None if details.time_budget is None else f"{details.time_budget:g} s"),
         ("Explanation", explanation.id),
@@ -191,6 +192,14 @@ def _facts(explanation: Explanation, run_facts: Mapping[str, Any]) -> list[tuple
     facts += [(_words(key), value) for key, value in details.extra.items()]
     facts.append(("Versions", details.versions))
     return [(name, _to_text(value)) for name, value in facts if value not in (None, "", [], {})]
+
+
+def _attribution_check(check: AttributionCheck | None) -> str | None:
+    if check is None or check.outcome is None:
+        return None
+    if check.outcome == "passed":
+        return f"passed, {check.columns} columns of {check.rows} rows"
+    return f"{check.outcome}, {check.explainer}: {check.reason}"
 
 
 def _model_path(model: ModelInfo) -> str:

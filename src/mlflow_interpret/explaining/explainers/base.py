@@ -32,10 +32,12 @@ from typing import ClassVar, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from mlflow_interpret.core.details import Note
+from mlflow_interpret.core.details import AttributionCheck, Note, note_because
 from mlflow_interpret.core.errors import CannotExplainError
 from mlflow_interpret.core.explanation import Plan
+from mlflow_interpret.core.statistics import FloatArray
 from mlflow_interpret.explaining import explainers
+from mlflow_interpret.explaining.attribution_check import MisattributedError, check_attributions
 from mlflow_interpret.explaining.attributions import Attributions
 from mlflow_interpret.explaining.batch import RowBatch
 from mlflow_interpret.explaining.model_adapter import ModelAdapter
@@ -63,6 +65,7 @@ class ExplainerInfo:
         is_parallel: Whether batches should be explained in parallel: a single batch keeps one core
             busy.
         is_reduced: Whether the time budget makes the explainer do less for each row.
+        attribution_check: The check of the attributions of single columns, or None.
     """
 
     method: str
@@ -73,6 +76,7 @@ class ExplainerInfo:
     notes: tuple[str | Note, ...] = ()
     is_parallel: bool = False
     is_reduced: bool = False
+    attribution_check: AttributionCheck | None = None
 
     def __post_init__(self) -> None:
         if self.rows_in_full < 0:
@@ -123,12 +127,18 @@ class Explainer(ABC):
         engines: Values of the option ``engine`` for which the explainer is used.
         is_exact: Whether the attributions must add up to an output of the model. If they do not,
             the model is explained by an explainer that is not exact.
+        is_checked: Whether the attributions of single columns are checked, as those that another
+            package computes.
+        is_interventional: Whether they are the interventional ones over the background rows of the
+            request, which sampled ones have to agree with.
         is_by_raw_column: Whether the attributions are those of the raw columns of the request.
         info: Its properties.
     """
 
     engines: ClassVar[frozenset[str]] = frozenset({"auto"})
     is_exact: ClassVar[bool] = True
+    is_checked: ClassVar[bool] = True
+    is_interventional: bool = False
     is_by_raw_column: bool = False
     info: ExplainerInfo
 
@@ -167,6 +177,15 @@ class Explainer(ABC):
         Raises:
             CannotExplainError: The explainer cannot explain these rows.
         """
+
+    def outputs(self, batch: RowBatch, scale: str | None) -> FloatArray:
+        """The model outputs that the attributions add up to, shaped as in `Attributions`.
+
+        Args:
+            batch: At least one row.
+            scale: Name of the outputs.
+        """
+        return self.explain(batch, scale).outputs
 
 
 def refuse_given_background(request: ExplainRequest) -> None:
@@ -230,10 +249,18 @@ def exact_explainer(request: ExplainRequest) -> Explainer:
         with request.budget.paused():
             explainer_class.import_packages()
         try:
-            return explainer_class(request)
+            explainer = explainer_class(request)
+            if explainer.is_checked:
+                check = check_attributions(explainer, request)
+                explainer.info = replace(explainer.info, attribution_check=check)
         except CannotExplainError as error:
             _logger.debug("Not %s for %s: %s", explainer_class.__name__, adapter.name, error)
             failure = failure or error
+            continue
+        if isinstance(failure, MisattributedError):
+            note = note_because("The contributions of another package were refused", failure)
+            explainer.info = replace(explainer.info, notes=(*explainer.info.notes, note))
+        return explainer
     if failure is not None:
         raise failure
     raise CannotExplainError(f"no exact method is known for {adapter.name}")

@@ -31,6 +31,7 @@ class PipelineExplainer(Explainer):
     """Explains the last step of a pipeline and sums its attributions up by raw column."""
 
     engines = frozenset({"auto", "tabular"})
+    is_checked = False
 
     @classmethod
     def supports(cls, adapter: ModelAdapter) -> bool:  # noqa: D102
@@ -99,6 +100,7 @@ class MultiTargetExplainer(Explainer):
     """Explains the model of each target of a ``MultiOutputClassifier`` or ``-Regressor``."""
 
     engines = frozenset({"auto", "tabular"})
+    is_checked = False
 
     @classmethod
     def supports(cls, adapter: ModelAdapter) -> bool:  # noqa: D102
@@ -109,7 +111,10 @@ class MultiTargetExplainer(Explainer):
     def __init__(self, request: ExplainRequest) -> None:
         adapters = _target_adapters(request.adapter)
         self._explainers = [exact_explainer(request.for_model(adapter)) for adapter in adapters]
-        self.info = self._explainers[0].info
+        infos = [explainer.info for explainer in self._explainers]
+        checks = [info.attribution_check for info in infos if info.attribution_check is not None]
+        checks.sort(key=lambda check: check.outcome == "passed")
+        self.info = replace(infos[0], attribution_check=checks[0] if checks else None)
         self.is_by_raw_column = self._explainers[0].is_by_raw_column
 
     def explain(self, batch: RowBatch, scale: str | None = None) -> Attributions:  # noqa: D102

@@ -56,6 +56,8 @@ _MAX_COLUMNS = 60
 class InterventionalTreeExplainer(Explainer):
     """Explains the tree ensembles of scikit-learn against ``initialization_examples``."""
 
+    is_checked = False
+
     @classmethod
     def supports(cls, adapter: ModelAdapter) -> bool:  # noqa: D102
         return is_tree_ensemble(adapter.model)

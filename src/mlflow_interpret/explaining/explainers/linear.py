@@ -33,6 +33,8 @@ CHECKED_ROWS = 100
 class LinearExplainer(Explainer):
     """Explains models with coefficients whose output is linear in the columns."""
 
+    is_checked = False
+
     @classmethod
     def supports(cls, adapter: ModelAdapter) -> bool:  # noqa: D102
         return getattr(adapter.model, "coef_", None) is not None

@@ -88,6 +88,11 @@ class ShapTreeExplainer(Explainer):
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in vars(self).items() if name != "_explainer"}
 
+    def outputs(self, batch: RowBatch, scale: str | None) -> FloatArray:  # noqa: D102
+        if scale is None:
+            return super().outputs(batch, scale)
+        return self._adapter.output(scale)(batch.original)
+
     def explain(self, batch: RowBatch, scale: str | None = None) -> Attributions:  # noqa: D102
         if not is_numeric(batch.frame):
             raise CannotExplainError(NOT_NUMBERS)

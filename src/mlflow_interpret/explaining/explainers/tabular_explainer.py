@@ -71,7 +71,8 @@ class TabularFastExplainer(Explainer):
         self._mean = numbers(background.frame).mean(axis=0, keepdims=True)
         name = type(self._explainer).__name__
         model = request.adapter.model
-        if name == "LinearExplainer":
+        self.is_interventional = name == "LinearExplainer"
+        if self.is_interventional:
             self.info = ExplainerInfo(
                 method="shap_linear",
                 implementation=f"TabularExplainer, {name}",
@@ -107,6 +108,11 @@ class TabularFastExplainer(Explainer):
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in vars(self).items() if name != "_explainer"}
+
+    def outputs(self, batch: RowBatch, scale: str | None) -> FloatArray:  # noqa: D102
+        if scale is None:
+            return super().outputs(batch, scale)
+        return self._adapter.output(scale)(batch.original)
 
     def explain(self, batch: RowBatch, scale: str | None = None) -> Attributions:  # noqa: D102
         if not is_numeric(batch.frame):

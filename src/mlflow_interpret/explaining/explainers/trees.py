@@ -46,6 +46,8 @@ _STEPS = 125_000_000
 class TreeExplainer(Explainer):
     """Explains the tree ensembles of scikit-learn; needs shapiq."""
 
+    is_checked = False
+
     @classmethod
     def supports(cls, adapter: ModelAdapter) -> bool:  # noqa: D102
         return is_tree_ensemble(adapter.model) and find_spec("shapiq") is not None

@@ -47,6 +47,8 @@ _NOTE = f"By engineered column, the {LEADING} leading ones are kept, and the sum
 class WideLinearExplainer(Explainer):
     """Explains pipelines that end in a linear model of more than `LEADING` columns."""
 
+    is_checked = False
+
     @classmethod
     def supports(cls, adapter: ModelAdapter) -> bool:  # noqa: D102
         if not hasattr(adapter.model, "steps"):

@@ -100,7 +100,7 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 @pytest.hookimpl(tryfirst=True)  # before -m deselects
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Set the markers, and leave out what is not fast."""
+    """Set the markers, and deselect slow tests."""
     fast, left_out = [], []
     for item in items:
         places = {*item.path.relative_to(TESTS).parts} & PLACE_MARKERS.keys()

@@ -1,4 +1,4 @@
-"""Explanations of every shape, for what writes, sends and reads them."""
+"""Explanations of every shape, for tests of writers, uploads and readers."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ CASES = {
 
 
 def named(name: str, explanation: Explanation) -> Explanation:
-    """With an id of its own that is the same in every process: workers share what one uploaded."""
+    """The same id in every process, so that workers can share an upload."""
     engineered = explanation.engineered
     if engineered is not None:
         engineered = named(f"{name}, engineered", engineered)
@@ -135,7 +135,7 @@ def _texts(values):
 
 
 def check_equal(found, explanation):
-    """What the asset holds of a record is read back to the last bit."""
+    """Check that all values of a record that the asset holds are read back exactly."""
     assert (found.id, found.method) == (explanation.id, explanation.method)
     assert found.features == explanation.features
     assert _texts(found.classes) == _texts(explanation.output_names)

@@ -1,4 +1,4 @@
-"""Explanations made up for tests of what is drawn of them, and names that nobody should trust."""
+"""Artificial explanations for tests of figures and pages, and untrusted names."""
 
 from __future__ import annotations
 

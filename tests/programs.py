@@ -54,7 +54,7 @@ def run_python(
     return done.stdout + done.stderr
 
 
-def told(output: str, name: str) -> str:
+def output_value(output: str, name: str) -> str:
     """Return the rest of the output line that starts with a name."""
     (line,) = [line for line in output.splitlines() if line.startswith(f"{name} ")]
     return line.removeprefix(f"{name} ")

@@ -15,7 +15,7 @@ import mlflow_interpret
 ROOT = Path(mlflow_interpret.__file__).parent
 PACKAGE = "mlflow_interpret"
 
-# Each folder or module, and what it may import of this package besides itself. The longest match
+# Each folder or module, and the modules of this package that it may import. The longest match
 # counts: the rules of `stores/mlflow` are its own, not those of `stores`.
 _RECORDS = ["core", "runtime"]
 _STORES = ["stores", "interpret_community", *_RECORDS]
@@ -132,7 +132,7 @@ def check(violations: list[str]) -> None:
     assert not violations, "\n".join(violations)
 
 
-def test_folders_import_only_what_their_rule_allows():
+def test_folders_import_only_allowed_modules():
     check(
         [
             f"{module} imports {imported}"
@@ -148,7 +148,7 @@ def test_imports_have_no_cycles():
     TopologicalSorter(graph).prepare()  # raises CycleError, which names the modules
 
 
-def test_azureml_is_named_only_where_a_rule_allows_it():
+def test_azureml_is_named_only_in_allowed_modules():
     naming = [module for module, text in MODULES.items() if "azureml" in text]
     check([f"{module} names azureml" for module in naming if not is_in(module, NAME_AZUREML)])
 

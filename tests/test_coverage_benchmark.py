@@ -32,7 +32,7 @@ def cells(text, case):
     return [cell.strip() for cell in line.replace("\\|", "").split("|")[1:-1]]
 
 
-def test_an_explained_case_says_how(written):
+def test_an_explained_case_has_its_method(written):
     assert cells(written, "Ridge |")[1:4] == ["explained", "shap_linear", "prediction"]
 
 

@@ -37,7 +37,7 @@ def text(found):
     return " | ".join(f"{each.text} -> {each.remedy}" for each in found)
 
 
-def test_a_machine_where_all_is_well(store):
+def test_a_machine_without_problems(store):
     done = CliRunner().invoke(main, ["doctor", "--tracking-uri", store])
     assert done.exit_code == 0, done.output
     assert "BROKEN" not in done.output
@@ -72,7 +72,7 @@ def test_a_server_that_does_not_answer_is_broken_and_its_password_hidden(monkeyp
     assert "pass-word-9" not in done.output
 
 
-def test_what_waits_in_the_spool_is_counted(store):
+def test_explanations_in_the_spool_are_counted(store):
     spool.keep(made(), spool.Entry(store, None, {"top_k": 3}))
     (found,) = findings(store, "spool")
     assert found.state == "note"
@@ -80,7 +80,7 @@ def test_what_waits_in_the_spool_is_counted(store):
     assert found.remedy == "mlflow-interpret flush"
 
 
-def test_what_is_missing_has_its_pip_command(store, monkeypatch):
+def test_missing_packages_have_a_pip_command(store, monkeypatch):
     lacking = Installed("lightgbm", ">=4.7", None, "lightgbm")
     old = Installed("xgboost", ">=3.2", "1.0", "xgboost")
     fine = Installed("catboost", ">=1", "1.2", "catboost")

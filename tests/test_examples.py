@@ -20,7 +20,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 CODE = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
 
 
-# Each part of the README by itself, but in one process: what they import takes the longest.
+# Each part of the README by itself, but in one process, because imports take the longest.
 ONE_BY_ONE = """
 import runpy, sys
 import mlflow, mlflow_interpret

@@ -137,14 +137,14 @@ class TestTo:
         assert list(bare.get_feature_importance_dict()) == [name for name, _ in record.ranked()]
         assert not hasattr(bare, "local_importance_values")
 
-    def test_what_was_made_here_says_how(self, pair):
+    def test_explanations_of_this_package_have_their_method(self, pair):
         record, ours, own = pair
         assert to_record(ours).details == record.details
         assert to_record(own).details.to_json() == {"notes": ["Computed by the caller."]}
 
 
 class TestFrom:
-    def test_our_own_explanation_gives_its_record_back(self, pair):
+    def test_the_record_of_an_explanation_of_this_package_is_returned(self, pair):
         record, ours, _ = pair
         assert to_record(ours) is record
 
@@ -220,7 +220,7 @@ class TestFrom:
             own.get_feature_importance_dict()
         )
 
-    def test_repeated_names_are_told_apart(self, tmp_path):
+    def test_repeated_names_are_distinguished(self, tmp_path):
         model, X, _ = fitted("regression")
         from interpret_community import TabularExplainer
 
@@ -285,7 +285,7 @@ def test_several_targets_become_classes_of_interpret_community():
     assert len(explanation.get_ranked_per_class_names()) == 2
 
 
-def test_true_labels_of_several_targets_are_taken():
+def test_true_labels_of_several_targets_are_accepted():
     record = regression_record(
         targets=("up", "down"), evaluation_rows=pd.DataFrame(np.ones((3, 2)))
     )

@@ -1,4 +1,4 @@
-"""log_data=False: no value of a row leaves the process; the search finds them where it is True.
+"""log_data=False: no value of a row leaves the process; with True, the search finds the values.
 
 Values are planted in the rows, labels and predictions. All that the double of Azure ML received,
 the MLflow store with its artifacts and the spool are searched for them.
@@ -60,7 +60,7 @@ def program(*, log_data: bool) -> str:
 
 
 def readable(name: str, content: bytes) -> str:
-    """The values in a file, whatever its form."""
+    """The values in a file of any format."""
     if name.endswith(".parquet"):
         frame = pd.read_parquet(io.BytesIO(content))
         return frame.to_json(orient="split", double_precision=15)
@@ -178,7 +178,7 @@ def test_an_error_that_quotes_a_row_is_not_logged_without_data(
 
 
 class Unpicklable(RegressorMixin, BaseEstimator):
-    """A model that cannot be sent to other processes, which a note tells in its words."""
+    """A model that cannot be pickled; a note quotes its error."""
 
     def fit(self, X, y):
         self.kept_ = X.iloc[:3].to_numpy().tolist()
@@ -193,7 +193,7 @@ class Unpicklable(RegressorMixin, BaseEstimator):
 
 @pytest.mark.parametrize("again", [False, True])
 def test_a_note_that_quotes_a_row_is_not_logged_without_data(store, tmp_path, again):
-    """The explanation was made, and perhaps logged, before somebody said that no row may be."""
+    """The explanation was computed, and perhaps logged, with rows before."""
     X = pd.DataFrame({"number": NUMBERS, "text": TEXTS})
     explanation = mlflow_interpret.explain(Unpicklable().fit(X, LABELS), X, n_jobs=2)
     places = []

@@ -1,4 +1,4 @@
-"""What a message advises works: each remedy is tried by a test."""
+"""Remedies in messages work: each is run by a test."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""No token, signature, password or connection string is said or kept, whatever goes wrong."""
+"""No failure shows or stores a token, signature, password or connection string."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from azureml_double import AzureMLDouble
 from mlflow_interpret.stores import mlflow as mlflow_store
-from programs import logging_to, run_python, told
+from programs import logging_to, output_value, run_python
 from test_privacy import database, in_folder
 
 KEY = "cGxhbnRlZC1hY2NvdW50LWtleQ=="
@@ -38,13 +38,13 @@ mlflow_interpret.push(run.info.run_id, azureml=azureml)
 
 
 def secrets_of(double: AzureMLDouble) -> set[str]:
-    """What must not be seen, each also without the signature of the token it is part of."""
+    """The secrets, tokens also without their signatures."""
     found = {KEY, "planted5", *double.secrets}
     return found | {secret.rpartition(".")[2] for secret in found if secret.count(".") == 2}
 
 
 @pytest.mark.parametrize("where", ["job", "laptop"])
-def test_nothing_is_said_or_kept(store, tmp_path, where):
+def test_no_secret_is_in_output_or_files(store, tmp_path, where):
     if where == "laptop":
         pytest.importorskip("azure.identity", reason="pip install 'mlflow-interpret[azure]'")
     with AzureMLDouble(blobs="memory") as double:
@@ -64,7 +64,7 @@ def test_nothing_is_said_or_kept(store, tmp_path, where):
         assert double.assets
         secrets = secrets_of(double)
         sent = json.dumps([dict(request.headers) for request in double.requests])
-        assert any(secret in sent for secret in secrets)  # the search finds what is there
+        assert any(secret in sent for secret in secrets)  # the search works
         places = in_folder(tmp_path / "artifacts")
         places["database"] = database(tmp_path / "mlflow.db")
         places["output"] = output
@@ -73,7 +73,7 @@ def test_nothing_is_said_or_kept(store, tmp_path, where):
         places["assets"] = json.dumps(double.assets)
     found = {name: s for name, text in places.items() for s in secrets if s in text}
     assert found == {}
-    assert told(output, "first") == "failed"
+    assert output_value(output, "first") == "failed"
     (run,) = mlflow.search_runs(output_format="list", experiment_names=["test"])
     assert mlflow_store.status_of(run.info.run_id, store)["status"] == "complete"
     assert "DEBUG" in places["output"]

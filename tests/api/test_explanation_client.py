@@ -34,7 +34,7 @@ def explanation(**changes):
     return GlobalExplanation(replace(made(), id=str(uuid.uuid4()), **changes))
 
 
-def test_what_was_uploaded_is_downloaded(client):
+def test_uploaded_explanations_are_downloaded(client):
     original = explanation()
     assert client.upload_model_explanation(original, comment="first") is None
     downloaded = client.download_model_explanation()
@@ -118,7 +118,7 @@ def test_a_run_is_named_by_its_resource_id(laptop, run_id):
     assert len(client.list_model_explanations()) == 1
 
 
-def test_a_process_outside_of_a_job_is_told_the_other_way():
+def test_the_error_outside_of_a_job_names_the_other_way():
     with pytest.raises(mlflow_interpret.AzureMLError, match=r"no Azure ML job; .*from_run_id"):
         mlflow_interpret.Run.get_context()
 
@@ -152,7 +152,7 @@ def test_wrong_arguments_are_named(client, call, message):
         call(client)
 
 
-def test_what_is_no_explanation_is_refused(client):
+def test_other_objects_than_explanations_are_refused(client):
     with pytest.raises(mlflow_interpret.CannotExplainError, match="got dict"):
         client.upload_model_explanation({"a": 1.0})
     assert json.dumps(client.list_model_explanations()) == "[]"

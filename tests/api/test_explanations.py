@@ -1,4 +1,4 @@
-"""What users call themselves."""
+"""Functions that users call."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_an_explanation_of_interpret_community_is_logged(store):
     assert list(mlflow_store.load(run_id, None, store).true_labels) == list(target[:20])
 
 
-def test_what_is_no_explanation_is_refused(store):
+def test_other_objects_than_explanations_are_refused(store):
     with pytest.raises(mlflow_interpret.CannotExplainError, match="got dict"):
         mlflow_interpret.log_explanation({"a": 1.0})
     assert mlflow.search_runs(output_format="list") == []
@@ -137,7 +137,7 @@ def test_a_run_that_the_launcher_names_is_used_and_left_open(store, monkeypatch)
     assert mlflow.get_run(run.info.run_id).info.status == "RUNNING"
 
 
-def test_a_pipeline_is_explained_by_engineered_column_where_asked_for():
+def test_a_pipeline_is_explained_by_engineered_column_on_request():
     X, y = load_iris(return_X_y=True, as_frame=True)
     front = KBinsDiscretizer(3, encode="onehot-dense", quantile_method="averaged_inverted_cdf")
     model = make_pipeline(front, LogisticRegression()).fit(X, y)
@@ -203,7 +203,7 @@ def test_rows_that_are_none_are_named():
 
 
 @pytest.mark.parametrize("silent", [False, True])
-def test_who_explains_by_hand_sees_the_progress(store, monkeypatch, silent):
+def test_explain_shows_its_progress(store, monkeypatch, silent):
     class Terminal(io.StringIO):
         def isatty(self):
             return True

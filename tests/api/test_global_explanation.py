@@ -195,7 +195,7 @@ class TestWithoutInterpretCommunity:
     def test_a_local_explanation_is_our_own_type(self):
         assert isinstance(public_local_explanation(made()), LocalExplanation)
 
-    def test_the_other_type_says_what_to_install(self):
+    def test_the_error_of_the_other_type_has_the_pip_command(self):
         message = r"np\.inexact.*pip install \"mlflow-interpret\[interpret\]\""
         with pytest.raises(CannotExplainError, match=message):
             GlobalExplanation(made()).to_interpret_community()

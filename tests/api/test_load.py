@@ -1,4 +1,4 @@
-"""Where an explanation is looked for: the MLflow run first, then Azure ML."""
+"""Loading an explanation: from the MLflow run first, then from Azure ML."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def logged(store):
     return run.info.run_id, *both
 
 
-def test_one_is_found_by_its_comment(store, logged):
+def test_explanations_are_selected_by_comment(store, logged):
     run_id, first, second = logged
     assert load.load(run_id, store).id == second.id
     assert load.load(run_id, store, comment="first").id == first.id
@@ -38,14 +38,14 @@ def test_one_is_found_by_its_comment(store, logged):
         load.load(run_id, store, explanation_id=first.id, comment="second")
 
 
-def test_a_raw_view_is_one_of_a_pipeline(store, logged):
+def test_raw_views_are_those_of_pipelines(store, logged):
     run_id, _, second = logged
     assert load.load(run_id, store, raw=True).id == second.id
     with pytest.raises(ExplanationNotFoundError, match="no raw view"):
         load.load(run_id, store, comment="first", raw=True)
 
 
-def test_the_latest_with_an_engineered_view_is_taken(store):
+def test_the_latest_explanation_with_the_requested_view_is_loaded(store):
     view = made(features=6, is_engineered=True)
     both = [made(is_raw=True, engineered=view), made()]
     with mlflow.start_run() as run:
@@ -61,14 +61,14 @@ def test_the_latest_with_an_engineered_view_is_taken(store):
         load.load(run_id, store, engineered=True, explanation_id=both[1].id)
 
 
-def test_that_no_explanation_has_the_view_is_told(store, logged):
+def test_the_error_says_that_no_explanation_has_the_view(store, logged):
     run_id, _, second = logged
-    told = f"None of the 2 explanations of run {run_id} .*{second.id} has no engineered view"
-    with pytest.raises(ExplanationNotFoundError, match=told):
+    message = f"None of the 2 explanations of run {run_id} .*{second.id} has no engineered view"
+    with pytest.raises(ExplanationNotFoundError, match=message):
         load.load(run_id, store, engineered=True)
 
 
-def test_azure_ml_is_asked_where_the_mlflow_run_holds_none(monkeypatch):
+def test_azure_ml_is_read_if_the_mlflow_run_has_no_explanation(monkeypatch):
     explanation = made()
     uri = "azureml://eastus.api.azureml.ms/mlflow/v2.0/subscriptions/s"
 
@@ -86,16 +86,16 @@ def test_azure_ml_is_asked_where_the_mlflow_run_holds_none(monkeypatch):
     assert asked == [(("workspace of", uri), "run-1", selection)]
 
 
-def test_azure_ml_is_not_asked_of_other_stores(store, monkeypatch):
-    monkeypatch.setattr(asset_reader, "read", lambda *_: pytest.fail("Azure ML was asked"))
+def test_azure_ml_is_not_read_for_other_stores(store, monkeypatch):
+    monkeypatch.setattr(asset_reader, "read", lambda *_: pytest.fail("Azure ML was read"))
     with mlflow.start_run() as run:
         pass
     with pytest.raises(ExplanationNotFoundError):
         mlflow_interpret.load_explanation(run.info.run_id)
 
 
-def test_a_model_is_asked_by_its_name(store, logged):
-    """By version, by alias, and by the id of the logged model, whose run explains it."""
+def test_explanations_are_loaded_by_model_names(store, logged):
+    """By version, by alias, and by the id of the logged model."""
     run_id, _, second = logged
     client = mlflow.MlflowClient()
     client.create_registered_model("churn")

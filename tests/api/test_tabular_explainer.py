@@ -56,7 +56,7 @@ def test_every_row_is_explained_and_true_labels_are_kept(tree):
     assert record.true_labels.tolist() == y.tolist()
 
 
-def test_local_values_are_left_out_where_asked_for(tree):
+def test_local_values_are_left_out_on_request(tree):
     explainer = TabularExplainer(tree, X.to_numpy(), features=list(X))
     bare = explainer.explain_global(X.to_numpy()[:9], include_local=False)
     assert not hasattr(bare, "local_importance_values")
@@ -96,7 +96,7 @@ def test_the_features_are_those_before_the_transformations(kind):
     assert explanation.get_feature_importance_dict()["size"] > 0
 
 
-def test_columns_without_a_transformer_are_taken_as_they_are():
+def test_columns_without_a_transformer_stay_unchanged():
     model = LinearRegression().fit(X[["petal width (cm)", "sepal width (cm)"]].to_numpy(), y)
     chosen = [("petal width (cm)", None), (["sepal width (cm)"], None)]
     explanation = TabularExplainer(model, X, transformations=chosen).explain_global(X[:20])

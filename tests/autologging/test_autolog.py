@@ -331,7 +331,7 @@ def test_exclusive_logs_nothing_to_runs_of_the_user(store):
     assert importances(mlflow.last_active_run())
 
 
-def test_exclusive_makes_a_run_where_there_is_none(store):
+def test_exclusive_creates_a_run_if_none_is_active(store):
     mlflow_interpret.autolog(exclusive=True)
     tree().fit(X, y)
     (run,) = all_runs()
@@ -806,7 +806,7 @@ def test_a_clusterer_is_noted_in_the_active_run_and_once_in_the_log(
     assert "mlflow_interpret.status" not in MlflowClient().get_run(untouched.info.run_id).data.tags
 
 
-def test_what_is_seen_and_not_explained_is_noted_once(store, caplog, monkeypatch):
+def test_fits_that_are_not_explained_are_noted_once(store, caplog, monkeypatch):
     monkeypatch.setattr("mlflow_interpret.runtime.messages._informed", set())
     caplog.set_level(logging.INFO, "mlflow_interpret")
     requests = []
@@ -883,7 +883,7 @@ def test_several_targets_are_explained_under_their_names(store):
 
 
 @pytest.mark.interpret
-def test_the_kernel_explainer_can_be_asked_for(store):
+def test_the_kernel_explainer_can_be_requested(store):
     mlflow_interpret.autolog(max_rows=2, engine="kernel")
     LinearRegression().fit(X, y)
     (run,) = all_runs()

@@ -79,9 +79,9 @@ def test_latest_is_the_previous_run(fit, caplog):
     assert status(second)["baseline"]["run_id"] == first.info.run_id
     assert status(third)["baseline"]["run_id"] == second.info.run_id
     assert not [record for record in caplog.records if record.levelname == "WARNING"]
-    told = [record.message for record in caplog.records if "Explained" in record.message]
-    assert ["Spearman 1.00 to run" in message for message in told] == [False, True, True]
-    assert f"to run {second.info.run_id[:8]}. Run {third.info.run_id}" in told[2]
+    messages = [record.message for record in caplog.records if "Explained" in record.message]
+    assert ["Spearman 1.00 to run" in message for message in messages] == [False, True, True]
+    assert f"to run {second.info.run_id[:8]}. Run {third.info.run_id}" in messages[2]
 
 
 def test_a_registered_model_with_another_class(fit):
@@ -116,7 +116,7 @@ def test_a_baseline_that_cannot_be_read_is_one_warning(fit, caplog, wanted):
 
 
 def alarm(run):
-    """The recipe of the documentation, as it stands there."""
+    """The unchanged example of the documentation."""
     text = (Path(__file__).parents[2] / "docs" / "comparing.md").read_text("utf-8")
     (recipe,) = [
         block for block in re.findall(r"```python\n(.*?)```", text, re.DOTALL) if "Exit" in block

@@ -120,7 +120,7 @@ def test_transformers_are_no_events(events):
     assert events == []
 
 
-def test_clusterers_and_outlier_detectors_are_watched_and_told_apart(events):
+def test_clusterers_and_outlier_detectors_are_observed_and_distinguished(events):
     models = [
         KMeans(2, n_init=1),
         make_pipeline(StandardScaler(), KMeans(2, n_init=1)),
@@ -159,7 +159,7 @@ def test_keyword_arguments_and_fit_parameters_are_passed_on(events):
     assert events[0].y is y
 
 
-def test_a_fit_that_raises_is_no_event_and_raises_the_same_error(events):
+def test_a_fit_that_raises_is_not_an_event_and_raises_the_same_error(events):
     with pytest.raises(ValueError, match="negative") as ours:
         DecisionTreeClassifier(min_samples_leaf="negative").fit(X, y)
     fit_hooks.uninstall()
@@ -323,7 +323,7 @@ def test_a_class_that_cannot_be_observed_can_be_defined(events):
     assert Fixed().fit(X, y)
 
 
-def test_an_event_says_whether_fit_changed_its_rows_in_place(events):
+def test_an_event_shows_whether_fit_changed_its_rows_in_place(events):
     rows = X.to_numpy().copy()
     make_pipeline(StandardScaler(copy=False), LinearRegression()).fit(rows, y)
     make_pipeline(StandardScaler(), LinearRegression()).fit(rows, y)

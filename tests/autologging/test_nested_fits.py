@@ -1,4 +1,4 @@
-"""Only the outermost fit is an event, whatever starts the inner ones."""
+"""Only the outermost fit is an event, also with inner fits in threads and processes."""
 
 from __future__ import annotations
 

@@ -75,7 +75,7 @@ def test_a_search_without_tags_is_explained_by_its_best_estimator(store):
 @pytest.mark.parametrize(
     ("model", "is_model"), [(Search(), True), (Encoder(), False), (Groups(), True)]
 )
-def test_what_predicts_is_a_model_unless_it_transforms(model, is_model):
+def test_objects_that_predict_and_do_not_transform_are_models(model, is_model):
     assert SKLEARN.is_model(model) is is_model
     assert SKLEARN.is_clusterer(model) is isinstance(model, Groups)
 

@@ -27,7 +27,7 @@ DETAILS = {
 
 
 @pytest.mark.parametrize("stopped", ["settled", "all rows"])
-def test_the_message_says_why_the_number_of_rows_is_enough(stopped):
+def test_the_message_has_the_reason_for_the_number_of_rows(stopped):
     explanation = Explanation(
         "shap_linear",
         "regression",

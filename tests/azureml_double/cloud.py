@@ -92,7 +92,7 @@ class Cloud:
         self.blobs.close()
 
     def create_run(self, experiment: str, run_id: str | None) -> str:
-        """Create a run in run history and, where there is one, in the MLflow server.
+        """Create a run in run history and in the MLflow server, if there is one.
 
         Args:
             experiment: The name of its experiment.

@@ -14,7 +14,7 @@ from .browser import Browser
 
 
 def require_azurite() -> None:
-    """Skip the test without Azurite; fail it where CI requires all tests."""
+    """Skip the test without Azurite; fail it if CI requires all tests."""
     if find_azurite() is None:
         message = "Azurite is not installed (npm install azurite)"
         if os.environ.get("CI_REQUIRE_ALL") == "1":

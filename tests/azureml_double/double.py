@@ -103,7 +103,7 @@ class AzureMLDouble:
             self._exit = stack.pop_all()
 
     def stop(self) -> None:
-        """Stop serving. What was received stays readable, except blobs kept by Azurite."""
+        """Stop serving. The received data stay readable, except blobs in Azurite."""
         self._exit.close()
         self._environments = None
 

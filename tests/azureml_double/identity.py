@@ -1,4 +1,4 @@
-"""The directory, where service principals log in."""
+"""The directory service, which logs in service principals."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from azureml_double.conftest import require_azurite
 from azureml_state import assert_no_secret, blocks
 from mlflow_interpret.core import explanation_io
 from mlflow_interpret.stores import mlflow as mlflow_store
-from programs import FAILING, FILES, logging_to, run_python, told, warnings_in
+from programs import FAILING, FILES, logging_to, output_value, run_python, warnings_in
 
 if os.environ.get("CI_REQUIRE_AZURE") != "1":
     pytest.importorskip("azureml.interpret", reason="needs: pip install 'mlflow-interpret[azure]'")
@@ -46,7 +46,7 @@ print("found", json.dumps(answers))
 def downloaded(environment: dict[str, str], folder: Path, **wanted: dict) -> dict:
     """Return the downloads of the SDK in a job without this package."""
     output = run_python(DOWNLOAD, environment, folder, [json.dumps(wanted)])
-    return json.loads(told(output, "found"))
+    return json.loads(output_value(output, "found"))
 
 
 def test_the_explanation_of_a_job_is_read_by_the_sdk(store, tmp_path):
@@ -130,7 +130,7 @@ def test_integer_labels_views_and_several_targets_are_uploaded(store, tmp_path):
         assert blocks(double, run_id, "classes", labelled) == ["0", "10", "20"]
         expected = [0] * 10 + [1] * 50 + [2] * 10
         assert blocks(double, run_id, "true_ys_viz", labelled) == expected
-        predicted = [label // 10 for label in json.loads(told(output, "predicted"))]
+        predicted = [label // 10 for label in json.loads(output_value(output, "predicted"))]
         assert blocks(double, run_id, "ys_pred_viz", labelled) == predicted
         views = {"latest": {}, "raw": {"raw": True}, "engineered": {"engineered": True}}
         wanted = {
@@ -197,7 +197,7 @@ print("imported", ours)
 
 def test_outside_azure_nothing_of_it_is_imported(store, tmp_path):
     output = run_python(OUTSIDE, logging_to(store, os.environ), tmp_path / "job")
-    assert told(output, "imported") == "[]"
+    assert output_value(output, "imported") == "[]"
 
 
 def test_the_files_in_mlflow_are_complete_for_the_upload(tmp_path):

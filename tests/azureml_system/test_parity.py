@@ -128,7 +128,7 @@ DISTORTED = {name: named(f"distorted {name}", record) for name, record in DISTOR
 
 @dataclass
 class Uploads:
-    """What the double received, by the way of the upload.
+    """The data that the double received, by uploader.
 
     Attributes:
         runs: The run of each way.
@@ -308,7 +308,7 @@ def test_asset_reader_reads_the_uploads_of_the_client(uploads, case):
     check_equal(explanation_io.read(uploads.folder / "read" / case), CASES[case])
 
 
-def test_the_documentation_lists_what_the_client_alone_distorts(uploads):
+def test_the_documentation_lists_the_distortions_of_the_client(uploads):
     def sent(case: str, name: str):
         files = uploads.files("plain", DISTORTED[case])
         return json.loads(files[name]) if name in files else None
@@ -355,7 +355,7 @@ def requests_of(uploads, way: str, method: str, ending: str) -> list:
 def test_the_bodies_of_the_requests_are_equal(uploads, method, ending):
     theirs, ours = (requests_of(uploads, way, method, ending) for way in ("client", "ours"))
     assert len(ours) == len(theirs) == sum(len(views(case)) for case in CASES.values())
-    if "batch" in ending:  # the client lists a folder, in whatever order
+    if "batch" in ending:  # the client lists a folder in any order
         theirs, ours = (
             [sorted(each["path"] for each in body["paths"]) for body in bodies]
             for bodies in (theirs, ours)

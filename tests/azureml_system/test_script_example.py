@@ -21,12 +21,12 @@ from interpret.ext.blackbox import TabularExplainer
 """
 OUR_IMPORTS = "from mlflow_interpret import ExplanationClient, Run, TabularExplainer\n"
 COMMENT = "global explanation: all features"
-# What the script with its original imports printed and uploaded on Python 3.11.
+# Output and uploads of the script with its original imports on Python 3.11.
 EXPECTED = json.loads((Path(__file__).parent / "azureml_script.json").read_text("utf-8"))
 
 
 def run_script(text: str, store: str, folder: Path) -> dict:
-    """What the script prints as a job of the double, and what is then in Azure ML."""
+    """The output of the script as a job of the double, and the contents of Azure ML."""
     with AzureMLDouble(blobs="memory") as double:
         run_id = double.create_run("breast-cancer")
         environment = double.job_environment(run_id, folder / "home")
@@ -64,7 +64,7 @@ def assert_equal(result: dict, expected: dict) -> None:
     if importlib.util.find_spec("azureml") else True,
     reason="needs azureml-interpret, which installs on Python 3.10 and 3.11",
 )  # fmt: skip
-def test_the_original_imports_give_what_is_expected(store, tmp_path):
+def test_the_original_imports_give_the_expected_results(store, tmp_path):
     text = SCRIPT.read_text("utf-8")
     assert OUR_IMPORTS in text
     result = run_script(text.replace(OUR_IMPORTS, ORIGINAL_IMPORTS), store, tmp_path)

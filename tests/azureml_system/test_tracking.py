@@ -18,7 +18,7 @@ import pytest
 from azureml_double import AzureMLDouble
 from azureml_state import assert_no_secret, blocks
 from mlflow_server import mlflow_server
-from programs import run_python, told, warnings_in, without_sdk
+from programs import output_value, run_python, warnings_in, without_sdk
 
 if os.environ.get("CI_REQUIRE_AZURE") != "1":
     pytest.importorskip("azureml.interpret", reason="needs: pip install 'mlflow-interpret[azure]'")
@@ -138,7 +138,7 @@ def test_500_features_and_10_classes_stay_within_the_limits(server, store, tmp_p
     with AzureMLDouble(server, blobs="memory") as double:
         laptop = double.laptop_environment(tmp_path / "home")
         output = run_python(WIDE, laptop, tmp_path / "laptop")
-        run_id = told(output, "run_id")
+        run_id = output_value(output, "run_id")
         assert refused(double) == []
         # MLflow's own warning about models, which Azure ML does not log; see docs/azureml.md.
         warned = [line for line in output.splitlines() if " WARNING " in line]
@@ -174,8 +174,8 @@ def test_500_features_and_10_classes_stay_within_the_limits(server, store, tmp_p
         again = run_python(LOG_IN + READ + BY_HAND, laptop, tmp_path / "again", arguments)
         names = blocks(double, run_id, "global_names", explanation_id)
         values = blocks(double, run_id, "global_values", explanation_id)
-        assert json.loads(told(again, "found")) == dict(zip(names, values, strict=True))
-        assert told(again, "status") == "complete"
+        assert json.loads(output_value(again, "found")) == dict(zip(names, values, strict=True))
+        assert output_value(again, "status") == "complete"
         assert "None of the 1 explanations of Azure ML run" in again
         assert len(double.assets) == 4
         assert double.unknown_requests == []
@@ -248,8 +248,8 @@ def test_uploads_without_the_client_are_read_by_it(server, tmp_path):
     with AzureMLDouble(server, blobs="memory") as double:
         laptop = double.laptop_environment(tmp_path / "home")
         output = run_python(TRACKED, without_sdk(laptop, tmp_path / "hidden"), tmp_path / "laptop")
-        run_id = told(output, "run_id")
-        full = told(output, "full")
+        run_id = output_value(output, "run_id")
+        full = output_value(output, "full")
         assert [asset["runid"] for asset in double.assets] == [run_id, full]
         assert warnings_in(output) == []
         assert {(method, status) for method, _, status in refused(double)} == {("PATCH", 400)}
@@ -271,5 +271,5 @@ def test_uploads_without_the_client_are_read_by_it(server, tmp_path):
         assert len(double.assets) == 2
         assert double.unknown_requests == []
         assert_no_secret(double, output, again)
-    assert json.loads(told(again, "found")) == json.loads(told(again, "client"))
-    assert json.loads(told(again, "compared")) == [run_id, told(again, "second")]
+    assert json.loads(output_value(again, "found")) == json.loads(output_value(again, "client"))
+    assert json.loads(output_value(again, "compared")) == [run_id, output_value(again, "second")]

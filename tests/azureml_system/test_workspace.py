@@ -18,7 +18,7 @@ from mlflow_interpret.cli import main
 from mlflow_interpret.core.errors import TrackingUnavailableError
 from mlflow_interpret.stores import mlflow as mlflow_store
 from mlflow_interpret.stores import spool
-from programs import logging_to, run_python, told, warnings_in
+from programs import logging_to, output_value, run_python, warnings_in
 
 pytest.importorskip("azure.identity", reason="needs: pip install 'mlflow-interpret[azure]'")
 
@@ -55,14 +55,14 @@ workspace = Workspace.get(name, login, subscription, group)
 def test_each_run_has_one_run_in_the_workspace_and_without_a_login_the_training_goes_on(
     store, tmp_path
 ):
-    """The workspace is an object of the SDK where it is installed, else a resource id."""
+    """The workspace: an object of the SDK if it is installed, else a resource id."""
     code = PROGRAM.format(workspace=FROM_SDK if _has_sdk() else BY_NAME)
     with AzureMLDouble(blobs="memory") as double:
         scope = double.workspace_coordinates.scope
         environment = logging_to(store, double.laptop_environment(tmp_path / "home"))
         output = run_python(code, environment | {"WORKSPACE": scope}, tmp_path / "laptop")
         assert list((tmp_path / "laptop").iterdir()) == []
-        run_id, refused = told(output, "run_id"), told(output, "refused")
+        run_id, refused = output_value(output, "run_id"), output_value(output, "refused")
         (azureml_run,) = double.runs.values()
         assert [asset["runid"] for asset in double.assets] == [run_id, run_id]
         comments = [asset["properties"]["comment"] for asset in double.assets]

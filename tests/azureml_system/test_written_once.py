@@ -1,4 +1,4 @@
-"""The record of an explanation is written to disk once, whatever runs beside the training."""
+"""The record of an explanation is written to disk once, also with other stores and workers."""
 
 from __future__ import annotations
 

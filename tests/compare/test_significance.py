@@ -116,9 +116,9 @@ def test_equal_to_the_welch_test_of_scipy(rows):
     generator = np.random.default_rng(0)
     a, b = (generator.normal(size=(n, 6)) for n in rows)
     table = significance.difference_table(explained("A", a), [explained("B", b)])
-    told = stats.ttest_ind(np.abs(b), np.abs(a), equal_var=False)
-    interval = told.confidence_interval()
-    np.testing.assert_allclose(table["p_value"], told.pvalue)
+    expected = stats.ttest_ind(np.abs(b), np.abs(a), equal_var=False)
+    interval = expected.confidence_interval()
+    np.testing.assert_allclose(table["p_value"], expected.pvalue)
     np.testing.assert_allclose(table["low"], interval.low)
     np.testing.assert_allclose(table["high"], interval.high)
 

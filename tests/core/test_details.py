@@ -64,7 +64,7 @@ def test_nothing_can_be_changed():
         COMPUTED.seconds = 2.0
 
 
-def test_a_file_of_the_first_version_is_read_without_values_where_asked():
+def test_a_file_of_the_first_version_is_read_without_values_on_request():
     text = "could not convert string to float: 'planted-cell'"
     entries = {"notes": [f"Not exact, because {text}."], "quoted": [text], "settled": False}
     details = Details.from_json(entries)

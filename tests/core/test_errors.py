@@ -1,4 +1,4 @@
-"""What errors say."""
+"""Messages of errors."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_an_error_is_one_line_without_passwords(text, expected):
     assert one_line(ValueError(text)) == expected
 
 
-def test_credentials_are_taken_out_of_addresses():
+def test_credentials_are_removed_from_addresses():
     clean = without_credentials
     assert clean("https://user:secret@host:80/path?token=secret") == "https://host:80/path"
     assert clean("postgresql://user:secret@host/db") == "postgresql://host/db"
@@ -38,7 +38,7 @@ def test_credentials_are_taken_out_of_addresses():
     assert clean("databricks") == "databricks"
 
 
-def test_texts_of_foreign_errors_are_left_out_where_they_may_quote_rows():
+def test_texts_of_foreign_errors_that_may_quote_rows_are_left_out():
     foreign, own = ValueError("cell 5"), CannotExplainError("the model is not fitted")
     assert describe_error(foreign, log_data=True) == "cell 5"
     assert describe_error(foreign, log_data=False).startswith("ValueError (its text may hold")

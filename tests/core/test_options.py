@@ -1,4 +1,4 @@
-"""Every option is checked, and the message says argument, allowed values and what was given."""
+"""Every option is checked; messages have the argument, the allowed values and the given one."""
 
 from __future__ import annotations
 
@@ -162,7 +162,7 @@ def test_the_repeated_name_is_shown():
         Options(features=["a", "b", "c", "b"])
 
 
-def test_what_was_given_is_shown_in_short():
+def test_the_given_value_is_shortened():
     with pytest.raises(OptionError, match=r"got 'ccc.*\.\.\.\.$") as caught:
         Options(comment="c" * 5000)
     assert len(str(caught.value)) < 200

@@ -1,4 +1,4 @@
-"""Interventional Shapley values by enumeration of all coalitions: what engines have to agree with.
+"""Interventional Shapley values by enumeration of all coalitions, the reference of explainers.
 
 The game, as in Lundberg and Lee (2017) and Janzing et al. (2020): the value of a coalition is the
 mean output over the background rows, with the coalition's cells taken from the explained row.

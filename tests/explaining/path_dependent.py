@@ -1,4 +1,4 @@
-"""Path-dependent Shapley values by enumeration: what boosters' own contributions have to agree with.
+"""Path-dependent Shapley values by enumeration, the reference of boosters' own contributions.
 
 The game of tree SHAP, Lundberg et al. (2020), algorithm 1: the value of a coalition is the output of
 the trees when a split on a feature outside of the coalition sends a row both ways, weighted by the

@@ -30,7 +30,7 @@ HOLES = with_gaps(DIABETES)
 
 
 def polars():
-    """The package, where the installed scikit-learn takes its tables."""
+    """The package, if the installed scikit-learn accepts its tables."""
     if parse_version(sklearn_release) < parse_version("1.8"):
         pytest.skip("scikit-learn before 1.8 does not take tables of polars 2")
     return pytest.importorskip("polars")

@@ -60,7 +60,7 @@ def test_sums_do_not_depend_on_the_batches(cuts):
 
 
 @CUTS
-def test_kept_rows_are_sorted_whatever_their_order(cuts):
+def test_sampled_rows_are_sorted(cuts):
     order = draw.permutation(20)
     aggregates = collect_batches(KeptRows.collect, cuts, order)
     np.testing.assert_array_equal(aggregates.numbers, np.arange(20))

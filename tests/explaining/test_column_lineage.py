@@ -76,7 +76,7 @@ def label_of(value):
 
 
 def check(transformer, X, y=None, n=80):
-    """The lineage of a fitted transformer, which must be separable and just what is observed."""
+    """The lineage of a fitted transformer, which must be separable and equal the observed one."""
     found = trace(transformer, X, y, n)
     assert isinstance(found, Lineage)
     assert found.is_separable
@@ -319,7 +319,7 @@ def test_imputation_from_other_columns_is_mixed(imputer):
     assert not trace(imputer, HOLES.iloc[:, :4]).is_separable
 
 
-def test_whatever_one_column_becomes_is_its_own():
+def test_columns_derived_from_one_column_belong_to_it():
     one_by_one = make_column_transformer(
         (make_pipeline(SplineTransformer(), PCA(2), Normalizer()), [0]), (KNNImputer(), [2])
     )
@@ -542,7 +542,7 @@ class TestContainersAndNames:
         ).set_output(transform="pandas")
         assert only(check(transformer, FULL)) == [LENGTH, DEPTH, FLIPPER, MASS, ISLAND, SEX]
 
-    def test_where_nothing_gives_names_the_raw_ones_are_used(self):
+    def test_raw_names_are_the_default(self):
         transformer = make_pipeline(StandardScaler(), FunctionTransformer(log)).fit(IRIS.to_numpy())
         assert lineage(transformer, table_of(IRIS.to_numpy())).names == ("x0", "x1", "x2", "x3")
 
@@ -578,18 +578,18 @@ class MixingScaler(StandardScaler):
 
 class TestWhatIsNotKnown:
     @pytest.mark.parametrize("make", [FunctionTransformer, Odd], ids=["function", "class"])
-    def test_what_looks_column_wise_is_inferred(self, make):
+    def test_column_wise_transformers_are_inferred(self, make):
         found = check(make(log), WINE)
         assert only(found) == list(range(13))
         assert found.inferred == (make(log).__class__.__name__,)
 
-    def test_what_rare_rows_alone_would_show_is_at_least_marked(self):
+    def test_lineage_that_rare_rows_may_contradict_is_marked(self):
         def rarely(X):
             return X.assign(ash=X["ash"].where(X["alcohol"] < 1e6, X["magnesium"]))
 
         assert trace(FunctionTransformer(rarely), WINE).inferred == ("FunctionTransformer",)
 
-    def test_what_is_known_is_not_inferred(self):
+    def test_known_lineage_is_not_inferred(self):
         assert (
             trace(make_pipeline(StandardScaler(), FunctionTransformer(np.abs)), WINE).inferred == ()
         )
@@ -611,7 +611,7 @@ class TestWhatIsNotKnown:
         ],
         ids=["mean", "dict", "random", "error"],
     )
-    def test_what_is_not_a_function_of_the_row_is_unknown(self, make, change, reason):
+    def test_lineage_of_functions_of_several_rows_is_unknown(self, make, change, reason):
         transformer = make(change)
         if make is FunctionTransformer:
             transformer.__dict__["n_features_in_"] = 13
@@ -647,13 +647,13 @@ class TestWhatIsNotKnown:
     def test_a_class_derived_from_a_known_one_is_not_known(self):
         assert trace(MixingScaler(), WINE).mixed == ("alcohol",)
 
-    def test_too_few_rows_tell_nothing_of_an_unknown_transformer(self):
+    def test_lineage_of_an_unknown_transformer_needs_several_rows(self):
         reason = "vary too little to infer .* FunctionTransformer"
         with pytest.raises(UnknownLineageError, match=reason):
             trace(FunctionTransformer(log), WINE, n=20)
         assert trace(StandardScaler(), WINE, n=1).is_separable
 
-    def test_a_constant_column_tells_nothing_of_an_unknown_transformer(self):
+    def test_lineage_of_an_unknown_transformer_needs_columns_that_vary(self):
         with pytest.raises(UnknownLineageError, match="vary too little"):
             trace(FunctionTransformer(log), WINE.assign(alcohol=1.0))
         assert trace(StandardScaler(), WINE.assign(alcohol=1.0)).is_separable
@@ -725,7 +725,7 @@ class TestSkrub:
     def skrub(self):
         return pytest.importorskip("skrub")
 
-    def test_a_table_vectorizer_tells_its_lineage(self, skrub):
+    def test_lineage_of_a_table_vectorizer(self, skrub):
         X = ALL_PENGUINS.assign(
             day=pd.date_range("2024-01-01", periods=len(ALL_PENGUINS), freq="13h")
         )
@@ -745,7 +745,7 @@ class TestSkrub:
         assert found.is_separable
         assert found.inferred == ()
 
-    def test_what_does_not_tell_is_inferred_or_unknown(self, skrub):
+    def test_other_transformers_are_inferred_or_unknown(self, skrub):
         assert trace(skrub.SelectCols(TEXT), PENGUINS).inferred == ("SelectCols",)
         assert trace(skrub.ApplyToCols(PCA(2)), IRIS).mixed
 

@@ -1,4 +1,4 @@
-"""Every classifier and regressor that scikit-learn has, and what is made of them."""
+"""Every classifier and regressor of scikit-learn, and meta-estimators of them."""
 
 from __future__ import annotations
 
@@ -53,10 +53,13 @@ from mlflow_interpret.runtime.isolation import suppress_warnings
 IRIS, SPECIES = load_iris(return_X_y=True, as_frame=True)
 NAMES = load_iris().target_names
 DIABETES, PROGRESS = load_diabetes(return_X_y=True, as_frame=True)
-DIABETES, PROGRESS = DIABETES.iloc[:150, :5] + 1, PROGRESS.iloc[:150]  # some models want no minus
+DIABETES, PROGRESS = (
+    DIABETES.iloc[:150, :5] + 1,
+    PROGRESS.iloc[:150],
+)  # some models reject negative values
 
 TASKS = {
-    # As objects: some models take no arrays of strings.
+    # As objects: some models do not accept arrays of strings.
     "binary, strings": (IRIS, np.where(SPECIES > 0, "yes", "no").astype(object)),
     "three classes, strings": (IRIS, NAMES[SPECIES].astype(object)),
     "three classes, 10 20 30": (IRIS, (SPECIES.to_numpy() + 1) * 10),
@@ -74,7 +77,7 @@ NEEDY = {
     "RegressorChain",
     "SelfTrainingClassifier",
 }
-"""Their constructors name a default that they do not take."""
+"""Their constructors have a default that `fit` does not accept."""
 
 NOT_FOR = {
     "ClassifierChain": set(TASKS),
@@ -92,11 +95,11 @@ NOT_FOR = {
     "MultiTaskLassoCV": {"one target"},
     "RegressorChain": {"one target"},
 }
-"""What scikit-learn itself does not fit; few of its regressors take two targets."""
+"""Tasks that scikit-learn's estimators do not support; few regressors support two targets."""
 
 
 def made(cls):
-    """An estimator with what its constructor asks for."""
+    """An estimator with the arguments that its constructor requires."""
     classifier = issubclass(cls, ClassifierMixin)
     base = LogisticRegression(max_iter=500) if classifier else LinearRegression()
     given = {
@@ -122,7 +125,7 @@ def explained(model, X, y, max_rows=3):
 
 
 def assert_explained(found, model, X, n_outputs):
-    """Finite, complete, additive on the scale that it states; zero for constants only."""
+    """Check that the values are finite, complete and additive on their scale."""
     shape = (3, X.shape[1]) if n_outputs is None else (n_outputs, 3, X.shape[1])
     assert found.local_values.shape == shape
     assert np.isfinite(found.local_values).all()
@@ -142,16 +145,16 @@ def cases(kind, tasks):
 
 
 CANNOT_PREDICT = {"RadiusNeighborsClassifier"}
-"""It finds no neighbours of rows that mix the cells of two others."""
+"""It finds no neighbours of rows that combine the cells of two rows."""
 
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize(("cls", "task"), cases("classifier", TASKS))
-def test_every_classifier_is_explained_or_says_why_not(cls, task):
+def test_every_classifier_is_explained_or_raises_a_reason(cls, task):
     X, y = TASKS[task]
     model = made(cls)
     if task in NOT_FOR.get(cls.__name__, ()):
-        with pytest.raises(Exception):  # noqa: B017 - each raises another
+        with pytest.raises(Exception):  # noqa: B017 - of different types
             model.fit(X, y)
         return
     model.fit(X, y)
@@ -172,7 +175,7 @@ def test_every_regressor_is_explained(cls, task):
     X, y = (DIABETES, PROGRESS) if task == "one target" else TWO_NUMBERS
     model = made(cls)
     if task in NOT_FOR.get(cls.__name__, ()):
-        with pytest.raises(Exception):  # noqa: B017 - each raises another
+        with pytest.raises(Exception):  # noqa: B017 - of different types
             model.fit(X, y)
         return
     try:
@@ -194,7 +197,7 @@ NUMBERS = [("ridge", Ridge()), ("tree", DecisionTreeRegressor(max_depth=3, rando
 
 
 class Mine(RandomForestClassifier):
-    """A subclass by a user."""
+    """A subclass of the user's own."""
 
 
 META = {
@@ -230,7 +233,7 @@ META = {
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("name", META)
-def test_what_is_made_of_classifiers(name):
+def test_meta_estimators_of_classifiers(name):
     model, method = META[name]
     X, y = TASKS["binary, strings" if "Threshold" in name else "three classes, strings"]
     found = explained(model.fit(X, y), X, y)
@@ -249,7 +252,7 @@ REGRESSIONS = {
 
 
 @pytest.mark.parametrize("name", REGRESSIONS)
-def test_what_is_made_of_regressors(name):
+def test_meta_estimators_of_regressors(name):
     model = REGRESSIONS[name].fit(DIABETES, PROGRESS)
     found = explained(model, DIABETES, PROGRESS)
     assert found.method == "shap_permutation"
@@ -280,7 +283,7 @@ def test_several_targets(model, rows, method, n_outputs):
     assert found.method == method
     assert_explained(found, model, X, n_outputs)
     assert found.predicted.shape == found.true_labels.shape == (3, 2)
-    # Each target's own model gives the target's own block.
+    # The model of each target gives the values of the target.
     if (
         isinstance(model, (MultiOutputClassifier, MultiOutputRegressor))
         and method != "shap_permutation"
@@ -315,7 +318,7 @@ def test_outlier_detectors(model, method, scale):
 
 
 @pytest.mark.parametrize("model", [DummyClassifier(), DummyRegressor()], ids=str)
-def test_a_constant_model_is_said_to_be_one(model):
+def test_a_note_marks_a_constant_model(model):
     found = explained(model.fit(IRIS, SPECIES), IRIS, SPECIES)
     assert not found.local_values.any()
     assert "does not change with its features" in " ".join(found.details.to_json()["notes"])
@@ -348,7 +351,7 @@ def _rows(found):
 
 
 class Votes(ClassifierMixin, BaseEstimator):
-    """A classifier with labels and nothing else."""
+    """A classifier with labels only."""
 
     def fit(self, X, y):
         self.classes_ = np.unique(y)
@@ -359,7 +362,7 @@ class Votes(ClassifierMixin, BaseEstimator):
         return self.classes_[(np.asarray(X)[:, 2] > self.middle_).astype(int)]
 
 
-def test_a_classifier_of_ones_own_is_explained_by_its_labels():
+def test_a_custom_classifier_without_scores_is_explained_by_its_labels():
     X, y = TASKS["binary, strings"]
     model = Votes().fit(X, y)
     found = explained(model, X, y)

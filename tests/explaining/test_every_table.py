@@ -434,7 +434,7 @@ def test_every_kind_of_labels(kind, labels):
 
 def peak_of(model, X, y, max_rows):
     """The bytes that explaining takes at its peak, on top of the table."""
-    explained(model, take(X, np.arange(50)), max_rows=2)  # what is imported first does not count
+    explained(model, take(X, np.arange(50)), max_rows=2)  # imports do not count
     tracemalloc.start()
     try:
         found = explained(model, X, y, max_rows=max_rows)

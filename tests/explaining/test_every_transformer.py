@@ -1,4 +1,4 @@
-"""Every transformer: what lineage claims against what is seen, and explain() against the formula.
+"""Every transformer: its lineage against the observed one, and explain() against the formula.
 
 `test_lineage` tries each rule on its own; here are the transformers, options and nestings it leaves
 out. What is seen is found by changing one raw column at a time. In front of a linear model a raw
@@ -406,7 +406,7 @@ MIXED = {
 
 
 @pytest.mark.parametrize("kind", MIXED)
-def test_what_mixes_columns_is_never_taken_apart(kind):
+def test_pipelines_that_mix_columns_are_explained_as_a_whole(kind):
     y = (TARGETS[id(IRIS)] > 6).astype(float)
     front = clone(MIXED[kind])
     try:

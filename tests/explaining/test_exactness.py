@@ -1,8 +1,7 @@
 """Whole explanations against exact interventional Shapley values, by all coalitions of raw columns.
 
-Linear engines have to give these values, the sampler has to come within its standard errors. Tree
-SHAP is another game where trees ask for one feature after another: there the values have to be
-close, and the ranking has to be that of the exact values.
+Values of linear explainers must equal them, and sampled values must be within their standard errors.
+Path-dependent tree SHAP is another game, so its values must be close only, with the same ranking.
 """
 
 from __future__ import annotations
@@ -152,7 +151,7 @@ def test_carat_clarity_and_color_drive_the_price_of_diamonds(model, encoder, dia
         (front(OneHotEncoder(sparse_output=False)), PCA(4), KNeighborsRegressor()),
         (front(OrdinalEncoder()), PolynomialFeatures(2), Ridge()),
     ],
-    ids=["no engine", "PCA", "PolynomialFeatures"],
+    ids=["black box", "PCA", "PolynomialFeatures"],
 )
 def test_black_boxes_rank_diamonds_as_the_exact_values_do(steps, diamonds):
     X, y = diamonds
@@ -182,7 +181,7 @@ def test_a_black_box_of_several_classes_on_strings_is_close(penguins):
 
 
 def test_trees_that_ask_one_question_are_exact(diamonds):
-    """Of a stump the path-dependent values are the interventional ones over its training rows."""
+    """For stumps, path-dependent values equal the interventional ones over the training rows."""
     X, y = diamonds
     X = X[["carat", "depth"]].assign(cut=X["cut"].astype("category").cat.codes)
     X, y = X.iloc[:150], y.iloc[:150]

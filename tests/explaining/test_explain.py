@@ -55,7 +55,7 @@ def penguins():
 
 
 def assert_consistent(found, n_rows):
-    """What the record promises, whatever was explained."""
+    """Properties of every record."""
     width = len(found.features)
     assert len(set(found.features)) == width
     assert found.global_values.shape == (width,)
@@ -273,7 +273,7 @@ class TestNamesAndNotes:
                 named.local_values, explained(model, rows, y, max_rows=4).local_values
             )
 
-    def test_a_search_says_what_of_it_was_explained(self, iris):
+    def test_the_record_of_a_search_names_its_best_estimator(self, iris):
         X, y = iris
         search = GridSearchCV(DecisionTreeClassifier(), {"max_depth": [2]}, cv=2).fit(X, y)
         found = explained(search, X, y)
@@ -281,7 +281,7 @@ class TestNamesAndNotes:
         assert found.details.model.explained == "GridSearchCV.best_estimator_"
         assert found.model_class == "sklearn.tree._classes.DecisionTreeClassifier"
 
-    def test_a_constant_model_says_that_all_is_zero(self, iris):
+    def test_a_note_says_that_a_constant_model_has_zero_importances(self, iris):
         X, y = iris
         model = DecisionTreeClassifier(max_depth=1, min_impurity_decrease=10).fit(X, y)
         found = explained(model, X, y)
@@ -290,7 +290,7 @@ class TestNamesAndNotes:
             "All importances are 0" in str(note) for note in found.details.to_json()["notes"]
         )
 
-    def test_the_record_says_with_which_versions_and_how_long(self, iris):
+    def test_the_record_has_versions_and_duration(self, iris):
         import sklearn
 
         X, y = iris
@@ -357,7 +357,7 @@ def test_a_wide_sparse_table_is_explained_on_as_many_rows_as_there_is_room_for(m
 
 
 @pytest.mark.parametrize("model", [RidgeCV(store_cv_results=True), RFECV(Ridge(), cv=2)])
-def test_what_keeps_results_of_a_search_is_not_taken_for_one(model, diabetes_rows):
+def test_an_object_with_results_of_a_search_is_not_a_search(model, diabetes_rows):
     X, y = diabetes_rows
     assert explained(model.fit(X, y), X, y, max_rows=3).global_values.any()
 
@@ -369,7 +369,7 @@ def test_a_model_of_one_class_has_nothing_to_explain(diabetes_rows):
         explained(model, X)
 
 
-def test_a_model_that_is_not_fitted_is_told_so(diabetes_rows):
+def test_a_model_that_is_not_fitted_raises(diabetes_rows):
     X, _ = diabetes_rows
     with pytest.raises(CannotExplainError, match="not fitted"):
         explained(DecisionTreeClassifier(), X)

@@ -162,7 +162,7 @@ class TestFallback:
         explainer = SumExplainer(clock=clock, seconds=seconds)
         return run(explainer, CLEAR, seconds=budget, exact=True, fallback=ask), rows
 
-    def test_it_replaces_a_slow_explainer_and_a_note_says_so(self, clock):
+    def test_it_replaces_a_slow_explainer_with_a_note(self, clock):
         fallback = SumExplainer(clock=clock, seconds=0.01)
         fallback.method = "shap_others"
         found, rows = self.run_with(fallback, clock, 1.0)

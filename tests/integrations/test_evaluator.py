@@ -40,7 +40,7 @@ def evaluate(uri, config=None, evaluators=NAME):
     )  # fmt: skip
 
 
-def test_mlflow_finds_it_by_its_name():
+def test_mlflow_finds_the_evaluator_by_its_name():
     (found,) = [
         point for point in entry_points(group="mlflow.model_evaluator") if point.name == NAME
     ]
@@ -75,7 +75,7 @@ def test_the_result_is_saved_and_loaded_with_the_table(store, tree, tmp_path):
     assert table == mlflow.artifacts.load_dict(result.artifacts[evaluator.TABLE].uri)
 
 
-def test_rows_are_logged_only_where_the_user_says_so(store, tree):
+def test_rows_are_logged_only_on_request(store, tree):
     uri = logged(tree).model_uri
     kept = []
     for config in (None, {"log_data": True}):
@@ -109,12 +109,12 @@ def test_a_wrong_option_raises(store, tree, wrong):
         evaluate(logged(tree).model_uri, wrong)
 
 
-def test_mlflows_own_options_for_all_evaluators_are_no_mistake(store, tree):
+def test_mlflows_options_for_all_evaluators_are_accepted(store, tree):
     config = {"explainability_nsamples": 10, "metric_prefix": "test_", "log_explainer": False}
     assert "importance/petal length _cm_" in evaluate(logged(tree).model_uri, config).metrics
 
 
-def test_mlflow_asks_it_unless_others_are_named_or_its_own_switch_is_off(store, tree):
+def test_mlflow_calls_the_evaluator_by_default(store, tree):
     uri = logged(tree).model_uri
     off = {"log_model_explainability": False}
     for config, explained in (({"shap": off}, True), (off, False)):
@@ -125,7 +125,7 @@ def test_mlflow_asks_it_unless_others_are_named_or_its_own_switch_is_off(store, 
         assert ("mlflow_interpret.status" in tags) == explained
 
 
-def test_what_cannot_be_explained_is_one_warning_and_the_rest_is_evaluated(store, tree, caplog):
+def test_a_failed_explanation_is_one_warning_and_the_evaluation_continues(store, tree, caplog):
     with caplog.at_level(logging.WARNING, "mlflow_interpret"):
         result = evaluate(lambda rows: tree.predict(rows), evaluators=["classifier", NAME])
     assert result.metrics["accuracy_score"] > 0.9
@@ -140,7 +140,7 @@ def test_what_cannot_be_explained_is_one_warning_and_the_rest_is_evaluated(store
     assert tags["mlflow_interpret.reason"] in warning
 
 
-def test_evaluations_by_others_load_nothing_heavy_of_ours():
+def test_other_evaluations_import_no_heavy_module():
     code = "import sys, mlflow.models.evaluation.evaluator_registry; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     ours = {name for name in done.stdout.split() if name.startswith("mlflow_interpret")}
@@ -150,7 +150,7 @@ def test_evaluations_by_others_load_nothing_heavy_of_ours():
 
 
 @pytest.mark.parametrize("silent", [False, True])
-def test_what_is_to_be_silent_is(store, tree, caplog, silent):
+def test_silent_disables_warnings(store, tree, caplog, silent):
     uri = logged(tree).model_uri
     with caplog.at_level(logging.WARNING, NAME), mlflow.start_run():
         evaluate(uri, {"silent": silent, "baseline": "nowhere"})

@@ -28,7 +28,7 @@ def warn(message="inside"):
     warnings.warn(message, UserWarning, stacklevel=2)
 
 
-def test_warnings_inside_are_dropped_even_where_they_would_raise():
+def test_warnings_inside_are_dropped_even_if_they_would_raise():
     with warnings.catch_warnings(record=True) as seen:
         warnings.simplefilter("error")
         with suppress_warnings():

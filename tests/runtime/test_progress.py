@@ -53,7 +53,7 @@ progress.wait(
 
 
 def run_on_terminal(delay=0.1, silent=False):
-    """What a child process writes to standard error where that is a terminal, and to its output."""
+    """The text that a child process writes to a terminal, and its standard output."""
     return on_terminal(WORK.format(delay=delay, silent=silent))
 
 
@@ -161,7 +161,7 @@ def test_a_notebook_shows_a_bar(monkeypatch):
 
 
 @pytest.mark.parametrize("stream", [None, io.StringIO()])
-def test_a_missing_standard_error_is_no_failure(monkeypatch, stream):
+def test_a_missing_standard_error_is_not_an_error(monkeypatch, stream):
     if stream is not None:
         stream.close()
     pretend(monkeypatch, stream)
@@ -169,7 +169,7 @@ def test_a_missing_standard_error_is_no_failure(monkeypatch, stream):
         report(1, 2)
 
 
-def test_a_terminal_that_closes_is_no_failure(monkeypatch):
+def test_a_terminal_that_closes_is_not_an_error(monkeypatch):
     terminal = pretend(monkeypatch, Terminal())
     with progress("Comparing") as report:
         report(1, 3)

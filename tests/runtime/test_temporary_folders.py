@@ -60,5 +60,5 @@ def test_the_first_folder_of_a_process_removes_abandoned_ones(folder, ended, tmp
     assert not abandoned.exists()
 
 
-def test_a_missing_place_is_no_error(tmp_path):
+def test_a_missing_folder_is_not_an_error(tmp_path):
     temporary_folders.remove_abandoned(tmp_path / "missing")

@@ -38,7 +38,7 @@ def in_azure(monkeypatch):
 
 
 def ends_with(monkeypatch, result):
-    """An upload that ends at once; what was logged before it started is handed out."""
+    """An upload that ends at once; yields the run as it was before the upload."""
     seen = {}
 
     def start(folder, find, upload_options, done, order_key):
@@ -82,9 +82,7 @@ def test_an_upload_starts_after_the_run_holds_the_explanation(record, store, in_
     }
 
 
-def test_a_tag_that_the_run_has_no_room_for_is_no_failure(
-    record, store, in_azure, monkeypatch, caplog
-):
+def test_an_upload_without_room_for_its_tag_succeeds(record, store, in_azure, monkeypatch, caplog):
     ends_with(monkeypatch, upload_queue.UploadResult(True, None, 1.5, "asset", tagged=False))
     status = mlflow_store.status_of(deliver(record, store), store)
     assert (status["status"], status["azureml"]["state"]) == ("complete", "uploaded")
@@ -152,7 +150,7 @@ def test_false_never_uploads(record, store, in_azure, monkeypatch):
 
 
 @pytest.mark.parametrize("silent", [True, False])
-def test_a_picture_that_fails_is_one_warning_and_stands_in_the_status(
+def test_a_figure_that_fails_is_one_warning_and_an_entry_in_the_status(
     record, store, monkeypatch, caplog, silent
 ):
     def broken(*_):

@@ -136,7 +136,7 @@ def test_additive_functions_are_exact_if_every_background_row_is_used():
 
 def test_linear_functions_are_exact_with_few_background_rows():
     X = StandardScaler().fit_transform(load_breast_cancer(return_X_y=True)[0])[:, :6]
-    X = X * 10.0 ** np.arange(-150, 150, 50)  # whatever the units
+    X = X * 10.0 ** np.arange(-150, 150, 50)  # in any units
     weights = np.array([1.0, -2.0, 0.5, 0.0, 3.0, 1.0]) / X.std(axis=0)
     found = sample_shapley(lambda rows: (rows @ weights)[:, None], X[:10], X, 30, 0)
     expected = (X[:10] - X.mean(axis=0)) * weights
@@ -202,7 +202,7 @@ def test_correlated_columns_do_not_reduce_the_errors():
     base = draw.normal(size=(400, 2))
     X = np.column_stack([base[:, 0], base[:, 0] + 0.05 * draw.normal(size=400), base[:, 1]])
     weights = np.array([5.0, -5.0, 1.0])
-    # Squares: what is linear is exact.
+    # Squares: linear functions are exact.
     exact = weights * (X[:20] ** 2 - (X**2).mean(axis=0))
     deviations = []
     for seed in range(20):

@@ -1,4 +1,4 @@
-"""shap's TreeExplainer, used where shapiq is missing."""
+"""shap's TreeExplainer, used if shapiq is not installed."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ def assert_exact(found, trees, rows, *, tolerance=1e-9):
 
 
 class TestEnumeration:
-    """Few columns and all coalitions, with missing cells where the model allows them."""
+    """Few columns and all coalitions, with missing cells if the model allows them."""
 
     @pytest.mark.parametrize("gaps", [False, True], ids=["whole", "gaps"])
     def test_a_forest_of_a_regression(self, gaps):

@@ -37,7 +37,7 @@ def test_the_error_of_a_wrong_secret_does_not_show_it(laptop, monkeypatch):
     assert "\n" not in str(error.value)
 
 
-def test_no_person_is_asked_to_log_in(nobody, monkeypatch, capfd):
+def test_nobody_is_prompted_to_log_in(nobody, monkeypatch, capfd):
     calls = []
     monkeypatch.setattr("webbrowser.open", lambda *args, **_: calls.append(args))
     monkeypatch.setattr("webbrowser.get", lambda *args: calls.append(args))

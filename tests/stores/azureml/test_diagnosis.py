@@ -66,7 +66,7 @@ def test_the_missing_variables_of_a_job_are_named(laptop, tmp_path, monkeypatch)
 
 
 @needs_identity
-def test_a_named_workspace_is_asked(laptop):
+def test_a_named_workspace_is_checked(laptop):
     found = findings("sqlite:///none.db", laptop.workspace_coordinates.scope)
     assert states(found) == {"ok"}
     assert "EnvironmentCredential" in text(found)

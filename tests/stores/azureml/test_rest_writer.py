@@ -101,7 +101,7 @@ def test_an_upload_has_an_asset_its_files_and_a_tag(double, run_id, run):
 def test_the_engineered_view_is_uploaded_first(double, run):
     record = explanation(is_raw=True, engineered=explanation(is_engineered=True))
     heard = []
-    rest_writer.write(record, run, None, SECONDS, report=lambda *told: heard.append(told))
+    rest_writer.write(record, run, None, SECONDS, report=lambda *counts: heard.append(counts))
     files = [len(asset["artifacts"]) for asset in double.assets]
     totals = [files[0]] * files[0] + [sum(files)] * files[1]
     assert heard == list(enumerate(totals))
@@ -189,7 +189,7 @@ def test_the_text_of_local_values_is_not_held_in_memory(tmp_path):
     assert peak < values.nbytes / 2
 
 
-def test_a_sample_of_one_row_where_only_one_fits(tmp_path, monkeypatch):
+def test_a_sample_of_one_row_if_only_one_fits(tmp_path, monkeypatch):
     monkeypatch.setattr(asset_format, "_MAX_LOCAL_BYTES", 10)
     asset_format.write(explanation(), tmp_path, "run", None, 0)
     assert len(json.loads((tmp_path / "eval_data_viz.interpret.json").read_text())) == 1

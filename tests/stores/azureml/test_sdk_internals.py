@@ -1,4 +1,4 @@
-"""Contracts of private interfaces: a test fails where a new version of a package breaks one."""
+"""Contracts of private interfaces: a test fails if a new version of a package breaks one."""
 
 from __future__ import annotations
 

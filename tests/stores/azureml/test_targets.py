@@ -224,7 +224,7 @@ def test_the_password_of_a_store_is_not_sent_to_the_workspace(
     assert stored == "postgresql://host/db"
 
 
-def test_the_plug_in_of_mlflow_is_not_used_where_it_would_open_a_browser(
+def test_the_plug_in_of_mlflow_is_not_used_if_it_would_open_a_browser(
     laptop, browser_calls, monkeypatch, caplog
 ):
     pytest.importorskip("azureml.mlflow", reason="needs: pip install 'mlflow-interpret[azure]'")

@@ -132,10 +132,10 @@ def test_an_older_explanation_does_not_replace_an_unreadable_one(store, run_id):
     log(latest, run_id, store)
     assert read(run_id, store).in_run == 2
     folder = artifacts(run_id) / "mlflow_interpret-2"
-    told = "its explanation cannot be read (JSONDecodeError)"
+    reason = "its explanation cannot be read (JSONDecodeError)"
     for place, options in ((folder / "engineered", {"engineered": True}), (folder, {})):
         (place / "explanation.json").write_text("{", "utf-8")
-        assert read(run_id, store, **options) == told
+        assert read(run_id, store, **options) == reason
     shutil.rmtree(folder)
     assert read(run_id, store).explanation_id == older.id
     assert read(run_id, store, engineered=True).explanation_id == older.engineered.id
@@ -148,7 +148,7 @@ def test_the_order_of_runs_is_kept_and_progress_reported(store):
             log(explanation(n_features=i + 1), run.info.run_id, store)
         wanted.append((client.get_run(run.info.run_id), str(i)))
     heard = []
-    found, _ = load_importances(wanted, store, lambda *told: heard.append(told))
+    found, _ = load_importances(wanted, store, lambda *counts: heard.append(counts))
     assert [len(importances.features) for importances in found] == list(range(1, 13))
     assert heard == [(i, 12) for i in range(1, 13)]
 

@@ -62,7 +62,7 @@ def test_the_view_by_engineered_column_is_read(runs, store):
     assert list(record.classes) == ["setosa", "versicolor", "virginica"]
 
 
-def test_a_skipped_fit_says_why(runs):
+def test_a_skipped_fit_has_a_reason(runs):
     with pytest.raises(ExplanationNotFoundError, match="skipped. Reason: features has 2 names"):
         mlflow_interpret.load_explanation(runs["skipped"])
 

@@ -82,7 +82,7 @@ def test_runs_must_be_a_list(store, runs):
         found(runs, store)
 
 
-def test_a_single_model_version_is_no_list(store):
+def test_a_single_model_version_raises(store):
     version = ModelVersion("churn", "3", 0)
     with pytest.raises(
         OptionError, match="two or more runs to compare, got one: 'models:/churn/3'"
@@ -157,7 +157,7 @@ class TestLatest:
         baseline = search.load_baseline("latest", run_id, model, store)
         return None if baseline is None else baseline.run_id
 
-    def test_the_latest_finished_run_of_the_experiment_is_taken(self, store, explained):
+    def test_latest_is_the_latest_finished_run_of_the_experiment(self, store, explained):
         explained("first")
         second = explained("second")
         mlflow.set_experiment("elsewhere")

@@ -83,7 +83,7 @@ def test_the_number_of_requests_is_the_same_for_any_number_of_features(
             )[1],
         )
     log(explanation(n_features), run_id, store, figures=True)
-    # The second counts what is new.
+    # The second one adds the new ones.
     assert calls == ["get_run", "log_artifacts", "get_run", "log_batch"]
 
 
@@ -234,7 +234,7 @@ class TestTable:
 
 
 def test_artifacts_of_an_interrupted_log_are_not_overwritten(store, run_id):
-    """As where the process was killed between the artifacts and the tags."""
+    """Like after the end of a process between the artifacts and the tags."""
     client, record = MlflowClient(), explanation()
     client.log_text(run_id, "{}", "mlflow_interpret/explanation.json")
     assert log(record, run_id, store).folder == "mlflow_interpret-2"

@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy.stats import rankdata
 
 from mlflow_interpret.core.statistics import FloatArray, rank
 
-MAX_DIRECTIONS = 50
+MAX_DIRECTIONS = 30
 """The number of leading features that get a direction."""
 
 _CLEAR = 0.5  # the smallest rank correlation that is called a direction
@@ -85,10 +86,10 @@ def direction(column: pd.Series, contributions: FloatArray) -> Direction | None:
     if values is None:
         return _direction_of_categories(column, contributions)
     is_known = np.isfinite(values) & np.isfinite(contributions)
-    ranks = [pd.Series(part[is_known]).rank() for part in (values, contributions)]
-    if any(part.nunique() < 2 for part in ranks):
+    ranks = [rankdata(part[is_known]) for part in (values, contributions)]
+    if any(len(part) == 0 or np.ptp(part) == 0 for part in ranks):
         return None
-    return Direction(correlation=round(float(ranks[0].corr(ranks[1])), 3))
+    return Direction(correlation=round(float(np.corrcoef(*ranks)[0, 1]), 3))
 
 
 def direction_of(details: Mapping[str, Any] | None, feature: str) -> Direction | None:

@@ -1,0 +1,94 @@
+"""Explainable boosting machines of interpret by their own terms.
+
+The model is a sum of terms, each of one column or of an interaction of a few. The contribution of a
+column is the difference of its term from the term's mean over the background rows, which is its
+exact interventional Shapley value where the model has no interactions.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from mlflow_interpret.core.errors import CannotExplainError
+from mlflow_interpret.core.statistics import FloatArray
+from mlflow_interpret.explaining.attributions import Attributions
+from mlflow_interpret.explaining.batch import RowBatch
+from mlflow_interpret.explaining.explainers.additivity import attributions_of
+from mlflow_interpret.explaining.explainers.base import (
+    Explainer,
+    ExplainerInfo,
+    ExplainRequest,
+    register,
+)
+from mlflow_interpret.explaining.model_adapter import ModelAdapter, per_class
+
+MAX_ROWS = 2_000
+_INTERACTIONS = (
+    "The contribution of an interaction is shared evenly among its columns, as the model's own "
+    "terms do not say more."
+)
+
+
+@register(priority=65)
+class BoostingMachineExplainer(Explainer):
+    """Explains the ExplainableBoostingClassifier and -Regressor of interpret."""
+
+    is_checked = False
+
+    @classmethod
+    def supports(cls, adapter: ModelAdapter) -> bool:  # noqa: D102
+        return any(
+            base.__module__.partition(".")[0] == "interpret" and base.__name__ == "EBMModel"
+            for base in type(adapter.model).__mro__
+        )
+
+    def __init__(self, request: ExplainRequest) -> None:
+        self._adapter = request.adapter
+        model, background = request.adapter.model, request.background
+        self._columns: list[tuple[int, ...]] = list(model.term_features_)
+        self._mean = _terms(model, background).mean(axis=1)
+        margin = self._mean.sum(axis=1) + np.ravel(model.intercept_)
+        self._expected = self._by_output(margin[:, None])[:, 0]
+        notes = (_INTERACTIONS,) if max(map(len, self._columns), default=1) > 1 else ()
+        self.info = ExplainerInfo(
+            method="ebm",
+            implementation="interpret, terms of the model",
+            max_rows=MAX_ROWS,
+            background_rows=len(background),
+            notes=notes,
+        )
+
+    def explain(self, batch: RowBatch, scale: str | None = None) -> Attributions:  # noqa: D102
+        model = self._adapter.model
+        differences = _terms(model, batch) - self._mean[:, None]
+        margins = np.zeros((*differences.shape[:2], batch.frame.shape[1]))
+        for term, columns in enumerate(self._columns):
+            for column in columns:
+                margins[..., column] += differences[..., term] / len(columns)
+        values = self._by_output(margins)
+        if getattr(model, "link_", "identity") in {"identity", "logit", "mlogit", "vlogit"}:
+            return attributions_of(self._adapter, batch, values, self._expected, scale)
+        outputs = values[0].sum(axis=1) + self._expected  # before the link function
+        return Attributions(values[0], self._expected, outputs, "raw prediction")
+
+    def _by_output(self, margins: FloatArray) -> FloatArray:
+        """Values of all classes; a binary model has a margin of the second one only."""
+        labels = self._adapter.labels
+        if labels is None:
+            return margins
+        n_classes = [len(classes) for classes in labels]
+        columns = per_class(margins.reshape(len(margins), -1).T, n_classes)
+        return columns.T.reshape(-1, *margins.shape[1:])
+
+
+def _terms(model: Any, rows: RowBatch) -> FloatArray:
+    """``(n_margins, n_rows, n_terms)`` values of the terms."""
+    try:
+        terms: FloatArray = np.asarray(model.eval_terms(rows.original), dtype=np.float64)
+    except Exception as error:
+        raise CannotExplainError(
+            f"the terms of {type(model).__name__} cannot be evaluated", error
+        ) from error
+    return terms[None] if terms.ndim == 2 else np.moveaxis(terms, 2, 0)

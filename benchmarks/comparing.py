@@ -1,8 +1,8 @@
-"""A thousand runs compared, beside what one would write with MLflow alone.
+"""A comparison of a thousand runs, and the same with MLflow alone.
 
 Both sides find the runs by one search and read their importances from a real `mlflow server`, or
-with ``--local`` from files; ours also ranks, correlates and tests them. The peer loads one artifact
-after the other with `mlflow.artifacts.load_dict`. Prints Markdown::
+with ``--local`` from files; ours also ranks, correlates and tests them. The peer loads the
+artifacts one by one with `mlflow.artifacts.load_dict`. Prints Markdown::
 
     python -m benchmarks.comparing
     python -m benchmarks.comparing --runs 100 --local
@@ -54,7 +54,7 @@ def main() -> None:
 
 
 def fill(store: str, place: str, artifacts: Path, runs: int) -> None:
-    """Put explained runs into the store, their files where the server looks for them."""
+    """Put explained runs into the store, and their files into the folder of the server."""
     generator = np.random.default_rng(0)
     importances = generator.exponential(size=FEATURES)
     client = mlflow.MlflowClient(store)
@@ -85,13 +85,13 @@ def fill(store: str, place: str, artifacts: Path, runs: int) -> None:
 
 
 def measure(uri: str, runs: int) -> None:
-    """Both sides on the same runs; their numbers have to be the same."""
+    """Measure both sides on the same runs, and check that their numbers are equal."""
     os.environ["MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"] = "false"
     mlflow.set_tracking_uri(uri)
     mlflow.set_experiment("many")
-    mlflow.search_runs(max_results=1)  # what each process does once is no side's work
+    mlflow.search_runs(max_results=1)  # work that each process does once
     own_seconds = peer_seconds = float("inf")
-    for _ in range(ROUNDS):  # in turns, so that a busy machine slows down both
+    for _ in range(ROUNDS):  # alternating, so that a busy machine slows down both
         seconds, own = timed(lambda: ours(runs))
         own_seconds = min(own_seconds, seconds)
         seconds, peer = timed(lambda: theirs(runs))
@@ -100,7 +100,7 @@ def measure(uri: str, runs: int) -> None:
     if len(both) != runs * FEATURES or (both["importance"] != both["importance_peer"]).any():
         raise SystemExit("The two sides read different importances.")
     where = "files" if uri.startswith("sqlite") else "mlflow server"
-    print("| from | compare_runs | one artifact after the other | ratio |")
+    print("| from | compare_runs | artifacts one by one | ratio |")
     print("|---|---|---|---|")
     print(f"| {where} | {own_seconds:.1f} s | {peer_seconds:.1f} s | ", end="")
     print(f"{peer_seconds / own_seconds:.1f} |")

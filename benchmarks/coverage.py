@@ -1,4 +1,4 @@
-"""What is explained, and how well: every estimator, pipeline and table that could be thought of.
+"""Outcomes for all kinds of estimators, pipelines and tables.
 
 Prints one line for each case and writes the table to ``COVERAGE.md`` beside this file::
 
@@ -55,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _without_output(given: Sequence[str]) -> list[str]:
-    """The arguments without the place of the report, which is nothing to report."""
+    """The arguments without the path of the report."""
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("--output")
     return parser.parse_known_args(given)[1]

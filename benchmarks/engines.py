@@ -1,17 +1,17 @@
-"""How fast the engines are beside their peers, and how far off: each pair side by side, in one run.
+"""Speed and accuracy of the explainers, compared with other packages in one session.
 
     pip install ".[test]" && python -m benchmarks.engines
 
-prints Markdown. Times are those of one core, medians of repetitions in turns, except where cores
-are compared. Errors are those against exact values of the same game, in parts of a row's largest
-value.
+prints Markdown. Times are for one core, except in the comparison of cores, and medians of
+alternating repetitions. Errors are relative to exact values of the same game, in parts of the
+largest value of a row.
 """
 
 from __future__ import annotations
 
 import os
 
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # before numpy is there: one core
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before numpy is imported: one core
 
 import logging
 import sys
@@ -62,7 +62,7 @@ PAIRS = 40  # of permutations for a row, by default
 def median_seconds(
     *works: Callable[[], Any], clock: Callable[[], float] = time.process_time
 ) -> list[float]:
-    """Of each piece of work; they take turns, so that a busy machine slows all alike."""
+    """Seconds of each piece of work, alternating, so that a busy machine slows all of them."""
     found: list[list[float]] = [[] for _ in works]
     for _ in range(REPEATS):
         for work, seconds in zip(works, found, strict=True):
@@ -89,7 +89,7 @@ def table(title: str, heads: tuple[str, ...], lines: Iterator[tuple[Any, ...]]) 
 
 
 def milliseconds(seconds: float) -> str:
-    """With three digits."""
+    """Milliseconds with three digits."""
     return f"{seconds * 1000:.3g} ms"
 
 
@@ -97,7 +97,7 @@ def milliseconds(seconds: float) -> str:
 
 
 def forests() -> Iterator[tuple[Any, ...]]:
-    """Ours and TabularExplainer, from the model to the values of the same rows."""
+    """Our explainer and TabularExplainer, from the model to the values of the same rows."""
     X, y = make_classification(10_000, 40, n_informative=10, random_state=0)
     three = make_classification(5_000, 30, n_informative=10, n_classes=3, random_state=0)
     cases = [
@@ -176,7 +176,7 @@ def encoded_forests(rows: pd.DataFrame, price: Any) -> Iterator[tuple[str, Any]]
 
 
 def kernel_of(model: Any, rows: pd.DataFrame) -> TabularExplainer:
-    """TabularExplainer given the pipeline, without its progress bar."""
+    """TabularExplainer for the whole pipeline, without its progress bar."""
     with suppress_warnings():
         explainer = TabularExplainer(model, rows)
         explainer.explainer.show_progress = False
@@ -184,7 +184,7 @@ def kernel_of(model: Any, rows: pd.DataFrame) -> TabularExplainer:
 
 
 def whole_pipelines() -> Iterator[tuple[Any, ...]]:
-    """The global explanation of 2,000 other rows, from the call to the importances; once each."""
+    """The global explanation of 2,000 other rows, from the call to the importances, once."""
     rows, price = gems(4_000)
     train, test = rows[:2_000], rows[2_000:].reset_index(drop=True)
     for name, model in encoded_forests(train, price[:2_000]):
@@ -208,7 +208,7 @@ def whole_pipelines() -> Iterator[tuple[Any, ...]]:
 
 
 def pipelines() -> Iterator[tuple[Any, ...]]:
-    """A pipeline on text columns: ours and TabularExplainer given the pipeline."""
+    """A pipeline on text columns: our explainer, and TabularExplainer for the whole pipeline."""
     rows, price = gems(2_000)
     for name, model in encoded_forests(rows, price):
         many, few = rows.head(200), rows.head(3)
@@ -229,7 +229,7 @@ def pipelines() -> Iterator[tuple[Any, ...]]:
 
 
 def shares(importances: Any) -> str:
-    """Of cut, color and clarity, which are text."""
+    """Shares of the text columns cut, color and clarity."""
     return ", ".join(f"{value:.1%}" for value in importances[1:4] / importances.sum())
 
 
@@ -243,7 +243,7 @@ def silently(work: Callable[..., Any], *arguments: Any) -> Any:
 
 
 class Scores:
-    """A function of numbers as TabularExplainer wants a model."""
+    """A function of numbers with the interface of a model."""
 
     def __init__(self, output: Callable[[Any], Any], *, classes: bool) -> None:
         self._output = output
@@ -292,7 +292,7 @@ def black_boxes() -> Iterator[tuple[Any, ...]]:
         rows = X[:8]
         truth = sample_shapley(output, rows, X, len(X) * max(1, 2000 // len(X)), 999)
         size = np.abs(truth.values).max(axis=-1).mean()
-        rest = np.mean(truth.errors**2)  # what the truth itself may be off
+        rest = np.mean(truth.errors**2)  # the sampling error of the reference
 
         def error(values: Any, truth: Any = truth, size: Any = size, rest: Any = rest) -> float:
             square = np.mean((values - truth.values) ** 2) - rest
@@ -387,7 +387,7 @@ def samplers() -> Iterator[tuple[Any, ...]]:
 
 
 def growth() -> Iterator[tuple[Any, ...]]:
-    """Ours on forests: a row's cost by training rows, columns, trees, depth, and cores."""
+    """Cost of a row for forests by training rows, columns, trees, depth, and cores."""
     base = {
         "rows": 2_000,
         "columns": 20,
@@ -437,36 +437,36 @@ def measure() -> str:
     return "\n".join(
         [
             table(
-                "Trees of scikit-learn beside TabularExplainer, which takes shap's tree explainer",
+                "Trees of scikit-learn, compared with TabularExplainer (shap's tree explainer)",
                 ("model", "rows", "a row, ours", "a row, TabularExplainer", "ratio", "difference"),
                 forests(),
             ),
             table(
-                "A pipeline on diamonds beside TabularExplainer(pipeline)",
+                "A pipeline on diamonds, compared with TabularExplainer(pipeline)",
                 ("forest", "a row, ours", "a row, kernel", "ratio",
                  "share of cut, color, clarity: ours", "kernel", "exact"),
                 pipelines(),
             ),
             table(
-                "The whole global explanation of 2,000 evaluation rows of diamonds, once each",
-                ("forest", "rows that settle the ranking", "ours", "TabularExplainer(pipeline)",
-                 "ratio", "importances over all 2,000 rows inside our intervals"),
+                "The global explanation of 2,000 evaluation rows of diamonds, measured once",
+                ("forest", "rows until convergence", "ours", "TabularExplainer(pipeline)",
+                 "ratio", "importances over all 2,000 rows within our intervals"),
                 whole_pipelines(),
             ),
             table(
-                "Black boxes beside TabularExplainer's kernel explainer",
+                "Black boxes, compared with TabularExplainer's kernel explainer",
                 ("model", "a row, ours", "a row, kernel", "ratio", "error, ours",
-                 "truth within 1.96 standard errors", "error, kernel",
-                 "pairs for no larger error", "ratio then", "error then"),
+                 "exact values within 1.96 standard errors", "error, kernel",
+                 "pairs for no larger error", "ratio with these", "error with these"),
                 black_boxes(),
             ),
             table(
-                "Samplers of shap and shapiq with as many evaluations",
+                "Samplers of shap and shapiq with the same number of evaluations",
                 ("model", "sampler", "a row", "error"),
                 samplers(),
             ),
             table(
-                "How the cost of a forest grows (100 trees, 2,000 x 20)",
+                "Cost of a forest by its size (100 trees, 2,000 x 20)",
                 ("changed", "nodes", "explained rows", "time", "a row"),
                 growth(),
             ),

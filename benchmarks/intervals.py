@@ -1,4 +1,4 @@
-"""How often the 95 % intervals of importances hold the truth, early ends included.
+"""Coverage of the 95 % intervals of importances, early stops included.
 
 Real tables, all rows of which are explained; then many samples are drawn from these values and
 ended by the package's own rule.
@@ -28,11 +28,11 @@ _NEGLIGIBLE = 0.01
 
 @dataclass(frozen=True)
 class Coverage:
-    """What many draws from one table came to.
+    """Results of many samples of a table.
 
     Attributes:
-        hits: ``(n_draws, n_features)`` whether the interval held the importance over all rows.
-        n_rows: ``(n_draws,)`` how many rows were explained.
+        hits: ``(n_draws, n_features)`` whether the interval contained the importance over all rows.
+        n_rows: ``(n_draws,)`` number of explained rows.
     """
 
     hits: npt.NDArray[np.bool_]
@@ -42,13 +42,13 @@ class Coverage:
 def coverage(
     rows: npt.NDArray[np.float64], n_draws: int, seed: int, ceiling: int = _CEILING
 ) -> Coverage:
-    """Draw samples of the rows' importances as a run does, and see what their intervals hold.
+    """Draw samples of the rows' importances as a run does, and check their intervals.
 
     Args:
         rows: ``(n_rows, n_features)`` importances of all rows.
-        n_draws: So many samples.
-        seed: Draws them.
-        ceiling: So many rows at most in a sample.
+        n_draws: Number of samples.
+        seed: Seed of the samples.
+        ceiling: Maximum number of rows in a sample.
     """
     generator = np.random.default_rng(seed)
     truth = rows.mean(axis=0)
@@ -93,9 +93,9 @@ def boosted(X: pd.DataFrame, y: pd.Series) -> npt.NDArray[np.float64]:
 
 def main() -> None:
     """Print a line for each problem."""
-    print("## Rows that settle the ranking, and how often the 95 % intervals hold the truth\n")
-    print("2,000 draws from each table, all rows of which are explained first.\n")
-    print("| table | rows | explained, on average | times fewer | truth inside |")
+    print("## Rows until convergence, and coverage of the 95 % intervals\n")
+    print("2,000 samples of each table, compared with the explanation of all rows.\n")
+    print("| table | rows | explained rows, mean | ratio | coverage |")
     print("|---|---|---|---|---|")
     for name, rows in problems():
         found = coverage(rows, 2_000, 0)

@@ -1,9 +1,9 @@
-"""How much memory explaining takes beside the peers, each side in a process of its own.
+"""Memory for explaining, compared with other packages, each in a process of its own.
 
     python -m benchmarks.memory
 
-prints Markdown. The memory is what the process holds at most while it explains, above what it held
-at most before: the fitted model, the imports, and an explanation of two rows.
+prints Markdown. The memory is the increase of the peak memory of the process while it explains,
+after the imports, the fit and an explanation of two rows.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ Case = tuple[Any, Any, Any]  # model, background rows, rows to explain
 
 
 def forest() -> Case:
-    """A deep random forest, all rows of which are explained."""
+    """A deep random forest with all its rows explained."""
     X, y = make_classification(10_000, 40, n_informative=10, random_state=0)
     return RandomForestClassifier(random_state=0).fit(X, y), X[:100], X[:500]
 
@@ -88,7 +88,7 @@ if __name__ == "__main__":
     else:
         print(
             table(
-                "Memory that explaining takes, beside TabularExplainer",
+                "Memory for explaining, compared with TabularExplainer",
                 ("model", "ours", "TabularExplainer"),
                 measured(),
             )

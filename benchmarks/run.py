@@ -1,10 +1,10 @@
-"""All benchmarks of speed, side by side with the peers, into RESULTS.md.
+"""All benchmarks of speed, compared with other packages, into RESULTS.md.
 
-    tox -e benchmarks                            # installs the peers, measures all
+    tox -e benchmarks                            # installs the other packages, measures all
     python -m benchmarks.run --quick             # smaller sizes, fewer repetitions
     python -m benchmarks.run --only training     # one part, printed
 
-Nothing else should run on the machine meanwhile.
+Nothing else should run on the machine at the same time.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ _PACKAGES = (
 
 
 def main() -> int:
-    """Measure each part in a process of its own; a part that fails is named."""
+    """Measure each part in a process of its own; parts that fail are listed."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="smaller sizes, fewer repetitions")
     parser.add_argument("--only", choices=PARTS, help="one part, printed and not written")
     chosen = parser.parse_args()
-    parts = [chosen.only] if chosen.only else [part for part in PARTS if is_there(part)]
+    parts = [chosen.only] if chosen.only else [part for part in PARTS if exists(part)]
     texts, failed = [], []
     for part in parts:
         done = measured(part, quick=chosen.quick)
@@ -51,13 +51,13 @@ def main() -> int:
     return 1 if failed else 0
 
 
-def is_there(part: str) -> bool:
+def exists(part: str) -> bool:
     """Whether there is such a part."""
     return util.find_spec(f"benchmarks.{part}") is not None
 
 
 def measured(part: str, *, quick: bool) -> str | None:
-    """The Markdown that a part prints, or None where it failed."""
+    """The Markdown that a part prints, or None if it failed."""
     environment = dict(os.environ)
     if quick:
         environment["BENCHMARKS_QUICK"] = "1"
@@ -71,12 +71,12 @@ def measured(part: str, *, quick: bool) -> str | None:
 
 
 def headed(text: str, failed: list[str], *, quick: bool) -> str:
-    """The results with what they were measured on, and how to repeat them."""
+    """The results below the machine, the packages and the command."""
     versions = ", ".join(f"{name} {metadata.version(name)}" for name in _PACKAGES if known(name))
     lines = [
         "# Results",
         "",
-        "Both sides of each row were measured in one run, in turns, on the same rows; medians.",
+        "Both sides of each row were measured in one session, in turns, on the same rows; medians.",
         "",
         f"- command: `{'python -m benchmarks.run --quick' if quick else 'tox -e benchmarks'}`",
         f"- machine: {machine()}, Python {platform.python_version()}",
@@ -89,7 +89,7 @@ def headed(text: str, failed: list[str], *, quick: bool) -> str:
 
 
 def judgement() -> str:
-    """What people wrote below the last results, which is to be read again after new ones."""
+    """The text below the last results, which a person has to check against new ones."""
     known_results = RESULTS.read_text(encoding="utf-8") if RESULTS.is_file() else ""
     _, mark, text = known_results.partition(BY_HAND)
     return f"\n{mark}{text}"

@@ -1,8 +1,8 @@
-"""What explaining costs a training, beside training alone and beside MLflow's own ways.
+"""Cost of explaining, compared with training alone and with MLflow's own explanations.
 
     python -m benchmarks.training
 
-prints Markdown; `benchmarks.run` writes it into RESULTS.md with all the rest.
+prints Markdown; `benchmarks.run` writes it into RESULTS.md with the other parts.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ REPEATS = 3 if QUICK else 5
 
 
 def timed(works: dict[str, Callable[[], Any]], repeats: int = REPEATS) -> dict[str, float]:
-    """Median seconds of each, measured in turns."""
+    """Median seconds of each, measured alternately."""
     seconds: dict[str, list[float]] = {name: [] for name in works}
     for _ in range(repeats):
         for name, work in works.items():
@@ -73,7 +73,7 @@ def fits() -> Iterator[tuple[Any, ...]]:
                     started = time.perf_counter()
                     make().fit(rows, y)
                     found[way].append(time.perf_counter() - started)
-                mlflow_interpret.flush()  # what goes on in the background slows no other fit here
+                mlflow_interpret.flush()  # background work would slow the next fit
         mlflow_interpret.autolog(disable=True)
         bare, beside, within = (median(seconds) for seconds in found.values())
         added = beside - bare
@@ -84,8 +84,8 @@ def fits() -> Iterator[tuple[Any, ...]]:
         )  # fmt: skip
 
 
-def mlflows_own() -> Iterator[tuple[Any, ...]]:
-    """Our explanation and its logging beside MLflow's."""
+def mlflow_peers() -> Iterator[tuple[Any, ...]]:
+    """Our explanation and its logging, compared with MLflow's."""
     X, y = make_classification(400, 8, n_informative=5, random_state=0)
     rows = pd.DataFrame(X, columns=[f"feature {i}" for i in range(X.shape[1])])
     model = RandomForestClassifier(30, max_depth=6, random_state=0).fit(rows, y)
@@ -111,7 +111,7 @@ def mlflows_own() -> Iterator[tuple[Any, ...]]:
             )  # fmt: skip
 
     peers = {"mlflow.shap.log_explanation": shap_of_mlflow, "mlflow.models.evaluate": evaluate}
-    ours()  # imports are no part of it
+    ours()  # imports are not measured
     for name, peer in peers.items():
         try:
             peer()
@@ -124,7 +124,7 @@ def mlflows_own() -> Iterator[tuple[Any, ...]]:
 
 
 def imports() -> Iterator[tuple[Any, ...]]:
-    """What importing this package adds where MLflow is imported, each time in a new process."""
+    """Import time of this package after that of MLflow, each time in a new process."""
     clock = "time.perf_counter()"
     code = f"import time; a = {clock}; import mlflow; b = {clock}; import mlflow_interpret; "
     command = [sys.executable, "-c", f"{code}c = {clock}; print(b - a, c - b)"]
@@ -146,7 +146,7 @@ def large() -> Iterator[tuple[Any, ...]]:
 
 
 def explain_large(n: int) -> None:
-    """Print seconds and the most memory while explaining, and before."""
+    """Print seconds, and the peak memory while explaining and before."""
     import pyarrow as pa
     from pyarrow import parquet
 
@@ -168,7 +168,7 @@ def explain_large(n: int) -> None:
 
 
 def most_memory() -> int:
-    """Megabytes that this process has held at most."""
+    """Peak memory of this process in megabytes."""
     size = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return round(size / (1e6 if sys.platform == "darwin" else 1e3))
 
@@ -186,14 +186,14 @@ def measure() -> str:
         sections = [
             table(
                 "`fit` alone, with `background=True`, and with the explanation in the foreground "
-                "(goal: at most 5 % or 50 ms added)",
+                "(goal: at most 5 % or 50 ms more)",
                 ("model", "alone", "background", "added", "added", "met", "foreground"),
                 fits(),
             ),
             table(
-                "Explaining and logging 50 rows beside MLflow's own ways (30 trees, 8 columns)",
+                "Explaining and logging 50 rows, compared with MLflow (30 trees, 8 columns)",
                 ("peer", "ours", "peer's", "ratio"),
-                mlflows_own(),
+                mlflow_peers(),
             ),
             table(
                 "`import mlflow_interpret` (goal: less than 100 ms)",
@@ -201,8 +201,8 @@ def measure() -> str:
                 imports(),
             ),
             table(
-                "A Parquet dataset of ten columns, a logistic regression, one core",
-                ("rows", "time", "most memory", "before"),
+                "A Parquet dataset with ten columns, a logistic regression, one core",
+                ("rows", "time", "peak memory", "before"),
                 large(),
             ),
         ]

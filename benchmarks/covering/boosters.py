@@ -184,7 +184,7 @@ def _variants() -> Iterator[Case]:
 
 
 def cases() -> Iterator[Case]:
-    """The three packages on the same tasks, then what each has of its own."""
+    """The three packages on the same tasks, then features that only one of them has."""
     for _, package, pattern, options in _PACKAGES:
         for label, (kind, source) in _SOURCES.items():
             name = pattern.format(kind)

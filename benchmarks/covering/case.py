@@ -1,4 +1,4 @@
-"""What one row of the coverage table is made from."""
+"""A row of the coverage table before it is run."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ class Case:
 
     Attributes:
         section: The heading it stands under.
-        name: What is fitted on what.
-        fit: Loads the data and fits the model; raises what the fit raises.
+        name: The model and its data.
+        fit: Loads the data and fits the model; raises the error of the fit.
     """
 
     section: str
@@ -31,7 +31,7 @@ class Case:
 
     @property
     def key(self) -> str:
-        """What `--only` is matched with."""
+        """The text that `--only` is matched with."""
         return f"{self.section}: {self.name}"
 
 

@@ -23,7 +23,7 @@ from mlflow_interpret.runtime.isolation import suppress_warnings
 
 @dataclass
 class Explained:
-    """A fitted case, our outcome, and what the peer needs of it.
+    """A fitted case, our outcome, and the data for the peer.
 
     Attributes:
         fitted: The model and its rows; None if the fit failed.
@@ -53,7 +53,7 @@ def run(case: Case, max_rows: int | None) -> Explained:
 
 
 def warm_up() -> None:
-    """Explain something small, so that no case pays for the imports and for compiling."""
+    """Explain a small model, so that no case includes imports and compilation."""
     X = np.random.default_rng(0).normal(size=(40, 3))
     for model in (LinearRegression(), RandomForestRegressor(3), KNeighborsRegressor()):
         _explain(Fitted(model.fit(X, X[:, 0]), X), None)
@@ -102,7 +102,7 @@ def _outcome(explanation: Explanation, seconds: float) -> Ours:
 
 
 def _problem(explanation: Explanation) -> str:
-    """What no explanation may be: values that are not finite, or of another shape."""
+    """Check that the values are finite and have the right shape."""
     if not np.isfinite(explanation.global_values).all():
         return "importances that are not finite"
     if explanation.global_values.shape != (len(explanation.features),):

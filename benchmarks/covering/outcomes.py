@@ -1,4 +1,4 @@
-"""What came out of a case, on our side and on the peer's."""
+"""Outcomes of a case, ours and the peer's."""
 
 from __future__ import annotations
 

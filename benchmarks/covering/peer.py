@@ -18,14 +18,14 @@ from mlflow_interpret.core.statistics import rank
 
 _FAST = ("tree", "linear")  # how the names of methods end that know the inside of their model
 KERNEL_ROWS = 20
-"""What its kernel explainer gets of the rows, which would take minutes for hundreds of them."""
+"""Number of rows for its kernel explainer, which takes minutes for hundreds of them."""
 _TOLERANCE = 1e-3
 _ROUNDING = 1e-6
-"""As in our own check: of the values' size, and of the output's."""
+"""As in our own check: relative to the size of the values, and of the output."""
 
 
 def run(explained: Explained) -> Peer:
-    """Explain the same model on the same rows, and judge the values."""
+    """Explain the same model on the same rows, and check the values."""
     fitted = explained.fitted
     assert fitted is not None  # noqa: S101 - the caller knows
     np.random.seed(0)  # noqa: NPY002 - shap draws from it
@@ -116,7 +116,7 @@ def _importances(local: Floats) -> Floats:
 
 
 def _same_ranking(left: Floats, right: Floats) -> bool:
-    """The same order of the features whose importance is more than rounding."""
+    """Whether the features with more than rounding errors have the same order."""
     kept = max((left > 1e-9 * left.max()).sum(), (right > 1e-9 * right.max()).sum())
     return bool((rank(left)[:kept] == rank(right)[:kept]).all())
 
@@ -169,7 +169,7 @@ def _miss(sums: Floats, output: Floats) -> float:
 
 
 def _outputs(model: Any, rows: Any) -> Iterator[tuple[str, Floats]]:
-    """Everything the values might add up to, also what only the peer explains."""
+    """All outputs that the values may add up to, also outputs that only the peer explains."""
     for method in ("predict_proba", "decision_function", "score_samples", "predict"):
         with suppress(Exception):
             found = getattr(model, method)(rows)

@@ -322,7 +322,7 @@ def _skrub_default() -> Fitted:
 
 
 def cases() -> Iterator[Case]:
-    """Pipelines, by what stands in front of the last step."""
+    """Pipelines, by the steps in front of the last one."""
     groups = (_ENCODERS, _SCALERS, _IMPUTERS, _FUNCTIONS, _SELECTIONS, _VECTORIZERS, _NESTED)
     for name, make, source in (row for group in groups for row in group):
         yield Case(_SECTION, name, partial(_fit, make, source))

@@ -42,28 +42,29 @@ _OWN_HEADING = (
 )
 
 _INTRODUCTION = """\
-Each case fits a model and explains it with `mlflow_interpret`, on a sample of the rows it was
-fitted on, as `autolog()` does. Then plain `TabularExplainer(model, X, features=..., classes=...)
-.explain_global(rows)` of interpret-community explains the same model on the very same rows.
+Each case fits a model and explains it with `mlflow_interpret`, on a sample of the training rows, as
+`autolog()` does. Then plain `TabularExplainer(model, X, features=..., classes=...)
+.explain_global(rows)` of interpret-community explains the same model on the same rows.
 
-- **status**: `explained`; `skipped` with the reason that the user reads; `ERROR`, anything else;
-  `not fitted`, where `fit` itself raises, so that there is nothing to explain.
+- **status**: `explained`; `skipped`, with the reason in the status record; `ERROR`, any other
+  outcome; `not fitted`: `fit` raises, so there is nothing to explain.
 - **additivity error**: the largest absolute difference between the sum of a row's values and the
-  output of the model named under *scale*; in the unit of that output.
-- **all 0**: every importance is 0. Right for a model whose output is constant, which is then said.
-- **seconds**: the explanation without the fit; one thread, with {workers} cases at a time.
+  output of the model named under *scale*, in the unit of that output.
+- **all 0**: every importance is 0. Right for a model with a constant output; the table marks these.
+- **seconds**: duration of the explanation without the fit; one thread, with {workers} cases at a
+  time.
 - **TabularExplainer**: *same ranking* as ours; *ok*, its values add up to an output of the model
-  (the one that is named, which need not be ours) and rank the features otherwise, or there is no
-  explanation of ours to compare with; *wrong*, the sum of its values and its expected value misses
-  every output of the model by at least so much (each of predict_proba, decision_function,
-  predict, raw margins and linear predictors was tried, with the tolerance that our own check
-  has: 0.1 % of the values); *silently slow*, it falls to the kernel explainer where ours has a
-  fast engine; *all zeros*; *raises*; *timed out* after {timeout:.0f} s and killed. It is
-  not run where the fit failed or our side timed out.
+  (named in the cell, possibly not the one we explain) and rank the features differently, or there
+  is no explanation of ours; *wrong*, the sum of its values and its expected value differs from
+  every output of the model by at least the given amount (predict_proba, decision_function,
+  predict, raw margins and linear predictors, each with the tolerance of our own check: 0.1 % of
+  the values); *silently slow*, it uses the kernel explainer although there is a fast one;
+  *all zeros*; *raises*; *timed out* after {timeout:.0f} s and killed. It is
+  not run if the fit failed or our explanation timed out.
 - Its kernel explainer gets at most {kernel_rows} of the rows, and is compared with our values of
-  these: its seconds are those of {kernel_rows} rows then.
+  these rows: its seconds are those of {kernel_rows} rows then.
 - A rank correlation compares all features, also those that hardly matter. Both explainers sample.
-  Adding up is necessary and not sufficient for right values, on either side.
+  For both sides, adding up is necessary for right values, but not sufficient.
 """
 
 
@@ -141,7 +142,7 @@ def _circumstances(command: str, seconds: float, load: float) -> list[str]:
         f"- Command: `{command}`; {seconds / 60:.1f} minutes.",
         f"- Python {platform.python_version()}, {', '.join(packages)}.",
         f"- {platform.system()}, {_processor()}, {os.cpu_count()} cores.",
-        f"- Load average {load:.1f} when it began; what else runs makes the seconds more.",
+        f"- Load average {load:.1f} at the start; other work on the machine increases the seconds.",
         "",
     ]
 
@@ -163,7 +164,7 @@ def _processor() -> str:
 
 
 def _exceptions(rows: Sequence[Row]) -> list[str]:
-    """What is not well on our side, in one place."""
+    """Errors, unexpected zeros and slow cases of ours."""
     lines = []
     for row in rows:
         outcome = row.ours

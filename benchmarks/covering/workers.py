@@ -19,10 +19,10 @@ _MEMORY = 8 * 2**30  # bytes a child may take, so that a case fails and not the 
 
 @dataclass(frozen=True)
 class Settings:
-    """How the cases are run.
+    """Settings of a benchmark run.
 
     Attributes:
-        max_rows: At most so many rows, None for the package's own default.
+        max_rows: Maximum number of explained rows, None for the default of the package.
         peer: Whether to run plain TabularExplainer, too.
         peer_timeout: Seconds it may take.
         own_timeout: Seconds the fit and our explanation may take.
@@ -37,7 +37,7 @@ class Settings:
 
 
 def serve(connection: Connection, settings: Settings) -> None:
-    """The child: take keys of cases, send what came out."""
+    """The child process: receives keys of cases, sends outcomes."""
     _silence()
     _limit_memory()
     from benchmarks.covering import ours, peer, registry
@@ -67,7 +67,7 @@ def _limit_memory() -> None:
 
 
 class _Slot:
-    """One child process and the case it is at."""
+    """A child process and its current case."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -92,7 +92,7 @@ class _Slot:
         self.connection.send(key)
 
     def peer_next(self) -> None:
-        """Our side is done, the peer's time runs."""
+        """Note our outcome; the time of the peer starts."""
         self.phase = "peer"
         self.deadline = time.monotonic() + self._settings.peer_timeout
 
@@ -137,7 +137,7 @@ def run(keys: Sequence[str], rows: dict[str, Row], settings: Settings) -> Iterat
 
 
 def _due(slots: Sequence[_Slot]) -> list[_Slot]:
-    """The children that have said something, or whose time is up."""
+    """The children with a message, or whose time is up."""
     active = [slot for slot in slots if slot.phase != "idle"]
     soonest = max(0.0, min(slot.deadline for slot in active) - time.monotonic())
     ready = wait([slot.connection for slot in active], timeout=soonest)
@@ -180,7 +180,7 @@ def _key(slot: _Slot) -> str:
 
 
 def _give_up(slot: _Slot, rows: dict[str, Row], settings: Settings, why: str) -> bool:
-    """Note what did not end, and replace the child."""
+    """Note the case that did not end, and replace the child."""
     if slot.phase == "start":
         raise RuntimeError(f"a child process could not start: {why}")
     row = rows[_key(slot)]

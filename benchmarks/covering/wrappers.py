@@ -1,4 +1,4 @@
-"""Section 2: searches, ensembles of ensembles, wrappers, and what is neither of them."""
+"""Section 2: searches, ensembles of ensembles, wrappers, and other models."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ _TWO = estimators.LABELS["2 string labels"]
 
 
 class OwnClassifier(ClassifierMixin, BaseEstimator):
-    """A user's own model: the nearest centroid, without anything scikit-learn could know."""
+    """A user's own model: the nearest centroid, without tags of scikit-learn."""
 
     def fit(self, X: Any, y: Any) -> OwnClassifier:
         """Remember the centroids."""
@@ -82,7 +82,7 @@ class OwnForest(RandomForestClassifier):
 
 
 class ShiftedRidge(Ridge):
-    """A user's subclass that predicts something else than its parent."""
+    """A user's subclass with another prediction than its parent."""
 
     def predict(self, X: Any) -> Any:
         """The parent's prediction, squared."""
@@ -249,7 +249,7 @@ _OTHERS: _Rows = (
 
 
 def cases() -> Iterator[Case]:
-    """Searches, ensembles, several outputs, and the rest."""
+    """Searches, ensembles, several outputs, and other models."""
     for name, make, source in (*_SEARCHES, *_ENSEMBLES, *_OUTPUTS, *_OTHERS):
         yield Case("Wrappers and other models", name, partial(_fit, make, source))
     yield Case("Wrappers and other models", "FrozenEstimator of a forest", _frozen)

@@ -128,7 +128,7 @@ def _isolated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]
         if name.startswith(("AZUREML_", "MLFLOW_TRACKING", "MLFLOW_RUN", "MLFLOW_EXPERIMENT")):
             monkeypatch.delenv(name)
     # Without a time budget the explained rows do not depend on the load of the machine.
-    monkeypatch.setattr("mlflow_interpret.autologging.autolog.default_budget", lambda _: None)
+    monkeypatch.setattr("mlflow_interpret.autologging.explain_fit.default_budget", lambda _: None)
     work = tmp_path / "work"
     work.mkdir()
     monkeypatch.chdir(work)

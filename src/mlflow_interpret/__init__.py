@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mlflow_interpret.api.display import ExplanationDisplay
+    from mlflow_interpret.api.explain_now import explain_now
     from mlflow_interpret.api.explanation_client import ExplanationClient, Run
     from mlflow_interpret.api.explanations import (
         compare_runs,
@@ -47,6 +48,7 @@ __all__ = [
     "autolog",
     "compare_runs",
     "explain",
+    "explain_now",
     "flush",
     "load_explanation",
     "log_explanation",
@@ -62,6 +64,7 @@ _HOMES = {
     "autolog": "autologging.autolog",
     "compare_runs": "api.explanations",
     "explain": "api.explanations",
+    "explain_now": "api.explain_now",
     "flush": "api.explanations",
     "load_explanation": "api.explanations",
     "log_explanation": "api.explanations",

@@ -32,8 +32,8 @@ from sklearn.tree import DecisionTreeClassifier
 
 import mlflow_interpret
 from mlflow_interpret import ExplanationNotFoundError
-from mlflow_interpret.autologging import autolog
-from mlflow_interpret.autologging.autolog import default_budget
+from mlflow_interpret.autologging import explain_fit
+from mlflow_interpret.autologging.explain_fit import default_budget
 from mlflow_interpret.autologging.training_calls import FitEvent
 from mlflow_interpret.core.options import Options
 from mlflow_interpret.stores import mlflow as mlflow_store
@@ -618,7 +618,7 @@ def test_bugs_of_this_package_are_raised_in_mlflows_test_mode_only(store, monkey
     assert mlflow_store.status_of(mlflow.last_active_run().info.run_id, store)["reason"] == (
         "AssertionError: a bug"
     )
-    monkeypatch.setattr("mlflow_interpret.autologging.autolog.current_run_context", broken)
+    monkeypatch.setattr("mlflow_interpret.autologging.explain_fit.current_run_context", broken)
     with pytest.raises(AssertionError, match="a bug"):
         tree().fit(X, y)
     monkeypatch.setenv("MLFLOW_AUTOLOGGING_TESTING", "false")
@@ -822,7 +822,7 @@ def test_fits_that_are_not_explained_are_noted_once(store, caplog, monkeypatch):
     tags = MlflowClient().get_run(run.info.run_id).data.tags
     assert tags["mlflow_interpret.status"] == "skipped"
     assert tags["mlflow_interpret.reason"].startswith("NearestNeighbors has no predict")
-    assert [r.getMessage().split()[2] for r in caplog.records if r.name == "mlflow_interpret"] == [
+    assert [r.getMessage().split()[0] for r in caplog.records if r.name == "mlflow_interpret"] == [
         "NearestNeighbors",
         "cross_val_score",
     ]
@@ -957,11 +957,11 @@ def test_fits_in_a_model_s_own_threads_neither_wait_nor_get_runs(store):
 
 @pytest.mark.parametrize(("seconds", "budget"), [(0.1, 5.0), (200.0, 20.0), (10_000.0, 60.0)])
 def test_the_default_time_budget_is_a_share_of_the_fit(seconds, budget, monkeypatch):
-    monkeypatch.setattr(autolog, "default_budget", default_budget)
+    monkeypatch.setattr(explain_fit, "default_budget", default_budget)
     event = FitEvent(None, None, None, seconds=seconds)
-    assert autolog._plan(Options(time_budget="auto"), event).time_budget == budget
-    assert autolog._plan(Options(time_budget=7.0), event).time_budget == 7.0
-    assert autolog._plan(Options(time_budget=None), event).time_budget is None
+    assert explain_fit._plan(Options(time_budget="auto"), event).time_budget == budget
+    assert explain_fit._plan(Options(time_budget=7.0), event).time_budget == 7.0
+    assert explain_fit._plan(Options(time_budget=None), event).time_budget is None
 
 
 def test_rows_jobs_and_budget_follow_the_options(store):

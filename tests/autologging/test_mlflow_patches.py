@@ -58,6 +58,26 @@ def test_patches_are_lifted_and_restored_with_their_settings():
     assert AUTOLOGGING_INTEGRATIONS["sklearn"]["max_tuning_runs"] == 3
 
 
+def test_a_hook_runs_before_a_run_ends_by_any_function(store):
+    original = MlflowClient.set_terminated
+    ends = []
+
+    def hook(run_id, status):
+        ends.append((status, MlflowClient().get_run(run_id).info.status))
+
+    remove = mlflow_patches.before_run_ends(hook)
+    with mlflow.start_run():
+        pass
+    mlflow.start_run()
+    mlflow.end_run("KILLED")
+    mlflow.start_run(log_system_metrics=False)
+    MlflowClient().set_terminated(mlflow.active_run().info.run_id)
+    remove()
+    mlflow.end_run()
+    assert MlflowClient.set_terminated is original
+    assert ends == [("FINISHED", "RUNNING"), ("KILLED", "RUNNING"), ("FINISHED", "RUNNING")]
+
+
 def test_a_hook_runs_at_once_for_a_module_that_is_imported():
     modules = []
     mlflow_patches.after_import(modules.append, "json")

@@ -3,30 +3,17 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from mlflow_interpret.autologging import outcomes
-from mlflow_interpret.autologging.outcomes import Fit
-from mlflow_interpret.autologging.run_context import current_run_context, with_autologged_run
-from mlflow_interpret.autologging.training_calls import FitEvent
-from mlflow_interpret.core.explanation import Plan, TrainingContext
+from mlflow_interpret.autologging import incremental
+from mlflow_interpret.autologging.explain_fit import after_fit
 from mlflow_interpret.core.options import Options
-from mlflow_interpret.runtime.isolation import suppress_warnings
-from mlflow_interpret.runtime.messages import show_messages, warn
+from mlflow_interpret.runtime.messages import show_messages
 from mlflow_interpret.runtime.versions import unsupported_versions
 
-if TYPE_CHECKING:
-    from mlflow_interpret.runtime.progress import Report
-
 _logger = logging.getLogger("mlflow_interpret")
-
-_SHARE_OF_FIT = 0.1
-_SHORTEST_BUDGET = 5.0
-_LONGEST_BUDGET = 60.0
 
 
 def autolog(
@@ -171,171 +158,44 @@ def autolog(
     delivery.check_options(options)
     show_messages()
     if disable:
-        fit_hooks.uninstall()
+        _switch_off()
         return
     problems = unsupported_versions()
     if problems and not silent:
         _logger.warning("Not tested with these versions: %s.", ", ".join(problems))
     if problems and disable_for_unsupported_versions:
-        fit_hooks.uninstall()
+        _switch_off()
         return
     if background:
         _import_background()
     delivery.prepare(options)
-    fit_hooks.install(partial(_after_fit, options), tuple(estimators or ()))
+    fit_hooks.install(partial(after_fit, options), tuple(estimators or ()))
+    _current.options = options
+
+
+class _Current:
+    """The options of `autolog`, None while it is off."""
+
+    options: Options | None = None
+
+
+_current = _Current()
+
+
+def current_options() -> Options:
+    """The options of the latest call of `autolog`, or the defaults while it is off."""
+    return Options() if _current.options is None else _current.options
+
+
+def _switch_off() -> None:
+    from mlflow_interpret.autologging import fit_hooks
+
+    fit_hooks.uninstall()
+    _current.options = None
+    incremental.clear()
 
 
 def _import_background() -> None:
     """Import modules that the first fit would wait for."""
     from mlflow_interpret.autologging import background  # noqa: F401
     from mlflow_interpret.explaining import explain  # noqa: F401
-
-
-def _after_fit(options: Options, event: FitEvent) -> None:
-    """Explain and log; errors of this package are raised in MLflow's test mode only."""
-    try:
-        fit = Fit(event.name, current_run_context(event.started))
-        if options.exclusive and fit.context.started_by_user:
-            return
-        if options.background and _submit_to_background(options, event, fit):
-            return
-        # For this thread only and without a lock, so requests to a server may be inside.
-        with suppress_warnings():
-            _explain_and_log(options, event, replace(fit, context=with_autologged_run(fit.context)))
-    except KeyboardInterrupt:
-        warn(options, "Explaining was interrupted; the model is fitted and its run is complete.")
-    except Exception as error:
-        if _is_testing():
-            raise
-        warn(options, f"The fit of {event.name} was not explained: {error}")
-        _logger.debug("Explaining failed", exc_info=True)
-
-
-def _explain_and_log(options: Options, event: FitEvent, fit: Fit) -> None:
-    from mlflow_interpret.autologging import fit_hooks
-    from mlflow_interpret.core.errors import (
-        CannotExplainError,
-        describe_error,
-        describe_unexpected,
-    )
-    from mlflow_interpret.explaining.explain import explain
-    from mlflow_interpret.runtime.progress import progress
-
-    reason = _why_unexplained(event)
-    if reason is not None:
-        outcomes.note(options, fit, reason)
-        return
-    try:
-        context = _context(options, event, fit)
-        with (
-            fit_hooks.unrecorded(),
-            progress("Explaining", unit="rows", silent=options.silent) as report,
-        ):
-            explanation = explain(context, _plan(options, event, report))
-    except KeyboardInterrupt:
-        outcomes.skip(options, fit, "interrupted by the user (Ctrl-C)")
-    except CannotExplainError as error:
-        outcomes.skip(options, fit, describe_error(error, log_data=options.log_data))
-    except Exception as error:
-        _logger.debug("The explainer failed", exc_info=True)
-        outcomes.skip(options, fit, describe_unexpected(error, log_data=options.log_data))
-    else:
-        outcomes.log(options, fit, explanation)
-
-
-def _submit_to_background(options: Options, event: FitEvent, fit: Fit) -> bool:
-    """Write a snapshot for the background process, without a request and without computing.
-
-    Returns:
-        False if the fit must be explained at once.
-    """
-    from mlflow_interpret.autologging import background
-    from mlflow_interpret.core.errors import CannotExplainError, describe_error
-    from mlflow_interpret.explaining.explain import draw_inputs
-
-    reason = _why_unexplained(event)
-    if reason is not None:
-        background.note(options, fit, reason)
-        return True
-    plan = _plan(options, event)
-    try:
-        background.check(options)
-        inputs = draw_inputs(_context(options, event, fit), plan)
-        background.submit(options, fit, (inputs, plan))
-    except CannotExplainError as error:
-        background.skip(options, fit, describe_error(error, log_data=options.log_data))
-    except background.NotQueuedError as error:
-        if not options.silent:
-            _logger.info("%s is explained now, not in the background: %s", fit.model, error)
-        return False
-    return True
-
-
-def _why_unexplained(event: FitEvent) -> str | None:
-    """Why there is nothing to explain, as a sentence; None for a model to explain."""
-    if event.is_clusterer:
-        from mlflow_interpret.explaining.model_adapter import clusters_only
-
-        return clusters_only(event.model)
-    return None if event.unexplained is None else f"{event.name} {event.unexplained}"
-
-
-def default_budget(fit_seconds: float) -> float | None:
-    """The time budget of ``"auto"`` in seconds: a share of the duration of ``fit``."""
-    return min(max(_SHARE_OF_FIT * fit_seconds, _SHORTEST_BUDGET), _LONGEST_BUDGET)
-
-
-def _plan(options: Options, event: FitEvent, report: Report | None = None) -> Plan:
-    seconds = options.time_budget
-    if isinstance(seconds, str):
-        seconds = default_budget(event.seconds)
-    return Plan(
-        max_rows=options.max_rows,
-        random_state=options.random_state,
-        engine=options.engine,
-        n_jobs=options.n_jobs,
-        time_budget=seconds,
-        progress=report,
-    )
-
-
-def _context(options: Options, event: FitEvent, fit: Fit) -> TrainingContext:
-    _check_rows(options, event)
-    return TrainingContext(
-        model=event.model,
-        X=_training_rows(options, event),
-        y=event.y,
-        evaluation_examples=options.evaluation_rows,
-        evaluation_labels=options.evaluation_labels,
-        initialization_examples=options.initialization_examples,
-        features=options.features,
-        classes=options.classes,
-        run_id=fit.context.run_id,
-    )
-
-
-def _training_rows(options: Options, event: FitEvent) -> Any:
-    """The training rows, or rows of the options where a container of a library has none."""
-    from mlflow_interpret.explaining.partitions import is_partitioned
-
-    if event.rows_error is None:
-        return event.X
-    for rows in (options.initialization_examples, options.evaluation_rows):
-        if rows is not None and not is_partitioned(rows):
-            return rows
-    raise event.rows_error
-
-
-def _check_rows(options: Options, event: FitEvent) -> None:
-    from mlflow_interpret.core.errors import CannotExplainError
-
-    rows = options.evaluation_examples, options.initialization_examples
-    if event.rows_changed and any(table is None for table in rows):
-        raise CannotExplainError(
-            "fit changed its training rows in place, as a step with copy=False does; pass "
-            "evaluation_examples and initialization_examples, or let the step copy"
-        )
-
-
-def _is_testing() -> bool:
-    return os.environ.get("MLFLOW_AUTOLOGGING_TESTING", "").lower() in {"true", "1"}

@@ -174,7 +174,7 @@ def _import_all_estimators() -> None:
     all_estimators()
 
 
-for _method in ("fit", *_OTHER_METHODS):
+for _method in ("fit", *_OTHER_METHODS, "partial_fit"):
     register_library(
         Library(
             "sklearn.base",

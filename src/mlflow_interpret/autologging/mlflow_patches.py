@@ -6,6 +6,7 @@ test. The public functions in their place ask the server, which a fit must not w
 
 from __future__ import annotations
 
+import functools
 import inspect
 import logging
 import sys
@@ -105,6 +106,37 @@ def _restore(name: str, settings: dict[str, Any]) -> None:
     autolog(**{key: value for key, value in settings.items() if key in parameters})
     # Some settings are no arguments, for example that mlflow.autolog() made them.
     AUTOLOGGING_INTEGRATIONS[name].update(settings)
+
+
+def before_run_ends(hook: Callable[[str, str], None]) -> Callable[[], None]:
+    """Call ``hook`` with the id and the status of each run that this process is about to end.
+
+    MLflow has no hook for it. All ways to end a run call this public method.
+
+    Args:
+        hook: A function that must not raise.
+
+    Returns:
+        A function that removes the hook.
+    """
+    from mlflow import MlflowClient
+
+    original = MlflowClient.set_terminated
+
+    @functools.wraps(original)
+    def set_terminated(
+        client: Any, run_id: str, status: str | None = None, *args: Any, **kwargs: Any
+    ) -> Any:
+        hook(run_id, status or "FINISHED")
+        return original(client, run_id, status, *args, **kwargs)
+
+    setattr(MlflowClient, "set_terminated", set_terminated)  # noqa: B010 - mypy forbids it
+
+    def remove() -> None:
+        if MlflowClient.set_terminated is set_terminated:
+            setattr(MlflowClient, "set_terminated", original)  # noqa: B010
+
+    return remove
 
 
 def after_import(hook: Callable[[Any], None], module: str) -> None:

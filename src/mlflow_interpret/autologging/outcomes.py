@@ -96,24 +96,30 @@ class ComputedHere:
         )
 
 
-def log(options: Options, fit: Fit, explanation: Explanation) -> None:
+def log(options: Options, fit: Fit, explanation: Explanation) -> str | None:
     """Log an explanation to its run; where that fails, keep it in the spool.
 
     Args:
         options: The options.
         fit: The fit.
         explanation: Its explanation.
+
+    Returns:
+        The id of the run, None where it failed.
     """
-    log_computed(options, fit, ComputedHere(explanation))
+    return log_computed(options, fit, ComputedHere(explanation))
 
 
-def log_computed(options: Options, fit: Fit, computed: Computed) -> None:
+def log_computed(options: Options, fit: Fit, computed: Computed) -> str | None:
     """Write an explanation and log it to its run; where that fails, keep it in the spool.
 
     Args:
         options: The options.
         fit: The fit.
         computed: Its explanation.
+
+    Returns:
+        The id of the run, None where it failed.
     """
     from mlflow_interpret.stores import mlflow as mlflow_store
     from mlflow_interpret.stores.delivery import deliver
@@ -134,13 +140,14 @@ def log_computed(options: Options, fit: Fit, computed: Computed) -> None:
         _keep(options, fit, run_id, computed, record, error)
         if record is None or folder.exists():
             shutil.rmtree(folder, ignore_errors=True)
-        return
+        return None
     if not options.silent:
         _logger.info(_summary(fit, record.explanation, logged))
     explained = record.explanation.details
     for problem in (explained.additivity_breach, explained.partial_reason):
         if problem is not None:
             warn(options, f"{fit.model}: {problem} Run {logged.run_id}")
+    return logged.run_id
 
 
 def skip(options: Options, fit: Fit, reason: str) -> None:
@@ -164,7 +171,7 @@ def note(options: Options, fit: Fit, reason: str) -> None:
     """
     from mlflow_interpret.stores import mlflow as mlflow_store
 
-    inform_once(options, f"Not explained: {reason}")
+    inform_once(options, reason)
     run_id, uri = fit.context.run_id, fit.context.tracking_uri
     if run_id is None or _notes.get((run_id, uri)) == reason:
         return

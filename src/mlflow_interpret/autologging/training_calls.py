@@ -30,6 +30,7 @@ class FitEvent:
         function: The function that was called, or None for a method of the model.
         unexplained: Why there is nothing to explain, as of `Library.unexplained`, or None.
         is_incremental: The call trained the model further with a batch of rows.
+        notes: Sentences about the rows for the status record.
     """
 
     model: Any
@@ -43,6 +44,7 @@ class FitEvent:
     function: str | None = None
     unexplained: str | None = None
     is_incremental: bool = False
+    notes: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:

@@ -32,6 +32,7 @@ class TrainingContext:
         features: Names that replace those of ``X``, or None.
         classes: Names that replace the model's class labels, or None.
         run_id: The MLflow run that was active during the fit, or None.
+        notes: Sentences about the rows for the status record.
     """
 
     model: Any
@@ -43,6 +44,7 @@ class TrainingContext:
     features: Sequence[str] | None = None
     classes: Sequence[Any] | None = None
     run_id: str | None = None
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,8 @@ Texts in front of a vectorizer are a table of one column, in a one-dimensional c
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Sequence
 from numbers import Number
 from typing import Any
 
@@ -88,6 +90,29 @@ def take(values: Any, indices: Indices) -> Any:
     if _is_polars(values):
         return values[indices.tolist()]
     return np.asarray(values)[indices]
+
+
+def concatenate(parts: Sequence[Any]) -> Any:
+    """Join tables of the same container, or columns of labels, by rows.
+
+    Raises:
+        CannotExplainError: There is no part, or they are of different containers.
+    """
+    if not parts:
+        raise CannotExplainError("there are no rows to explain")
+    first = parts[0]
+    if len(parts) == 1:
+        return first
+    try:
+        if isinstance(first, (pd.DataFrame, pd.Series)):
+            return pd.concat(parts, ignore_index=True)
+        if sparse.issparse(first):
+            return sparse.vstack(parts, format=first.format)
+        if _is_polars(first):
+            return functools.reduce(lambda table, part: table.vstack(part), parts)
+        return np.concatenate(parts)
+    except Exception as error:
+        raise CannotExplainError("the batches have different columns or types", error) from error
 
 
 def _take_sparse(values: Any, indices: Indices) -> Any:

@@ -165,6 +165,7 @@ def _directions(explanation: Explanation) -> dict[str, dict[str, Any]] | None:
 
 def _notes(inputs: ExplainInputs, result: AttributionResult) -> Iterator[str | Note]:
     yield from result.notes
+    yield from inputs.notes
     if result.breach is not None:
         yield result.breach
     if inputs.origin["source"] == "training rows":

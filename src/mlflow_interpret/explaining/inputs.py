@@ -45,6 +45,7 @@ class ExplainInputs:
         origin: Where the rows come from, and how many there were.
         settings: scikit-learn's settings, on which the steps of pipelines depend.
         is_background_given: Whether the background rows are ``initialization_examples``.
+        notes: Sentences about the rows for the status record.
     """
 
     estimator: Any
@@ -60,6 +61,7 @@ class ExplainInputs:
     origin: Mapping[str, Any]
     settings: Mapping[str, Any]
     is_background_given: bool = False
+    notes: tuple[str, ...] = ()
 
     def adapter(self) -> ModelAdapter:
         """The part of the model that is explained.
@@ -121,6 +123,7 @@ def draw_inputs(context: TrainingContext, plan: Plan) -> ExplainInputs:
         origin=origin,
         settings=get_config(),
         is_background_given=context.initialization_examples is not None,
+        notes=context.notes,
     )
 
 

@@ -87,6 +87,32 @@ def test_a_loop_is_explained_once_when_the_run_ends(store, case):
     assert any("5 batches of 100 rows" in note for note in notes)
 
 
+class Mean:
+    """A model that is no scikit-learn estimator."""
+
+    total, n = 0.0, 0
+
+    def fit(self, X, y):
+        return self.partial_fit(X, y)
+
+    def partial_fit(self, X, y):
+        self.total, self.n = self.total + float(np.sum(y)), self.n + len(y)
+        return self
+
+    def predict(self, X):
+        return np.asarray(X)[:, 0] + self.total / self.n
+
+
+def test_classes_of_the_option_are_explained_once(store):
+    mlflow_interpret.autolog(log_figures=False, estimators=[Mean])
+    with mlflow.start_run() as run:
+        train(Mean())
+    assert tags(run)["mlflow_interpret.explanations"] == "1"
+    with mlflow.start_run() as run:
+        Mean().fit(X, y)
+    assert tags(run)["mlflow_interpret.explanations"] == "1"
+
+
 def test_every_way_to_end_a_run_explains(store):
     mlflow_interpret.autolog(log_figures=False)
     first = mlflow.start_run()

@@ -108,7 +108,10 @@ _OTHER_METHODS = ("fit_predict", "fit_transform")  # train a model and return so
 
 def named_classes(classes: tuple[type, ...]) -> tuple[Library, ...]:
     """The entries of classes that the user names; all of their objects are models."""
-    return tuple(Library("builtins", classes, method=method) for method in ("fit", *_OTHER_METHODS))
+    return (
+        *(Library("builtins", classes, method=method) for method in ("fit", *_OTHER_METHODS)),
+        Library("builtins", classes, method="partial_fit", is_incremental=True),
+    )
 
 
 # scikit-learn and libraries that follow it --------------------------------------------------------
@@ -152,13 +155,6 @@ def _why_unexplained(estimator: Any) -> str | None:
     if isinstance(estimator, base.DensityMixin):
         return "estimates a density; it predicts no target that could be explained"
     members = ("transform", "fit_transform", "fit_resample", "split")
-    if isinstance(estimator, base.TransformerMixin):
-        return None
-    if hasattr(estimator, "predict"):
-        return (
-            "has predict and transform, but no tags of a classifier or regressor; name it in "
-            f"mlflow_interpret.autolog(estimators=[{type(estimator).__name__}])"
-        )
     if any(hasattr(estimator, member) for member in members):
         return None
     return (

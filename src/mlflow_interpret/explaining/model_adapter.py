@@ -30,8 +30,10 @@ Output = Callable[[Any], FloatArray]
 
 AVERAGE_PATH = "average path length"
 PREDICTED_LABEL = "predicted label"
-_DECISION = "decision function"
-_LOG_ODDS = "log-odds"
+PREDICTION = "prediction"
+PROBABILITY = "probability"
+DECISION_FUNCTION = "decision function"
+LOG_ODDS = "log-odds"
 _ROUNDING = 1e-6
 
 
@@ -102,7 +104,8 @@ class ModelAdapter:
         if self.classes is None:
             yield from self._values()
             return
-        for scale, method in (("probability", "predict_proba"), (_DECISION, "decision_function")):
+        methods = {PROBABILITY: "predict_proba", DECISION_FUNCTION: "decision_function"}
+        for scale, method in methods.items():
             if hasattr(self.model, method) and not self._is_by_pairs(method):
                 yield scale, partial(self._scores, method)
         yield PREDICTED_LABEL, self._votes
@@ -116,7 +119,7 @@ class ModelAdapter:
         Raises:
             CannotExplainError: The model has no such output.
         """
-        wanted = _DECISION if scale == _LOG_ODDS else scale
+        wanted = DECISION_FUNCTION if scale == LOG_ODDS else scale
         for name, output in self.outputs():
             if name == wanted:
                 return output
@@ -130,20 +133,21 @@ class ModelAdapter:
             scores: ``(n_rows,)`` or ``(n_rows, n_outputs)`` outputs on that scale.
             rows: The rows.
         """
-        if scale != _DECISION or self.labels is None or self.targets is not None:
+        if scale != DECISION_FUNCTION or self.labels is None or self.targets is not None:
             return scale
         probabilities = self.probabilities(rows)
         if probabilities is None:
             return scale
         binary = len(self.labels[0]) == 2
         softened = special.expit(scores) if binary else special.softmax(scores, axis=1)
-        return _LOG_ODDS if np.allclose(softened, probabilities, atol=1e-6) else scale
+        return LOG_ODDS if np.allclose(softened, probabilities, atol=1e-6) else scale
 
     def _values(self) -> Iterator[tuple[str, Output]]:
         if not _is(is_outlier_detector, self.model):
-            yield "prediction", lambda rows: self.predict(rows).astype(np.float64)
+            yield PREDICTION, lambda rows: self.predict(rows).astype(np.float64)
             return
-        yield _DECISION, lambda rows: np.asarray(self.model.decision_function(rows), np.float64)
+        scores = self.model.decision_function
+        yield DECISION_FUNCTION, lambda rows: np.asarray(scores(rows), np.float64)
         if isinstance(self.model, IsolationForest):
             yield AVERAGE_PATH, partial(_average_path, self.model)
 

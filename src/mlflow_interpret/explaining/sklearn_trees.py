@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.ensemble import IsolationForest
+from sklearn.ensemble import AdaBoostClassifier, IsolationForest
 from sklearn.ensemble._forest import BaseForest
 from sklearn.ensemble._gb import BaseGradientBoosting
 from sklearn.ensemble._hist_gradient_boosting.gradient_boosting import BaseHistGradientBoosting
@@ -212,6 +212,29 @@ def _isolation_forest(model: Any) -> Trees:
     return replace(joined, values=values[:, None], feature=np.concatenate(columns))
 
 
+def _ada_boost(model: Any) -> Trees:
+    """The votes of the trees: a leaf adds to the class that it predicts, and takes from the others.
+
+    Zhu, Zou, Rosset and Hastie (2009), algorithm 2. The decision function is the mean of the votes.
+    """
+    members = model.estimators_
+    if not all(isinstance(member, BaseDecisionTree) for member in members):
+        raise CannotExplainError("it boosts models that are no trees")
+    n = len(model.classes_)
+    weights = np.asarray(model.estimator_weights_, np.float64)
+    weights = weights[: len(members)] / weights.sum()
+    votes = []
+    for member, weight in zip(members, weights, strict=True):
+        predicted = member.classes_[member.tree_.value[:, 0, :].argmax(axis=1)]
+        is_predicted = predicted[:, None] == model.classes_[None, :]
+        votes.append(np.where(is_predicted, weight, -weight / (n - 1)))
+    values = np.concatenate(votes)
+    trees = [member.tree_ for member in members]
+    if n > 2:
+        return _joined(trees, values, np.eye(n), np.zeros(n))
+    return _joined(trees, values[:, 1:] - values[:, :1], *_margins(model, np.zeros(1)))
+
+
 def _gradient_boosting(model: Any) -> Trees:
     if model.init not in (None, "zero"):
         raise CannotExplainError("its init estimator adds values that are in no tree")
@@ -289,6 +312,7 @@ def _joined(trees: Sequence[Any], values: FloatArray, mix: FloatArray, offset: F
 _CONVERTERS: dict[type, Callable[[Any], Trees]] = {
     BaseDecisionTree: _decision_tree,
     BaseForest: _forest,
+    AdaBoostClassifier: _ada_boost,
     IsolationForest: _isolation_forest,
     BaseGradientBoosting: _gradient_boosting,
     BaseHistGradientBoosting: _hist_gradient_boosting,

@@ -66,6 +66,8 @@ class ExplainerInfo:
             busy.
         is_reduced: Whether the time budget makes the explainer do less for each row.
         attribution_check: The check of the attributions of single columns, or None.
+        capacity: Number of rows that take some seconds, however large; a sum of models adds up the
+            costs of its members by it. Default: ``max_rows``.
     """
 
     method: str
@@ -77,10 +79,13 @@ class ExplainerInfo:
     is_parallel: bool = False
     is_reduced: bool = False
     attribution_check: AttributionCheck | None = None
+    capacity: int = -1
 
     def __post_init__(self) -> None:
         if self.rows_in_full < 0:
             object.__setattr__(self, "rows_in_full", self.max_rows)
+        if self.capacity < 0:
+            object.__setattr__(self, "capacity", self.max_rows)
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,11 +114,19 @@ class ExplainRequest:
     raw_columns: npt.NDArray[np.int64] | None = None
 
     def for_model(
-        self, adapter: ModelAdapter, background: RowBatch | None = None
+        self,
+        adapter: ModelAdapter,
+        background: RowBatch | None = None,
+        raw_columns: npt.NDArray[np.int64] | None = None,
     ) -> ExplainRequest:
         """The same request for a part of the model, such as the last step of a pipeline."""
-        background = self.background if background is None else background
-        return replace(self, adapter=adapter, background=background, sample=None)
+        return replace(
+            self,
+            adapter=adapter,
+            background=self.background if background is None else background,
+            raw_columns=self.raw_columns if raw_columns is None else raw_columns,
+            sample=None,
+        )
 
 
 class Explainer(ABC):
@@ -137,7 +150,7 @@ class Explainer(ABC):
 
     engines: ClassVar[frozenset[str]] = frozenset({"auto"})
     is_exact: ClassVar[bool] = True
-    is_checked: ClassVar[bool] = True
+    is_checked: bool = True
     is_interventional: bool = False
     is_by_raw_column: bool = False
     info: ExplainerInfo
@@ -234,8 +247,13 @@ def registered_explainers(engine: str, *, exact: bool) -> Iterator[type[Explaine
             yield explainer_class
 
 
-def exact_explainer(request: ExplainRequest) -> Explainer:
+def exact_explainer(request: ExplainRequest, *, with_check: bool = True) -> Explainer:
     """Prepare the first exact explainer that supports the model.
+
+    Args:
+        request: The model.
+        with_check: Whether the attributions of single columns are checked, if the explainer says
+            so; a model with many parts is checked as a whole.
 
     Raises:
         CannotExplainError: There is none; the message completes a sentence that ends with
@@ -250,7 +268,7 @@ def exact_explainer(request: ExplainRequest) -> Explainer:
             explainer_class.import_packages()
         try:
             explainer = explainer_class(request)
-            if explainer.is_checked:
+            if explainer.is_checked and with_check:
                 check = check_attributions(explainer, request)
                 explainer.info = replace(explainer.info, attribution_check=check)
         except CannotExplainError as error:

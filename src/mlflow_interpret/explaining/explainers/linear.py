@@ -27,6 +27,8 @@ from mlflow_interpret.explaining.model_adapter import ModelAdapter, per_class
 MAX_ROWS = 2_000
 CHECKED_ROWS = 100
 """Number of background rows on which the model is compared with the linear function."""
+_CAPACITY = 1_000_000
+"""Number of rows that take some seconds; ``MAX_ROWS`` limits the size of the record."""
 
 
 @register(priority=60)
@@ -55,6 +57,7 @@ class LinearExplainer(Explainer):
             implementation="mlflow-interpret, linear in closed form",
             max_rows=MAX_ROWS,
             background_rows=len(background),
+            capacity=_CAPACITY,
         )
 
     def explain(self, batch: RowBatch, scale: str | None = None) -> Attributions:  # noqa: ARG002, D102

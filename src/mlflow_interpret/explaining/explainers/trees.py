@@ -74,6 +74,7 @@ class TreeExplainer(Explainer):
             rows_in_full=self._rows_within(_STEPS // 5),
             notes=tree_notes(model),
             is_parallel=True,
+            capacity=max(1, _STEPS // max(self._trees.n_steps, 1)),
         )
 
     def _rows_within(self, steps: int) -> int:

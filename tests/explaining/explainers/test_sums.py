@@ -114,6 +114,16 @@ class TestVoting:
         assert found.method == "shap_sum"
         assert_close(found, sum(values_of(member, rows) for member in model.estimators_)[0] / 2)
 
+    def test_boosters_are_checked_as_a_whole(self):
+        xgboost = pytest.importorskip("xgboost")
+        members = [("a", xgboost.XGBRegressor(n_estimators=5)), ("b", number_tree)]
+        model = VotingRegressor(members).fit(X, progress)
+        found = explain(model, X)
+        assert (found.method, found.scale) == ("shap_tree", "prediction")
+        total = sum(values_of(member, X) for member in model.estimators_)[0]
+        np.testing.assert_allclose(found.local_values, total / 2, atol=1e-4)
+        assert found.attribution_check.outcome == "passed"
+
 
 class TestBagging:
     @pytest.mark.parametrize(

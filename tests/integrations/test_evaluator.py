@@ -8,11 +8,14 @@ import sys
 from importlib.metadata import entry_points
 
 import mlflow
+import numpy as np
+import pandas as pd
 import pytest
 from mlflow.models.evaluation.evaluator_registry import _model_evaluation_registry as registry
 from sklearn.datasets import load_diabetes, load_iris
 from sklearn.ensemble import RandomForestRegressor
 from sklearn.tree import DecisionTreeClassifier
+from tests.explaining import exact
 
 import mlflow_interpret
 from mlflow_interpret.integrations import evaluator
@@ -126,18 +129,96 @@ def test_mlflow_calls_the_evaluator_by_default(store, tree):
 
 
 def test_a_failed_explanation_is_one_warning_and_the_evaluation_continues(store, tree, caplog):
+    known = {tuple(row): label for row, label in zip(X.to_numpy(), tree.predict(X))}
+
+    def look_up(rows):
+        return np.array([known[tuple(row)] for row in rows.to_numpy()])
+
     with caplog.at_level(logging.WARNING, "mlflow_interpret"):
-        result = evaluate(lambda rows: tree.predict(rows), evaluators=["classifier", NAME])
+        result = evaluate(look_up, evaluators=["classifier", NAME])
     assert result.metrics["accuracy_score"] > 0.9
     (warning,) = [record.getMessage() for record in caplog.records if record.name == NAME]
     assert result.run_id in warning
     caplog.clear()
-    evaluate(lambda rows: tree.predict(rows), {"classifier": {}, NAME: {"silent": True}},
-             evaluators=["classifier", NAME])  # fmt: skip
+    evaluate(look_up, {"classifier": {}, NAME: {"silent": True}}, evaluators=["classifier", NAME])
     assert [record for record in caplog.records if record.name == NAME] == []
     tags = mlflow.get_run(result.run_id).data.tags
     assert tags["mlflow_interpret.status"] == "skipped"
     assert tags["mlflow_interpret.reason"] in warning
+
+
+class Wrapped(mlflow.pyfunc.PythonModel):
+    """A custom model that applies a function to rows."""
+
+    def __init__(self, function):
+        self.function = function
+
+    def predict(self, context, model_input, params=None):
+        return self.function(model_input)
+
+
+@pytest.mark.parametrize("kind", ["function", "custom model"])
+@pytest.mark.parametrize(
+    "container", [np.asarray, pd.Series, list, lambda values: pd.DataFrame({"p": values})],
+    ids=["array", "series", "list", "frame"],
+)  # fmt: skip
+def test_functions_and_custom_models_are_black_boxes(store, kind, container):
+    def predict(rows):
+        cells = rows.to_numpy()
+        return container(cells[:, 0] * cells[:, 1] + cells[:, 2])
+
+    rows = X.head(40)
+    model = predict if kind == "function" else _pyfunc(predict)
+    result = mlflow.models.evaluate(
+        model, rows.assign(y=predict(rows)), targets="y", model_type="regressor",
+        evaluators=NAME, evaluator_config={"time_budget": None, "log_data": True},
+    )  # fmt: skip
+    explanation = mlflow_interpret.load_explanation(result.run_id)
+    expected, _ = exact.shapley(lambda mixed: np.ravel(predict(mixed)), rows, rows)
+    local = np.asarray(explanation.local_importance_values)
+    assert np.abs(local - expected).max() < 0.05 * np.abs(expected).max()
+    assert explanation.method == "shap_permutation"
+
+
+@pytest.mark.parametrize(
+    ("output", "scale", "classes"),
+    [
+        (lambda tree, rows: tree.predict(rows), "predicted label", [0, 1, 2]),
+        (lambda tree, rows: tree.predict_proba(rows), "probability", [0, 1, 2]),
+        (lambda tree, rows: np.array(["a", "b", "c"])[tree.predict(rows)], "predicted label",
+         ["a", "b", "c"]),
+        (lambda tree, rows: tree.predict_proba(rows)[:, 2], "probability", [0, 1]),
+    ],
+    ids=["labels", "probabilities", "texts", "probability of the second class"],
+)  # fmt: skip
+def test_classifying_functions_give_labels_or_probabilities(store, tree, output, scale, classes):
+    labels = {3: y, 2: (y == 2).astype(int)}[len(classes)]
+    labels = labels if classes[0] == 0 else labels.map(dict(enumerate(classes)))
+    result = mlflow.models.evaluate(
+        lambda rows: output(tree, rows), X.assign(y=labels), targets="y", model_type="classifier",
+        evaluators=NAME, evaluator_config={"time_budget": None, "max_rows": 20},
+    )  # fmt: skip
+    explanation = mlflow_interpret.load_explanation(result.run_id)
+    assert list(explanation.classes) == classes
+    assert mlflow_store.status_of(result.run_id, store)["output_scale"] == scale
+
+
+def test_functions_get_arrays_as_tables_as_from_mlflow(store):
+    rows = X.to_numpy()
+    result = mlflow.models.evaluate(
+        lambda table: table["feature_1"] * 2.0, rows, targets=rows[:, 0] * 2.0,
+        model_type="regressor", evaluators=NAME, evaluator_config={"top_k": 1},
+    )  # fmt: skip
+    expected = np.abs(2.0 * (rows[:, 0] - rows[:, 0].mean())).mean()
+    assert result.metrics["importance/feature_1"] == pytest.approx(expected)
+
+
+def _pyfunc(function):
+    info = mlflow.pyfunc.log_model(
+        name="model", python_model=Wrapped(function), pip_requirements=[]
+    )
+    mlflow.end_run()
+    return info.model_uri
 
 
 def test_other_evaluations_import_no_heavy_module():

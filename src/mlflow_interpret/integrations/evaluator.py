@@ -24,6 +24,8 @@ _logger = logging.getLogger("mlflow_interpret")
 TABLE = "mlflow_interpret/global_importances"
 """The artifact of an evaluation's result: the table of all importances."""
 
+_FLAVORS = {"sklearn", "xgboost", "lightgbm", "catboost"}
+"""Flavors whose models have an explainer of their own."""
 _PASSED_BY_MLFLOW = {"explanation", "run_id", "model", "model_id", "evaluation_examples", "true_ys"}
 """Arguments that `mlflow.models.evaluate` passes itself."""
 _DEFAULT_EVALUATOR_OPTIONS = {
@@ -65,6 +67,7 @@ class InterpretEvaluator(ModelEvaluator):  # type: ignore[misc, unused-ignore]
         run_id: str,
         evaluator_config: dict[str, Any],
         model: Any = None,
+        model_type: str = "regressor",
         model_id: str | None = None,
         **_: Any,
     ) -> EvaluationResult:
@@ -76,7 +79,9 @@ class InterpretEvaluator(ModelEvaluator):  # type: ignore[misc, unused-ignore]
             dataset: The rows, ``(n_rows, n_features)``, and their labels.
             run_id: The run to log to.
             evaluator_config: The options.
-            model: A pyfunc model of scikit-learn, XGBoost, LightGBM or CatBoost.
+            model: A pyfunc model. One of scikit-learn, XGBoost, LightGBM or CatBoost is explained
+                by the explainer of its class; any other one, and a function, as a black box.
+            model_type: ``"classifier"`` or ``"regressor"``.
             model_id: The logged model that the metrics are about.
 
         Returns:
@@ -90,7 +95,8 @@ class InterpretEvaluator(ModelEvaluator):  # type: ignore[misc, unused-ignore]
         explain_options, options = _options(evaluator_config, model_id)
         show_messages()
         try:
-            return _explain(model, dataset, run_id, explain_options, options)
+            fitted_model, rows = _model_and_rows(model, dataset, model_type)
+            return _explain(fitted_model, rows, dataset, run_id, explain_options, options)
         except OptionError:
             raise
         except Exception as error:
@@ -131,7 +137,8 @@ def _options(config: dict[str, Any], model_id: str | None) -> tuple[dict[str, An
 
 
 def _explain(
-    model: Any,
+    fitted_model: Any,
+    rows: Any,
     dataset: EvaluationDataset,
     run_id: str,
     explain_options: dict[str, Any],
@@ -145,10 +152,9 @@ def _explain(
     from mlflow_interpret.core import explanation_io
     from mlflow_interpret.stores import mlflow as mlflow_store
 
-    rows = dataset.features_data
     background = explain_options.pop("initialization_examples", None)
     explanation = explanations.explain(
-        _fitted_model(model),
+        fitted_model,
         rows if background is None else background,
         (rows, dataset.labels_data) if dataset.has_targets else rows,
         **explain_options,
@@ -169,17 +175,24 @@ def _result(run_id: str, metrics: dict[str, float], artifacts: dict[str, Any]) -
     return EvaluationResult(metrics, artifacts, run_id)  # type: ignore[no-untyped-call]
 
 
-def _fitted_model(model: Any) -> Any:
-    """The fitted model inside a pyfunc model."""
+def _model_and_rows(model: Any, dataset: EvaluationDataset, model_type: str) -> tuple[Any, Any]:
+    """The fitted model inside a pyfunc model, else the pyfunc model as a black box; its rows."""
     if model is None:
         raise CannotExplainError("the evaluation has predictions only; evaluate a model.")
-    try:
-        return model.get_raw_model()
-    except (AttributeError, NotImplementedError):
-        raise CannotExplainError(
-            "it is no model of scikit-learn, XGBoost, LightGBM or CatBoost in this process, but "
-            f"{type(model).__name__}. Evaluate one with env_manager='local'."
-        ) from None
+    flavors = getattr(getattr(model, "metadata", None), "flavors", {})
+    if not _FLAVORS.isdisjoint(flavors):
+        try:
+            return model.get_raw_model(), dataset.features_data
+        except (AttributeError, NotImplementedError):  # it is in another process
+            _logger.debug("%s has no raw model", type(model).__name__)
+    import pandas as pd
+
+    from mlflow_interpret.integrations.black_box import black_box
+
+    # The table that MLflow's own evaluators pass to the model.
+    rows = pd.DataFrame(dataset.features_data, columns=dataset.feature_names)
+    labels = dataset.labels_data if dataset.has_targets else None
+    return black_box(model.predict, rows, labels, model_type), rows
 
 
 def _log_reason(run_id: str, reason: str) -> None:

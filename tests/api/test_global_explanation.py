@@ -76,7 +76,7 @@ class TestBothTypes:
     @pytest.mark.parametrize("kind", ["global", "local"])
     def test_members_are_the_same(self, record, kind):
         ours, theirs = both(record, kind)
-        assert members(ours) - members(theirs) == {"to_interpret_community"}
+        assert members(ours) - members(theirs) == {"to_frame", "to_interpret_community", "to_shap"}
         assert members(theirs) <= members(ours)
 
     @pytest.mark.parametrize("kind", ["global", "local"])

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from mlflow_interpret import interpret_community
+from mlflow_interpret.api.conversions import with_conversions
 from mlflow_interpret.api.local_explanation import LocalExplanation, available_with
 from mlflow_interpret.core.explanation import Explanation
 from mlflow_interpret.core.statistics import FloatArray, rank
@@ -25,14 +26,14 @@ def public_explanation(record: Explanation, top_k: int | None = None) -> Any:
         `GlobalExplanation`, which has the same interface.
     """
     if interpret_community.is_available():
-        return interpret_community.to_interpret_community(record, top_k)
+        return with_conversions(interpret_community.to_interpret_community(record, top_k))
     return GlobalExplanation(record, top_k)
 
 
 def public_local_explanation(record: Explanation) -> Any:
     """A local explanation of a record with local values; see `public_explanation`."""
     if interpret_community.is_available():
-        return interpret_community.to_local_interpret_community(record)
+        return with_conversions(interpret_community.to_local_interpret_community(record))
     return LocalExplanation(record)
 
 

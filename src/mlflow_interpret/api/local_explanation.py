@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from mlflow_interpret import interpret_community
+from mlflow_interpret.api.conversions import Conversions
 from mlflow_interpret.api.dashboard_data import overview, row_data, selector_table
 from mlflow_interpret.api.feature_maps import combined_weights, raw_record
 from mlflow_interpret.core.errors import OptionError
@@ -45,7 +46,7 @@ class _AvailableMethod:
         return self._method.__get__(explanation, owner)
 
 
-class LocalExplanation:
+class LocalExplanation(Conversions):
     """A local explanation of a model: the contributions of each feature for each explained row.
 
     It has the attributes and methods of interpret-community's local explanations, and no need of

@@ -66,6 +66,18 @@ def render(
     return page.encode("utf-8", "replace").decode("utf-8")
 
 
+def render_fragment(package: str, template: str, context: Mapping[str, Any]) -> str:
+    """Render a template without a page around it, for the output of a notebook.
+
+    Args:
+        package: The package whose ``templates/`` folder has the template.
+        template: Name of the template.
+        context: Variables of the template.
+    """
+    text = _environment(package).get_template(template).render(**context)
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
 def frame(page: str, title: str, height: int = 640) -> str:
     """Wrap a page in a sandboxed frame, which isolates it from the notebook that shows it."""
     return (

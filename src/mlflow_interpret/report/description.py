@@ -44,7 +44,7 @@ def describe(explanation: Explanation, report: str | None = None, limit: int = 5
         # MLflow's page shows the first lines, so the link follows the sentence.
         link = "" if report is None else f" [Open the report]({report})"
         first = summary(explanation, markdown=True) + link
-        parts = [first, _table(explanation, n_rows), _origin(explanation)]
+        parts = [first, _table(explanation, n_rows), origin(explanation, markdown=True)]
         text = "\n\n".join(part for part in parts if part)
         if len(text) <= limit:
             return text
@@ -81,6 +81,25 @@ def summary(explanation: Explanation, *, markdown: bool = False) -> str:
     return f"{sentence}; higher values of {names[0]} {change} {_output(explanation, markdown)}."
 
 
+def origin(explanation: Explanation, *, markdown: bool = False) -> str:
+    """Return a sentence about the method, the rows and the scale.
+
+    Args:
+        explanation: The explanation.
+        markdown: Return Markdown. Default: plain text.
+    """
+    details = explanation.details
+    rows, method = details.rows or RowCounts(), _METHODS.get(explanation.method, explanation.method)
+    text = f"Computed by {method}"
+    if rows.explained is not None:
+        source = str(rows.source or "rows").replace("_", " ")
+        text += f" for {format_number(rows.explained)} of {format_number(rows.available)} {source}"
+    if details.output_scale:
+        text += f", on the scale of the {details.output_scale}"
+    text = f"{text}. {details.partial_reason or ''}".rstrip()
+    return escape(text) if markdown else text
+
+
 def escape(text: str) -> str:
     """Escape the characters of a single line that Markdown or HTML would read as markup."""
     text = "".join(_ENTITIES.get(character, character) for character in text)
@@ -115,16 +134,3 @@ def _table(explanation: Explanation, n_rows: int) -> str:
             cells.append("" if direction is None else escape(direction.text))
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
-
-
-def _origin(explanation: Explanation) -> str:
-    """How the explanation was computed."""
-    details = explanation.details
-    rows, method = details.rows or RowCounts(), _METHODS.get(explanation.method, explanation.method)
-    text = f"Computed by {escape(method)}"
-    if rows.explained is not None:
-        source = str(rows.source or "rows").replace("_", " ")
-        text += f" for {format_number(rows.explained)} of {format_number(rows.available)} {source}"
-    if details.output_scale:
-        text += f", on the scale of the {escape(str(details.output_scale))}"
-    return f"{text}. {details.partial_reason or ''}".rstrip()

@@ -55,7 +55,9 @@ def examine(tracking_uri: str, workspace: str | None = None) -> Iterator[Finding
             yield Finding(topic, "broken", _clean(f"{type(error).__name__}: {one_line(error)}"))
 
 
-def _found(state: Literal["ok", "note", "broken"], text: str, remedy: str | None = None) -> Finding:
+def _finding(
+    state: Literal["ok", "note", "broken"], text: str, remedy: str | None = None
+) -> Finding:
     return Finding("", state, text, remedy)
 
 
@@ -67,12 +69,12 @@ def _versions() -> Iterator[Finding]:
         for package in packages
         if package.name in {"mlflow", "scikit-learn", "shap", "shapiq", "numpy", "pandas"}
     )
-    yield _found("ok", f"mlflow-interpret {own}, Python {platform.python_version()}, {shown}")
+    yield _finding("ok", f"mlflow-interpret {own}, Python {platform.python_version()}, {shown}")
     for package in packages:
         if not package.fits:
             install = f'pip install "{package.name}{package.bounds}"'
             state: Literal["broken", "note"] = "broken" if package.version is None else "note"
-            yield _found(state, _misfit(package), install)
+            yield _finding(state, _misfit(package), install)
 
 
 def _misfit(package: versions.Installed) -> str:
@@ -87,20 +89,20 @@ def _explanations() -> Iterator[Finding]:
     ours = "explanations are of the type mlflow_interpret.GlobalExplanation"
     if not _is_installed("interpret_community"):
         text = f'{ours}; engine="kernel" and "tabular" need interpret-community'
-        yield _found("ok", text, 'pip install "mlflow-interpret[interpret]"' if _fits() else None)
+        yield _finding("ok", text, 'pip install "mlflow-interpret[interpret]"' if _fits() else None)
         return
     name = f"interpret-community {version}"
     try:
         error = _import_error()
     except subprocess.TimeoutExpired:
-        yield _found("note", f"{name} needs more than {_IMPORT_SECONDS:.0f} s to be imported")
+        yield _finding("note", f"{name} needs more than {_IMPORT_SECONDS:.0f} s to be imported")
         return
     if error is None:
-        yield _found("ok", f"explanations are of the types of {name}")
+        yield _finding("ok", f"explanations are of the types of {name}")
         return
     shap, numpy = versions.version_of("shap"), versions.version_of("numpy")
     text = f"{name} cannot be imported beside shap {shap} and numpy {numpy} ({error}), so {ours}"
-    yield _found("note", text, _conflict_remedy(shap, numpy))
+    yield _finding("note", text, _conflict_remedy(shap, numpy))
 
 
 def _import_error() -> str | None:
@@ -147,30 +149,30 @@ def _store(tracking_uri: str) -> Iterator[Finding]:
     uri = without_credentials(tracking_uri)
     scheme = urlsplit(tracking_uri).scheme
     if scheme == "azureml":
-        yield _found("ok", f"{uri} (see below)")
+        yield _finding("ok", f"{uri} (see below)")
         return
     path = _path_of(tracking_uri, scheme)
     if path is not None and not path.exists():
         writable = os.access(_existing_parent(path), os.W_OK)
-        yield _found(
+        yield _finding(
             "ok" if writable else "broken",
             f"{uri} does not exist yet" + ("" if writable else " and cannot be created"),
             None if writable else "name another store in MLFLOW_TRACKING_URI",
         )
         return
     if path is not None and not os.access(path, os.W_OK):
-        yield _found("broken", f"{uri} cannot be written", f"make {path} writable")
+        yield _finding("broken", f"{uri} cannot be written", f"make {path} writable")
         return
     try:
         call_with_timeout(_SECONDS, lambda: mlflow_store.request_experiment(tracking_uri))
     except Exception as error:
-        yield _found(
+        yield _finding(
             "broken",
             f"{uri} does not answer: {one_line(error, 120)}",
             "start the server, or name another store in MLFLOW_TRACKING_URI",
         )
     else:
-        yield _found("ok", f"{uri} answers" + ("" if path is None else " and can be written"))
+        yield _finding("ok", f"{uri} answers" + ("" if path is None else " and can be written"))
 
 
 def _path_of(tracking_uri: str, scheme: str) -> Path | None:
@@ -191,9 +193,9 @@ def _spool() -> Iterator[Finding]:
     folders = spool.folders()
     if folders:
         count = f"{len(folders):,} explanations wait" if folders[1:] else "1 explanation waits"
-        yield _found("note", f"{count} in {spool.directory()}", "mlflow-interpret flush")
+        yield _finding("note", f"{count} in {spool.directory()}", "mlflow-interpret flush")
     else:
-        yield _found("ok", f"nothing waits in {spool.directory()}")
+        yield _finding("ok", f"nothing waits in {spool.directory()}")
 
 
 def _optional() -> Iterator[Finding]:
@@ -205,14 +207,14 @@ def _optional() -> Iterator[Finding]:
         text = f"{extra}: {', '.join([*fitting, *others])}"
         if changed:
             names = ", ".join(f"{package.name} to {package.bounds}" for package in changed)
-            yield _found("note", f"{text}; installing it changes {names}")
+            yield _finding("note", f"{text}; installing it changes {names}")
             continue
         if others:
             incomplete.append(extra)
-        yield _found("note" if others else "ok", text)
+        yield _finding("note" if others else "ok", text)
     if incomplete:
         install = f'pip install "mlflow-interpret[{",".join(incomplete)}]"'
-        yield _found("note", "to install the missing packages", install)
+        yield _finding("note", "to install the missing packages", install)
 
 
 def _clean(text: str) -> str:

@@ -47,8 +47,8 @@ def explain(
         initialization_examples: The training rows, ``(n_rows, n_features)``, or a DMatrix, LightGBM
             Dataset or Pool that holds them.
         evaluation_examples: Rows to explain, or ``(rows, labels)``; or a Dask DataFrame, a Parquet
-            dataset (`pyarrow.dataset.Dataset`) or its path, whose rows are all explained where they
-            are stored, unless ``max_rows`` is given. Default: a seeded sample of
+            dataset (`pyarrow.dataset.Dataset`) or its path, of which all rows are explained by
+            partition, unless ``max_rows`` is given. Default: a seeded sample of
             ``initialization_examples``.
         features: Feature names, one for each column. Default: the columns' own.
         classes: Class names in the order of the model's classes. Default: the model's labels.
@@ -65,7 +65,7 @@ def explain(
 
     Returns:
         A global explanation: ``get_feature_importance_dict()``, ``local_importance_values``, ...
-        It is interpret-community's type, as of ``TabularExplainer.explain_global``, where that
+        It is interpret-community's type, as of ``TabularExplainer.explain_global``, if that
         package is installed, else a `GlobalExplanation` with the same interface.
 
     Raises:
@@ -176,7 +176,7 @@ def log_explanation(
     )
     if (explanation is None) == (model is None):
         raise OptionError(
-            "explanation must be a global explanation, or None where model is given, got "
+            "explanation must be a global explanation, or None if model is given, got "
             f"{'neither' if model is None else 'both'}."
         )
     show_messages()
@@ -218,14 +218,14 @@ def load_explanation(
         engineered: Return the explanation by engineered columns, which pipelines have beside that
             by raw columns.
         raw: Only an explanation by raw columns of a pipeline.
-        workspace: Read from this Azure ML workspace only, where ``run_id`` is a run: an
+        workspace: Read from this Azure ML workspace only; ``run_id`` is then a run id. An
             ``azureml.core.Workspace``, an ``azure.ai.ml.MLClient``, an ``azureml://`` URI, a
             resource id or the path of a ``config.json``.
 
     Returns:
         A global explanation, as of `explain`, with the values, names, classes and expected values
         of the logged one, to the last bit. In Azure ML, classes are text, and rows and predictions
-        are stored only where all explained rows were uploaded.
+        are stored only if all explained rows were uploaded.
 
     Raises:
         OptionError: ``engineered`` and ``raw`` are both True, or ``workspace`` names none.
@@ -280,7 +280,7 @@ def compare_runs(
             and compared from the oldest on, so the oldest of them is the reference.
         max_results: The most runs that the search returns.
         top_k: The number of features in figures and in the overlap of `RunComparison.agreement`.
-        label: Compare the importances for this class, or target, instead of those over all.
+        label: Compare the importances for this class or target instead of the mean over all.
         engineered: Compare by engineered columns.
         silent: Suppress warnings and progress bars.
 
@@ -356,5 +356,5 @@ def flush(timeout: float | None = None) -> bool:
 
     deadline = None if timeout is None else time.monotonic() + timeout
     explained = background.flush(timeout)
-    left = None if deadline is None else max(0.0, deadline - time.monotonic())
-    return delivery.flush(left) and explained
+    remaining = None if deadline is None else max(0.0, deadline - time.monotonic())
+    return delivery.flush(remaining) and explained

@@ -51,14 +51,14 @@ def select_view(record: Explanation, *, engineered: bool, raw: bool = False) -> 
         return record.raw
     if raw and not record.is_raw:
         raise ExplanationNotFoundError(
-            f"The explanation {record.id} has no raw view: its model is no pipeline that could be "
-            "taken apart. Leave raw out."
+            f"The explanation {record.id} has no raw view: its model is not a pipeline with "
+            "separable columns. Leave raw out."
         )
     if not engineered or record.is_engineered:
         return record
     if record.engineered is None:
         raise ExplanationNotFoundError(
-            f"The explanation {record.id} has no engineered view: its model is no pipeline that "
-            "could be taken apart. Leave engineered out."
+            f"The explanation {record.id} has no engineered view: its model is not a pipeline "
+            "with separable columns. Leave engineered out."
         )
     return record.engineered

@@ -84,14 +84,14 @@ def wait(
         The number of items that are left.
     """
     end = math.inf if timeout is None else time.monotonic() + timeout
-    total = left = count_left()
+    total = remaining = count_left()
     with progress(description, unit=unit, silent=silent) as report:
-        while left and (seconds := end - time.monotonic()) > 0:
+        while remaining and (seconds := end - time.monotonic()) > 0:
             pause(min(seconds, POLL_SECONDS))
-            left = count_left()
-            total = max(total, left)
-            report(total - left, total)
-    return left
+            remaining = count_left()
+            total = max(total, remaining)
+            report(total - remaining, total)
+    return remaining
 
 
 @contextmanager

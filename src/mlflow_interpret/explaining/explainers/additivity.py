@@ -129,8 +129,8 @@ def split_by_output(
     if len(n_classes) > 1 and len(values) == len(expected) == padded:
         # Trees of several targets: shap pads each target to the largest number of classes, and
         # divides by the number of targets.
-        kept = [t * max(n_classes) + i for t, n in enumerate(n_classes) for i in range(n)]
-        values, expected = values[kept] * len(n_classes), expected[kept] * len(n_classes)
+        positions = [t * max(n_classes) + i for t, n in enumerate(n_classes) for i in range(n)]
+        values, expected = values[positions] * len(n_classes), expected[positions] * len(n_classes)
     elif set(n_classes) == {2}:
         if len(values) == len(n_classes):
             values = np.stack([-values, values], axis=1).reshape(-1, *values.shape[1:])

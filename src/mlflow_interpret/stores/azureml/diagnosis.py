@@ -35,7 +35,7 @@ def examine(tracking_uri: str, location: str | None = None) -> Iterator[Finding]
 
 
 def examine_access(tracking_uri: str, location: str | None = None) -> Iterator[Finding]:
-    """Examine which run or workspace of Azure ML is in reach; see `examine`."""
+    """Examine the run or workspace that this process uploads to; see `examine`."""
     if location is not None:
         yield from _examine_workspace(location)
     if targets.is_job():
@@ -62,7 +62,7 @@ def examine_access(tracking_uri: str, location: str | None = None) -> Iterator[F
 
 
 def examine_upload(tracking_uri: str) -> Iterator[Finding]:
-    """Examine whether, and by which package, explanations would be uploaded."""
+    """Examine whether explanations are uploaded, and by which package."""
     if not targets.is_upload_requested("auto", tracking_uri):
         text = "none by default; autolog(azureml=WORKSPACE) or push --to WORKSPACE"
         yield Finding(UPLOAD_TOPIC, "ok", text)
@@ -70,8 +70,7 @@ def examine_upload(tracking_uri: str) -> Iterator[Finding]:
     try:
         reason = client_import_error()
     except subprocess.TimeoutExpired:
-        text = f"by ExplanationClient, if its import, of over {_IMPORT_SECONDS:.0f} s, succeeds"
-
+        text = f"by ExplanationClient, if its import of over {_IMPORT_SECONDS:.0f} s succeeds"
         yield Finding(UPLOAD_TOPIC, "ok", text)
         return
     if reason is None:

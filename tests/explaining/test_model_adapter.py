@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from scipy import sparse
-from sklearn.base import RegressorMixin
+from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.cluster import KMeans
 from sklearn.datasets import load_diabetes, load_iris
 from sklearn.decomposition import PCA
@@ -118,6 +118,22 @@ class TestExplainedPart:
 
         assert adapt_model(Elsewhere()).task == "regression"
         assert adapt_model(Labelling()).classes == ("a", "b")
+
+    def test_a_learned_attribute_needs_no_underscore(self):
+        class Mean(RegressorMixin, BaseEstimator):
+            def __init__(self, shift=0.0):
+                self.shift = shift
+
+            def fit(self, X, y):
+                self.mean = np.mean(y)
+                return self
+
+            def predict(self, X):
+                return np.full(len(X), self.mean + self.shift)
+
+        with pytest.raises(CannotExplainError, match="Mean is not fitted; call fit first"):
+            adapt_model(Mean())
+        assert adapt_model(Mean().fit(X, y)).task == "regression"
 
     def test_a_selector_around_a_classifier_is_a_classifier(self):
         model = RFE(LogisticRegression(max_iter=500), n_features_to_select=2).fit(X, y)

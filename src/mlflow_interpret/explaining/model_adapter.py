@@ -394,6 +394,17 @@ def _refuse_unfitted(model: Any) -> None:
     try:
         check_is_fitted(model)
     except NotFittedError as error:
+        if _has_state(model):
+            return
         raise CannotExplainError(f"{type(model).__name__} is not fitted; call fit first") from error
     except Exception:  # not a complete scikit-learn estimator
         return
+
+
+def _has_state(model: Any) -> bool:
+    """Whether a model has attributes beyond its parameters.
+
+    Classes of users do not always follow scikit-learn in ending the names of learned attributes
+    with an underscore.
+    """
+    return not vars(model).keys() <= model.get_params(deep=False).keys()

@@ -1,4 +1,4 @@
-"""Every training run explains itself: ``mlflow_interpret.autolog()``."""
+"""Explanations of models in each MLflow training run: ``mlflow_interpret.autolog()``."""
 
 from __future__ import annotations
 
@@ -8,15 +8,9 @@ if TYPE_CHECKING:
     from mlflow_interpret.api.display import ExplanationDisplay
     from mlflow_interpret.api.explain_now import explain_now
     from mlflow_interpret.api.explanation_client import ExplanationClient, Run
-    from mlflow_interpret.api.explanations import (
-        compare_runs,
-        explain,
-        flush,
-        load_explanation,
-        log_explanation,
-        push,
-    )
+    from mlflow_interpret.api.explanations import explain, load_explanation, log_explanation
     from mlflow_interpret.api.global_explanation import GlobalExplanation
+    from mlflow_interpret.api.runs import compare_runs, flush, push
     from mlflow_interpret.api.tabular_explainer import TabularExplainer
     from mlflow_interpret.autologging.autolog import autolog
     from mlflow_interpret.core.errors import (
@@ -62,13 +56,13 @@ _HOMES = {
     "GlobalExplanation": "api.global_explanation",
     "TabularExplainer": "api.tabular_explainer",
     "autolog": "autologging.autolog",
-    "compare_runs": "api.explanations",
+    "compare_runs": "api.runs",
     "explain": "api.explanations",
     "explain_now": "api.explain_now",
-    "flush": "api.explanations",
+    "flush": "api.runs",
     "load_explanation": "api.explanations",
     "log_explanation": "api.explanations",
-    "push": "api.explanations",
+    "push": "api.runs",
 }
 
 

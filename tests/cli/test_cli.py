@@ -195,7 +195,7 @@ class TestFlush:
         assert result.output == f"{kept.id}  logged to run {run.info.run_id}\n"
         assert mlflow_store.load(run.info.run_id, None, store).id == kept.id
         metrics = mlflow.get_run(run.info.run_id).data.metrics
-        assert len(metrics) == 2
+        assert len(metrics) == 4  # importances and shares of two features
         status = mlflow_store.status_of(run.info.run_id, store)
         assert status["comment"] == "kept"
         assert spool.folders() == []

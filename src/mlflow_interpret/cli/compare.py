@@ -82,12 +82,12 @@ def compare(
     """
     import mlflow
 
-    from mlflow_interpret.api import explanations
+    from mlflow_interpret.api.runs import compare_runs
     from mlflow_interpret.cli.compare_text import comparison_text
 
     mlflow.set_tracking_uri(tracking_uri_of(tracking_uri))
     with errors_on_one_line(_OPTION_NAMES), package_warnings_disabled():
-        comparison = explanations.compare_runs(
+        comparison = compare_runs(
             runs or None,
             experiment_names=experiments or None,
             filter_string=filter_string,

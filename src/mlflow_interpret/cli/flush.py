@@ -97,7 +97,7 @@ def _log_stored(folder: Path, entry: Any, uri: str, experiment: str | None) -> s
     """Log a stored explanation, delete it, and return the id of its run."""
     import mlflow
 
-    from mlflow_interpret.api import explanations
+    from mlflow_interpret.api.runs import flush as wait_for_uploads
     from mlflow_interpret.autologging.baseline import log_to_run
     from mlflow_interpret.autologging.run_context import run_to_log
     from mlflow_interpret.stores import mlflow as mlflow_store
@@ -113,5 +113,5 @@ def _log_stored(folder: Path, entry: Any, uri: str, experiment: str | None) -> s
         spool.update(folder, entry)  # a retry logs to the same run
     log_to_run(spool.load(folder), str(entry.run_id), uri, entry.to_options())
     spool.drop(folder)
-    explanations.flush()
+    wait_for_uploads()
     return str(entry.run_id)

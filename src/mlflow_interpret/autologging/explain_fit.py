@@ -228,6 +228,7 @@ def _context(options: Options, event: FitEvent, fit: Fit) -> TrainingContext:
         model=event.model,
         X=_training_rows(options, event),
         y=event.y,
+        sample_weight=None if event.rows_error is not None else event.sample_weight,
         evaluation_examples=options.evaluation_rows,
         evaluation_labels=options.evaluation_labels,
         initialization_examples=options.initialization_examples,

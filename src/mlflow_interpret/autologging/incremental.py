@@ -22,6 +22,8 @@ _logger = logging.getLogger("mlflow_interpret")
 MAX_MODELS = 100
 """The latest models whose rows are kept, and the latest models of a run that are explained."""
 
+_WEIGHTS = "The sample_weight of partial_fit does not weigh the background rows."
+
 Explain = Callable[[FitEvent, RunContext], None]
 
 
@@ -34,6 +36,7 @@ class _Training:
     started: float
     seconds: float = 0.0
     rows_changed: bool = False
+    has_weights: bool = False
     rows_error: CannotExplainError | None = None
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -42,6 +45,7 @@ class _Training:
         with self.lock:
             self.seconds += event.seconds
             self.rows_changed |= event.rows_changed
+            self.has_weights |= event.sample_weight is not None
             self.rows_error = self.rows_error or event.rows_error
             try:
                 self.sample.add(event.X, event.y)
@@ -65,7 +69,7 @@ class _Training:
                 started=self.started,
                 seconds=self.seconds,
                 rows_error=error,
-                notes=(self._note(),),
+                notes=(self._note(), *([_WEIGHTS] if self.has_weights else [])),
             )
 
     def _note(self) -> str:

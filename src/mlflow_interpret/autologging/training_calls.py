@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mlflow_interpret.autologging.libraries import Library
+from mlflow_interpret.autologging.sample_weights import sample_weights
 from mlflow_interpret.autologging.training_arguments import Call
 from mlflow_interpret.core.errors import CannotExplainError
 
@@ -22,6 +23,7 @@ class FitEvent:
         model: The fitted model.
         X: The training rows as passed.
         y: The labels as passed, or None.
+        sample_weight: The weights of the rows as passed, or None.
         rows_error: Why the rows could not be read from a container of the library; X is None then.
         rows_changed: The call changed the rows in place.
         started: When the call started, in seconds since 1970.
@@ -45,6 +47,7 @@ class FitEvent:
     unexplained: str | None = None
     is_incremental: bool = False
     notes: tuple[str, ...] = ()
+    sample_weight: Any = None
 
     @property
     def name(self) -> str:
@@ -63,7 +66,7 @@ class TrainingCall:
 
     def __init__(self, library: Library, call: Call) -> None:
         self._library, self._call = library, call
-        self._X, self._y = None, None
+        self._X, self._y, self._sample_weight = None, None, None
         self._rows_error: CannotExplainError | None = None
         # Not asked again after the call: attributes of a fitted object may give another answer.
         self._is_model = None if call.instance is None else _is_model(library, call.instance)
@@ -75,6 +78,7 @@ class TrainingCall:
     def _read_rows(self) -> None:
         try:
             self._X, self._y = self._library.training_data(self._call)
+            self._sample_weight = sample_weights(self._call)
         except CannotExplainError as error:
             self._rows_error = error
         except Exception:  # arguments that do not match the signature raise in the call itself
@@ -110,6 +114,7 @@ class TrainingCall:
             function=None if self._call.instance is not None else self._call.function.__name__,
             unexplained=unexplained,
             is_incremental=library.is_incremental,
+            sample_weight=self._sample_weight,
         )
 
 

@@ -26,6 +26,7 @@ class TrainingContext:
         model: The fitted estimator that the user called ``fit`` on.
         X: The training rows that ``fit`` was given, ``(n_rows, n_features)``.
         y: The training labels, ``(n_rows,)``, or None.
+        sample_weight: The weights of the training rows in ``fit``, ``(n_rows,)``, or None.
         evaluation_examples: Rows to explain, or None for a sample of the training rows.
         evaluation_labels: The true labels of ``evaluation_examples``, or None.
         initialization_examples: Background rows, or None for the training rows.
@@ -45,6 +46,7 @@ class TrainingContext:
     classes: Sequence[Any] | None = None
     run_id: str | None = None
     notes: tuple[str, ...] = ()
+    sample_weight: Any = None
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ import pandas as pd
 
 from mlflow_interpret.core.errors import CannotExplainError
 from mlflow_interpret.core.explanation import distinct_names
+from mlflow_interpret.core.statistics import FloatArray
 from mlflow_interpret.explaining.dataframes import (
     Indices,
     as_frame,
@@ -31,12 +32,14 @@ class RowBatch:
         nulls: The polars columns in which NaN means null.
         numbers: ``(n_rows,)`` numbers of the rows, which subsets keep. Random draws for a row are
             seeded by its number. Default: the positions.
+        weights: ``(n_rows,)`` weights of background rows, with mean 1; None for equal ones.
     """
 
     frame: pd.DataFrame
     template: Any
     nulls: frozenset[str] = frozenset()
     numbers: Indices = field(default=None)  # type: ignore[arg-type]
+    weights: FloatArray | None = None
 
     def __post_init__(self) -> None:
         if self.numbers is None:
@@ -56,7 +59,12 @@ class RowBatch:
 
     def subset(self, indices: Indices | slice) -> RowBatch:
         """The rows at ``indices``."""
-        return RowBatch(self.frame.iloc[indices], self.template, self.nulls, self.numbers[indices])
+        weights = self.weights
+        if weights is not None:
+            weights = weights[indices] / weights[indices].mean()
+        return RowBatch(
+            self.frame.iloc[indices], self.template, self.nulls, self.numbers[indices], weights
+        )
 
 
 def feature_names(X: Any, override: Sequence[str] | None) -> tuple[str, ...]:

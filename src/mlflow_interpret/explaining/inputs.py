@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ from sklearn import get_config
 
 from mlflow_interpret.core.errors import CannotExplainError
 from mlflow_interpret.core.explanation import Plan, TrainingContext
-from mlflow_interpret.core.statistics import sample_rows
+from mlflow_interpret.core.statistics import FloatArray, sample_rows
 from mlflow_interpret.explaining.batch import RowBatch, as_batch, feature_names
 from mlflow_interpret.explaining.dataframes import Indices, as_rows, empty_template, n_rows, take
 from mlflow_interpret.explaining.model_adapter import ModelAdapter, adapt_model
@@ -46,6 +46,7 @@ class ExplainInputs:
         settings: scikit-learn's settings, on which the steps of pipelines depend.
         is_background_given: Whether the background rows are ``initialization_examples``.
         notes: Sentences about the rows for the status record.
+        background_weights: ``(n_background,)`` weights of the background rows, or None.
     """
 
     estimator: Any
@@ -62,6 +63,7 @@ class ExplainInputs:
     settings: Mapping[str, Any]
     is_background_given: bool = False
     notes: tuple[str, ...] = ()
+    background_weights: FloatArray | None = None
 
     def adapter(self) -> ModelAdapter:
         """The part of the model that is explained.
@@ -85,7 +87,8 @@ class ExplainInputs:
         Raises:
             CannotExplainError: They have other columns than the training rows.
         """
-        return self._batch(self.background, "initialization_examples")
+        batch = self._batch(self.background, "initialization_examples")
+        return replace(batch, weights=self.background_weights)
 
     def _batch(self, rows: Any, argument: str) -> RowBatch:
         return as_batch(rows, self.names, self.template, argument, self.null_columns)
@@ -109,6 +112,9 @@ def draw_inputs(context: TrainingContext, plan: Plan) -> ExplainInputs:
         rows, labels, origin = context.evaluation_examples, None, {"source": "evaluation_examples"}
     else:
         rows, labels, origin = _draw_candidates(context, training_rows, limit, plan)
+    background, weights, weights_notes = _draw_background(
+        context, training_rows, limit, plan.random_state
+    )
     return ExplainInputs(
         estimator=context.model,
         classes=context.classes,
@@ -119,11 +125,12 @@ def draw_inputs(context: TrainingContext, plan: Plan) -> ExplainInputs:
         example=take(training_rows, np.arange(1)) if n_rows(training_rows) else None,
         rows=rows,
         labels=labels,
-        background=_draw_background(context, training_rows, limit, plan.random_state),
+        background=background,
         origin=origin,
         settings=get_config(),
         is_background_given=context.initialization_examples is not None,
-        notes=context.notes,
+        background_weights=weights,
+        notes=(*context.notes, *weights_notes),
     )
 
 
@@ -149,11 +156,40 @@ def _draw_candidates(
     return take(rows, indices), labels, {"source": source, "available": total}
 
 
-def _draw_background(context: TrainingContext, training_rows: Any, limit: int, seed: int) -> Any:
-    rows = context.initialization_examples
-    rows = training_rows if rows is None else as_rows(rows, "initialization_examples")
-    indices: Indices = sample_rows(n_rows(rows), min(_BACKGROUND_ROWS, limit), seed)
-    return take(rows, indices)
+def _draw_background(
+    context: TrainingContext, training_rows: Any, limit: int, seed: int
+) -> tuple[Any, FloatArray | None, tuple[str, ...]]:
+    """Background rows, their weights or None, and notes on weights that are not used."""
+    weights, notes = _row_weights(context.sample_weight, n_rows(training_rows))
+    rows = training_rows
+    if context.initialization_examples is not None:
+        rows = as_rows(context.initialization_examples, "initialization_examples")
+        if weights is not None:
+            notes = ("initialization_examples are not weighted by the sample_weight of fit.",)
+        weights = None
+    candidates = np.arange(n_rows(rows)) if weights is None else np.flatnonzero(weights)
+    picked = sample_rows(len(candidates), min(_BACKGROUND_ROWS, limit), seed)
+    indices: Indices = candidates[picked]
+    weights = None if weights is None else weights[indices] / weights[indices].mean()
+    return take(rows, indices), weights, notes
+
+
+def _row_weights(sample_weight: Any, n: int) -> tuple[FloatArray | None, tuple[str, ...]]:
+    """``(n,)`` weights, None where they are equal or not known, and notes on the reason."""
+    if sample_weight is None:
+        return None, ()
+    try:
+        weights: FloatArray = np.asarray(sample_weight, dtype=np.float64).ravel()
+    except Exception:  # other objects, such as a collection of another library
+        problem = "they are no array of numbers"
+    else:
+        if len(weights) != n:
+            problem = f"there are {len(weights)} weights for {n} rows"
+        elif not np.isfinite(weights).all() or (weights < 0).any():
+            problem = "there are missing or negative weights"
+        else:
+            return (weights if np.ptp(weights) > 0 else None), ()
+    return None, (f"The sample_weight of fit does not weigh the background rows: {problem}.",)
 
 
 def _n_outputs(context: TrainingContext) -> int:

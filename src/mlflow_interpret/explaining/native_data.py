@@ -73,6 +73,13 @@ def rows_and_labels(data: Any) -> tuple[Any, Any]:
         ) from error
 
 
+def weights_of(data: Any) -> Any:
+    """The weights of the rows of a native container, or None."""
+    weights = getattr(data, "weight", None)  # of a Dataset, which may not be constructed yet
+    weights = data.get_weight() if weights is None else weights
+    return None if weights is None or len(weights) == 0 else weights
+
+
 def _container(data: Any) -> tuple[str, str] | None:
     for base in type(data).__mro__:
         key = base.__module__.partition(".")[0], base.__name__

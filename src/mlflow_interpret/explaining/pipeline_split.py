@@ -38,7 +38,11 @@ class SplitPipeline:
     def engineer(self, rows: RowBatch) -> RowBatch:
         """The rows as the last step takes them."""
         engineered = as_rows(apply_steps(self.front, rows.original))
-        return replace(as_batch(engineered, self.lineage.names, engineered), numbers=rows.numbers)
+        return replace(
+            as_batch(engineered, self.lineage.names, engineered),
+            numbers=rows.numbers,
+            weights=rows.weights,
+        )
 
     def by_raw_column(self, values: FloatArray, n_raw: int) -> FloatArray:
         """Sum the attributions of engineered columns up by raw column.

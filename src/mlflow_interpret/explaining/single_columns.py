@@ -41,7 +41,8 @@ def sample_columns(
     """
     generator = np.random.default_rng(seed)
     shape = (len(rows), n_pairs)
-    others = generator.integers(len(table), size=shape)[:, :, None, None]
+    shares = None if table.weights is None else table.weights / table.weights.sum()
+    others = generator.choice(len(table), size=shape, p=shares)[:, :, None, None]
     ranks = generator.random((*shape, 1, table.frame.shape[1])).argsort(axis=-1).argsort(axis=-1)
     own = ranks[:, :, 0, columns, None]
     known = np.stack([ranks <= own, ranks < own, ranks >= own, ranks > own], axis=2)

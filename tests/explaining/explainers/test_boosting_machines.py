@@ -117,3 +117,11 @@ def test_arrays_and_missing_cells():
     result = explain(TrainingContext(model, cells, NUMBER), PLAN)
     table = pd.DataFrame(cells, columns=result.features)
     assert_exact(result, lambda rows: model.predict(rows.to_numpy()), table)
+
+
+def test_weights_of_the_training_rows_weigh_the_mean():
+    weights = random.integers(1, 5, len(ROWS))
+    model = regressor().fit(ROWS, NUMBER, sample_weight=weights)
+    result = explain(TrainingContext(model, ROWS, NUMBER, sample_weight=weights), PLAN)
+    assert_exact(result, model.predict, ROWS.iloc[np.repeat(np.arange(len(ROWS)), weights)])
+    assert any("weighted by the sample_weight" in note.text for note in result.details.notes)

@@ -214,6 +214,27 @@ def refuse_given_background(request: ExplainRequest) -> None:
         )
 
 
+def weight_notes(background: RowBatch, *, of_trees: bool = False) -> tuple[str, ...]:
+    """Notes on the weights of the training rows.
+
+    Args:
+        background: The background rows, with weights or without.
+        of_trees: The attributions are path-dependent.
+    """
+    if background.weights is None:
+        return ()
+    note = (
+        "The background rows are weighted by the sample_weight of fit; the explained rows have "
+        "equal weights."
+    )
+    if of_trees:
+        note = (
+            "The trees count the training rows that reach a node, in some libraries with the "
+            "sample_weight of fit; it has no other effect on the values."
+        )
+    return (note,)
+
+
 _Class = TypeVar("_Class", bound=type[Explainer])
 _registry: dict[type[Explainer], int] = {}
 

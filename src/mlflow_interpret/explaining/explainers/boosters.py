@@ -28,6 +28,7 @@ from mlflow_interpret.explaining.explainers.base import (
     ExplainRequest,
     refuse_given_background,
     register,
+    weight_notes,
 )
 from mlflow_interpret.explaining.model_adapter import ModelAdapter
 from mlflow_interpret.explaining.native_models import (
@@ -66,7 +67,11 @@ class BoosterExplainer(Explainer):
             method="shap_tree",
             implementation=library.implementation,
             max_rows=MAX_ROWS,
-            notes=(TREES_NOTE, *library.notes(model)),
+            notes=(
+                TREES_NOTE,
+                *library.notes(model),
+                *weight_notes(request.background, of_trees=True),
+            ),
             is_parallel=False,  # the library uses all cores itself
         )
 

@@ -21,6 +21,7 @@ from mlflow_interpret.explaining.explainers.base import (
     ExplainerInfo,
     ExplainRequest,
     register,
+    weight_notes,
 )
 from mlflow_interpret.explaining.model_adapter import ModelAdapter, per_class
 
@@ -48,7 +49,7 @@ class BoostingMachineExplainer(Explainer):
         self._adapter = request.adapter
         model, background = request.adapter.model, request.background
         self._columns: list[tuple[int, ...]] = list(model.term_features_)
-        self._mean = _terms(model, background).mean(axis=1)
+        self._mean = np.average(_terms(model, background), axis=1, weights=background.weights)
         margin = self._mean.sum(axis=1) + np.ravel(model.intercept_)
         self._expected = self._by_output(margin[:, None])[:, 0]
         notes = (_INTERACTIONS,) if max(map(len, self._columns), default=1) > 1 else ()
@@ -57,7 +58,7 @@ class BoostingMachineExplainer(Explainer):
             implementation="interpret, terms of the model",
             max_rows=MAX_ROWS,
             background_rows=len(background),
-            notes=notes,
+            notes=(*notes, *weight_notes(background)),
         )
 
     def explain(self, batch: RowBatch, scale: str | None = None) -> Attributions:  # noqa: D102

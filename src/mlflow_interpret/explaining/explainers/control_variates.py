@@ -19,24 +19,29 @@ _MAX_LEVERAGE = 0.9
 """A sample with more leverage determines the slope alone."""
 
 
-def standardize(rows: FloatArray, background: FloatArray) -> tuple[FloatArray, FloatArray]:
+def standardize(
+    rows: FloatArray, background: FloatArray, weights: FloatArray | None = None
+) -> tuple[FloatArray, FloatArray]:
     """Scale both tables so that the background's columns have mean 0 and variance 1.
 
     Args:
         rows: ``(n_rows, n_features)``.
         background: ``(n_background, n_features)``.
+        weights: ``(n_background,)`` weights of the background rows, None for equal ones.
 
     Returns:
         Both tables in the same shapes; missing cells and constant columns are 0.
     """
     finite = np.isfinite(background)
-    n = np.maximum(finite.sum(axis=0), 1)
+    shares = np.ones((len(background), 1)) if weights is None else weights[:, None]
+    n = (shares * finite).sum(axis=0)
+    n[n == 0] = 1.0
     # Scale to a size of 1 first: the squares of large cells would overflow.
     size = np.abs(background).max(axis=0, where=finite, initial=0.0)
     size[size == 0] = 1.0
     cells = np.where(finite, background, 0.0) / size
-    mean = cells.sum(axis=0) / n
-    deviation = np.sqrt((np.where(finite, cells - mean, 0.0) ** 2).sum(axis=0) / n)
+    mean = (shares * cells).sum(axis=0) / n
+    deviation = np.sqrt((shares * np.where(finite, cells - mean, 0.0) ** 2).sum(axis=0) / n)
     deviation[deviation <= _ROUNDING] = np.inf
     scaled_rows, scaled_background = (
         np.where(np.isfinite(table), (table / size - mean) / deviation, 0.0)

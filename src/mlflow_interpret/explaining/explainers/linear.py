@@ -21,6 +21,7 @@ from mlflow_interpret.explaining.explainers.base import (
     ExplainerInfo,
     ExplainRequest,
     register,
+    weight_notes,
 )
 from mlflow_interpret.explaining.model_adapter import ModelAdapter, per_class
 
@@ -47,7 +48,7 @@ class LinearExplainer(Explainer):
             raise CannotExplainError(NOT_NUMBERS)
         self._adapter = request.adapter
         self._coefficients = coefficients_of(self._adapter, background.frame.shape[1])
-        self._mean = numbers(background.frame).mean(axis=0)
+        self._mean = np.average(numbers(background.frame), axis=0, weights=background.weights)
         checked = background.subset(slice(CHECKED_ROWS))
         self._scale, self._expected = linear_output(
             self._adapter, checked.original, self._values(checked), self._coefficients @ self._mean
@@ -58,6 +59,7 @@ class LinearExplainer(Explainer):
             max_rows=MAX_ROWS,
             background_rows=len(background),
             capacity=_CAPACITY,
+            notes=weight_notes(background),
         )
 
     def explain(self, batch: RowBatch, scale: str | None = None) -> Attributions:  # noqa: ARG002, D102

@@ -15,6 +15,7 @@ from mlflow_interpret.explaining.explainers.base import (
     ExplainerInfo,
     ExplainRequest,
     register,
+    weight_notes,
 )
 from mlflow_interpret.explaining.explainers.permutation_sampler import evaluations, sample_shapley
 from mlflow_interpret.explaining.model_adapter import PREDICTED_LABEL, ModelAdapter, Output
@@ -127,7 +128,11 @@ class PermutationExplainer(Explainer):
             implementation=f"mlflow-interpret, {self._n_permutations} pairs of permutations a row",
             max_rows=max_rows,
             background_rows=len(self._background),
-            notes=(*self._precision_notes(is_reduced), *notes_on(self._scale)),
+            notes=(
+                *self._precision_notes(is_reduced),
+                *notes_on(self._scale),
+                *weight_notes(self._background),
+            ),
             is_parallel=True,
             is_reduced=is_reduced,
         )
@@ -171,6 +176,7 @@ class PermutationExplainer(Explainer):
             self._seed,
             batch.numbers,
             self._background_outputs,
+            self._background.weights,
         )
         if not (np.isfinite(sampled.values).all() and np.isfinite(sampled.expected).all()):
             raise CannotExplainError(

@@ -55,6 +55,7 @@ def sample_shapley(
     seed: int,
     numbers: npt.NDArray[np.intp] | None = None,
     background_outputs: FloatArray | None = None,
+    background_weights: FloatArray | None = None,
 ) -> SampledValues:
     """Estimate the Shapley values of each row.
 
@@ -68,6 +69,7 @@ def sample_shapley(
         numbers: ``(n_rows,)`` numbers of the rows. The draws of a row depend on the seed and its
             number, not on the other rows. Default: their positions.
         background_outputs: ``(n_background, K)`` outputs of the background rows, if known.
+        background_weights: ``(n_background,)`` weights of the background rows, None for equal ones.
     """
     if n_permutations > len(background):
         n_permutations = -(-n_permutations // len(background)) * len(background)
@@ -76,9 +78,9 @@ def sample_shapley(
     row_outputs = in_batches(lambda chunk: output(rows[chunk]), *rows.shape)
     seeds = [(seed, number) for number in (range(len(rows)) if numbers is None else numbers)]
     n_outputs = background_outputs.shape[1]
-    expected = background_outputs.mean(axis=0)
-    draw = _BackgroundDraw(background_outputs, n_permutations)
-    cells, background_cells = standardize(rows, background)
+    expected = np.average(background_outputs, axis=0, weights=background_weights)
+    draw = _BackgroundDraw(background_outputs, n_permutations, background_weights)
+    cells, background_cells = standardize(rows, background, background_weights)
     values = np.empty((n_outputs, *rows.shape))
     errors = np.empty_like(values)
     for paths in _merge_paths(_row_paths(rows, background, draw, seeds), rows.shape[1]):
@@ -168,16 +170,25 @@ class _Paths:
 
 
 class _BackgroundDraw:
-    """Draws background rows; those with unusual outputs more often, with smaller weights."""
+    """Draws background rows; those with unusual outputs more often, with smaller weights.
 
-    def __init__(self, background_outputs: FloatArray, n: int) -> None:
+    Args:
+        background_outputs: ``(n_background, K)`` outputs of the background rows.
+        n: Number of rows to draw.
+        shares: ``(n_background,)`` weights of the background rows, None for equal ones.
+    """
+
+    def __init__(
+        self, background_outputs: FloatArray, n: int, shares: FloatArray | None = None
+    ) -> None:
         size = len(background_outputs)
-        self._n, self._uses_all = n, n % size == 0
-        unusual = np.abs(background_outputs - background_outputs.mean(axis=0))
-        mean = unusual.mean(axis=0)
+        self._n, self._uses_all = n, n % size == 0 and shares is None
+        shares = np.full(size, 1.0 / size) if shares is None else shares / shares.sum()
+        unusual = np.abs(background_outputs - shares @ background_outputs)
+        mean = shares @ unusual
         relative = np.divide(unusual, mean, out=np.ones_like(unusual), where=mean > 0).mean(axis=1)
-        probabilities = (3.0 + relative) / 4.0 / size  # limits weights to 4 / 3
-        self._weights = 1.0 / size / probabilities
+        probabilities = shares * (3.0 + relative) / 4.0
+        self._weights = 4.0 / (3.0 + relative)  # 4 / 3 at most
         self._order = np.argsort(background_outputs[:, background_outputs.var(axis=0).argmax()])
         self._cumulated = np.cumsum(probabilities[self._order])
 

@@ -26,6 +26,7 @@ from mlflow_interpret.explaining.explainers.base import (
     ExplainRequest,
     refuse_given_background,
     register,
+    weight_notes,
 )
 from mlflow_interpret.explaining.model_adapter import ModelAdapter
 from mlflow_interpret.explaining.sklearn_trees import is_tree_ensemble, tree_notes
@@ -71,7 +72,7 @@ class ShapTreeExplainer(Explainer):
             implementation="shap, TreeExplainer",
             max_rows=tree_rows(model),
             rows_in_full=tree_rows(model, TREE_STEPS // 5),
-            notes=tree_notes(model),
+            notes=(*tree_notes(model), *weight_notes(request.background, of_trees=True)),
             is_parallel=True,
         )
 

@@ -25,6 +25,7 @@ from mlflow_interpret.explaining.explainers.base import (
     ExplainerInfo,
     ExplainRequest,
     register,
+    weight_notes,
 )
 from mlflow_interpret.explaining.explainers.linear import MAX_ROWS as LINEAR_ROWS
 from mlflow_interpret.explaining.explainers.permutation import (
@@ -68,7 +69,8 @@ class TabularFastExplainer(Explainer):
             raise CannotExplainError(NOT_NUMBERS)
         self._adapter, self._seed = request.adapter, request.plan.random_state
         # A linear model needs the mean of the background only; shap samples more than 100 rows.
-        self._mean = numbers(background.frame).mean(axis=0, keepdims=True)
+        cells = numbers(background.frame)
+        self._mean = np.average(cells, axis=0, weights=background.weights)[None]
         name = type(self._explainer).__name__
         model = request.adapter.model
         self.is_interventional = name == "LinearExplainer"
@@ -78,6 +80,7 @@ class TabularFastExplainer(Explainer):
                 implementation=f"TabularExplainer, {name}",
                 max_rows=LINEAR_ROWS,
                 background_rows=len(background),
+                notes=weight_notes(background),
             )
         else:
             self.info = ExplainerInfo(
@@ -85,7 +88,7 @@ class TabularFastExplainer(Explainer):
                 implementation=f"TabularExplainer, {name}",
                 max_rows=tree_rows(model),
                 rows_in_full=tree_rows(model, TREE_STEPS // 5),
-                notes=tree_notes(model),
+                notes=(*tree_notes(model), *weight_notes(background, of_trees=True)),
                 is_parallel=True,
             )
 
@@ -202,6 +205,8 @@ class KernelExplainer(Explainer):
 
     def _notes(self) -> tuple[str, ...]:
         notes = list(notes_on(self._scale))
+        if self._background.weights is not None:
+            notes.append("The background rows are not weighted by the sample_weight of fit.")
         if self._n_samples != "auto":
             notes.append(
                 f"Because of the time budget, only {self._n_samples} coalitions were tried for "

@@ -25,6 +25,7 @@ from mlflow_interpret.explaining.explainers.base import (
     ExplainRequest,
     refuse_given_background,
     register,
+    weight_notes,
 )
 from mlflow_interpret.explaining.explainers.shapiq_kernel import Kernel, TreePaths
 from mlflow_interpret.explaining.model_adapter import ModelAdapter
@@ -72,7 +73,7 @@ class TreeExplainer(Explainer):
             implementation="shapiq, QuadratureTreeSHAP",
             max_rows=self._rows_within(_STEPS),
             rows_in_full=self._rows_within(_STEPS // 5),
-            notes=tree_notes(model),
+            notes=(*tree_notes(model), *weight_notes(request.background, of_trees=True)),
             is_parallel=True,
             capacity=max(1, _STEPS // max(self._trees.n_steps, 1)),
         )

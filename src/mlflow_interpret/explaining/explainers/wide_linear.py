@@ -25,6 +25,7 @@ from mlflow_interpret.explaining.explainers.base import (
     ExplainerInfo,
     ExplainRequest,
     register,
+    weight_notes,
 )
 from mlflow_interpret.explaining.explainers.linear import (
     CHECKED_ROWS,
@@ -63,7 +64,9 @@ class WideLinearExplainer(Explainer):
         self._adapter = self._parts.last
         engineered, cells = self._engineer(request.background)
         self._coefficients = coefficients_of(self._adapter, cells.shape[1])
-        self._mean: FloatArray = np.asarray(cells.mean(axis=0)).ravel()
+        weights = request.background.weights
+        weights = np.ones(cells.shape[0]) if weights is None else weights
+        self._mean: FloatArray = (weights / weights.sum()) @ cells
         n_raw = request.background.frame.shape[1]
         self._by_raw_column = _sums(self._parts.raw_columns(n_raw), n_raw)
         checked = slice(CHECKED_ROWS)
@@ -81,7 +84,7 @@ class WideLinearExplainer(Explainer):
             implementation="mlflow-interpret, linear in closed form, sparse",
             max_rows=max(_MIN_ROWS, min(MAX_ROWS, _CELLS // n_cells)),
             background_rows=len(request.background),
-            notes=(*self._parts.notes(), _NOTE),
+            notes=(*self._parts.notes(), _NOTE, *weight_notes(request.background)),
         )
 
     def explain(self, batch: RowBatch, scale: str | None = None) -> Attributions:  # noqa: ARG002, D102

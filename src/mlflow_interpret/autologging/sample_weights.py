@@ -1,0 +1,61 @@
+"""The weights of the rows in a call that trains a model."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+from typing import Any
+
+from mlflow_interpret.autologging.training_arguments import Call
+
+_logger = logging.getLogger(__name__)
+
+_NAME = "sample_weight"
+_STATSMODELS = ("freq_weights", "weights")
+
+
+def sample_weights(call: Call) -> Any:
+    """The weights of the training rows, as passed; None without weights.
+
+    They are the argument ``sample_weight``, also that of the last step of a pipeline, or the
+    weights of a DMatrix, Dataset or Pool.
+    """
+    try:
+        return _weights(call)
+    except Exception:  # the explanation does without weights
+        _logger.debug("The weights were not understood", exc_info=True)
+        return None
+
+
+def _weights(call: Call) -> Any:
+    from mlflow_interpret.explaining.native_data import is_native_data, weights_of
+
+    given = _arguments(call)
+    for name in (_NAME, _name_in_pipeline(call.instance)):
+        if given.get(name) is not None:
+            return given[name]
+    if type(call.instance).__module__.partition(".")[0] == "statsmodels":
+        found = (getattr(call.instance, name, None) for name in _STATSMODELS)
+        return next((weights for weights in found if weights is not None), None)
+    containers = [value for value in given.values() if is_native_data(value)]
+    return weights_of(containers[0]) if containers else None
+
+
+def _arguments(call: Call) -> dict[str, Any]:
+    """The given arguments by name, those of ``**kwargs`` included."""
+    try:
+        instance = () if call.instance is None else (call.instance,)
+        bound = inspect.signature(call.function).bind_partial(*instance, *call.args, **call.kwargs)
+    except (TypeError, ValueError):  # compiled functions may have no signature
+        return dict(call.kwargs)
+    return {**bound.arguments, **call.kwargs}
+
+
+def _name_in_pipeline(model: Any) -> str:
+    """The argument with the weights of a pipeline's last step: ``model__sample_weight``."""
+    steps = getattr(model, "steps", None)
+    if isinstance(steps, list) and steps:
+        name, last = steps[-1]
+        return f"{name}__{_name_in_pipeline(last)}"
+    inner = getattr(model, "estimator", None)  # of a search
+    return _NAME if inner is None else _name_in_pipeline(inner)

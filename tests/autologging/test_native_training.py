@@ -150,3 +150,29 @@ def test_a_dataset_is_explained_in_the_background(store):
     assert mlflow_interpret.flush()
     (run,) = all_runs()
     assert run.data.tags["mlflow_interpret.status"] == "complete"
+
+
+class TestCrossValidation:
+    def cv(self, package):
+        if package.__name__ == "xgboost":
+            return package.cv({}, package.DMatrix(X, y), 2, nfold=2)
+        if package.__name__ == "lightgbm":
+            data = package.Dataset(X, y)
+            return package.cv({"verbose": -1}, data, 2, nfold=2, stratified=False)
+        return package.cv(package.Pool(X, y), {**QUIET, "loss_function": "RMSE"}, fold_count=2)
+
+    def test_says_in_the_active_run_that_there_is_no_model(self, store, package):
+        mlflow_interpret.autolog(log_figures=False)
+        with mlflow.start_run():
+            scores = self.cv(package)
+        assert len(scores)
+        (run,) = all_runs()
+        assert run.data.tags["mlflow_interpret.status"] == "skipped"
+        reason = run.data.tags["mlflow_interpret.reason"]
+        assert "keeps no model" in reason
+        assert f"{package.__name__}.train" in reason
+
+    def test_makes_no_run(self, store, package):
+        mlflow_interpret.autolog(log_figures=False)
+        self.cv(package)
+        assert all_runs() == []

@@ -11,7 +11,10 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
-from mlflow_interpret.autologging import wrappers
+from mlflow_interpret.autologging import (
+    native_libraries,  # noqa: F401 - registers its libraries
+    wrappers,
+)
 from mlflow_interpret.autologging.libraries import (
     Library,
     named_classes,

@@ -255,30 +255,3 @@ for _module, _class in (
             trains_others=True,
         )
     )
-
-
-# Native training ----------------------------------------------------------------------------------
-
-
-def _argument(call: Call, name: str) -> Any:
-    return inspect.signature(call.function).bind(*call.args, **call.kwargs).arguments[name]
-
-
-def _native_argument(name: str) -> Callable[[Call], tuple[Any, Any]]:
-    def read(call: Call) -> tuple[Any, Any]:
-        from mlflow_interpret.explaining.native_data import rows_and_labels
-
-        return rows_and_labels(_argument(call, name))
-
-    return read
-
-
-for _module, _data in (("xgboost", "dtrain"), ("lightgbm", "train_set")):
-    register_library(
-        Library(
-            _module,
-            functions=("train",),
-            training_data=_native_argument(_data),
-            trained_model=result_of,
-        )
-    )

@@ -97,7 +97,11 @@ class NativeClassifier:
 
 
 def adapt_native(model: Any) -> Any:
-    """Give a Booster scikit-learn's interface; other models are not changed."""
+    """Give a Booster scikit-learn's interface, and models on Dask clusters that of local rows.
+
+    Other models are not changed.
+    """
+    model = _local_model(model)
     if type(model).__name__ == "CatBoost" and type(model).__module__.startswith("catboost"):
         return NativeClassifier(_CatBoost(model)) if len(model.classes_) else model
     for base in type(model).__mro__:
@@ -105,6 +109,16 @@ def adapt_native(model: Any) -> Any:
         if key in _MODELS:
             native = _MODELS[key](model)
             return NativeClassifier(native) if native.n_classes() else NativeRegressor(native)
+    return model
+
+
+def _local_model(model: Any) -> Any:
+    """A model that takes rows in memory, for one that takes Dask collections."""
+    for base in type(model).__mro__:
+        if base.__module__.startswith("lightgbm.dask") and hasattr(model, "to_local"):
+            return model.to_local()
+        if base.__module__.startswith("xgboost.dask") and hasattr(model, "get_booster"):
+            return model.get_booster()
     return model
 
 

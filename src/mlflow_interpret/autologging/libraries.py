@@ -6,7 +6,6 @@ A library is one `Library` entry, added by `register_library`. Nothing else name
 from __future__ import annotations
 
 import importlib
-import inspect
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass

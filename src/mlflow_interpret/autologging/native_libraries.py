@@ -36,7 +36,7 @@ for _module, _data in (("xgboost", "dtrain"), ("lightgbm", "train_set")):
     )
 
 
-def _no_rows(call: Call) -> tuple[Any, Any]:
+def _no_rows(call: Call) -> tuple[Any, Any]:  # noqa: ARG001
     raise CannotExplainError(
         "a DaskDMatrix does not give its rows back; pass the rows as a table in "
         "evaluation_examples, or train a DaskXGBRegressor or DaskXGBClassifier"

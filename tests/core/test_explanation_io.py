@@ -15,7 +15,7 @@ from hypothesis.extra import numpy as hnp
 from palmerpenguins import load_penguins
 
 from explanation_cases import made
-from mlflow_interpret.core import explanation_io
+from mlflow_interpret.core import explanation_io, json_files
 from mlflow_interpret.core.details import Details, RowCounts, as_notes
 from mlflow_interpret.core.errors import ExplanationNotFoundError
 from mlflow_interpret.core.explanation import Explanation
@@ -302,7 +302,7 @@ def test_tables_are_ranked_and_hold_every_feature(tmp_path):
 
 def test_details_of_numpy_and_times_are_written_as_plain_values(tmp_path):
     path = tmp_path / "a.json"
-    explanation_io.write_json(
+    json_files.write_json(
         path,
         {"n": np.int64(3), "x": np.float32(0.5), "b": np.bool_(True), "t": dt.date(2020, 1, 2)},
     )
@@ -311,7 +311,7 @@ def test_details_of_numpy_and_times_are_written_as_plain_values(tmp_path):
 
 
 def test_json_is_readable(tmp_path):
-    explanation_io.write_json(tmp_path / "a.json", {"name": "Größe 年齢"})
+    json_files.write_json(tmp_path / "a.json", {"name": "Größe 年齢"})
     assert "Größe 年齢" in (tmp_path / "a.json").read_text("utf-8")
 
 

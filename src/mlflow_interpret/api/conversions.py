@@ -10,7 +10,7 @@ import pandas as pd
 from mlflow_interpret.core.directions import direction_of
 from mlflow_interpret.core.errors import CannotExplainError, OptionError
 from mlflow_interpret.core.explanation import Explanation
-from mlflow_interpret.core.options import option_error
+from mlflow_interpret.core.option_checks import option_error
 from mlflow_interpret.core.statistics import FloatArray, rank, shares
 from mlflow_interpret.runtime.optional_import import import_optional
 

@@ -22,7 +22,7 @@ from typing import Any
 import cloudpickle
 from filelock import FileLock
 
-from mlflow_interpret.core import explanation_io
+from mlflow_interpret.core import json_files
 from mlflow_interpret.core.errors import MlflowInterpretError
 from mlflow_interpret.runtime import temporary_folders
 from mlflow_interpret.stores import spool
@@ -78,7 +78,7 @@ class PendingFolder:
         pending = PendingFit(folder, private / _SNAPSHOT)
         try:
             _write_pickle(content, pending.snapshot)
-            explanation_io.write_json(folder / _ENTRY, entry.to_json())
+            json_files.write_json(folder / _ENTRY, entry.to_json())
         except BaseException:
             pending.drop()
             raise

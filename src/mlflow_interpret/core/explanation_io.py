@@ -15,7 +15,6 @@ No file is a pickle.
 from __future__ import annotations
 
 import json
-import math
 from pathlib import Path
 from typing import Any
 
@@ -23,17 +22,22 @@ import numpy as np
 import pandas as pd
 
 from mlflow_interpret.core.details import Details, RowCounts
-from mlflow_interpret.core.directions import direction_of
 from mlflow_interpret.core.errors import ExplanationNotFoundError
 from mlflow_interpret.core.explanation import (
     Explanation,
     Importances,
     as_text,
     comparable_names,
-    encodable,
     estimator_name,
 )
-from mlflow_interpret.core.statistics import rank, shares, significant
+from mlflow_interpret.core.importance_tables import global_table, per_class_table
+from mlflow_interpret.core.json_files import (
+    from_json_numbers,
+    labels_to_json,
+    to_json_numbers,
+    write_json,
+)
+from mlflow_interpret.core.parquet_files import read_table, write_table
 
 EXPLANATION = "explanation.json"
 GLOBAL = "global_importances.json"
@@ -55,14 +59,14 @@ def write(explanation: Explanation, folder: Path) -> None:
     write_json(folder / EXPLANATION, _summary(explanation))
     write_json(folder / GLOBAL, global_table(explanation))
     if explanation.per_class_values is not None:
-        write_json(folder / PER_CLASS, _per_class_table(explanation))
+        write_json(folder / PER_CLASS, per_class_table(explanation))
     if explanation.local_values is not None:
         _write_local(explanation, folder / LOCAL)
     if explanation.evaluation_rows is not None:
-        _to_parquet(explanation.evaluation_rows, folder / ROWS)
+        write_table(explanation.evaluation_rows, folder / ROWS)
     predictions = _predictions(explanation)
     if predictions is not None:
-        _to_parquet(predictions, folder / PREDICTIONS)
+        write_table(predictions, folder / PREDICTIONS)
     for name, view in ((ENGINEERED, explanation.engineered), (RAW, explanation.raw)):
         if view is not None:
             (folder / name).mkdir()
@@ -79,7 +83,7 @@ def read(folder: Path) -> Explanation:
     if not path.is_file():
         raise ExplanationNotFoundError(f"{folder.name} holds no {EXPLANATION}")
     summary = _read_summary(path)
-    predictions = _read_parquet(folder / PREDICTIONS)
+    predictions = read_table(folder / PREDICTIONS)
     classes, targets = summary["classes"], summary.get("targets")
     engineered, raw = (
         read(folder / name) if (folder / name / EXPLANATION).is_file() else None
@@ -92,14 +96,14 @@ def read(folder: Path) -> Explanation:
         task=summary["task"],
         model_class=summary["model_class"],
         features=tuple(summary["features"]),
-        global_values=_from_list(summary["global_values"]),
-        global_errors=_from_list(summary.get("global_errors")),
-        per_class_errors=_from_list(class_errors),
+        global_values=from_json_numbers(summary["global_values"]),
+        global_errors=from_json_numbers(summary.get("global_errors")),
+        per_class_errors=from_json_numbers(class_errors),
         classes=None if classes is None else tuple(classes),
         targets=None if targets is None else tuple(targets),
-        per_class_values=_from_list(summary["per_class_values"]),
+        per_class_values=from_json_numbers(summary["per_class_values"]),
         local_values=_read_local(folder / LOCAL, summary["local_shape"]),
-        expected_values=_from_list(summary["expected_values"]),
+        expected_values=from_json_numbers(summary["expected_values"]),
         evaluation_rows=_read_rows(folder / ROWS, summary["features"]),
         predicted=_column(predictions, "predicted", targets),
         predicted_probabilities=_probabilities(predictions),
@@ -129,9 +133,9 @@ def read_importances(
     """
     summary = _read_summary(path)
     values, errors = summary["global_values"], summary.get("standard_errors")
-    blocks = as_text(summary["classes"] or summary.get("targets"))
+    output_names = as_text(summary["classes"] or summary.get("targets"))
     if label is not None:
-        place, blocks = _place_of(summary, label), None
+        place, output_names = _place_of(summary, label), None
         values, errors = summary["per_class_values"], summary.get("per_class_standard_errors")
         values, errors = values[place], None if errors is None else errors[place]
     details, names = Details.from_json(summary["details"]), comparable_names(summary["features"])
@@ -144,11 +148,11 @@ def read_importances(
         model_class=estimator_name(summary["model_class"], details),
         scale=details.output_scale,
         features=names,
-        values=_from_list(values),
-        errors=_from_list(errors),
+        values=from_json_numbers(values),
+        errors=from_json_numbers(errors),
         rows=details.rows or RowCounts(),
         row_digests=None if digests is None else dict(zip(names, digests, strict=True)),
-        output_names=blocks,
+        output_names=output_names,
     )
 
 
@@ -170,22 +174,6 @@ def _place_of(summary: dict[str, Any], label: str) -> int:
     return labels.index(label)
 
 
-def write_json(path: Path, value: Any) -> None:
-    """Write readable UTF-8 JSON."""
-    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False, default=_plain)
-    try:
-        path.write_text(text + "\n", encoding="utf-8")
-    except UnicodeEncodeError:  # a lone surrogate, as in undecodable file names
-        text = json.dumps(value, indent=2, allow_nan=False, default=_plain)
-        path.write_text(text + "\n", encoding="utf-8")
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, np.generic):
-        return value.item()
-    return str(value)
-
-
 def _summary(explanation: Explanation) -> dict[str, Any]:
     local = explanation.local_values
     return {
@@ -197,16 +185,16 @@ def _summary(explanation: Explanation) -> dict[str, Any]:
         "is_raw": explanation.is_raw,
         "is_engineered": explanation.is_engineered,
         "features": list(explanation.features),
-        "classes": None if explanation.classes is None else _labels(explanation.classes),
+        "classes": None if explanation.classes is None else labels_to_json(explanation.classes),
         "targets": None if explanation.targets is None else list(explanation.targets),
-        "expected_values": _to_list(explanation.expected_values),
-        "global_values": _to_list(explanation.global_values),
-        "global_errors": _to_list(explanation.global_errors),
+        "expected_values": to_json_numbers(explanation.expected_values),
+        "global_values": to_json_numbers(explanation.global_values),
+        "global_errors": to_json_numbers(explanation.global_errors),
         # Comparisons read this file alone and need these three.
-        "standard_errors": _to_list(explanation.standard_errors()),
-        "per_class_standard_errors": _to_list(explanation.per_class_standard_errors()),
+        "standard_errors": to_json_numbers(explanation.standard_errors()),
+        "per_class_standard_errors": to_json_numbers(explanation.per_class_standard_errors()),
         "row_digests": _digests(explanation),
-        "per_class_values": _to_list(explanation.per_class_values),
+        "per_class_values": to_json_numbers(explanation.per_class_values),
         "local_shape": None if local is None else list(local.shape),
         "details": explanation.details.to_json(),
     }
@@ -217,82 +205,17 @@ def _digests(explanation: Explanation) -> list[str] | None:
     return None if digests is None else list(digests.values())
 
 
-def _to_list(values: Any) -> Any:
-    """Return nested lists of numbers; infinity and NaN, which JSON lacks, become strings."""
-    if values is None:
-        return None
-    if isinstance(values, np.ndarray):
-        values = values.tolist()
-    if isinstance(values, list):
-        return [_to_list(value) for value in values]
-    return values if math.isfinite(values) else str(values)
-
-
-def _labels(classes: tuple[Any, ...]) -> list[Any]:
-    """Return the classes as JSON values; a float that is not finite becomes a string."""
-    return [_to_list(label) if isinstance(label, float) else label for label in classes]
-
-
-def _from_list(values: Any) -> Any:
-    return None if values is None else np.asarray(values, dtype=np.float64)
-
-
-def global_table(explanation: Explanation) -> dict[str, Any]:
-    """Return all features, ranked, as a table in the format of `mlflow.log_table`.
-
-    The numbers are rounded for reading; ``explanation.json`` holds all digits.
-    """
-    errors = explanation.standard_errors()
-    values, parts = explanation.global_values, shares(explanation.global_values)
-    rows = [
-        [
-            explanation.features[i],
-            round(float(parts[i]), 4),
-            significant(float(values[i])),
-            position,
-            None if errors is None else significant(float(errors[i]), 2),
-            _direction_text(explanation, explanation.features[i]),
-        ]
-        for position, i in enumerate(rank(values), start=1)
-    ]
-    columns = ["feature", "share", "importance", "rank", "standard_error", "direction"]
-    return {"columns": columns, "data": _to_list_rows(rows)}
-
-
-def _direction_text(explanation: Explanation, feature: str) -> str | None:
-    direction = direction_of(explanation.details.directions, feature)
-    return None if direction is None else direction.text
-
-
-def _per_class_table(explanation: Explanation) -> dict[str, Any]:
-    values = explanation.per_class_values
-    if values is None:
-        return {"columns": [], "data": []}
-    blocks = _labels(explanation.output_names or tuple(range(len(values))))
-    kind = "target" if explanation.classes is None and explanation.targets else "class"
-    rows = [
-        [label, explanation.features[i], significant(float(values[c, i])), position]
-        for c, label in enumerate(blocks)
-        for position, i in enumerate(rank(values[c]), start=1)
-    ]
-    return {"columns": [kind, "feature", "importance", "rank"], "data": _to_list_rows(rows)}
-
-
-def _to_list_rows(rows: list[list[Any]]) -> list[list[Any]]:
-    return [[_to_list(cell) if isinstance(cell, float) else cell for cell in row] for row in rows]
-
-
 def _write_local(explanation: Explanation, path: Path) -> None:
     values = np.asarray(explanation.local_values)
     flat = values.reshape(-1, values.shape[-1])
     names = list(comparable_names(explanation.features))
-    _to_parquet(pd.DataFrame(flat, columns=names), path)
+    write_table(pd.DataFrame(flat, columns=names), path)
 
 
 def _read_local(path: Path, shape: list[int] | None) -> Any:
     if shape is None or not path.is_file():
         return None
-    values = _read_parquet(path)
+    values = read_table(path)
     return None if values is None else values.to_numpy(dtype=np.float64).reshape(shape)
 
 
@@ -330,41 +253,6 @@ def _column(table: pd.DataFrame | None, name: str, targets: list[str] | None) ->
     return table[names].to_numpy() if names and set(names) <= set(table.columns) else None
 
 
-def _to_parquet(frame: pd.DataFrame, path: Path) -> None:
-    """Write a table; a column of mixed types, for which Parquet has no type, becomes text."""
-    try:
-        frame.to_parquet(path, index=False, engine="pyarrow")
-    except Exception:  # pyarrow's errors for unknown types share no other base class
-        writable = {encodable(str(name)): _as_text(frame[name]) for name in frame}
-        pd.DataFrame(writable).to_parquet(path, index=False, engine="pyarrow")
-
-
-def _as_text(column: pd.Series) -> pd.Series:
-    if isinstance(column.dtype, pd.SparseDtype):
-        column = column.sparse.to_dense()
-    if column.dtype.kind in "biufmM":
-        return column
-    cells = [
-        None if pd.api.types.is_scalar(cell) and pd.isna(cell) else encodable(str(cell))
-        for cell in column
-    ]
-    return pd.Series(cells, index=column.index, dtype=object)
-
-
 def _read_rows(path: Path, features: list[str]) -> pd.DataFrame | None:
-    rows = _read_parquet(path)
+    rows = read_table(path)
     return None if rows is None else rows.set_axis(features, axis=1)
-
-
-def _read_parquet(path: Path) -> pd.DataFrame | None:
-    if not path.is_file():
-        return None
-    try:
-        return pd.read_parquet(path)
-    except Exception:  # pandas writes names of Arrow types that it cannot read
-        import pyarrow.parquet
-
-        table = pyarrow.parquet.read_table(path)
-        # By position: pyarrow 14 ends names at a null character, so two may be the same.
-        columns = {i: column.to_pandas() for i, column in enumerate(table.columns)}
-        return pd.DataFrame(columns).set_axis(table.column_names, axis=1)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from mlflow.models.evaluation.base import EvaluationResult, ModelEvaluator
 
+from mlflow_interpret.core import importance_tables
 from mlflow_interpret.core.errors import CannotExplainError, OptionError, describe_error
 from mlflow_interpret.core.options import Options
 from mlflow_interpret.runtime.isolation import suppress_warnings
@@ -167,7 +168,7 @@ def _explain(
     return _result(
         run_id,
         dict(logged.metrics),
-        {TABLE: artifact(uri, explanation_io.global_table(record))},
+        {TABLE: artifact(uri, importance_tables.global_table(record))},
     )
 
 

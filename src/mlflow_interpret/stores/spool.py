@@ -12,7 +12,7 @@ from typing import Any
 
 import platformdirs
 
-from mlflow_interpret.core import explanation_io
+from mlflow_interpret.core import explanation_io, json_files
 from mlflow_interpret.core.errors import MlflowInterpretError, one_line
 from mlflow_interpret.core.explanation import Explanation
 from mlflow_interpret.core.options import METRICS, Options
@@ -138,7 +138,7 @@ def keep_folder(written: Path, explanation_id: str, entry: Entry) -> Path:
 def update(folder: Path, entry: Entry) -> None:
     """Write an entry atomically."""
     incomplete = folder / f"{_ENTRY}.new"
-    explanation_io.write_json(incomplete, entry.to_json())
+    json_files.write_json(incomplete, entry.to_json())
     incomplete.replace(folder / _ENTRY)
 
 

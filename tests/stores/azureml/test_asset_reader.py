@@ -132,7 +132,7 @@ def test_the_public_function_reads_from_a_named_workspace(laptop, several, store
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"engineered": True, "raw": True}, "raw must be False where engineered is True"),
+        ({"engineered": True, "raw": True}, "raw must be False if engineered is True"),
         ({"workspace": "space"}, "workspace must be a Workspace"),
     ],
 )

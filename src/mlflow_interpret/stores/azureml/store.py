@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from mlflow_interpret.core.explanation import Explanation
-from mlflow_interpret.core.options import Options, option_error
+from mlflow_interpret.core.option_checks import option_error
+from mlflow_interpret.core.options import Options
 from mlflow_interpret.stores.azureml import (
     diagnosis,
     mirror_runs,

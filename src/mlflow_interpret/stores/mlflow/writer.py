@@ -16,7 +16,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Metric, Run, RunTag
 from mlflow.exceptions import MlflowException
 
-from mlflow_interpret.core import explanation_io
+from mlflow_interpret.core import explanation_io, json_files
 from mlflow_interpret.core.explanation import Explanation
 from mlflow_interpret.core.options import MAX_METRICS, METRICS
 from mlflow_interpret.runtime import temporary_folders
@@ -90,7 +90,7 @@ def log(
             status["tags"] = {"left_out": [tag.key for tag in tags if tag not in fitting]}
         if record.not_drawn:
             status["not_drawn"] = dict(record.not_drawn)
-        explanation_io.write_json(record.folder / STATUS, status)
+        json_files.write_json(record.folder / STATUS, status)
         client.log_artifacts(run_id, str(record.folder), folder_of(number))
         _numbers.mark_stored(tracking_uri, run_id, number, explained=True)
 
@@ -134,7 +134,7 @@ def log_skipped(run_id: str, tracking_uri: str, reason: str, details: Mapping[st
             **details,
         }
         path = Path(folder) / STATUS
-        explanation_io.write_json(path, status)
+        json_files.write_json(path, status)
         client.log_artifact(run_id, str(path), folder_of(number))
         _numbers.mark_stored(tracking_uri, run_id, number, explained=False)
         _log_batch(
@@ -181,7 +181,7 @@ def update_status(
     version = max(latest, 1) if limits.overwrites else latest + 1
     with tempfile.TemporaryDirectory(prefix=temporary_folders.prefix()) as folder:
         path = Path(folder) / status_name(version)
-        explanation_io.write_json(path, status)
+        json_files.write_json(path, status)
         client.log_artifact(logged.run_id, str(path), logged.folder)
     return replace(logged, status=status)
 

@@ -43,6 +43,11 @@ def as_rows(X: Any, name: str = "X") -> Any:
         raise CannotExplainError(
             f"{name} is a structured array, which has fields instead of columns; pass a DataFrame"
         )
+    if array.ndim == 0:
+        raise CannotExplainError(
+            f"{name} is not a table of rows and columns: {type(X).__name__}; pass a DataFrame or an "
+            "array"
+        )
     if array.ndim != 2 and not _is_texts(array):
         raise CannotExplainError(
             f"{name} is not a table of rows and columns: {type(X).__name__} of shape {array.shape}"

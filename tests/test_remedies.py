@@ -310,6 +310,8 @@ STORE = "test_another_store_is_named_by_the_function_or_the_variable"
 FREED = "test_rows_that_lightgbm_has_freed_are_kept_or_given"
 REMEDIES = {
     ("api.compare_runs", "mlflow_interpret.autolog()"): GETS_ONE,
+    ("api.conversions", "log_data=True"): "api/test_conversions.py::test_values_of_shap_add_up",
+    ("api.conversions", "pip install"): "api/test_conversions.py::test_the_plots_of_shap_work",
     ("api.display", "log_data=False"): "test_an_explanation_without_rows_is_drawn_as_importances",
     ("autologging.background", "log_data=False"): f"{BACKGROUND}reports_pending_fits_without_rows",
     ("autologging.background", "mlflow-interpret flush"): (
@@ -336,6 +338,9 @@ REMEDIES = {
     ),
     ("doctor", "pip install"): EXTRAS,
     ("doctor", "pip uninstall"): "test_doctor.py::test_an_interpret_community_that_fails_at_import",
+    ("explaining.engineered_views", "raw=True"): (
+        "autologging/test_texts.py::test_words_are_metrics_and_the_raw_view_is_loaded"
+    ),
     ("explaining.explainers.tabular_explainer", "pip install"): EXTRAS,
     ("explaining.model_adapter", "refit=True"): "test_a_search_is_explained_with_refit",
     ("explaining.native_data", "free_raw_data=False"): FREED,

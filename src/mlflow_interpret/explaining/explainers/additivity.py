@@ -49,14 +49,14 @@ def attributions_of(
     Args:
         adapter: The model.
         batch: The explained rows.
-        values: ``(n_outputs, n_rows, n_features)``.
+        values: ``(n_outputs, n_rows, n_features)``, or ``(n_rows, n_features)`` of a single output.
         expected_values: ``(n_outputs,)``.
         scale: The scale of an earlier batch, None to find it.
 
     Raises:
         CannotExplainError: The shapes do not fit the outputs, or the model has no output.
     """
-    if adapter.output_names is None and len(values) == 1:
+    if adapter.output_names is None and values.ndim == 3 and len(values) == 1:
         values = values[0]
     check_shapes(adapter, values, expected_values)
     if scale is None:

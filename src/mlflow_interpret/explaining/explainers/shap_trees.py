@@ -19,7 +19,7 @@ from mlflow_interpret.core.statistics import FloatArray
 from mlflow_interpret.explaining.attributions import Attributions
 from mlflow_interpret.explaining.batch import RowBatch
 from mlflow_interpret.explaining.encoding import NOT_NUMBERS, is_numeric, numbers
-from mlflow_interpret.explaining.explainers.additivity import matching_scale, split_by_output
+from mlflow_interpret.explaining.explainers.additivity import attributions_of, split_by_output
 from mlflow_interpret.explaining.explainers.base import (
     Explainer,
     ExplainerInfo,
@@ -104,11 +104,7 @@ class ShapTreeExplainer(Explainer):
         except Exception as error:
             _logger.debug("shap failed for %s", adapter.name, exc_info=True)
             raise CannotExplainError("shap's TreeExplainer failed", error) from error
-        if scale is None:
-            scale, outputs = matching_scale(adapter, batch, values, expected)
-        else:
-            outputs = adapter.output(scale)(batch.original)
-        return Attributions(values, expected, outputs, scale)
+        return attributions_of(adapter, batch, values, expected, scale)
 
 
 def tree_rows(model: Any, steps: int = TREE_STEPS) -> int:

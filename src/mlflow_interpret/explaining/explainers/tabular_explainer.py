@@ -18,7 +18,7 @@ from mlflow_interpret.core.statistics import FloatArray, sample_rows
 from mlflow_interpret.explaining.attributions import Attributions
 from mlflow_interpret.explaining.batch import RowBatch
 from mlflow_interpret.explaining.encoding import NOT_NUMBERS, is_numeric, numbers
-from mlflow_interpret.explaining.explainers.additivity import matching_scale, split_by_output
+from mlflow_interpret.explaining.explainers.additivity import attributions_of, split_by_output
 from mlflow_interpret.explaining.explainers.base import (
     SAMPLING_SHARE,
     Explainer,
@@ -128,11 +128,7 @@ class TabularFastExplainer(Explainer):
         except Exception as error:
             _logger.debug("TabularExplainer failed for %s", self._adapter.name, exc_info=True)
             raise CannotExplainError("TabularExplainer failed", error) from error
-        if scale is None:
-            scale, outputs = matching_scale(self._adapter, batch, values, expected)
-        else:
-            outputs = self._adapter.output(scale)(batch.original)
-        return Attributions(values, expected, outputs, scale)
+        return attributions_of(self._adapter, batch, values, expected, scale)
 
 
 def _import_interpret_community() -> Any:

@@ -5,7 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.ensemble import RandomForestRegressor
+from sklearn.ensemble import (
+    BaggingRegressor,
+    RandomForestRegressor,
+    StackingRegressor,
+    VotingRegressor,
+)
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
 from sklearn.pipeline import make_pipeline
@@ -120,6 +125,22 @@ def test_wide_texts_in_closed_form():
     mean = np.average(model.predict(texts), weights=weights)
     np.testing.assert_allclose(result.expected_values, mean)
     assert WEIGHTED in notes(result)
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        VotingRegressor([("first", LinearRegression()), ("second", Ridge(5.0))]),
+        BaggingRegressor(Ridge(), n_estimators=3, max_features=2, random_state=0),
+        StackingRegressor([("first", Ridge())], LinearRegression(), passthrough=True, cv=3),
+    ],
+    ids=["voting", "bagging", "stacking"],
+)
+def test_sums_of_linear_models(model):
+    model.fit(ROWS, NUMBER, sample_weight=WEIGHTS)
+    result = explain_weighted(model)
+    assert "weighted sum" in result.details.engine
+    assert_weighted(result, model.predict)
 
 
 def test_trees_say_that_they_count_rows_themselves():

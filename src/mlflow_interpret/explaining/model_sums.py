@@ -121,7 +121,7 @@ def _as_array(rows: Any) -> Any:
 
 def _array_batch(array: Any, rows: RowBatch) -> RowBatch:
     names = [f"x{i}" for i in range(array.shape[1])]
-    return replace(as_batch(array, names, array), numbers=rows.numbers)
+    return replace(as_batch(array, names, array), numbers=rows.numbers, weights=rows.weights)
 
 
 def _voting(adapter: ModelAdapter, rows: Any) -> ModelSum:

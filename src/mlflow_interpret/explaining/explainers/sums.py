@@ -23,6 +23,7 @@ from mlflow_interpret.explaining.explainers.base import (
     ExplainRequest,
     exact_explainer,
     register,
+    weight_notes,
 )
 from mlflow_interpret.explaining.model_adapter import ModelAdapter, last_step
 from mlflow_interpret.explaining.model_sums import (
@@ -66,7 +67,11 @@ class SumExplainer(Explainer):
             raise
         except Exception as error:
             raise CannotExplainError("its members failed", error) from error
-        self._mean = self._own_cells(request.background).mean(axis=0)
+        background = request.background
+        own_notes: tuple[str, ...] = ()
+        if self._sum.coefficients is not None:
+            cells, own_notes = self._own_cells(background), weight_notes(background)
+            self._mean = np.average(cells, axis=0, weights=background.weights)
         self._terms = list(_terms(self._sum, request, checked))
         if not self._terms:
             raise CannotExplainError("all of its members are constant")
@@ -77,7 +82,7 @@ class SumExplainer(Explainer):
             raise CannotExplainError("some of its members are not explained by raw column")
         raw_columns = request.raw_columns if self.is_by_raw_column else None
         self._width = None if raw_columns is None else int(raw_columns.max()) + 1
-        self.info = self._properties([explainer.info for explainer in explainers])
+        self.info = self._properties([explainer.info for explainer in explainers], own_notes)
 
     def _is_all_by_raw_column(self, explainers: list[Explainer]) -> bool:
         is_all = all(explainer.is_by_raw_column for explainer in explainers)
@@ -105,14 +110,16 @@ class SumExplainer(Explainer):
             expected += self._sum.coefficients @ self._mean
         return attributions_of(self._adapter, batch, values, expected, scale)
 
-    def _properties(self, members: list[ExplainerInfo]) -> ExplainerInfo:
+    def _properties(
+        self, members: list[ExplainerInfo], own_notes: tuple[str, ...]
+    ) -> ExplainerInfo:
         methods = {info.method for info in members}
         methods |= set() if self._sum.coefficients is None else {"shap_linear"}
         implementations = ", ".join(sorted({info.implementation for info in members}))
         # A row of the sum costs as much as a row of each member together.
         capacity = int(1.0 / sum(1.0 / info.capacity for info in members))
         in_full = min(capacity // _IN_FULL_PART, *(info.rows_in_full for info in members))
-        notes = [*self._notes(), *(note for info in members for note in info.notes)]
+        notes = [*self._notes(), *own_notes, *(note for info in members for note in info.notes)]
         return ExplainerInfo(
             method=min(methods) if len(methods) == 1 else "shap_sum",
             implementation=f"mlflow-interpret, weighted sum: {implementations}",
@@ -133,9 +140,7 @@ class SumExplainer(Explainer):
             yield "The values of a column that a member takes several times were summed up."
 
     def _own_cells(self, rows: RowBatch) -> FloatArray:
-        """The columns that the model itself adds to its members; none for most models."""
-        if self._sum.coefficients is None:
-            return np.zeros((1, 0))
+        """The columns that the model itself adds to its members."""
         if not is_numeric(rows.frame):
             raise CannotExplainError(NOT_NUMBERS)
         return numbers(rows.frame)

@@ -159,18 +159,29 @@ def scikit_learn_tree(tree, target=0, output=0, scale=1.0):
     return node(0)
 
 
-def histogram_tree(nodes):
-    """``nodes``: of a tree of scikit-learn's HistGradientBoosting."""
+def histogram_tree(nodes, bitsets=None):
+    """A tree of scikit-learn's HistGradientBoosting.
+
+    ``bitsets``: for each split on categories eight integers, whose bits are the categories that go
+    left.
+    """
+
+    def test_of(part):
+        missing_left, border = bool(part["missing_go_to_left"]), part["num_threshold"]
+        if not part["is_categorical"]:
+            return lambda x: missing_left if np.isnan(x) else x <= border
+        words = [int(word) for word in bitsets[part["bitset_idx"]]]
+        known = {code for code in range(256) if words[code // 32] >> (code % 32) & 1}
+        return lambda x: missing_left if np.isnan(x) else int(x) in known
 
     def node(i):
         part = nodes[i]
         if part["is_leaf"]:
             return Node(part["count"], value=part["value"])
-        border, missing_left = part["num_threshold"], bool(part["missing_go_to_left"])
         return Node(
             part["count"],
             feature=int(part["feature_idx"]),
-            goes_left=lambda x: missing_left if np.isnan(x) else x <= border,
+            goes_left=test_of(part),
             left=node(part["left"]),
             right=node(part["right"]),
         )

@@ -7,10 +7,13 @@ import pandas as pd
 import pytest
 from scipy import sparse
 from sklearn.compose import ColumnTransformer
+from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from mlflow_interpret.explaining.sklearn_compat import (
+    column_order,
     column_transformer_inputs,
+    encode_categories,
     one_hot_widths,
     select_columns,
 )
@@ -45,3 +48,16 @@ def test_widths_count_infrequent_and_dropped_categories():
     assert one_hot_widths(OneHotEncoder().fit(X)) == [3, 2]
     assert one_hot_widths(OneHotEncoder(drop="first").fit(X)) == [2, 1]
     assert one_hot_widths(OneHotEncoder(min_frequency=2).fit(X)) == [2, 2]
+
+
+def test_histogram_boosting_moves_categories_to_the_front():
+    model = HistGradientBoostingRegressor(max_iter=1)
+    rows = TABLE.astype({"b": "category"})
+    model.fit(rows, [1.0, 2.0, 3.0])
+    assert column_order(model).tolist() == [1, 0, 2]
+    assert encode_categories(model, rows).tolist() == [[1, 0, 0.5], [2, 1, 0.1], [3, 0, 0.2]]
+    unknown = rows.assign(b=pd.Categorical(["w", None, "y"]))
+    np.testing.assert_array_equal(encode_categories(model, unknown)[:, 1], [np.nan, np.nan, 1])
+    model.fit(TABLE[["a", "c"]], [1.0, 2.0, 3.0])
+    assert column_order(model).tolist() == [0, 1]
+    assert encode_categories(model, TABLE[["a", "c"]]) is None

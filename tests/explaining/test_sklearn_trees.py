@@ -160,11 +160,14 @@ def test_init_estimator_is_refused():
         trees_of(model)
 
 
-def test_splits_on_categories_are_refused():
+def test_splits_on_categories_compare_0_and_1():
     X = np.array([0, 1, 2, 3] * 20)[:, None]
-    model = HistGradientBoostingRegressor(categorical_features=[0], min_samples_leaf=2)
-    with pytest.raises(CannotExplainError, match="split on categories"):
-        trees_of(model.fit(X, (X[:, 0] % 2) * 1.0))
+    model = HistGradientBoostingRegressor(categorical_features=[0], min_samples_leaf=2, max_iter=1)
+    trees = trees_of(model.fit(X, (X[:, 0] % 2) * 1.0))
+    cells = trees.compared(np.array([[0.0, 1.0, 2.0, 3.0, np.nan]]), trees.roots)
+    assert trees.threshold[trees.roots] == [0.5]
+    left = trees.values[trees.left[trees.roots]] < 0  # the even categories have the smaller values
+    np.testing.assert_array_equal(cells, [[0, 1, 0, 1, np.nan] if left else [1, 0, 1, 0, np.nan]])
 
 
 def test_other_models_have_no_trees():
@@ -209,6 +212,7 @@ class TestPrivateAttributes:
         assert fields >= {
             "count",
             "feature_idx",
+            "bitset_idx",
             "is_categorical",
             "is_leaf",
             "left",
@@ -217,6 +221,14 @@ class TestPrivateAttributes:
             "right",
             "value",
         }
+
+    def test_histogram_boosting_keeps_categories_that_go_left_as_bits(self):
+        X = np.array([0, 1, 40] * 20)[:, None]
+        model = HistGradientBoostingRegressor(categorical_features=[0], max_iter=1)
+        tree = model.fit(X, (X[:, 0] == 40) * 1.0)._predictors[0][0]
+        assert tree.raw_left_cat_bitsets.shape[1:] == (8,)
+        left = {int(bits[0]) for bits in tree.raw_left_cat_bitsets}
+        assert left <= {0b011, 0b100, 0b001, 0b010, 0b101, 0b110}
 
     def test_an_isolation_forest_may_use_some_columns_in_each_tree(self):
         model = IsolationForest(**SMALL, max_features=0.5).fit(self.X)

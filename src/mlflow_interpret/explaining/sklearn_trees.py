@@ -20,6 +20,9 @@ from sklearn.tree import BaseDecisionTree
 
 from mlflow_interpret.core.errors import CannotExplainError
 from mlflow_interpret.core.statistics import FloatArray
+from mlflow_interpret.explaining.batch import RowBatch
+from mlflow_interpret.explaining.encoding import NOT_NUMBERS, is_numeric, numbers
+from mlflow_interpret.explaining.sklearn_compat import column_order, encode_categories
 
 TREES_NOTE = (
     "Tree SHAP in its path-dependent form: an unknown feature is averaged over the training rows "
@@ -49,6 +52,9 @@ class Trees:
         mix: ``(n_outputs, n_sums)`` weights of the sums in the outputs.
         offset: ``(n_outputs,)`` constants of the outputs.
         single_precision: Whether the model rounds cells to 32 bits before it compares them.
+        split: ``(n_nodes,)`` row of ``goes_left`` for a split on categories, -1 for a threshold;
+            None if all splits have thresholds.
+        goes_left: ``(n_splits, n_categories)`` whether a category goes left.
     """
 
     roots: Nodes
@@ -62,6 +68,28 @@ class Trees:
     mix: FloatArray
     offset: FloatArray
     single_precision: bool
+    split: Nodes | None = None
+    goes_left: Flags | None = None
+
+    def compared(self, columns: FloatArray, nodes: Nodes) -> FloatArray:
+        """``(n, n_rows)`` cells that the splits of nodes compare with their thresholds.
+
+        Args:
+            columns: ``(n_features, n_rows)`` cells; those of categories are their codes.
+            nodes: ``(n,)`` nodes. A split on categories compares 0 for a category that goes left,
+                and 1 for another one, with 0.5.
+        """
+        cells: FloatArray = columns[self.feature[nodes]]
+        if self.split is None or self.goes_left is None:
+            return cells
+        split = self.split[nodes]
+        is_categorical = split >= 0
+        codes = cells[is_categorical]
+        is_missing = np.isnan(codes)
+        positions = np.where(is_missing, 0, codes).astype(np.int64)
+        is_left = self.goes_left[split[is_categorical, None], positions]
+        cells[is_categorical] = np.where(is_missing, np.nan, 1.0 - is_left)
+        return cells
 
     def of_sum(self, k: int) -> Trees:
         """The trees of one sum, without the splits below which all leaves have the same value.
@@ -92,6 +120,7 @@ class Trees:
             feature=self.feature[is_kept],
             threshold=self.threshold[is_kept],
             cover=self.cover[is_kept],
+            split=None if self.split is None else self.split[is_kept],
             values=values[is_kept, None],
             mix=np.eye(1),
             offset=np.zeros(1),
@@ -112,6 +141,7 @@ class Trees:
             feature=self.feature[nodes],
             threshold=self.threshold[nodes],
             cover=self.cover[nodes],
+            split=None if self.split is None else self.split[nodes],
             values=self.values[nodes],
         )
 
@@ -142,6 +172,23 @@ def trees_of(model: Any) -> Trees:
         if isinstance(model, family):
             return convert(model)
     raise CannotExplainError(f"{type(model).__name__} is not a tree ensemble of scikit-learn")
+
+
+def tree_cells(model: Any, rows: RowBatch) -> FloatArray:
+    """``(n_rows, n_features)`` cells that the trees of a model compare.
+
+    ``HistGradientBoosting`` encodes categories itself, so its rows may hold text.
+
+    Raises:
+        CannotExplainError: The rows hold cells that are not numbers.
+    """
+    if isinstance(model, BaseHistGradientBoosting):
+        encoded = encode_categories(model, rows.original)
+        if encoded is not None:
+            return encoded
+    if not is_numeric(rows.frame):
+        raise CannotExplainError(NOT_NUMBERS)
+    return numbers(rows.frame)
 
 
 def tree_notes(model: Any) -> tuple[str, ...]:
@@ -261,8 +308,6 @@ def _margins(model: Any, start: FloatArray) -> tuple[FloatArray, FloatArray]:
 def _hist_gradient_boosting(model: Any) -> Trees:
     trees = [tree for stage in model._predictors for tree in stage]
     nodes = np.concatenate([tree.nodes for tree in trees])
-    if nodes["is_categorical"].any():
-        raise CannotExplainError("its trees split on categories")
     sizes = np.array([len(tree.nodes) for tree in trees])
     roots = np.cumsum(sizes) - sizes
     shift = np.repeat(roots, sizes)
@@ -272,19 +317,44 @@ def _hist_gradient_boosting(model: Any) -> Trees:
     sums = np.repeat(np.tile(np.arange(n_sums), len(model._predictors)), sizes)
     values[np.arange(len(nodes)), sums] = nodes["value"]
     mix, offset = _margins(model, np.ravel(model._baseline_prediction).astype(np.float64))
+    is_categorical = nodes["is_categorical"].astype(bool)
+    split, goes_left = _categorical_splits(trees, is_categorical)
     return Trees(
         roots=roots,
         left=np.where(leaf, -1, nodes["left"].astype(np.int64) + shift),
         right=np.where(leaf, -1, nodes["right"].astype(np.int64) + shift),
         missing_left=nodes["missing_go_to_left"].astype(bool),
-        feature=nodes["feature_idx"].astype(np.int64),
-        threshold=nodes["num_threshold"].astype(np.float64),
+        feature=column_order(model)[nodes["feature_idx"]],
+        threshold=np.where(is_categorical, 0.5, nodes["num_threshold"]),
         cover=nodes["count"].astype(np.float64),
         values=values,
         mix=mix,
         offset=offset,
         single_precision=False,
+        split=split,
+        goes_left=goes_left,
     )
+
+
+def _categorical_splits(
+    trees: Sequence[Any], is_categorical: Flags
+) -> tuple[Nodes | None, Flags | None]:
+    """``split`` and ``goes_left`` of the trees of ``HistGradientBoosting``.
+
+    Its predictors keep the categories that go left as the bits of integers.
+    """
+    if not is_categorical.any():
+        return None, None
+    bits = [tree.raw_left_cat_bitsets for tree in trees]
+    first = np.cumsum([0, *(len(own) for own in bits)])
+    positions = [
+        tree.nodes["bitset_idx"] + start for tree, start in zip(trees, first, strict=False)
+    ]
+    sets, rows = np.unique(np.concatenate(bits).astype("<u4"), axis=0, return_inverse=True)
+    flags = np.unpackbits(sets.view(np.uint8), axis=1, bitorder="little").astype(bool)
+    split = np.full(len(is_categorical), -1)
+    split[is_categorical] = np.ravel(rows)[np.concatenate(positions)[is_categorical]]
+    return split, flags
 
 
 def _joined(trees: Sequence[Any], values: FloatArray, mix: FloatArray, offset: FloatArray) -> Trees:

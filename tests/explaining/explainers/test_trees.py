@@ -5,7 +5,9 @@ from __future__ import annotations
 import dataclasses
 
 import numpy as np
+import pandas as pd
 import pytest
+from sklearn.compose import make_column_transformer
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_wine
 from sklearn.ensemble import (
     ExtraTreesRegressor,
@@ -17,6 +19,8 @@ from sklearn.ensemble import (
     RandomForestClassifier,
     RandomForestRegressor,
 )
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OrdinalEncoder
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 from explaining import path_dependent
@@ -33,6 +37,32 @@ SMALL = {"n_estimators": 5, "random_state": 0}
 
 def ready(model, rows):
     return TreeExplainer(ExplainRequest(adapt_model(model, row=rows[:1]), None))
+
+
+def with_categories():
+    """Two columns of categories with gaps, one with two columns of numbers between them."""
+    generator = np.random.default_rng(0)
+    letters = pd.Categorical(generator.choice(list("abcdefghij"), 200))
+    shapes = pd.Categorical(generator.choice(["x", "y", "z"], 200))
+    X = pd.DataFrame(
+        {
+            "size": generator.normal(size=200),
+            "letter": letters,
+            "weight": generator.normal(size=200),
+            "shape": shapes,
+        }
+    )
+    effects = np.array([0, 3, -2, 5, 1, 4, -3, 2, 6, -1])[letters.codes]
+    y = X["size"] + effects * (1 + (shapes == "x")) + 2 * X["weight"] * (letters.codes % 2)
+    X.loc[::13, "letter"] = None
+    return X.assign(weight=with_gaps(X[["weight"]])["weight"]), y
+
+
+def _codes(column):
+    if column.dtype != "category":
+        return column
+    codes = column.cat.codes.astype(float)
+    return codes.where(codes >= 0)
 
 
 def assert_exact(found, trees, rows, *, tolerance=1e-9):
@@ -106,6 +136,62 @@ class TestEnumeration:
             np.testing.assert_allclose(found.local_values[1], exact, atol=1e-9)
         else:
             assert_exact(found, trees, X)
+
+    @pytest.mark.parametrize("kind", ["regression", "two classes", "three classes"])
+    @pytest.mark.parametrize("columns", ["categories", "numbers"])
+    def test_splits_on_categories(self, kind, columns):
+        X, y = with_categories()
+        targets = {"regression": y, "two classes": y > 1, "three classes": pd.qcut(y, 3).cat.codes}
+        boosting = (
+            HistGradientBoostingRegressor
+            if kind == "regression"
+            else (HistGradientBoostingClassifier)
+        )
+        codes = pd.DataFrame({name: _codes(X[name]) for name in X})
+        rows = X if columns == "categories" else codes.to_numpy()
+        model = boosting(
+            max_iter=6,
+            min_samples_leaf=3,
+            categorical_features="from_dtype" if columns == "categories" else [1, 3],
+        ).fit(rows, targets[kind])
+        found = explain(model, rows, max_rows=8)
+        assert (found.method, found.engine) == ("shap_tree", "shapiq, QuadratureTreeSHAP")
+        order = [1, 3, 0, 2]  # categories first
+        picked = codes.to_numpy()[found.rows][:, order]
+        exact = np.zeros((model.n_trees_per_iteration_, *picked.shape))
+        for k in range(len(exact)):
+            trees = [
+                path_dependent.histogram_tree(stage[k].nodes, stage[k].raw_left_cat_bitsets)
+                for stage in model._predictors
+            ]
+            exact[k][:, order] = path_dependent.shapley(trees, picked)
+        assert any(stage[0].nodes["is_categorical"].any() for stage in model._predictors)
+        local = found.local_values
+        local = local[1:] if kind == "two classes" else local.reshape(-1, *local.shape[-2:])
+        np.testing.assert_allclose(local, exact, atol=1e-9 * np.abs(exact).max())
+        assert found.additivity_error < 1e-9
+
+    def test_new_categories_count_as_missing(self):
+        X, y = with_categories()
+        model = HistGradientBoostingRegressor(max_iter=6, min_samples_leaf=3).fit(X, y)
+        new = X[:8].astype({"letter": object}).assign(letter="new").astype({"letter": "category"})
+        missing = new.assign(letter=pd.Categorical([None] * 8, X["letter"].cat.categories))
+        found, twin = (explain(model, rows, X) for rows in (new, missing))
+        assert found.method == "shap_tree"
+        np.testing.assert_allclose(found.local_values, twin.local_values)
+
+    def test_categories_in_a_pipeline(self):
+        X, y = with_categories()
+        front = make_column_transformer(
+            (OrdinalEncoder(encoded_missing_value=-1), ["shape", "letter"]),
+            remainder="passthrough",
+            verbose_feature_names_out=False,
+        ).set_output(transform="pandas")
+        last = HistGradientBoostingRegressor(max_iter=6, categorical_features=["shape", "letter"])
+        model = make_pipeline(front, last).fit(X, y)
+        found, twin = explain(model, X), explain(last, front.transform(X))
+        assert found.method == twin.method == "shap_tree"
+        np.testing.assert_allclose(found.local_values[:, [3, 1, 0, 2]], twin.local_values)
 
     def test_trees_too_deep_for_shap(self):
         import shap

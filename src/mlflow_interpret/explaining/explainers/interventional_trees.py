@@ -18,7 +18,6 @@ from mlflow_interpret.core.errors import CannotExplainError
 from mlflow_interpret.core.statistics import FloatArray, sample_rows
 from mlflow_interpret.explaining.attributions import Attributions
 from mlflow_interpret.explaining.batch import RowBatch
-from mlflow_interpret.explaining.encoding import NOT_NUMBERS, is_numeric, numbers
 from mlflow_interpret.explaining.explainers.additivity import attributions_of
 from mlflow_interpret.explaining.explainers.base import (
     Explainer,
@@ -33,6 +32,7 @@ from mlflow_interpret.explaining.sklearn_trees import (
     Nodes,
     Trees,
     is_tree_ensemble,
+    tree_cells,
     trees_of,
 )
 
@@ -66,8 +66,6 @@ class InterventionalTreeExplainer(Explainer):
         if not request.is_background_given:
             raise CannotExplainError("there are no initialization_examples")
         background = request.background
-        if not is_numeric(background.frame):
-            raise CannotExplainError(NOT_NUMBERS)
         self._adapter = request.adapter
         trees = trees_of(request.adapter.model)
         largest = np.diff(np.append(trees.roots, len(trees.left))).max()
@@ -75,7 +73,7 @@ class InterventionalTreeExplainer(Explainer):
         limit = int(np.clip(limit, _MIN_BACKGROUND_ROWS, BACKGROUND_ROWS))
         picked = sample_rows(len(background), limit, request.plan.random_state)
         self._trees = InterventionalTrees(
-            trees, numbers(background.subset(picked).frame), request.raw_columns
+            trees, tree_cells(request.adapter.model, background.subset(picked)), request.raw_columns
         )
         self.is_by_raw_column = request.raw_columns is not None
         self.info = ExplainerInfo(
@@ -92,9 +90,8 @@ class InterventionalTreeExplainer(Explainer):
         return int(np.clip(steps // max(self._trees.n_patterns, 1), _MIN_ROWS, MAX_ROWS))
 
     def explain(self, batch: RowBatch, scale: str | None = None) -> Attributions:  # noqa: D102
-        if not is_numeric(batch.frame):
-            raise CannotExplainError(NOT_NUMBERS)
-        values, expected = self._trees.explain(numbers(batch.frame)), self._trees.expected
+        cells = tree_cells(self._adapter.model, batch)
+        values, expected = self._trees.explain(cells), self._trees.expected
         return attributions_of(self._adapter, batch, values, expected, scale)
 
 
@@ -233,7 +230,7 @@ class _Paths:
         misfit = np.zeros((len(trees.left), len(cells)), dtype=np.uint64)
         for nodes in self.levels[:-1]:
             inner = nodes[trees.left[nodes] >= 0]
-            compared = columns[trees.feature[inner]]
+            compared = trees.compared(columns, inner)
             goes_left = compared <= trees.threshold[inner, None]
             goes_left |= np.isnan(compared) & trees.missing_left[inner, None]
             left, right = trees.left[inner], trees.right[inner]

@@ -49,12 +49,15 @@ class Kernel:
     Attributes:
         before: Arguments in front of the rows.
         after: Arguments behind the result.
-        features: ``(n,)`` columns that the trees split on.
+        trees: Trees with one sum.
+        splits: ``(n,)`` a node for each column that the trees compare: the cells of a feature, or
+            those of one of its splits on categories.
     """
 
     before: tuple[Any, ...]
     after: tuple[Any, ...]
-    features: Nodes
+    trees: Trees
+    splits: Nodes
 
     @classmethod
     def of(cls, trees: Trees, paths: TreePaths) -> Kernel:
@@ -65,9 +68,13 @@ class Kernel:
             paths: Their paths.
         """
         leaf = trees.left < 0
-        features, positions = np.unique(trees.feature[~leaf], return_inverse=True)
+        keys = np.column_stack(
+            [trees.feature, np.zeros(len(leaf)) if trees.split is None else trees.split]
+        )
+        inner = np.flatnonzero(~leaf)
+        _, first, positions = np.unique(keys[inner], axis=0, return_index=True, return_inverse=True)
         columns = np.full(len(leaf), -2)
-        columns[~leaf] = positions
+        columns[inner] = np.ravel(positions)
         n_points = min((paths.n_features + 1) // 2, _MAX_POINTS)
         points, weights = np.polynomial.legendre.leggauss(n_points)
         zeros = np.zeros(len(leaf), dtype=np.int64)
@@ -82,20 +89,24 @@ class Kernel:
             trees.roots[~leaf[trees.roots]].astype(np.int32),
             (points + 1.0) / 2.0,
             weights / 2.0,
-            len(features),
+            len(first),
             1,  # single features without interactions, so the tables of interactions are empty
             1,
             np.zeros(0, dtype=np.int32),
             np.zeros(2, dtype=np.int64),
         )
         after = ("<=", np.zeros(0, dtype=np.int64), zeros, zeros, trees.missing_left)
-        return cls(before, after, features)
+        return cls(before, after, trees, inner[first])
 
     def add_values(self, cells: FloatArray, values: FloatArray) -> None:
         """Add the attributions of ``cells`` to ``values``, both ``(n_rows, n_features)``."""
         from shapiq.tree.quadrature.cext import quadrature_tree_shap
 
-        out = np.zeros((len(cells), len(self.features)))
-        columns = np.ascontiguousarray(cells[:, self.features])
+        out = np.zeros((len(cells), len(self.splits)))
+        columns = np.ascontiguousarray(self.trees.compared(cells.T, self.splits).T)
         quadrature_tree_shap(*self.before, columns, out, *self.after)
-        values[:, self.features] += out
+        features = self.trees.feature[self.splits]
+        if self.trees.split is None:
+            values[:, features] += out
+        else:  # a feature has a column for each way in which its categories are split
+            np.add.at(values.T, features, out.T)

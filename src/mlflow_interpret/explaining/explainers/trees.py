@@ -17,7 +17,6 @@ from mlflow_interpret.core.errors import CannotExplainError
 from mlflow_interpret.core.statistics import FloatArray
 from mlflow_interpret.explaining.attributions import Attributions
 from mlflow_interpret.explaining.batch import RowBatch
-from mlflow_interpret.explaining.encoding import NOT_NUMBERS, is_numeric, numbers
 from mlflow_interpret.explaining.explainers.additivity import attributions_of
 from mlflow_interpret.explaining.explainers.base import (
     Explainer,
@@ -33,6 +32,7 @@ from mlflow_interpret.explaining.sklearn_trees import (
     Nodes,
     Trees,
     is_tree_ensemble,
+    tree_cells,
     tree_notes,
     trees_of,
 )
@@ -82,9 +82,8 @@ class TreeExplainer(Explainer):
         return int(np.clip(steps // max(self._trees.n_steps, 1), _MIN_ROWS, MAX_ROWS))
 
     def explain(self, batch: RowBatch, scale: str | None = None) -> Attributions:  # noqa: D102
-        if not is_numeric(batch.frame):
-            raise CannotExplainError(NOT_NUMBERS)
-        values, expected = self._trees.explain(numbers(batch.frame)), self._trees.expected
+        cells = tree_cells(self._adapter.model, batch)
+        values, expected = self._trees.explain(cells), self._trees.expected
         return attributions_of(self._adapter, batch, values, expected, scale)
 
 

@@ -99,7 +99,7 @@ def direction_of(details: Mapping[str, Any] | None, feature: str) -> Direction |
 
 
 def _numbers(column: pd.Series) -> FloatArray | None:
-    """``(R,)`` numbers of a column; None for a column of categories."""
+    """``(R,)`` numbers in the order of a column's values; None for a column of categories."""
     if isinstance(column.dtype, pd.SparseDtype):
         column = column.sparse.to_dense()
     if isinstance(column.dtype, pd.CategoricalDtype):
@@ -108,7 +108,8 @@ def _numbers(column: pd.Series) -> FloatArray | None:
         codes = column.cat.codes.to_numpy(dtype=np.float64)
         return np.where(codes < 0, np.nan, codes)
     if column.dtype.kind in "mM" or isinstance(column.dtype, pd.DatetimeTZDtype):
-        return np.where(column.isna(), np.nan, column.astype("int64").to_numpy(dtype=np.float64))
+        # Ranks suffice; Arrow's dates have no conversion to integers.
+        return np.asarray(column.rank().to_numpy(dtype=np.float64, na_value=np.nan))
     if column.dtype.kind in "biuf":
         return np.asarray(column.to_numpy(dtype=np.float64, na_value=np.nan))
     return None

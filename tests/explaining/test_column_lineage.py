@@ -17,7 +17,7 @@ from sklearn.feature_extraction.text import CountVectorizer, HashingVectorizer, 
 from sklearn.feature_selection import RFE, SelectFromModel, SelectKBest, VarianceThreshold
 from sklearn.impute import IterativeImputer, KNNImputer, MissingIndicator, SimpleImputer
 from sklearn.kernel_approximation import Nystroem
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import FeatureUnion, Pipeline, make_pipeline
 from sklearn.preprocessing import (
     Binarizer,
@@ -37,9 +37,11 @@ from sklearn.preprocessing import (
     TargetEncoder,
 )
 
+from mlflow_interpret.core.explanation import TrainingContext
 from mlflow_interpret.explaining.batch import as_batch, feature_names
 from mlflow_interpret.explaining.column_lineage import Lineage, lineage, verify
 from mlflow_interpret.explaining.column_shuffles import UnknownLineageError
+from mlflow_interpret.explaining.explain import explain
 
 from .seen import (
     ALL_PENGUINS,
@@ -555,6 +557,48 @@ class TestContainersAndNames:
 
         found = lineage(Nameless(), table_of(IRIS.to_numpy()[:, :1]))
         assert found.names == ("x0_0", "x0_1")
+        assert found.unnamed == ("Nameless",)
+
+
+class TestNames:
+    """A transformer that names no columns leaves the names of the others as they are."""
+
+    class Doubled(TransformerMixin, BaseEstimator):
+        def fit(self, X, y=None):
+            return self
+
+        def transform(self, X):
+            return np.column_stack([X, X])
+
+    @pytest.mark.parametrize("verbose", [True, False])
+    def test_in_a_column_transformer(self, verbose):
+        transformer = ColumnTransformer(
+            [("scaled", StandardScaler(), [1, 2]), ("twice", self.Doubled(), [0])],
+            remainder="passthrough",
+            verbose_feature_names_out=verbose,
+        ).fit(IRIS)
+        first, second, third, last = IRIS.columns
+        names = {"scaled": (second, third), "twice": (f"{first}_0", f"{first}_1"),
+                 "remainder": (last,)}  # fmt: skip
+        expected = [
+            f"{part}__{name}" if verbose else name for part in names for name in names[part]
+        ]
+        found = lineage(transformer, table_of(IRIS))
+        assert found.names == tuple(expected)
+        assert found.unnamed == ("Doubled",)
+
+    def test_in_a_pipeline_and_a_union(self):
+        union = FeatureUnion([("twice", self.Doubled()), ("scaled", StandardScaler())])
+        transformer = make_pipeline(union, StandardScaler()).fit(IRIS[["sepal length (cm)"]])
+        found = lineage(transformer, table_of(IRIS[["sepal length (cm)"]]))
+        name = "sepal length (cm)"
+        assert found.names == (f"twice__{name}_0", f"twice__{name}_1", f"scaled__{name}")
+
+    def test_the_run_has_a_note(self):
+        model = make_pipeline(self.Doubled(), Ridge()).fit(IRIS, range(len(IRIS)))
+        record = explain(TrainingContext(model, IRIS))
+        notes = [str(note) for note in record.details.notes]
+        assert "The columns of Doubled are numbered, because it names none." in notes
 
 
 class Odd(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
@@ -672,7 +716,7 @@ class TestWhatIsNotKnown:
             (make_pipeline(SimpleImputer(), FunctionTransformer(times)), NUMBERS),
             (OneHotEncoder(), TEXT),
         )
-        assert trace(transformer, PENGUINS).mixed == ("columntransformer_0",)
+        assert trace(transformer, PENGUINS).mixed == ("pipeline__functiontransformer",)
 
 
 class TestVerify:

@@ -57,7 +57,7 @@ from sklearn.preprocessing import (
 from sklearn.random_projection import GaussianRandomProjection
 
 from mlflow_interpret.core.explanation import Plan, TrainingContext
-from mlflow_interpret.explaining.column_lineage import UnknownLineageError
+from mlflow_interpret.explaining.column_shuffles import UnknownLineageError
 from mlflow_interpret.explaining.explain import explain
 from mlflow_interpret.runtime.isolation import suppress_warnings
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -169,3 +169,19 @@ def _changed(before: Any, after: Any) -> Flags:
     size = np.where(np.isfinite(old), np.abs(old), 0.0).max(axis=0, initial=0.0)
     close = np.isclose(old, new, rtol=1e-6, atol=1e-12 * size, equal_nan=True)
     return np.asarray(~close.all(axis=0))
+
+
+def refuse(flags: Flags, names: Sequence[str], cause: str) -> None:
+    """Refuse engineered columns.
+
+    Args:
+        flags: ``(n_columns,)`` whether each column is refused.
+        names: Their names.
+        cause: The completion of "The engineered column depends on".
+
+    Raises:
+        UnknownLineageError: A column is refused.
+    """
+    if flags.any():
+        name = names[int(np.flatnonzero(flags)[0])]
+        raise UnknownLineageError(f"The engineered column {name!r} depends on {cause}.")

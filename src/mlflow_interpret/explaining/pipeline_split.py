@@ -12,10 +12,11 @@ from sklearn.pipeline import Pipeline
 from mlflow_interpret.core.errors import CannotExplainError
 from mlflow_interpret.core.statistics import FloatArray, sample_rows
 from mlflow_interpret.explaining.batch import RowBatch, as_batch
-from mlflow_interpret.explaining.column_lineage import Lineage, apply_steps, lineage
+from mlflow_interpret.explaining.column_lineage import Lineage, lineage
 from mlflow_interpret.explaining.column_shuffles import UnknownLineageError
 from mlflow_interpret.explaining.dataframes import as_rows
 from mlflow_interpret.explaining.model_adapter import PREDICTED_LABEL, ModelAdapter, unwrap
+from mlflow_interpret.explaining.step_sources import apply_steps
 
 _CHECKED_ROWS = 100
 """Number of rows on which a pipeline of another class is compared with its last step."""
@@ -87,6 +88,9 @@ class SplitPipeline:
             notes.append(
                 f"The raw sources of the columns of {kinds} were inferred from sample rows."
             )
+        if self.lineage.unnamed:
+            kinds = ", ".join(self.lineage.unnamed)
+            notes.append(f"The columns of {kinds} are numbered, because it names none.")
         return tuple(notes)
 
 

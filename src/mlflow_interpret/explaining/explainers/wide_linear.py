@@ -18,7 +18,6 @@ from mlflow_interpret.core.explanation import distinct_names
 from mlflow_interpret.core.statistics import FloatArray, rank
 from mlflow_interpret.explaining.attributions import Attributions, EngineeredAttributions
 from mlflow_interpret.explaining.batch import RowBatch, as_batch
-from mlflow_interpret.explaining.column_lineage import apply_steps
 from mlflow_interpret.explaining.dataframes import Indices
 from mlflow_interpret.explaining.explainers.base import (
     Explainer,
@@ -35,6 +34,7 @@ from mlflow_interpret.explaining.explainers.linear import (
 )
 from mlflow_interpret.explaining.model_adapter import ModelAdapter
 from mlflow_interpret.explaining.pipeline_split import split_pipeline, split_steps
+from mlflow_interpret.explaining.step_sources import apply_steps
 
 LEADING = 900
 """Number of engineered columns that are explained one by one."""

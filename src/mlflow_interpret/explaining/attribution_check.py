@@ -42,6 +42,8 @@ _SHARE = 5
 _BUDGET_SHARE = 0.1
 """Share of the remaining time for the check."""
 _PAIRS = 20
+_SAMPLED_COLUMNS = 8
+"""Number of columns with interventional contributions that are compared with sampled ones."""
 _MAX_SAMPLED = 3
 """Number of suspicious columns that are compared with sampled contributions."""
 _MATTERS = 0.1
@@ -142,7 +144,8 @@ class _Check:
         self._rows = np.arange(min(_ROWS, len(self._table)))
         allowed = explainer.info.rows_in_full // _SHARE
         n_columns = (allowed - _ROWS) // (_CHANGED_ROWS * _DRAWS)
-        self._n_columns = int(np.clip(n_columns, 2, min(_COLUMNS, self._width)))
+        limit = _SAMPLED_COLUMNS if explainer.is_interventional else _COLUMNS
+        self._n_columns = int(np.clip(n_columns, 2, min(limit, self._width)))
         self._scale: str | None = None
 
     @property
@@ -157,8 +160,13 @@ class _Check:
             return f"there are more than {_MAX_WIDTH:,} columns"
         if self._budget.seconds is not None:
             start = self._budget.now()
-            self._explain(self._table.subset(self._rows[:1]))
-            n_explained = _ROWS + _CHANGED_ROWS * _DRAWS * self._n_columns
+            self._explainer.explain(self._table.subset(self._rows[:1]))
+            n_changed = (
+                _ROWS * _PAIRS * 4
+                if self._explainer.is_interventional
+                else (_CHANGED_ROWS * _DRAWS)
+            )
+            n_explained = _ROWS + n_changed * self._n_columns
             if (self._budget.now() - start) * n_explained > _BUDGET_SHARE * self._budget.remaining:
                 return "the time budget is too short"
         return ""
@@ -168,11 +176,10 @@ class _Check:
         values, outputs = self._explain(self._table.subset(self._rows))
         picked = self._pick(values)
         if not self._explainer.is_interventional:
-            picked = self._suspicious(picked, _CHANGED_ROWS, _DRAWS, values, outputs)
-        if len(picked) and not self._explainer.is_interventional:
-            picked = self._suspicious(picked, _ROWS, _MORE_DRAWS, values, outputs)
-        if not len(picked):
-            return ""
+            for n_rows, n_draws in ((_CHANGED_ROWS, _DRAWS), (_ROWS, _MORE_DRAWS)):
+                picked = self._suspicious(picked, n_rows, n_draws, values, outputs)
+                if not len(picked):
+                    return ""
         sampled, errors = sample_columns(
             self._outputs, self._table, self._rows, picked, _PAIRS, self._seed
         )

@@ -143,7 +143,8 @@ class Explainer(ABC):
         is_checked: Whether the attributions of single columns are checked, as those that another
             package computes.
         is_interventional: Whether they are the interventional ones over the background rows of the
-            request, which sampled ones have to agree with.
+            request. The check then compares them with sampled ones, for which `outputs` gets some
+            thousand rows.
         is_by_raw_column: Whether the attributions are those of the raw columns of the request.
         info: Its properties.
     """

@@ -121,7 +121,7 @@ def test_an_interpret_community_that_fails_at_import_is_absent(
 ):
     installed = {"numpy": numpy, "shap": shap, "interpret-community": "0.32.0"}
     monkeypatch.setattr(versions, "version_of", installed.get)
-    monkeypatch.setattr(doctor, "_is_installed", lambda _: True)
+    monkeypatch.setattr(doctor.diagnosis, "is_installed", lambda _: True)
     monkeypatch.setattr(doctor, "_import_error", lambda: "TypeError: Converting np.inexact")
     (finding,) = findings(store, "explanations")
     assert finding.state == "note"
@@ -131,7 +131,7 @@ def test_an_interpret_community_that_fails_at_import_is_absent(
 
 
 def test_without_interpret_community_the_extra_is_named_if_it_changes_nothing(store, monkeypatch):
-    monkeypatch.setattr(doctor, "_is_installed", lambda _: False)
+    monkeypatch.setattr(doctor.diagnosis, "is_installed", lambda _: False)
     missing = Installed("interpret-community", ">=0.31", None, "interpret")
     for numpy, offered in (("2.2", True), ("2.5", False)):
         bounded = Installed("numpy", "<2.3", numpy, "interpret")

@@ -5,11 +5,9 @@ Each probe yields findings within a limited time. It changes nothing and never p
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import platform
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from importlib import metadata
 from pathlib import Path
@@ -20,6 +18,7 @@ from urllib.request import url2pathname
 from mlflow_interpret.core.errors import one_line
 from mlflow_interpret.core.redaction import redact, without_credentials
 from mlflow_interpret.runtime import versions
+from mlflow_interpret.runtime.optional_import import import_error_in_child
 from mlflow_interpret.runtime.timeouts import call_with_timeout
 from mlflow_interpret.stores import mlflow as mlflow_store
 from mlflow_interpret.stores import spool
@@ -87,7 +86,7 @@ def _explanations() -> Iterator[Finding]:
     """The type of explanations here: interpret-community's, or our own."""
     version = versions.version_of("interpret-community")
     ours = "explanations are of the type mlflow_interpret.GlobalExplanation"
-    if not _is_installed("interpret_community"):
+    if not diagnosis.is_installed("interpret_community"):
         text = f'{ours}; engine="kernel" and "tabular" need interpret-community'
         yield _finding("ok", text, 'pip install "mlflow-interpret[interpret]"' if _fits() else None)
         return
@@ -107,22 +106,7 @@ def _explanations() -> Iterator[Finding]:
 
 def _import_error() -> str | None:
     """Import interpret-community in another process; return the last line of its error, if any."""
-    process = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", "import interpret_community"],
-        capture_output=True,
-        text=True,
-        errors="replace",
-        timeout=_IMPORT_SECONDS,
-        check=False,
-    )
-    if process.returncode == 0:
-        return None
-    return (process.stderr.strip().splitlines() or ["no message"])[-1]
-
-
-def _is_installed(module: str) -> bool:
-    """Whether a module can be found, without importing it."""
-    return importlib.util.find_spec(module) is not None
+    return import_error_in_child("import interpret_community", _IMPORT_SECONDS)
 
 
 def _conflict_remedy(shap: str | None, numpy: str | None) -> str:

@@ -50,14 +50,6 @@ from mlflow_interpret.runtime.isolation import suppress_warnings
 X, y = load_iris(return_X_y=True, as_frame=True)
 
 
-@pytest.fixture
-def events():
-    seen = []
-    fit_hooks.install(seen.append)
-    yield seen
-    fit_hooks.uninstall()
-
-
 NESTED = {
     "search": GridSearchCV(DecisionTreeClassifier(), {"max_depth": [1, 2]}, cv=2),
     "search in two processes": GridSearchCV(

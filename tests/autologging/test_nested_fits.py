@@ -37,14 +37,6 @@ class Parts(RegressorMixin, BaseEstimator):
         return X.sum(axis=1)
 
 
-@pytest.fixture
-def events():
-    seen = []
-    fit_hooks.install(seen.append)
-    yield seen
-    fit_hooks.uninstall()
-
-
 def part(alpha=1.0):
     Ridge(alpha=alpha).fit(X, y)
 

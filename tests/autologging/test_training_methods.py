@@ -39,14 +39,6 @@ from mlflow_interpret.autologging.libraries import (
 X, y = load_iris(return_X_y=True, as_frame=True)
 
 
-@pytest.fixture
-def events():
-    seen = []
-    fit_hooks.install(seen.append)
-    yield seen
-    fit_hooks.uninstall()
-
-
 PREDICTING = [
     KMeans(2, n_init=1),
     DBSCAN(),

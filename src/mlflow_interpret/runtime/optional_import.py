@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import os
+import subprocess
 import sys
 import threading
 from functools import cache
@@ -45,6 +46,32 @@ def import_optional(name: str) -> ModuleType:
     if reason is not None:
         raise ImportError(reason, name=name)
     return importlib.import_module(name)
+
+
+def import_error_in_child(statement: str, seconds: float) -> str | None:
+    """Run an import statement in another process.
+
+    Args:
+        statement: The statement.
+        seconds: The time limit.
+
+    Returns:
+        The last line of the error, None if the import succeeds.
+
+    Raises:
+        subprocess.TimeoutExpired: The import takes longer.
+    """
+    process = subprocess.run(  # noqa: S603 - this Python
+        [sys.executable, "-W", "ignore", "-c", statement],
+        capture_output=True,
+        text=True,
+        errors="replace",
+        timeout=seconds,
+        check=False,
+    )
+    if process.returncode == 0:
+        return None
+    return (process.stderr.strip().splitlines() or ["no message"])[-1]
 
 
 def _import_in_thread(name: str) -> str | None:

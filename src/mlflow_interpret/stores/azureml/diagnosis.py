@@ -5,11 +5,11 @@ from __future__ import annotations
 import importlib.util
 import os
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 
 from mlflow_interpret.core.errors import one_line
+from mlflow_interpret.runtime.optional_import import import_error_in_child
 from mlflow_interpret.runtime.timeouts import call_with_timeout
 from mlflow_interpret.stores.azureml import auth, resource_ids, targets, workspace
 from mlflow_interpret.stores.azureml.http import INSTALL
@@ -85,18 +85,10 @@ def client_import_error() -> str | None:
     """Import ExplanationClient in another process; return why that fails, None if it does not."""
     if not is_installed("azureml.interpret"):
         return "azureml-interpret is not installed"
-    process = subprocess.run(
-        [sys.executable, "-c", "from azureml.interpret import ExplanationClient"],
-        capture_output=True,
-        text=True,
-        errors="replace",
-        timeout=_IMPORT_SECONDS,
-        check=False,
+    error = import_error_in_child(
+        "from azureml.interpret import ExplanationClient", _IMPORT_SECONDS
     )
-    if process.returncode == 0:
-        return None
-    last_line = (process.stderr.strip().splitlines() or ["no message"])[-1]
-    return f"azureml-interpret cannot be imported ({last_line})"
+    return None if error is None else f"azureml-interpret cannot be imported ({error})"
 
 
 def is_installed(module: str) -> bool:

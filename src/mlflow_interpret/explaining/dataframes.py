@@ -45,8 +45,8 @@ def as_rows(X: Any, name: str = "X") -> Any:
         )
     if array.ndim == 0:
         raise CannotExplainError(
-            f"{name} is not a table of rows and columns: {type(X).__name__}; pass a DataFrame or an "
-            "array"
+            f"{name} is not a table of rows and columns: {type(X).__name__}; pass a DataFrame or "
+            "an array"
         )
     if array.ndim != 2 and not _is_texts(array):
         raise CannotExplainError(

@@ -164,7 +164,7 @@ def test_splits_on_categories_compare_0_and_1():
     X = np.array([0, 1, 2, 3] * 20)[:, None]
     model = HistGradientBoostingRegressor(categorical_features=[0], min_samples_leaf=2, max_iter=1)
     trees = trees_of(model.fit(X, (X[:, 0] % 2) * 1.0))
-    cells = trees.compared(np.array([[0.0, 1.0, 2.0, 3.0, np.nan]]), trees.roots)
+    cells = trees.comparisons(trees.roots).cells(np.array([[0.0, 1.0, 2.0, 3.0, np.nan]]))
     assert trees.threshold[trees.roots] == [0.5]
     left = trees.values[trees.left[trees.roots]] < 0  # the even categories have the smaller values
     np.testing.assert_array_equal(cells, [[0, 1, 0, 1, np.nan] if left else [1, 0, 1, 0, np.nan]])

@@ -6,11 +6,10 @@ The only module that reads the private attributes of these models; a test lists 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from sklearn.ensemble import AdaBoostClassifier, IsolationForest
 from sklearn.ensemble._forest import BaseForest
 from sklearn.ensemble._gb import BaseGradientBoosting
@@ -23,136 +22,12 @@ from mlflow_interpret.core.statistics import FloatArray
 from mlflow_interpret.explaining.batch import RowBatch
 from mlflow_interpret.explaining.encoding import NOT_NUMBERS, is_numeric, numbers
 from mlflow_interpret.explaining.sklearn_compat import column_order, encode_categories
+from mlflow_interpret.explaining.tree_nodes import Flags, Nodes, Trees
 
 TREES_NOTE = (
     "Tree SHAP in its path-dependent form: an unknown feature is averaged over the training rows "
     "that reached the same node, not over all background rows."
 )
-
-Nodes = npt.NDArray[np.int64]
-Flags = npt.NDArray[np.bool_]
-
-
-@dataclass(frozen=True, eq=False)
-class Trees:
-    """The nodes of all trees of a model, one tree after another.
-
-    The values of the leaves that a row reaches add up to ``n_sums`` sums. The outputs of the model
-    are ``mix @ sums + offset``.
-
-    Attributes:
-        roots: ``(n_trees,)`` first node of each tree.
-        left: ``(n_nodes,)`` child for cells up to the threshold, -1 for a leaf.
-        right: ``(n_nodes,)`` child for cells above the threshold, -1 for a leaf.
-        missing_left: ``(n_nodes,)`` whether missing cells go left.
-        feature: ``(n_nodes,)`` column of the split; any column for a leaf.
-        threshold: ``(n_nodes,)`` threshold of the split.
-        cover: ``(n_nodes,)`` weight of the training rows that reached the node.
-        values: ``(n_nodes, n_sums)`` values of the leaves.
-        mix: ``(n_outputs, n_sums)`` weights of the sums in the outputs.
-        offset: ``(n_outputs,)`` constants of the outputs.
-        single_precision: Whether the model rounds cells to 32 bits before it compares them.
-        split: ``(n_nodes,)`` row of ``goes_left`` for a split on categories, -1 for a threshold;
-            None if all splits have thresholds.
-        goes_left: ``(n_splits, n_categories)`` whether a category goes left.
-    """
-
-    roots: Nodes
-    left: Nodes
-    right: Nodes
-    missing_left: Flags
-    feature: Nodes
-    threshold: FloatArray
-    cover: FloatArray
-    values: FloatArray
-    mix: FloatArray
-    offset: FloatArray
-    single_precision: bool
-    split: Nodes | None = None
-    goes_left: Flags | None = None
-
-    def compared(self, columns: FloatArray, nodes: Nodes) -> FloatArray:
-        """``(n, n_rows)`` cells that the splits of nodes compare with their thresholds.
-
-        Args:
-            columns: ``(n_features, n_rows)`` cells; those of categories are their codes.
-            nodes: ``(n,)`` nodes. A split on categories compares 0 for a category that goes left,
-                and 1 for another one, with 0.5.
-        """
-        cells: FloatArray = columns[self.feature[nodes]]
-        if self.split is None or self.goes_left is None:
-            return cells
-        split = self.split[nodes]
-        is_categorical = split >= 0
-        codes = cells[is_categorical]
-        is_missing = np.isnan(codes)
-        positions = np.where(is_missing, 0, codes).astype(np.int64)
-        is_left = self.goes_left[split[is_categorical, None], positions]
-        cells[is_categorical] = np.where(is_missing, np.nan, 1.0 - is_left)
-        return cells
-
-    def of_sum(self, k: int) -> Trees:
-        """The trees of one sum, without the splits below which all leaves have the same value.
-
-        The path-dependent values of these splits are 0. Few nodes remain for each class of a forest
-        with many classes.
-
-        Args:
-            k: Position of the sum.
-        """
-        values = self.values[:, k].copy()
-        same = self.left < 0
-        for nodes in reversed(self.levels()):
-            inner = nodes[self.left[nodes] >= 0]
-            left, right = self.left[inner], self.right[inner]
-            same[inner] = same[left] & same[right] & (values[left] == values[right])
-            values[inner] = values[left]
-        split = np.flatnonzero(self.left >= 0)
-        is_kept = np.ones(len(same), dtype=bool)
-        is_kept[self.left[split]] = is_kept[self.right[split]] = ~same[split]
-        place = np.cumsum(is_kept) - 1
-        return replace(
-            self,
-            roots=place[self.roots],
-            left=np.where(same, -1, place[self.left])[is_kept],
-            right=np.where(same, -1, place[self.right])[is_kept],
-            missing_left=self.missing_left[is_kept],
-            feature=self.feature[is_kept],
-            threshold=self.threshold[is_kept],
-            cover=self.cover[is_kept],
-            split=None if self.split is None else self.split[is_kept],
-            values=values[is_kept, None],
-            mix=np.eye(1),
-            offset=np.zeros(1),
-        )
-
-    def subset(self, start: int, stop: int) -> Trees:
-        """The trees at positions from ``start`` up to ``stop``."""
-        first = self.roots[start]
-        end = self.roots[stop] if stop < len(self.roots) else len(self.left)
-        nodes = slice(first, end)
-        is_leaf = self.left[nodes] < 0
-        return replace(
-            self,
-            roots=self.roots[start:stop] - first,
-            left=np.where(is_leaf, -1, self.left[nodes] - first),
-            right=np.where(is_leaf, -1, self.right[nodes] - first),
-            missing_left=self.missing_left[nodes],
-            feature=self.feature[nodes],
-            threshold=self.threshold[nodes],
-            cover=self.cover[nodes],
-            split=None if self.split is None else self.split[nodes],
-            values=self.values[nodes],
-        )
-
-    def levels(self) -> list[Nodes]:
-        """The nodes of each depth."""
-        levels, nodes = [], self.roots
-        while len(nodes):
-            levels.append(nodes)
-            inner = nodes[self.left[nodes] >= 0]
-            nodes = np.concatenate([self.left[inner], self.right[inner]])
-        return levels
 
 
 def is_tree_ensemble(model: Any) -> bool:
@@ -318,7 +193,7 @@ def _hist_gradient_boosting(model: Any) -> Trees:
     values[np.arange(len(nodes)), sums] = nodes["value"]
     mix, offset = _margins(model, np.ravel(model._baseline_prediction).astype(np.float64))
     is_categorical = nodes["is_categorical"].astype(bool)
-    split, goes_left = _categorical_splits(trees, is_categorical)
+    sets, goes_left = _categorical_splits(trees, is_categorical)
     return Trees(
         roots=roots,
         left=np.where(leaf, -1, nodes["left"].astype(np.int64) + shift),
@@ -331,7 +206,7 @@ def _hist_gradient_boosting(model: Any) -> Trees:
         mix=mix,
         offset=offset,
         single_precision=False,
-        split=split,
+        sets=sets,
         goes_left=goes_left,
     )
 
@@ -339,7 +214,7 @@ def _hist_gradient_boosting(model: Any) -> Trees:
 def _categorical_splits(
     trees: Sequence[Any], is_categorical: Flags
 ) -> tuple[Nodes | None, Flags | None]:
-    """``split`` and ``goes_left`` of the trees of ``HistGradientBoosting``.
+    """``sets`` and ``goes_left`` of the trees of ``HistGradientBoosting``.
 
     Its predictors keep the categories that go left as the bits of integers.
     """
@@ -350,11 +225,11 @@ def _categorical_splits(
     positions = [
         tree.nodes["bitset_idx"] + start for tree, start in zip(trees, first, strict=False)
     ]
-    sets, rows = np.unique(np.concatenate(bits).astype("<u4"), axis=0, return_inverse=True)
-    flags = np.unpackbits(sets.view(np.uint8), axis=1, bitorder="little").astype(bool)
-    split = np.full(len(is_categorical), -1)
-    split[is_categorical] = np.ravel(rows)[np.concatenate(positions)[is_categorical]]
-    return split, flags
+    unique, rows = np.unique(np.concatenate(bits).astype("<u4"), axis=0, return_inverse=True)
+    goes_left = np.unpackbits(unique.view(np.uint8), axis=1, bitorder="little").astype(bool)
+    sets = np.full(len(is_categorical), -1)
+    sets[is_categorical] = np.ravel(rows)[np.concatenate(positions)[is_categorical]]
+    return sets, goes_left
 
 
 def _joined(trees: Sequence[Any], values: FloatArray, mix: FloatArray, offset: FloatArray) -> Trees:

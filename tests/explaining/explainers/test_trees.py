@@ -25,6 +25,7 @@ from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 from explaining import path_dependent
 from explaining.agreement import explain, rows_of, with_gaps
+from mlflow_interpret.explaining.batch import as_batch, feature_names
 from mlflow_interpret.explaining.explainers.base import ExplainRequest
 from mlflow_interpret.explaining.explainers.trees import MAX_ROWS, TreeExplainer, TreeValues
 from mlflow_interpret.explaining.model_adapter import adapt_model
@@ -36,7 +37,8 @@ SMALL = {"n_estimators": 5, "random_state": 0}
 
 
 def ready(model, rows):
-    return TreeExplainer(ExplainRequest(adapt_model(model, row=rows[:1]), None))
+    background = as_batch(rows, feature_names(rows, None), rows)
+    return TreeExplainer(ExplainRequest(adapt_model(model, row=rows[:1]), background))
 
 
 def with_categories():

@@ -28,13 +28,11 @@ from mlflow_interpret.explaining.explainers.base import (
 from mlflow_interpret.explaining.explainers.permutation import BACKGROUND_ROWS
 from mlflow_interpret.explaining.model_adapter import ModelAdapter
 from mlflow_interpret.explaining.sklearn_trees import (
-    Flags,
-    Nodes,
-    Trees,
     is_tree_ensemble,
     tree_cells,
     trees_of,
 )
+from mlflow_interpret.explaining.tree_nodes import Flags, Nodes, Trees
 
 Masks = npt.NDArray[np.uint64]
 
@@ -230,7 +228,7 @@ class _Paths:
         misfit = np.zeros((len(trees.left), len(cells)), dtype=np.uint64)
         for nodes in self.levels[:-1]:
             inner = nodes[trees.left[nodes] >= 0]
-            compared = trees.compared(columns, inner)
+            compared = trees.comparisons(inner).cells(columns)
             goes_left = compared <= trees.threshold[inner, None]
             goes_left |= np.isnan(compared) & trees.missing_left[inner, None]
             left, right = trees.left[inner], trees.right[inner]

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from mlflow_interpret.core.statistics import FloatArray
-from mlflow_interpret.explaining.sklearn_trees import Nodes, Trees
+from mlflow_interpret.explaining.tree_nodes import Comparisons, Nodes, Trees
 
 _MAX_POINTS = 12
 """Limit of the quadrature points. Half as many as a path has features are exact; with 10 the error
@@ -49,15 +49,13 @@ class Kernel:
     Attributes:
         before: Arguments in front of the rows.
         after: Arguments behind the result.
-        trees: Trees with one sum.
-        splits: ``(n,)`` a node for each column that the trees compare: the cells of a feature, or
-            those of one of its splits on categories.
+        comparisons: The distinct comparisons of the trees: one for each column of the rows, and one
+            for each way in which a column's categories are split.
     """
 
     before: tuple[Any, ...]
     after: tuple[Any, ...]
-    trees: Trees
-    splits: Nodes
+    comparisons: Comparisons
 
     @classmethod
     def of(cls, trees: Trees, paths: TreePaths) -> Kernel:
@@ -68,13 +66,13 @@ class Kernel:
             paths: Their paths.
         """
         leaf = trees.left < 0
-        keys = np.column_stack(
-            [trees.feature, np.zeros(len(leaf)) if trees.split is None else trees.split]
-        )
         inner = np.flatnonzero(~leaf)
-        _, first, positions = np.unique(keys[inner], axis=0, return_index=True, return_inverse=True)
+        keys = trees.feature[inner]
+        if trees.sets is not None:
+            keys = keys * (trees.sets.max() + 2) + trees.sets[inner] + 1
+        _, first, positions = np.unique(keys, return_index=True, return_inverse=True)
         columns = np.full(len(leaf), -2)
-        columns[inner] = np.ravel(positions)
+        columns[inner] = positions
         n_points = min((paths.n_features + 1) // 2, _MAX_POINTS)
         points, weights = np.polynomial.legendre.leggauss(n_points)
         zeros = np.zeros(len(leaf), dtype=np.int64)
@@ -96,17 +94,17 @@ class Kernel:
             np.zeros(2, dtype=np.int64),
         )
         after = ("<=", np.zeros(0, dtype=np.int64), zeros, zeros, trees.missing_left)
-        return cls(before, after, trees, inner[first])
+        return cls(before, after, trees.comparisons(inner[first]))
 
     def add_values(self, cells: FloatArray, values: FloatArray) -> None:
         """Add the attributions of ``cells`` to ``values``, both ``(n_rows, n_features)``."""
         from shapiq.tree.quadrature.cext import quadrature_tree_shap
 
-        out = np.zeros((len(cells), len(self.splits)))
-        columns = np.ascontiguousarray(self.trees.compared(cells.T, self.splits).T)
+        features = self.comparisons.features
+        out = np.zeros((len(cells), len(features)))
+        columns = np.ascontiguousarray(self.comparisons.cells(cells.T).T)
         quadrature_tree_shap(*self.before, columns, out, *self.after)
-        features = self.trees.feature[self.splits]
-        if self.trees.split is None:
+        if self.comparisons.sets is None:
             values[:, features] += out
-        else:  # a feature has a column for each way in which its categories are split
+        else:  # the columns of one feature are added up
             np.add.at(values.T, features, out.T)

@@ -29,13 +29,12 @@ from mlflow_interpret.explaining.explainers.base import (
 from mlflow_interpret.explaining.explainers.shapiq_kernel import Kernel, TreePaths
 from mlflow_interpret.explaining.model_adapter import ModelAdapter
 from mlflow_interpret.explaining.sklearn_trees import (
-    Nodes,
-    Trees,
     is_tree_ensemble,
     tree_cells,
     tree_notes,
     trees_of,
 )
+from mlflow_interpret.explaining.tree_nodes import Nodes, Trees
 
 MAX_ROWS = 2_000
 _MIN_ROWS = 20

@@ -28,7 +28,7 @@ from sklearn.neighbors import KernelDensity, LocalOutlierFactor, NearestNeighbor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from mlflow_interpret.autologging import fit_hooks
+from mlflow_interpret.autologging import fit_hooks, wrappers
 from mlflow_interpret.autologging.libraries import (
     Library,
     register_library,
@@ -267,6 +267,30 @@ def test_a_class_with_predict_and_transform_is_a_model(events):
     model = Both().fit(X, y)
     assert [event.model for event in events] == [model]
     assert events[0].unexplained is None
+
+
+def test_all_methods_are_restored():
+    methods = ("fit", "fit_predict", "fit_transform", "partial_fit")
+
+    def functions():
+        classes = [*wrappers.subclasses(BaseEstimator), ClusterMixin, TransformerMixin]
+        values = {
+            (cls, method): vars(cls)[method]
+            for cls in classes
+            for method in methods
+            if method in vars(cls)
+        }
+        return {key: getattr(value, "fn", value) for key, value in values.items()}
+
+    fit_hooks.install(lambda event: None)  # imports all of scikit-learn's classes
+    fit_hooks.uninstall()
+    before = functions()
+    fit_hooks.install(lambda event: None)
+    during = functions()
+    fit_hooks.uninstall()
+    changed = {method for key, method in before if during[key, method] is not before[key, method]}
+    assert changed == set(methods)
+    assert functions() == before
 
 
 class Clusters(ClusterMixin, BaseEstimator):

@@ -49,6 +49,14 @@ def test_a_scope_that_ends_leaves_the_other_one_to_new_threads():
         assert not executor.submit(scope.is_active).result()
 
 
+def test_tasks_for_other_interpreters_are_unchanged():
+    # Of this name from Python 3.14 on; it pickles its tasks.
+    pool = type("InterpreterPoolExecutor", (ThreadPoolExecutor,), {})
+    with scope.entered(), pool(1) as executor:
+        task = executor.submit(lambda: sys._getframe(1).f_code.co_filename)
+        assert task.result().endswith("thread.py")
+
+
 def test_a_context_is_entered_in_each_thread_of_a_block():
     entered = []
 

@@ -55,6 +55,10 @@ def autolog(
     afterwards, and uploaded to Azure ML if that run is one of Azure ML. ``fit`` itself behaves as
     without `autolog`. Calling `autolog` again replaces all options.
 
+    ``fit_predict`` and ``fit_transform`` of a model count as its ``fit``. A model that
+    ``partial_fit`` trains is explained when the active run ends, or by `explain_now`. Training that
+    is not explained is logged once for each class or function, and noted in the active run.
+
     Args:
         evaluation_examples: Rows to explain, ``(n_rows, n_features)``, or ``(rows, labels)`` with
             their true labels, or a DMatrix, LightGBM Dataset or Pool. A Dask DataFrame, a Parquet

@@ -151,7 +151,11 @@ def _process_start(original: Method) -> Method:
 
 def _submit_to_threads(original: Method) -> Method:
     def submit(executor: Any, task: Method, /, *args: Any, **kwargs: Any) -> Any:
-        return original(executor, _thread_task(task), *args, **kwargs)
+        # From Python 3.14 on, a subclass pickles its tasks for other interpreters.
+        names = {cls.__name__ for cls in type(executor).__mro__}
+        if "InterpreterPoolExecutor" not in names:
+            task = _thread_task(task)
+        return original(executor, task, *args, **kwargs)
 
     return submit
 

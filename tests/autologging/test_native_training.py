@@ -72,6 +72,25 @@ def test_continued_training_is_explained_as_a_whole(store, package):
     np.testing.assert_allclose(sums, model.predict(data), rtol=1e-4, atol=1e-5)
 
 
+def test_continued_training_forgets_an_earlier_best_iteration(store):
+    """`xgboost.train` hands the best iteration of the model that it continues on."""
+    xgboost = pytest.importorskip("xgboost")
+    generator = np.random.default_rng(0)
+    X = pd.DataFrame(generator.normal(size=(200, 2)), columns=["a", "b"])
+    rows = xgboost.DMatrix(X, 3 * X["a"] + X["b"])
+    noise = xgboost.DMatrix(X, generator.normal(size=200))
+    early = {"evals": [(noise, "noise")], "early_stopping_rounds": 2, "verbose_eval": False}
+    first = xgboost.train({"max_depth": 2}, rows, 100, **early)
+    mlflow_interpret.autolog(log_figures=False, log_report=False)
+    booster = xgboost.train({"max_depth": 2}, rows, 10, xgb_model=first)
+    (run,) = all_runs()
+    explanation = mlflow_interpret.load_explanation(run.info.run_id)
+    explained = pd.DataFrame(np.asarray(explanation.eval_data), columns=["a", "b"])
+    outputs = booster.predict(xgboost.DMatrix(explained))
+    sums = np.sum(explanation.local_importance_values, axis=1) + explanation.expected_values[0]
+    np.testing.assert_allclose(sums, outputs, atol=1e-4)
+
+
 @pytest.mark.parametrize("name", ["xgboost", "lightgbm"])
 @pytest.mark.parametrize("calls", [("ours", "flavor"), ("flavor", "ours"), ("ours", "all")])
 @pytest.mark.filterwarnings("ignore")

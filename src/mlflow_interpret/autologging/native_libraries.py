@@ -24,13 +24,29 @@ def _native_argument(name: str) -> Callable[[Call], tuple[Any, Any]]:
     return read
 
 
-for _module, _data in (("xgboost", "dtrain"), ("lightgbm", "train_set")):
+def _xgboost_result(call: Call, booster: Any) -> Any:
+    """The Booster without the best iteration of an earlier training that this call continued."""
+    arguments = inspect.signature(call.function).bind(*call.args, **call.kwargs).arguments
+    stops_early = arguments.get("early_stopping_rounds") is not None or any(
+        type(callback).__name__ == "EarlyStopping" for callback in arguments.get("callbacks") or ()
+    )
+    if arguments.get("xgb_model") is None or stops_early:
+        return booster
+    booster = booster.copy()
+    booster.set_attr(best_iteration=None, best_score=None)
+    return booster
+
+
+for _module, _data, _trained_model in (
+    ("xgboost", "dtrain", _xgboost_result),
+    ("lightgbm", "train_set", result_of),
+):
     register_library(
         Library(
             _module,
             functions=("train",),
             training_data=_native_argument(_data),
-            trained_model=result_of,
+            trained_model=_trained_model,
             trains_others=True,  # in the threads of Dask workers
         )
     )

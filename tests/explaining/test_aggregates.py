@@ -8,15 +8,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mlflow_interpret.explaining.aggregates import (
-    KeptRows,
-    SumCollector,
-    merge_all,
-    row_keys,
-)
+from mlflow_interpret.explaining.aggregates import KeptRows, merge_all
 from mlflow_interpret.explaining.attributions import Attributions
 from mlflow_interpret.explaining.batch import RowBatch
 from mlflow_interpret.explaining.histograms import Bins
+from mlflow_interpret.explaining.row_sums import SumCollector, row_keys
 
 draw = np.random.default_rng(0)
 FRAME = pd.DataFrame({"number": draw.normal(size=20), "word": draw.choice(list("abc"), 20)})
@@ -94,3 +90,11 @@ def test_no_rows_add_nothing():
     aggregates = collect_batches(KeptRows.collect, [])
     assert merge_all([None, None]) is None
     assert merge_all([None, aggregates, None]) is aggregates
+
+
+def test_row_keys_are_those_of_splitmix64():
+    """Published values of the generator for the seed 0, whose first states are these numbers."""
+    step = 0x9E3779B97F4A7C15
+    numbers = np.array([0, step], dtype=np.uint64)
+    expected = [0xE220A8397B1DCDAF, 0x6E789E6AA1B965F4]
+    np.testing.assert_allclose(row_keys(0, numbers), np.array(expected) / 2.0**64, rtol=1e-15)

@@ -23,8 +23,8 @@ from mlflow_interpret.core.errors import CannotExplainError
 from mlflow_interpret.core.explanation import Plan, TrainingContext
 from mlflow_interpret.core.statistics import sample_rows
 from mlflow_interpret.explaining import partitions, row_sources
-from mlflow_interpret.explaining.aggregates import RowSums
 from mlflow_interpret.explaining.explain import explain
+from mlflow_interpret.explaining.row_sums import RowSums
 from mlflow_interpret.runtime.isolation import suppress_warnings
 
 from .partitioned import KINDS, parquet, partitioned

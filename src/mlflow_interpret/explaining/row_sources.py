@@ -10,14 +10,7 @@ import numpy as np
 
 from mlflow_interpret.core.errors import CannotExplainError
 from mlflow_interpret.core.statistics import sample_rows
-from mlflow_interpret.explaining.aggregates import (
-    SAMPLE_ROWS,
-    Aggregates,
-    Collect,
-    KeptRows,
-    RowSums,
-    SumCollector,
-)
+from mlflow_interpret.explaining.aggregates import Aggregates, Collect, KeptRows
 from mlflow_interpret.explaining.batch import RowBatch
 from mlflow_interpret.explaining.dataframes import Indices
 from mlflow_interpret.explaining.histograms import Bins
@@ -30,6 +23,7 @@ from mlflow_interpret.explaining.partitions import (
     is_partitioned,
     open_partitions,
 )
+from mlflow_interpret.explaining.row_sums import SAMPLE_ROWS, RowSums, SumCollector
 
 _HEAD_ROWS = 256
 

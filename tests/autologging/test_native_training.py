@@ -12,6 +12,7 @@ from mlflow.utils.autologging_utils import AUTOLOGGING_INTEGRATIONS
 
 import mlflow_interpret
 from mlflow_interpret import ExplanationNotFoundError
+from mlflow_interpret.stores import mlflow as mlflow_store
 
 rng = np.random.default_rng(0)
 X = pd.DataFrame(rng.normal(size=(120, 3)), columns=["a", "b", "c"])
@@ -127,9 +128,14 @@ def test_rows_that_were_freed_are_a_reason_or_come_from_the_options(store):
     assert run.data.tags["mlflow_interpret.status"] == "skipped"
     with pytest.raises(ExplanationNotFoundError, match="free_raw_data=False"):
         mlflow_interpret.load_explanation(run.info.run_id)
-    mlflow_interpret.autolog(log_figures=False, evaluation_examples=X[:20])
-    train(lightgbm, lightgbm.Dataset(X, y).construct())
-    assert all_runs()[0].data.tags["mlflow_interpret.status"] == "complete"
+    for option in ("evaluation_examples", "initialization_examples"):
+        mlflow_interpret.autolog(log_figures=False, **{option: X[:20]})
+        train(lightgbm, lightgbm.Dataset(X, y).construct())
+        status = mlflow_store.status_of(all_runs()[0].info.run_id, store)
+        assert status["status"] == "complete"
+        assert status["rows"]["source"] == option
+        is_noted = any("evaluation_examples are the background" in n for n in status["notes"])
+        assert is_noted is (option == "evaluation_examples")
 
 
 def test_native_containers_are_evaluation_examples(store, package):
@@ -195,3 +201,71 @@ class TestCrossValidation:
         mlflow_interpret.autolog(log_figures=False)
         self.cv(package)
         assert all_runs() == []
+
+
+class TestMargins:
+    """Predictions are for rows without a base margin, initial score or baseline."""
+
+    margins = 5.0 * X.a.to_numpy()
+
+    def data(self, package):
+        if package.__name__ == "xgboost":
+            return package.DMatrix(X, y, base_margin=self.margins)
+        if package.__name__ == "lightgbm":
+            return package.Dataset(X, y, init_score=self.margins)
+        return package.Pool(X, y, baseline=self.margins)
+
+    def model(self, package):
+        if package.__name__ == "xgboost":
+            return package.XGBRegressor(n_estimators=3), {"base_margin": self.margins}
+        if package.__name__ == "lightgbm":
+            return package.LGBMRegressor(n_estimators=3, verbose=-1), {"init_score": self.margins}
+        return package.CatBoostRegressor(**QUIET), {"baseline": self.margins}
+
+    def check(self, model, rows, store):
+        (run,) = all_runs()
+        explanation = mlflow_store.load(run.info.run_id, None, store)
+        sums = explanation.local_values.sum(axis=1) + explanation.expected_values
+        np.testing.assert_allclose(sums, model.predict(rows), rtol=1e-4, atol=1e-5)
+        notes = [note.text for note in explanation.details.notes]
+        assert any("base margin" in note for note in notes)
+        assert explanation.details.output_scale == "prediction"
+
+    def test_of_training_functions_are_noted(self, store, package):
+        mlflow_interpret.autolog(log_figures=False)
+        model = train(package, self.data(package))
+        self.check(model, package.DMatrix(X) if package.__name__ == "xgboost" else X, store)
+
+    def test_of_fit_are_noted(self, store, package):
+        mlflow_interpret.autolog(log_figures=False)
+        model, arguments = self.model(package)
+        self.check(model.fit(X, y, **arguments), X, store)
+
+
+def squared(predicted, data):
+    return predicted - data.get_label(), np.ones(len(predicted))
+
+
+class Squared:
+    """The same objective for CatBoost."""
+
+    def calc_ders_range(self, predicted, labels, weights):
+        return [(label - value, -1.0) for value, label in zip(predicted, labels)]
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_custom_objectives_are_noted(store, package):
+    mlflow_interpret.autolog(log_figures=False)
+    if package.__name__ == "xgboost":
+        model, rows = train(package, obj=squared), package.DMatrix(X)
+    elif package.__name__ == "lightgbm":
+        settings = {"verbose": -1, "objective": squared}
+        model, rows = package.train(settings, package.Dataset(X, y), 3), X
+    else:
+        settings = {**QUIET, "loss_function": Squared(), "eval_metric": "RMSE"}
+        model, rows = package.train(package.Pool(X, y), settings), X
+    (run,) = all_runs()
+    explanation = mlflow_store.load(run.info.run_id, None, store)
+    sums = explanation.local_values.sum(axis=1) + explanation.expected_values
+    np.testing.assert_allclose(sums, model.predict(rows), rtol=1e-4, atol=1e-5)
+    assert any("custom objective" in note.text for note in explanation.details.notes)

@@ -207,3 +207,88 @@ def test_catboost_with_categories_beside_texts_is_sampled():
     model.fit(rows, three > 0, cat_features=["kind"], text_features=["text"])
     context = TrainingContext(model, rows, evaluation_examples=rows[:10])
     assert explain(context, Plan()).method != "shap_tree"
+
+
+class TestAdditivity:
+    """Contributions and expected value are the raw prediction of the library itself."""
+
+    weights = rng.random(300)
+    table = X.assign(plan=pd.Categorical(rng.choice(["u", "v", "w"], 300)))
+    noisy = number + 3 * rng.normal(size=300)
+
+    def check(self, model, margins, rows=X):
+        context = TrainingContext(model, rows, evaluation_examples=rows.iloc[:15])
+        explanation = explain(context, Plan())
+        local = explanation.local_values
+        sums = local.sum(axis=-1).T + explanation.expected_values
+        np.testing.assert_allclose(sums, np.asarray(margins)[:15], rtol=1e-4, atol=1e-5)
+        assert explanation.method == "shap_tree"
+        return explanation
+
+    @pytest.mark.parametrize(
+        "settings",
+        [
+            {"booster": "dart", "rate_drop": 0.3},
+            {"num_parallel_tree": 3, "subsample": 0.5},
+            {"objective": "count:poisson"},
+            {"objective": "survival:cox"},
+            {"objective": "reg:quantileerror", "quantile_alpha": [0.1, 0.9]},
+        ],
+        ids=lambda settings: next(iter(settings.values())),
+    )
+    def test_xgboost(self, settings):
+        xgboost = pytest.importorskip("xgboost")
+        data = xgboost.DMatrix(self.table, abs(number) + 0.1, weight=self.weights,
+                               enable_categorical=True)  # fmt: skip
+        model = xgboost.train({"max_depth": 3, **settings}, data, 8)
+        has_link = str(settings.get("objective")) in {"count:poisson", "survival:cox"}
+        margins = model.predict(data, output_margin=True)
+        explanation = self.check(model, margins, self.table)
+        scale = "raw prediction" if has_link else "prediction"
+        assert explanation.details.output_scale == scale
+
+    @pytest.mark.parametrize(
+        "settings",
+        [
+            {"boosting": "dart"},
+            {"boosting": "rf", "bagging_fraction": 0.5, "bagging_freq": 1},
+            {"objective": "poisson"},
+            {"objective": "quantile"},
+        ],
+        ids=lambda settings: next(iter(settings.values())),
+    )
+    def test_lightgbm(self, settings):
+        lightgbm = pytest.importorskip("lightgbm")
+        data = lightgbm.Dataset(self.table, abs(number), weight=self.weights)
+        model = lightgbm.train({"verbose": -1, "min_data_per_group": 5, **settings}, data, 8)
+        margins = model.predict(self.table, raw_score=True)
+        margins = margins / 8 if settings.get("boosting") == "rf" else margins
+        self.check(model, margins, self.table)
+
+    @pytest.mark.parametrize("loss", ["RMSE", "Poisson", "MultiRMSE"])
+    def test_catboost(self, loss):
+        catboost = pytest.importorskip("catboost")
+        rows = self.table.astype({"plan": str})
+        labels = np.column_stack([number, -number]) if loss == "MultiRMSE" else abs(number)
+        pool = catboost.Pool(rows, labels, weight=self.weights, cat_features=["plan"])
+        model = catboost.train(pool, {**CATBOOST, "loss_function": loss})
+        self.check(model, model.predict(rows, prediction_type="RawFormulaVal"), rows)
+
+    def test_lightgbm_that_stops_early(self):
+        lightgbm = pytest.importorskip("lightgbm")
+        model = lightgbm.train(
+            {"verbose": -1, "learning_rate": 0.8}, lightgbm.Dataset(X[:150], self.noisy[:150]), 200,
+            valid_sets=[lightgbm.Dataset(X[150:], self.noisy[150:])],
+            callbacks=[lightgbm.early_stopping(3, verbose=False)],
+        )  # fmt: skip
+        assert model.best_iteration < 200
+        self.check(model, model.predict(X, num_iteration=model.best_iteration))
+
+    def test_catboost_that_stops_early(self):
+        catboost = pytest.importorskip("catboost")
+        settings = {**CATBOOST, "iterations": 200, "learning_rate": 0.8}
+        late = catboost.Pool(X[150:], self.noisy[150:])
+        model = catboost.CatBoost({**settings, "early_stopping_rounds": 3})
+        model.fit(X[:150], self.noisy[:150], eval_set=late)
+        assert model.tree_count_ == model.best_iteration_ + 1 < 200
+        self.check(model, model.predict(X))

@@ -64,6 +64,8 @@ def test_an_evaluated_model_is_explained_beside_mlflows_own_measures(store, tree
     explanation = mlflow_interpret.load_explanation(run.info.run_id)
     expected = mlflow_interpret.explain(tree, X, X).get_feature_importance_dict()
     assert explanation.get_feature_importance_dict() == expected
+    notes = mlflow_store.status_of(run.info.run_id, store)["notes"]
+    assert "The background rows are the evaluated rows." in notes
     of_model = mlflow.get_logged_model(info.model_id).metrics
     assert importances.items() <= {metric.key: metric.value for metric in of_model}.items()
 
@@ -103,6 +105,8 @@ def test_options_are_those_of_explain_and_log_explanation(store):
     )  # fmt: skip
     status = mlflow_store.status_of(result.run_id, store)
     assert (status["rows"]["explained"], status["comment"]) == (30, "evaluated")
+    assert status["rows"]["source"] == "evaluation_examples"
+    assert "The background rows are the evaluated rows." not in status["notes"]
     assert sum(name.startswith("importance/") for name in result.metrics) == 2
 
 

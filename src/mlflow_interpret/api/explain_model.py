@@ -40,6 +40,7 @@ def explain_model(model: Any, initialization_examples: Any, options: Options) ->
     context = TrainingContext(
         model=model,
         X=initialization_examples,
+        rows_source="initialization_examples",
         evaluation_examples=options.evaluation_rows,
         evaluation_labels=options.evaluation_labels,
         features=options.features,

@@ -224,9 +224,14 @@ def _plan(options: Options, event: FitEvent, report: Report | None = None) -> Pl
 
 def _context(options: Options, event: FitEvent, fit: Fit) -> TrainingContext:
     _check_rows(options, event)
+    rows, rows_source = _training_rows(options, event)
+    notes = event.notes
+    if rows_source == "evaluation_examples":
+        notes += ("The training rows are not known, so evaluation_examples are the background.",)
     return TrainingContext(
         model=event.model,
-        X=_training_rows(options, event),
+        X=rows,
+        rows_source=rows_source,
         y=event.y,
         sample_weight=None if event.rows_error is not None else event.sample_weight,
         evaluation_examples=options.evaluation_rows,
@@ -235,19 +240,22 @@ def _context(options: Options, event: FitEvent, fit: Fit) -> TrainingContext:
         features=options.features,
         classes=options.classes,
         run_id=fit.context.run_id,
-        notes=event.notes,
+        notes=notes,
     )
 
 
-def _training_rows(options: Options, event: FitEvent) -> Any:
-    """The training rows, or rows of the options where a container of a library has none."""
+def _training_rows(options: Options, event: FitEvent) -> tuple[Any, str]:
+    """The training rows and their source: an option where a container of a library has none."""
     from mlflow_interpret.explaining.partitions import is_partitioned
 
     if event.rows_error is None:
-        return event.X
-    for rows in (options.initialization_examples, options.evaluation_rows):
+        return event.X, "training rows"
+    for name, rows in (
+        ("initialization_examples", options.initialization_examples),
+        ("evaluation_examples", options.evaluation_rows),
+    ):
         if rows is not None and not is_partitioned(rows):
-            return rows
+            return rows, name
     raise event.rows_error
 
 

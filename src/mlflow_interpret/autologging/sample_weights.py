@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import inspect
 import logging
 from typing import Any
 
-from mlflow_interpret.autologging.training_arguments import Call
+from mlflow_interpret.autologging.training_arguments import Call, named_arguments
 
 _logger = logging.getLogger(__name__)
 
@@ -30,7 +29,7 @@ def sample_weights(call: Call) -> Any:
 def _weights(call: Call) -> Any:
     from mlflow_interpret.explaining.native_data import is_native_data, weights_of
 
-    given = _arguments(call)
+    given = named_arguments(call)
     for name in (_NAME, _name_in_pipeline(call.instance)):
         if given.get(name) is not None:
             return given[name]
@@ -39,16 +38,6 @@ def _weights(call: Call) -> Any:
         return next((weights for weights in found if weights is not None), None)
     containers = [value for value in given.values() if is_native_data(value)]
     return weights_of(containers[0]) if containers else None
-
-
-def _arguments(call: Call) -> dict[str, Any]:
-    """The given arguments by name, those of ``**kwargs`` included."""
-    try:
-        instance = () if call.instance is None else (call.instance,)
-        bound = inspect.signature(call.function).bind_partial(*instance, *call.args, **call.kwargs)
-    except (TypeError, ValueError):  # compiled functions may have no signature
-        return dict(call.kwargs)
-    return {**bound.arguments, **call.kwargs}
 
 
 def _name_in_pipeline(model: Any) -> str:

@@ -97,6 +97,16 @@ def _length(values: Any) -> int | None:
         return None
 
 
+def named_arguments(call: Call) -> dict[str, Any]:
+    """The given arguments by name, those of ``**kwargs`` included."""
+    try:
+        instance = () if call.instance is None else (call.instance,)
+        bound = inspect.signature(call.function).bind_partial(*instance, *call.args, **call.kwargs)
+    except (TypeError, ValueError):  # compiled functions may have no signature
+        return dict(call.kwargs)
+    return {**bound.arguments, **call.kwargs}
+
+
 def instance_of(call: Call, result: Any) -> Any:  # noqa: ARG001
     """The object whose method was called."""
     return call.instance

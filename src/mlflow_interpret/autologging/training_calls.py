@@ -10,6 +10,7 @@ from typing import Any
 from mlflow_interpret.autologging.libraries import Library
 from mlflow_interpret.autologging.sample_weights import sample_weights
 from mlflow_interpret.autologging.training_arguments import Call
+from mlflow_interpret.autologging.training_notes import training_notes
 from mlflow_interpret.core.errors import CannotExplainError
 
 _logger = logging.getLogger(__name__)
@@ -114,6 +115,7 @@ class TrainingCall:
             function=None if self._call.instance is not None else self._call.function.__name__,
             unexplained=unexplained,
             is_incremental=library.is_incremental,
+            notes=training_notes(self._call),
             sample_weight=self._sample_weight,
         )
 

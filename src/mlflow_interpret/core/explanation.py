@@ -27,6 +27,8 @@ class TrainingContext:
         X: The training rows that ``fit`` was given, ``(n_rows, n_features)``.
         y: The training labels, ``(n_rows,)``, or None.
         sample_weight: The weights of the training rows in ``fit``, ``(n_rows,)``, or None.
+        rows_source: The rows that ``X`` holds: ``training rows``, or the option that they are of
+            where the training rows are not known.
         evaluation_examples: Rows to explain, or None for a sample of the training rows.
         evaluation_labels: The true labels of ``evaluation_examples``, or None.
         initialization_examples: Background rows, or None for the training rows.
@@ -47,6 +49,7 @@ class TrainingContext:
     run_id: str | None = None
     notes: tuple[str, ...] = ()
     sample_weight: Any = None
+    rows_source: str = "training rows"
 
 
 @dataclass(frozen=True)

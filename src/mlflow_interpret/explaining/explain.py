@@ -168,8 +168,9 @@ def _notes(inputs: ExplainInputs, result: AttributionResult) -> Iterator[str | N
     yield from inputs.notes
     if result.breach is not None:
         yield result.breach
-    if inputs.origin["source"] == "training rows":
-        yield "The explained rows are training rows; evaluation_examples gives others."
+    source = inputs.origin["source"]
+    if source != "evaluation_examples":
+        yield f"The explained rows are {source}; evaluation_examples gives others."
     if not np.any(result.local_values):
         yield "All importances are 0: the model's output does not change with its features."
 

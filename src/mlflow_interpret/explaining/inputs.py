@@ -142,7 +142,7 @@ def _draw_candidates(
 ) -> tuple[Any, Any, dict[str, Any]]:
     """A sample of the rows, its true labels, and the origin of the rows."""
     if context.evaluation_examples is None:
-        rows, labels, source = training_rows, _as_column(context.y), "training rows"
+        rows, labels, source = training_rows, _as_column(context.y), context.rows_source
     else:
         rows = as_rows(context.evaluation_examples, "evaluation_examples")
         labels, source = _as_column(context.evaluation_labels), "evaluation_examples"

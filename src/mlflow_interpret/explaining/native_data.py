@@ -80,6 +80,14 @@ def weights_of(data: Any) -> Any:
     return None if weights is None or len(weights) == 0 else weights
 
 
+def has_margins(data: Any) -> bool:
+    """Whether the rows of a native container have a base margin, initial score or baseline."""
+    scores = getattr(data, "init_score", None)  # of a Dataset, which may not be constructed yet
+    for name in ("get_base_margin", "get_baseline"):
+        scores = getattr(data, name)() if hasattr(data, name) else scores
+    return scores is not None and np.size(scores) > 0
+
+
 def _container(data: Any) -> tuple[str, str] | None:
     for base in type(data).__mro__:
         key = base.__module__.partition(".")[0], base.__name__

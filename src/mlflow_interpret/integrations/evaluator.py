@@ -6,12 +6,14 @@ MLflow imports this module for every evaluation, so heavy imports are deferred.
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 from mlflow.models.evaluation.base import EvaluationResult, ModelEvaluator
 
 from mlflow_interpret.core import importance_tables
+from mlflow_interpret.core.details import Note
 from mlflow_interpret.core.errors import CannotExplainError, OptionError, describe_error
 from mlflow_interpret.core.options import Options
 from mlflow_interpret.runtime.isolation import suppress_warnings
@@ -161,6 +163,9 @@ def _explain(
         **explain_options,
     )
     record = interpret_community.to_record(explanation)
+    if background is None:
+        notes = (*record.details.notes, Note("The background rows are the evaluated rows."))
+        record = replace(record, details=replace(record.details, notes=notes))
     with suppress_warnings():
         logged = log_to_run(record, run_id, mlflow_store.current_tracking_uri(), options)
     uri = f"runs:/{run_id}/{logged.folder}/{explanation_io.GLOBAL}"

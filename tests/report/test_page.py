@@ -14,6 +14,7 @@ import pytest
 from explanations import HOSTILE, explanation, hostile
 from mlflow_interpret.core.details import Details
 from mlflow_interpret.core.text import format_number, truncate
+from mlflow_interpret.report.description import summary
 from mlflow_interpret.report.page import render_report
 
 
@@ -120,6 +121,12 @@ def test_mean_over_targets_with_different_units_is_pointed_out():
         in Table(render_report(targets)).text
     )
     assert "more weight" not in Table(render_report(classes)).text
+
+
+def test_the_page_starts_with_a_sentence_about_the_leading_features():
+    text = Table(render_report(explanation())).text
+    assert summary(explanation()) in text
+    assert "carry" in summary(explanation())
 
 
 def test_breach_of_additivity_is_a_notice():

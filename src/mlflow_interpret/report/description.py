@@ -16,12 +16,15 @@ _LEADING = 3
 _BAR = 20  # characters of a share of 1
 _SMALLEST = 0.005  # share that is not rounded to 0 %
 _NAME_LENGTH = 60
-_METHODS = {
+METHODS = {
     "shap_tree": "tree SHAP",
     "shap_linear": "linear SHAP in closed form",
     "shap_permutation": "sampled permutations",
     "shap_kernel": "kernel SHAP",
+    "shap_sum": "weighted sums of the members' SHAP values",
+    "ebm": "the model's own terms",
 }
+"""The methods in words."""
 
 # Showdown and CommonMark read these characters as markup, also inside of words and table cells.
 _MARKUP = re.compile(r"([\\`*_\[\]|~#!])")
@@ -89,7 +92,7 @@ def origin(explanation: Explanation, *, markdown: bool = False) -> str:
         markdown: Return Markdown. Default: plain text.
     """
     details = explanation.details
-    rows, method = details.rows or RowCounts(), _METHODS.get(explanation.method, explanation.method)
+    rows, method = details.rows or RowCounts(), METHODS.get(explanation.method, explanation.method)
     text = f"Computed by {method}"
     if rows.explained is not None:
         source = str(rows.source or "rows").replace("_", " ")

@@ -13,6 +13,7 @@ from mlflow_interpret.core.statistics import INTERVAL, FloatArray
 from mlflow_interpret.core.text import NAME_LENGTH, format_number, format_percent, truncate
 from mlflow_interpret.rendering import html
 from mlflow_interpret.report.baseline_section import baseline_section
+from mlflow_interpret.report.description import METHODS, summary
 from mlflow_interpret.report.page_data import Selection, page_data, select
 
 _MAX_EXPECTED_VALUES = 10
@@ -36,6 +37,7 @@ def render_report(explanation: Explanation, run_facts: Mapping[str, Any] | None 
     run_facts = run_facts or {}
     context = {
         "heading": _heading(explanation),
+        "headline": summary(explanation),
         "lead": _lead(explanation),
         "tiles": _tiles(explanation),
         "notices": _notices(details),
@@ -95,7 +97,8 @@ def _tiles(explanation: Explanation) -> list[tuple[str, str, str]]:
     """The facts at the top of the page: name, value and remark."""
     details = explanation.details
     rows = details.rows
-    tiles = [("Method", explanation.method, "")]
+    name = METHODS.get(explanation.method, "")
+    tiles = [("Method", name or explanation.method, explanation.method if name else "")]
     if rows:
         source = _words(rows.source or "rows", lower=True)
         remark = f"of {format_number(rows.available)} {source}"

@@ -197,7 +197,7 @@ def _submit_to_background(options: Options, event: FitEvent, fit: Fit) -> bool:
 def _why_unexplained(event: FitEvent) -> str | None:
     """Why there is nothing to explain, as a sentence; None for a model to explain."""
     if event.is_clusterer:
-        from mlflow_interpret.explaining.model_adapter import clusters_only
+        from mlflow_interpret.explaining.fitted_models import clusters_only
 
         return clusters_only(event.model)
     return None if event.unexplained is None else f"{event.name} {event.unexplained}"

@@ -22,8 +22,9 @@ from mlflow_interpret.explaining.convergence import interval_record
 from mlflow_interpret.explaining.dataframes import is_one_dimensional
 from mlflow_interpret.explaining.engineered_views import by_engineered_column, by_words
 from mlflow_interpret.explaining.explainers.base import ExplainRequest
+from mlflow_interpret.explaining.fitted_models import last_step
 from mlflow_interpret.explaining.inputs import ExplainInputs, draw_inputs
-from mlflow_interpret.explaining.model_adapter import ModelAdapter, last_step
+from mlflow_interpret.explaining.model_adapter import ModelAdapter
 from mlflow_interpret.explaining.row_sources import RowSource, row_source
 from mlflow_interpret.explaining.select import explain_rows
 from mlflow_interpret.explaining.time_budget import Budget, Clock

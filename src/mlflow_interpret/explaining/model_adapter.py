@@ -9,21 +9,25 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import sparse, special
+from scipy import special
 from sklearn.base import (
-    DensityMixin,
-    is_classifier,
-    is_clusterer,
     is_outlier_detector,
-    is_regressor,
 )
 from sklearn.ensemble import IsolationForest
-from sklearn.exceptions import NotFittedError
-from sklearn.utils.validation import check_is_fitted
 
 from mlflow_interpret.core.errors import CannotExplainError
 from mlflow_interpret.core.explanation import Task, distinct_names
 from mlflow_interpret.core.statistics import FloatArray
+from mlflow_interpret.explaining.fitted_models import (
+    class_labels,
+    count_targets,
+    dense_predictions,
+    is_of_kind,
+    model_of_last_step,
+    refuse_unfitted,
+    task_of,
+    unwrap,
+)
 from mlflow_interpret.explaining.native_models import adapt_native, original_model
 
 Output = Callable[[Any], FloatArray]
@@ -78,7 +82,7 @@ class ModelAdapter:
     def predict(self, rows: Any) -> npt.NDArray[Any]:
         """``(n_rows,)`` predictions, ``(n_rows, n_targets)`` for several targets."""
         # A model that was fitted on labels of shape (n_rows, 1) may predict in that shape.
-        array = _dense(self.model.predict(rows))
+        array = dense_predictions(self.model.predict(rows))
         if self.targets is None and array.ndim == 2 and array.shape[1] == 1:
             array = array[:, 0]
         if array.shape[1:] != (() if self.targets is None else (len(self.targets),)):
@@ -143,7 +147,7 @@ class ModelAdapter:
         return LOG_ODDS if np.allclose(softened, probabilities, atol=1e-6) else scale
 
     def _values(self) -> Iterator[tuple[str, Output]]:
-        if not _is(is_outlier_detector, self.model):
+        if not is_of_kind(is_outlier_detector, self.model):
             yield PREDICTION, lambda rows: self.predict(rows).astype(np.float64)
             return
         scores = self.model.decision_function
@@ -153,7 +157,7 @@ class ModelAdapter:
 
     def _is_by_pairs(self, method: str) -> bool:
         """Whether the scores belong to pairs of classes instead of classes."""
-        last = _last(self.model)
+        last = model_of_last_step(self.model)
         pairs = getattr(last, "decision_function_shape", None) == "ovo"
         return pairs and method == "decision_function" and len((self.labels or ((),))[0]) > 2
 
@@ -237,10 +241,10 @@ def adapt_model(
         CannotExplainError: The estimator cannot be explained.
     """
     model, path = unwrap(estimator)
-    _refuse_unfitted(model)
+    refuse_unfitted(model)
     model = adapt_native(model)
-    task = _task(model)
-    n_targets = _n_targets(model, row)
+    task = task_of(model)
+    n_targets = count_targets(model, row)
     names = None if n_targets == 1 else _target_names(targets, n_targets)
     if task == "regression" and classes is not None:
         raise CannotExplainError(
@@ -249,7 +253,7 @@ def adapt_model(
         )
     if task == "regression":
         return ModelAdapter(model, task, None, None, path, names)
-    labels = _labels(model, n_targets)
+    labels = class_labels(model, n_targets)
     if all(len(classes_of_target) < 2 for classes_of_target in labels):
         raise CannotExplainError(
             f"{type(model).__name__} was trained on one class only, {labels[0][0]!r}; "
@@ -258,118 +262,10 @@ def adapt_model(
     return ModelAdapter(model, task, labels, _class_names(labels, names, classes), path, names)
 
 
-def _task(model: Any) -> Task:
-    name = type(model).__name__
-    if _is(is_outlier_detector, model):
-        if hasattr(model, "decision_function"):
-            return "regression"
-        raise CannotExplainError(
-            f"{name} scores its training rows only; there is no prediction to explain"
-        )
-    if _is(is_clusterer, model):
-        raise CannotExplainError(clusters_only(model))
-    if _is(is_regressor, model):
-        return "regression"
-    if _is(is_classifier, model) or hasattr(model, "predict_proba"):
-        if not isinstance(model, DensityMixin):
-            return "classification"
-    elif hasattr(model, "predict") and not isinstance(model, DensityMixin):
-        return "classification" if _has_classes(model) else "regression"
-    raise CannotExplainError(
-        f"{name} is neither a classifier nor a regressor; there is no prediction to explain"
-    )
-
-
-def _has_classes(model: Any) -> bool:
-    classes = getattr(model, "classes_", None)
-    return classes is not None and len(classes) > 0  # CatBoost's rankers have an empty list
-
-
-def clusters_only(model: Any) -> str:
-    """The reason why a clusterer is not explained."""
-    name = last_step(model)
-    return f"{name} is a clusterer; it predicts no target that could be explained"
-
-
-def _is(kind: Callable[[Any], bool], model: Any) -> bool:
-    try:
-        return bool(kind(model))
-    except Exception:  # not a scikit-learn estimator, or one with tags of another kind
-        return False
-
-
-def last_step(model: Any) -> str:
-    """The class of the model at the end of pipelines and searches."""
-    return type(original_model(_last(model))).__name__
-
-
-def _last(model: Any) -> Any:
-    model, _ = unwrap(model)
-    while hasattr(model, "steps"):
-        model, _ = unwrap(model.steps[-1][1])
-    return model
-
-
-def unwrap(estimator: Any) -> tuple[Any, str]:
-    """The inner estimator of a search or a frozen estimator, and the path to it.
-
-    Any other estimator is returned unchanged, with an empty path.
-
-    Raises:
-        CannotExplainError: A search has no best estimator.
-    """
-    name = type(estimator).__name__
-    if hasattr(estimator, "best_estimator_"):
-        inner, step = estimator.best_estimator_, f"{name}.best_estimator_"
-    elif getattr(estimator, "refit", None) is False:
-        raise CannotExplainError(
-            f"{name} was fitted with refit=False and has no best estimator; use refit=True"
-        )
-    elif name == "FrozenEstimator":  # new in scikit-learn 1.6
-        inner, step = estimator.estimator, f"{name}.estimator"
-    else:
-        return estimator, ""
-    inner, rest = unwrap(inner)
-    return inner, f"{step}.{rest}" if rest else step
-
-
-def _n_targets(model: Any, row: Any) -> int:
-    classes = getattr(model, "classes_", None)
-    if isinstance(classes, list) and classes and np.ndim(classes[0]) == 1:
-        return len(classes)
-    if row is None:
-        return 1
-    try:
-        predicted = _dense(model.predict(row)).shape
-    except Exception:  # the explainers report the error
-        return 1
-    return int(predicted[1]) if len(predicted) == 2 and predicted[1] > 1 else 1
-
-
-def _dense(predicted: Any) -> npt.NDArray[Any]:
-    """Predictions as an array; multilabel predictions may be a sparse matrix."""
-    return predicted.toarray() if sparse.issparse(predicted) else np.asarray(predicted)
-
-
 def _target_names(names: Sequence[str] | None, n_targets: int) -> tuple[str, ...]:
     if names is None or len(names) != n_targets:
         return tuple(f"y{i}" for i in range(n_targets))
     return distinct_names([str(name) for name in names])
-
-
-def _labels(model: Any, n_targets: int) -> tuple[tuple[Any, ...], ...]:
-    """The class labels of each target, as the model predicts them."""
-    classes = getattr(model, "classes_", None)
-    if classes is None:
-        raise CannotExplainError(
-            f"{type(model).__name__} has no attribute classes_ after fit; a classifier needs the "
-            "class labels there, in the order of its probabilities"
-        )
-    if n_targets == 1:
-        return (tuple(np.asarray(classes).ravel().tolist()),)
-    if isinstance(classes, list):
-        return tuple(tuple(np.asarray(labels).tolist()) for labels in classes)
-    return ((0, 1),) * n_targets  # multilabel: classes_ holds the numbers of the targets
 
 
 def _class_names(
@@ -388,23 +284,3 @@ def _class_names(
             "give one name for each class in the order of model.classes_"
         )
     return tuple(classes)
-
-
-def _refuse_unfitted(model: Any) -> None:
-    try:
-        check_is_fitted(model)
-    except NotFittedError as error:
-        if _has_state(model):
-            return
-        raise CannotExplainError(f"{type(model).__name__} is not fitted; call fit first") from error
-    except Exception:  # not a complete scikit-learn estimator
-        return
-
-
-def _has_state(model: Any) -> bool:
-    """Whether a model has attributes beyond its parameters.
-
-    Classes of users do not always follow scikit-learn in ending the names of learned attributes
-    with an underscore.
-    """
-    return not vars(model).keys() <= model.get_params(deep=False).keys()

@@ -15,7 +15,8 @@ from mlflow_interpret.explaining.batch import RowBatch, as_batch
 from mlflow_interpret.explaining.column_lineage import Lineage, lineage
 from mlflow_interpret.explaining.column_shuffles import UnknownLineageError
 from mlflow_interpret.explaining.dataframes import as_rows
-from mlflow_interpret.explaining.model_adapter import PREDICTED_LABEL, ModelAdapter, unwrap
+from mlflow_interpret.explaining.fitted_models import unwrap
+from mlflow_interpret.explaining.model_adapter import PREDICTED_LABEL, ModelAdapter
 from mlflow_interpret.explaining.step_sources import apply_steps
 
 _CHECKED_ROWS = 100

@@ -25,7 +25,8 @@ from mlflow_interpret.explaining.explainers.base import (
     register,
     weight_notes,
 )
-from mlflow_interpret.explaining.model_adapter import ModelAdapter, last_step
+from mlflow_interpret.explaining.fitted_models import last_step
+from mlflow_interpret.explaining.model_adapter import ModelAdapter
 from mlflow_interpret.explaining.model_sums import (
     Member,
     ModelSum,

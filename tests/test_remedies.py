@@ -263,6 +263,18 @@ def test_an_estimator_of_a_cross_validation_is_explained(caplog, monkeypatch):
     assert mlflow_interpret.explain(results["estimator"][0], X, silent=True)
 
 
+def test_a_booster_of_a_fold_is_explained(caplog, monkeypatch):
+    lightgbm = pytest.importorskip("lightgbm")
+    monkeypatch.setattr("mlflow_interpret.runtime.messages._informed", set())
+    caplog.set_level(logging.INFO, "mlflow_interpret")
+    mlflow_interpret.autolog()
+    settings = {"verbose": -1, "objective": "regression"}
+    data = lightgbm.Dataset(X, y)
+    folds = lightgbm.cv(settings, data, 2, nfold=2, stratified=False, return_cvbooster=True)
+    assert "pass the Booster of a fold to mlflow_interpret.explain(booster, X)" in caplog.text
+    assert mlflow_interpret.explain(folds["cvbooster"].boosters[0], X, silent=True)
+
+
 def test_a_class_with_predict_around_an_estimator_is_explained(caplog, monkeypatch):
     class Distance:
         def __init__(self, neighbors):
@@ -327,6 +339,12 @@ REMEDIES = {
     ),
     ("autologging.libraries", "return_estimator=True"): (
         "test_an_estimator_of_a_cross_validation_is_explained"
+    ),
+    ("autologging.native_libraries", "evaluation_examples"): (
+        "autologging/test_dask_training.py::test_native_training_on_a_cluster_needs_examples"
+    ),
+    ("autologging.native_libraries", "mlflow_interpret.explain(booster, X)"): (
+        "test_a_booster_of_a_fold_is_explained"
     ),
     ("autologging.outcomes", "mlflow-interpret flush"): (
         "test_an_explanation_that_a_store_refused_is_logged_by_the_command"

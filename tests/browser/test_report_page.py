@@ -118,13 +118,13 @@ def test_ticks_of_whole_values_and_years(open_report):
     years = pd.DataFrame({"f0": np.repeat([2007, 2008, 2009], 20)})
     page = open_report(explanation(1, 60, rows=years))
     texts = page.locator(".plot text[text-anchor=middle]").all_text_contents()
-    assert texts == ["2007", "2008", "2009", "value of the feature"]
+    assert texts == ["2007", "2008", "2009", "f0"]
 
 
 def test_labels_of_boolean_values(open_report):
     page = open_report(explanation(1, 40, rows=pd.DataFrame({"f0": [True, False] * 20})))
     texts = page.locator(".plot text[text-anchor=middle]").all_text_contents()
-    assert texts == ["False", "True", "value of the feature"]
+    assert texts == ["False", "True", "f0"]
 
 
 def test_importances_by_class_have_intervals(open_report):

@@ -11,7 +11,7 @@ function scatterPlot(index, availableWidth) {
   const positions = values ? positionsOf(values) : rowContributions.map(() => 0.5);
   const low = Math.min(0, ...rowContributions);
   const high = Math.max(0, ...rowContributions);
-  const width = Math.min(Math.max(availableWidth, 240), 600);
+  const width = Math.min(Math.max(availableWidth, 240), 960);
   const box = { left: 58, right: width - 12, top: 8, bottom: 190 };
   const y = (value) => box.bottom - ((value - low) / (high - low || 1)) * (box.bottom - box.top);
   const categories = values?.kind === "category" ? values.categories.length : 0;
@@ -46,7 +46,7 @@ function scatterPlot(index, availableWidth) {
       svg.append(make("text", { x: x(position), y: baseline, "text-anchor": anchor }, text));
     });
   }
-  svg.append(make("text", { x: (box.left + box.right) / 2, y: box.bottom + (alternates ? 45 : 32), "text-anchor": "middle" }, values ? "value of the feature" : "the values of the rows were not stored"));
+  svg.append(make("text", { x: (box.left + box.right) / 2, y: box.bottom + (alternates ? 45 : 32), "text-anchor": "middle" }, values ? truncateToWidth(box.right - box.left, name) : "the values of the rows were not stored"));
   return [title, svg, make("p", { class: "muted small" }, caption(values, rowContributions.length))];
 }
 

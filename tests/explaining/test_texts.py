@@ -11,9 +11,10 @@ from sklearn.ensemble import RandomForestRegressor
 from sklearn.feature_extraction import DictVectorizer
 from sklearn.feature_extraction.text import CountVectorizer, HashingVectorizer, TfidfVectorizer
 from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.naive_bayes import BernoulliNB, ComplementNB, MultinomialNB
 from sklearn.pipeline import make_pipeline
 from sklearn.svm import SVR
-from tests.explaining import path_dependent
+from tests.explaining import exact, path_dependent
 
 from mlflow_interpret.core.errors import CannotExplainError
 from mlflow_interpret.core.explanation import Plan, TrainingContext
@@ -197,3 +198,31 @@ def _bounded(toarray):
         return toarray(matrix, *args, **kwargs)
 
     return bounded
+
+
+class TestNaiveBayes:
+    """Naive Bayes of words is linear on the log-odds."""
+
+    @pytest.mark.parametrize("cls", [MultinomialNB, ComplementNB, BernoulliNB])
+    @pytest.mark.parametrize("y", [(number > 0).astype(int), three], ids=["two", "three"])
+    def test_words_have_the_closed_form(self, cls, y):
+        is_binary = cls is BernoulliNB
+        model = make_pipeline(CountVectorizer(binary=is_binary), cls()).fit(TEXTS, y)
+        explanation = explained(model, TEXTS, evaluation_examples=TEXTS[:6])
+        assert (explanation.method, explanation.details.output_scale) == ("shap_linear", "log-odds")
+        cells = pd.DataFrame(model[0].transform(TEXTS).toarray())
+
+        def log_odds(rows):
+            logs = model[-1].predict_log_proba(rows.to_numpy())
+            others = logs[:, ::-1] if logs.shape[1] == 2 else logs.mean(axis=1, keepdims=True)
+            return logs - others
+
+        expected, means = exact.shapley(log_odds, cells.iloc[:6], cells)
+        np.testing.assert_allclose(explanation.local_values, expected, atol=1e-9)
+        np.testing.assert_allclose(explanation.expected_values, means)
+
+    def test_counts_as_binary_cells_are_sampled(self):
+        model = make_pipeline(CountVectorizer(), BernoulliNB()).fit(TEXTS, three)
+        explanation = explained(model, TEXTS, evaluation_examples=TEXTS[:5])
+        assert explanation.method == "shap_permutation"
+        assert explanation.details.output_scale == "probability"

@@ -112,6 +112,10 @@ class ModelAdapter:
         for scale, method in methods.items():
             if hasattr(self.model, method) and not self._is_by_pairs(method):
                 yield scale, partial(self._scores, method)
+        if hasattr(
+            self.model, "feature_log_prob_"
+        ):  # of naive Bayes, which has no decision function
+            yield DECISION_FUNCTION, self._log_odds
         yield PREDICTED_LABEL, self._votes
 
     def output(self, scale: str) -> Output:
@@ -169,6 +173,13 @@ class ModelAdapter:
             # raw scores, as of a booster with a custom objective
             raise CannotExplainError(f"predict_proba of {self.name} gives no probabilities")
         return scores
+
+    def _log_odds(self, rows: Any) -> FloatArray:
+        """Log-odds of two classes; of several, log-probabilities less their mean."""
+        logs: FloatArray = np.asarray(self.model.predict_log_proba(rows), np.float64)
+        if logs.shape[1] == 2:
+            return logs - logs[:, ::-1]
+        return logs - logs.mean(axis=1, keepdims=True)
 
     def _votes(self, rows: Any) -> FloatArray:
         predicted = self.predict(rows)

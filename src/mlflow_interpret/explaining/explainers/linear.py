@@ -40,7 +40,7 @@ class LinearExplainer(Explainer):
 
     @classmethod
     def supports(cls, adapter: ModelAdapter) -> bool:  # noqa: D102
-        return getattr(adapter.model, "coef_", None) is not None
+        return linear_coefficients(adapter.model) is not None
 
     def __init__(self, request: ExplainRequest) -> None:
         background = request.background
@@ -116,7 +116,7 @@ def coefficients_of(adapter: ModelAdapter, n_features: int) -> FloatArray:
     Raises:
         CannotExplainError: The model has none, or not one for each column and output.
     """
-    coefficients: Any = getattr(adapter.model, "coef_", None)
+    coefficients = linear_coefficients(adapter.model)
     if coefficients is None:
         raise CannotExplainError(f"{adapter.name} has no coefficients")
     if sparse.issparse(coefficients):
@@ -131,3 +131,18 @@ def coefficients_of(adapter: ModelAdapter, n_features: int) -> FloatArray:
             f"{n_outputs} outputs"
         )
     return array
+
+
+def linear_coefficients(model: Any) -> Any:
+    """The coefficients of a linear model, None for other models.
+
+    Naive Bayes of counts is linear on the log-odds, with the log-probabilities of the columns as
+    coefficients; that of binary cells with the log-odds of the columns.
+    """
+    coefficients = getattr(model, "coef_", None)
+    logs = getattr(model, "feature_log_prob_", None)
+    if coefficients is not None or not isinstance(logs, np.ndarray) or logs.ndim != 2:
+        return coefficients
+    if hasattr(model, "binarize"):
+        logs = logs - np.log1p(-np.exp(logs))
+    return (logs[1] - logs[0])[None] if len(logs) == 2 else logs - logs.mean(axis=0)

@@ -30,6 +30,7 @@ from mlflow_interpret.explaining.explainers.linear import (
     CHECKED_ROWS,
     MAX_ROWS,
     coefficients_of,
+    linear_coefficients,
     linear_output,
 )
 from mlflow_interpret.explaining.model_adapter import ModelAdapter
@@ -54,8 +55,8 @@ class WideLinearExplainer(Explainer):
     def supports(cls, adapter: ModelAdapter) -> bool:  # noqa: D102
         if not hasattr(adapter.model, "steps"):
             return False
-        coefficients: Any = getattr(split_steps(adapter.model)[1], "coef_", 0.0)
-        shape = np.shape(coefficients)
+        coefficients = linear_coefficients(split_steps(adapter.model)[1])
+        shape = () if coefficients is None else np.shape(coefficients)
         return bool(shape) and shape[-1] > LEADING
 
     def __init__(self, request: ExplainRequest) -> None:

@@ -177,9 +177,9 @@ class ModelAdapter:
     def _log_odds(self, rows: Any) -> FloatArray:
         """Log-odds of two classes; of several, log-probabilities less their mean."""
         logs: FloatArray = np.asarray(self.model.predict_log_proba(rows), np.float64)
-        if logs.shape[1] == 2:
-            return logs - logs[:, ::-1]
-        return logs - logs.mean(axis=1, keepdims=True)
+        others = logs[:, ::-1] if logs.shape[1] == 2 else logs.mean(axis=1, keepdims=True)
+        log_odds: FloatArray = logs - others
+        return log_odds
 
     def _votes(self, rows: Any) -> FloatArray:
         predicted = self.predict(rows)

@@ -56,8 +56,8 @@ class WideLinearExplainer(Explainer):
         if not hasattr(adapter.model, "steps"):
             return False
         coefficients = linear_coefficients(split_steps(adapter.model)[1])
-        shape = () if coefficients is None else np.shape(coefficients)
-        return bool(shape) and shape[-1] > LEADING
+        shape: tuple[int, ...] = getattr(coefficients, "shape", ())
+        return len(shape) > 0 and shape[-1] > LEADING
 
     def __init__(self, request: ExplainRequest) -> None:
         sample = request.background if request.sample is None else request.sample

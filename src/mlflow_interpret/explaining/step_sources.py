@@ -277,7 +277,17 @@ def _guess(step: Any, rows: Any, output: Any, inferred: list[str]) -> Sources:
     names = after or [str(k) for k in range(shuffles.n_outputs)]
     refuse(shuffles.depends_on_other_rows(), names, "other rows")
     inferred.append(kind.__name__)
+    after = after or _feature_names(step, shuffles.n_outputs)
     return _completed(observed_sources(shuffles, n_in), n_in, before, after)
+
+
+def _feature_names(step: Any, n: int) -> list[str]:
+    """The names of the columns of an array that a step returns; empty if it has no such names."""
+    try:
+        names = [str(name) for name in step.get_feature_names_out()]
+    except Exception:  # a transformer of another package
+        return []
+    return names if len(names) == n else []
 
 
 def _completed(

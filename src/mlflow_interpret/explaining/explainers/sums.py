@@ -35,7 +35,9 @@ from mlflow_interpret.explaining.model_sums import (
     member_rows,
 )
 
-_CHECKED_ROWS = 50
+_DECOMPOSED_ROWS = 50
+"""Number of background rows on which the last step must be linear."""
+_EXPLAINED_ROWS = 5
 """Number of background rows that show the scale of each member's attributions."""
 _MIN_ROWS = 20
 _IN_FULL_PART = 5
@@ -61,7 +63,7 @@ class SumExplainer(Explainer):
 
     def __init__(self, request: ExplainRequest) -> None:
         self._adapter = request.adapter
-        checked = request.background.subset(slice(_CHECKED_ROWS))
+        checked = request.background.subset(slice(_DECOMPOSED_ROWS))
         try:
             self._sum = decompose(request.adapter, checked.original)
         except CannotExplainError:
@@ -73,7 +75,8 @@ class SumExplainer(Explainer):
         if self._sum.coefficients is not None:
             cells, own_notes = self._own_cells(background), weight_notes(background)
             self._mean = np.average(cells, axis=0, weights=background.weights)
-        self._terms = list(_terms(self._sum, request, checked))
+        explained = request.background.subset(slice(_EXPLAINED_ROWS))
+        self._terms = list(_terms(self._sum, request, explained))
         if not self._terms:
             raise CannotExplainError("all of its members are constant")
         explainers = [term.explainer for term in self._terms]
@@ -147,11 +150,11 @@ class SumExplainer(Explainer):
         return numbers(rows.frame)
 
 
-def _terms(model_sum: ModelSum, request: ExplainRequest, checked: RowBatch) -> Iterator[_Term]:
+def _terms(model_sum: ModelSum, request: ExplainRequest, explained: RowBatch) -> Iterator[_Term]:
     """The members with their explainers; an error ends the preparation at the first member."""
     backgrounds = member_rows(model_sum, request.background)
     for member, background, rows in zip(
-        model_sum.members, backgrounds, member_rows(model_sum, checked), strict=True
+        model_sum.members, backgrounds, member_rows(model_sum, explained), strict=True
     ):
         name, raw_columns = last_step(member.adapter.model), request.raw_columns
         if raw_columns is not None and member.columns is not None:

@@ -23,7 +23,7 @@ WEIGHTS = random.integers(1, 5, 40)
 
 
 def weights_of(instance, *args, **kwargs):
-    return sample_weights(Call(type(instance).fit, instance, args, kwargs))
+    return sample_weights(Call(type(instance).fit, instance, args, kwargs), X)
 
 
 def test_argument_by_name_and_by_position():
@@ -52,7 +52,7 @@ def test_matrix_of_xgboost():
     xgboost = pytest.importorskip("xgboost")
     for weights in (None, WEIGHTS):
         call = Call(xgboost.train, None, ({}, xgboost.DMatrix(X, y, weight=weights)), {})
-        found = sample_weights(call)
+        found = sample_weights(call, X)
         assert found is None if weights is None else np.array_equal(found, weights)
 
 
@@ -62,7 +62,7 @@ def test_dataset_of_lightgbm(is_constructed):
     for weights in (None, WEIGHTS):
         data = lightgbm.Dataset(X, y, weight=weights, free_raw_data=False, params={"verbose": -1})
         data = data.construct() if is_constructed else data
-        found = sample_weights(Call(lightgbm.train, None, ({},), {"train_set": data}))
+        found = sample_weights(Call(lightgbm.train, None, ({},), {"train_set": data}), X)
         assert found is None if weights is None else np.array_equal(found, weights)
 
 
@@ -79,6 +79,16 @@ def test_model_of_statsmodels():
     model = statsmodels.GLM(y, X, freq_weights=WEIGHTS)
     assert np.array_equal(weights_of(model), WEIGHTS)
     assert np.array_equal(weights_of(statsmodels.WLS(y, X, weights=WEIGHTS)), WEIGHTS)
+
+
+def test_similar_names_need_a_weight_for_each_row():
+    class Own:
+        def fit(self, X, y, *, weights=None):
+            return self
+
+    assert weights_of(Own(), X, y, weights=WEIGHTS) is WEIGHTS
+    assert weights_of(Own(), X, y, weights=[0.5, 0.5]) is None
+    assert weights_of(Own(), X, y, weights="balanced") is None
 
 
 def test_objects_that_raise():

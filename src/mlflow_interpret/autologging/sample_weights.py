@@ -5,33 +5,42 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from mlflow_interpret.autologging.training_arguments import Call, named_arguments
+from mlflow_interpret.autologging.training_arguments import Call, length, named_arguments
 
 _logger = logging.getLogger(__name__)
 
 _NAME = "sample_weight"
+_SIMILAR_NAMES = ("sample_weights", "weights", "weight")
+"""Names in other libraries, if there is a weight for each row."""
 _STATSMODELS = ("freq_weights", "weights")
 
 
-def sample_weights(call: Call) -> Any:
+def sample_weights(call: Call, X: Any) -> Any:
     """The weights of the training rows, as passed; None without weights.
 
-    They are the argument ``sample_weight``, also that of the last step of a pipeline, or the
-    weights of a DMatrix, Dataset or Pool.
+    They are the argument ``sample_weight`` or a similar one, also that of the last step of a
+    pipeline, or the weights of a DMatrix, Dataset or Pool.
+
+    Args:
+        call: The call.
+        X: Its rows.
     """
     try:
-        return _weights(call)
+        return _weights(call, X)
     except Exception:  # the explanation does without weights
         _logger.debug("The weights were not understood", exc_info=True)
         return None
 
 
-def _weights(call: Call) -> Any:
+def _weights(call: Call, X: Any) -> Any:
     from mlflow_interpret.explaining.native_data import is_native_data, weights_of
 
     given = named_arguments(call)
     for name in (_NAME, _name_in_pipeline(call.instance)):
         if given.get(name) is not None:
+            return given[name]
+    for name in _SIMILAR_NAMES:
+        if given.get(name) is not None and length(given[name]) == length(X):
             return given[name]
     if type(call.instance).__module__.partition(".")[0] == "statsmodels":
         found = (getattr(call.instance, name, None) for name in _STATSMODELS)

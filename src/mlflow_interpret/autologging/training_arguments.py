@@ -57,7 +57,7 @@ def x_and_y(call: Call) -> tuple[Any, Any]:
     y_name = next((name for name in _Y_NAMES if name in values), None)
     if y_name is None and not set(_Y_NAMES) & set(declared):
         others = [name for name in in_order if name in values and name not in _OTHER_NAMES]
-        y_name = next((name for name in others if _length(values[name]) == _length(X)), None)
+        y_name = next((name for name in others if length(values[name]) == length(X)), None)
     return X, None if y_name is None else values[y_name]
 
 
@@ -89,7 +89,8 @@ def _rows_name(in_order: list[str], values: dict[str, Any]) -> str | None:
     return next(iter([*first, *known, *tables]), None)
 
 
-def _length(values: Any) -> int | None:
+def length(values: Any) -> int | None:
+    """The number of rows, None if it is not known."""
     shape = getattr(values, "shape", None)
     try:
         return int(shape[0]) if shape else len(values)

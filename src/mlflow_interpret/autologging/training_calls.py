@@ -79,7 +79,7 @@ class TrainingCall:
     def _read_rows(self) -> None:
         try:
             self._X, self._y = self._library.training_data(self._call)
-            self._sample_weight = sample_weights(self._call)
+            self._sample_weight = sample_weights(self._call, self._X)
         except CannotExplainError as error:
             self._rows_error = error
         except Exception:  # arguments that do not match the signature raise in the call itself

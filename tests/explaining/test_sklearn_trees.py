@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_wine
 from sklearn.dummy import DummyRegressor
@@ -30,8 +31,9 @@ from sklearn.tree import (
 from explaining.agreement import with_gaps
 from mlflow_interpret.core.errors import CannotExplainError
 from mlflow_interpret.explaining import sklearn_trees
+from mlflow_interpret.explaining.batch import as_batch
 from mlflow_interpret.explaining.model_adapter import adapt_model
-from mlflow_interpret.explaining.sklearn_trees import trees_of
+from mlflow_interpret.explaining.sklearn_trees import tree_cells, trees_of
 
 SMALL = {"n_estimators": 6, "random_state": 0}
 REGRESSORS = (
@@ -168,6 +170,14 @@ def test_splits_on_categories_compare_0_and_1():
     assert trees.threshold[trees.roots] == [0.5]
     left = trees.values[trees.left[trees.roots]] < 0  # the even categories have the smaller values
     np.testing.assert_array_equal(cells, [[0, 1, 0, 1, np.nan] if left else [1, 0, 1, 0, np.nan]])
+
+
+def test_rows_that_the_encoder_of_categories_refuses():
+    rows = pd.DataFrame({"kind": pd.Categorical(list("abab")), "size": [1.0, 2.0, 3.0, 4.0]})
+    model = HistGradientBoostingRegressor(max_iter=1).fit(rows, [1.0, 2.0, 3.0, 4.0])
+    other = rows.rename(columns={"kind": "name"})
+    with pytest.raises(CannotExplainError, match="encoder of categories failed"):
+        tree_cells(model, as_batch(other, list(other), other))
 
 
 def test_other_models_have_no_trees():

@@ -58,7 +58,10 @@ def tree_cells(model: Any, rows: RowBatch) -> FloatArray:
         CannotExplainError: The rows hold cells that are not numbers.
     """
     if isinstance(model, BaseHistGradientBoosting):
-        encoded = encode_categories(model, rows.original)
+        try:
+            encoded = encode_categories(model, rows.original)
+        except Exception as error:
+            raise CannotExplainError("its encoder of categories failed", error) from error
         if encoded is not None:
             return encoded
     if not is_numeric(rows.frame):

@@ -14,7 +14,7 @@ from mlflow_interpret.stores.azureml import asset_format
 def state(double: AzureMLDouble, run_id: str) -> dict:
     """Return the assets, files and tags of a run, without ids."""
     found = []
-    for asset in (each for each in double.assets if each["runid"] == run_id):
+    for asset in (entry for entry in double.assets if entry["runid"] == run_id):
         properties = dict(asset["properties"])
         folder = asset_format.folder_of(properties.pop("explanation_id"))
 

@@ -30,11 +30,11 @@ def findings(uri, topic):
 
 
 def states(found):
-    return {each.state for each in found}
+    return {finding.state for finding in found}
 
 
 def text(found):
-    return " | ".join(f"{each.text} -> {each.remedy}" for each in found)
+    return " | ".join(f"{finding.text} -> {finding.remedy}" for finding in found)
 
 
 def test_a_machine_without_problems(store):
@@ -105,7 +105,7 @@ def test_a_probe_that_fails_keeps_no_other(store, monkeypatch):
     monkeypatch.setattr(spool, "folders", fail)
     found = list(doctor.examine(store))
     assert found[-1].topic == "optional"
-    (broken,) = [each for each in found if each.state == "broken"]
+    (broken,) = [finding for finding in found if finding.state == "broken"]
     assert broken.text == "RuntimeError: no such thing as ***"
 
 

@@ -99,9 +99,9 @@ class MemoryBlobs:
     def _assemble(self, name: str, request: Request) -> bytes:
         blocks = self._blocks.get(name, {})
         wanted = re.findall(r"<(?:Latest|Uncommitted)>(.*?)</", request.body.decode())
-        if any(each not in blocks for each in wanted):
+        if any(block not in blocks for block in wanted):
             raise BlobError(400, "InvalidBlockList", "A block of the list is not there.")
-        return b"".join(blocks[each] for each in wanted)
+        return b"".join(blocks[block] for block in wanted)
 
     def _put(self, name: str, request: Request, content: bytes) -> Response:
         kind = request.headers.get("x-ms-blob-content-type") or request.headers.get(

@@ -96,7 +96,7 @@ class Faults:
             The fault that hits the request, or None.
         """
         with self._lock:
-            fault = next((each for each in self._faults if each.matches(request)), None)
+            fault = next((fault for fault in self._faults if fault.matches(request)), None)
             if fault is None:
                 return None
             fault.hits += 1

@@ -90,7 +90,7 @@ class TestJob:
         assert job.found["refused_upload"] == "HttpResponseError"
 
     def test_logs_metrics(self, double: AzureMLDouble, job: Job) -> None:
-        assert [each["name"] for each in double.history.metrics[job.run_id]] == ["accuracy"]
+        assert [metric["name"] for metric in double.history.metrics[job.run_id]] == ["accuracy"]
 
     def test_asks_for_nothing_unknown(self, double: AzureMLDouble, job: Job) -> None:
         assert job.run_id

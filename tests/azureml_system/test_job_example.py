@@ -48,9 +48,17 @@ def test_the_job_is_a_complete_command_job():
 def test_its_environment_installs_the_package():
     named = FOLDER / JOB["environment"]["conda_file"]
     environment = yaml.safe_load(named.read_text("utf-8"))
-    (pip,) = [each["pip"] for each in environment["dependencies"] if isinstance(each, dict)]
+    (pip,) = [
+        dependency["pip"]
+        for dependency in environment["dependencies"]
+        if isinstance(dependency, dict)
+    ]
     assert pip == ["mlflow-interpret[azure]"]
-    (python,) = [each for each in environment["dependencies"] if str(each).startswith("python=")]
+    (python,) = [
+        dependency
+        for dependency in environment["dependencies"]
+        if str(dependency).startswith("python=")
+    ]
     assert python.partition("=")[2] in {"3.10", "3.11", "3.12", "3.13", "3.14"}
 
 

@@ -230,9 +230,9 @@ def upload_all(folder: Path) -> dict:
             "tags": {way: double.runs[run_id]["tags"] for way, run_id in runs.items()},
             "assets": double.assets,
             "requests": [
-                {"method": each.method, "path": each.path, "headers": dict(each.headers),
-                 "body": each.body}
-                for each in double.requests
+                {"method": sent.method, "path": sent.path, "headers": dict(sent.headers),
+                 "body": sent.body}
+                for sent in double.requests
             ],
             "downloaded": json.loads(downloaded.read_text()),
             "errors": json.loads(errors.read_text()),
@@ -254,7 +254,7 @@ def read_back(double: AzureMLDouble, run_id: str, folder: Path) -> None:
 
 
 def views(explanation: Explanation) -> list[Explanation]:
-    return [each for each in (explanation.engineered, explanation) if each is not None]
+    return [view for view in (explanation.engineered, explanation) if view is not None]
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -357,7 +357,7 @@ def test_the_bodies_of_the_requests_are_equal(uploads, method, ending):
     assert len(ours) == len(theirs) == sum(len(views(case)) for case in CASES.values())
     if "batch" in ending:  # the client lists a folder in any order
         theirs, ours = (
-            [sorted(each["path"] for each in body["paths"]) for body in bodies]
+            [sorted(entry["path"] for entry in body["paths"]) for body in bodies]
             for bodies in (theirs, ours)
         )
     assert ours == theirs
@@ -382,7 +382,7 @@ def test_blobs_have_the_same_headers(uploads):
             if request["method"] == "PUT" and uploads.runs[way] in request["path"]
         ]
         names = ("x-ms-blob-type", "content-type", "if-none-match")
-        return {name: {each.get(name) for each in puts} for name in names}
+        return {name: {put.get(name) for put in puts} for name in names}
 
     theirs, ours = headers("client"), headers("ours")
     assert theirs.pop("if-none-match") == {"*"}

@@ -73,7 +73,7 @@ def test_each_run_has_one_run_in_the_workspace_and_without_a_login_the_training_
             "mlflow_interpret.mlflow_store": store,
             "model_explanation": "True",
         }
-        names = [each["name"].rpartition(".")[2] for each in double.history.events[run_id]]
+        names = [event["name"].rpartition(".")[2] for event in double.history.events[run_id]]
         assert names == ["Start", "Completed"]
         assert double.unknown_requests == []
         tags = mlflow.get_run(run_id).data.tags

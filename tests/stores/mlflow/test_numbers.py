@@ -52,7 +52,7 @@ def test_parallel_logs_into_one_run_get_different_numbers(store, new_run, monkey
     records = [explanation(n) for n in range(2, 2 + count)]
     with ThreadPoolExecutor(count) as pool:
         logged = list(pool.map(lambda record: log(record, run_id, store, report=False), records))
-    assert sorted(each.number for each in logged) == [1, 2, 3, 4]
+    assert sorted(entry.number for entry in logged) == [1, 2, 3, 4]
     tags = mlflow.get_run(run_id).data.tags
     assert tags["mlflow_interpret.explanations"] == "4"
     assert len(json.loads(tags["mlflow.loggedArtifacts"])) == 4

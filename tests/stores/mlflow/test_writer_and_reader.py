@@ -302,7 +302,7 @@ def test_a_run_without_room_for_a_tag_keeps_its_explanations(limited, run_id, mo
         held = mlflow.get_run(run_id).data.tags
         mlflow.set_tags({f"mine {i}": i for i in range(50 - len(held))})
     records = [explanation(), explanation(4)]
-    first, _ = (log(each, run_id, store, state="pending") for each in records)
+    first, _ = (log(record, run_id, store, state="pending") for record in records)
     assert set(first.status["tags"]["left_out"]) >= {
         "mlflow_interpret.explanations",
         "mlflow_interpret.status",

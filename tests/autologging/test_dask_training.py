@@ -75,6 +75,21 @@ def test_a_classifier_of_arrays_is_explained_on_log_odds(store, threads, name):
     np.testing.assert_allclose(sums, log_odds, rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.parametrize("rows", [TABLES[0], ARRAYS[0], X])
+def test_explain_takes_dask_collections(threads, rows):
+    model = model_of("DaskLGBMRegressor").fit(*TABLES)
+    explanation = mlflow_interpret.explain(model, rows)
+    expected = mlflow_interpret.explain(model.to_local(), X).get_feature_importance_dict()
+    values = sorted(explanation.get_feature_importance_dict().values())
+    assert values == pytest.approx(sorted(expected.values()))
+
+
+def test_background_rows_may_be_a_dask_collection():
+    context = TrainingContext(None, X, initialization_examples=TABLES[0])
+    background = draw_inputs(context, Plan()).background_rows().frame
+    np.testing.assert_allclose(background.sort_values("a"), X.sort_values("a"))
+
+
 def test_native_training_on_a_cluster_needs_examples(store, threads):
     package = pytest.importorskip("xgboost.dask")
     for examples, status in ((None, "skipped"), (X, "complete")):

@@ -134,13 +134,19 @@ def check_rows(argument: str, rows: Any) -> None:
     if argument == "evaluation_examples":
         allowed += ", a Dask DataFrame, a Parquet dataset, its path or a pair (rows, labels)"
     allowed += " or None"
-    if _is_column_of_texts(rows):
+    if _is_column_of_texts(rows) or _is_lazy(rows):
         return
     shape = getattr(rows, "shape", None)
     if shape is None or len(shape) != 2:
         raise option_error(argument, allowed, rows)
     if shape[0] == 0 or shape[1] == 0:
         raise option_error(argument, f"{allowed}, with at least one row and one column", rows)
+
+
+def _is_lazy(rows: Any) -> bool:
+    """Whether the rows are a Dask DataFrame, whose shape would have to be computed."""
+    # By the module's name, so that Dask is not imported for a check.
+    return type(rows).__module__.startswith(("dask.dataframe", "dask_expr"))
 
 
 def _is_column_of_texts(rows: Any) -> bool:

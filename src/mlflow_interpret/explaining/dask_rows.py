@@ -26,38 +26,49 @@ def is_dask_collection(rows: Any) -> bool:
 
 
 def in_memory(context: TrainingContext, seed: int) -> TrainingContext:
-    """Replace training rows on a Dask cluster by a sample of some partitions.
+    """Replace training and background rows on a Dask cluster by a sample of some partitions.
 
     Args:
-        context: A model whose rows are a Dask collection.
+        context: A model and its rows.
         seed: The seed.
 
     Raises:
         CannotExplainError: There are no rows.
     """
+    if is_dask_collection(context.initialization_examples):
+        (background,), _ = _sample([context.initialization_examples], seed)
+        context = replace(context, initialization_examples=background)
+    if not is_dask_collection(context.X):
+        return context
+    (X, y, weights), partitions = _sample([context.X, context.y, context.sample_weight], seed)
+    note = f"The rows are a random sample of {partitions} of the training data."
+    return replace(context, X=X, y=y, sample_weight=weights, notes=(*context.notes, note))
+
+
+def _sample(collections: list[Any], seed: int) -> tuple[list[Any], str]:
+    """The same sample of each collection, and the partitions that it is from as text.
+
+    Args:
+        collections: Rows, and objects with a value for each row. One with other partitions than
+            the rows, and one that is no Dask collection, becomes None.
+        seed: The seed.
+    """
     import dask
 
-    parts = _partitions(context.X)
-    columns = [
-        partitions if len(partitions) == len(parts) else [None] * len(parts)
-        for partitions in map(_partitions, (context.y, context.sample_weight))
-    ]
-    picked = sample_rows(len(parts), _PARTITIONS, seed)
+    columns = [_partitions(collection) for collection in collections]
+    n = len(columns[0])
+    columns = [column if len(column) == n else [None] * n for column in columns]
+    picked = sample_rows(n, _PARTITIONS, seed)
     size = -(-_ROWS // len(picked))
     draw = dask.delayed(_draw, pure=False)
-    tables = [[parts[i], *(column[i] for column in columns)] for i in picked]
     samples = dask.compute(
-        *(draw(table, size, seed + int(i)) for i, table in zip(picked, tables, strict=True))
+        *(draw([column[i] for column in columns], size, seed + int(i)) for i in picked)
     )
     samples = [sample for sample in samples if len(sample[0])]
     if not samples:
         raise CannotExplainError("there are no rows to explain")
-    X, y, weights = (_joined(values) for values in zip(*samples, strict=True))
-    note = (
-        f"The rows are a random sample of {len(picked)} of the {len(parts)} partitions of the "
-        "training data."
-    )
-    return replace(context, X=X, y=y, sample_weight=weights, notes=(*context.notes, note))
+    joined = [_joined(values) for values in zip(*samples, strict=True)]
+    return joined, f"{len(picked)} of the {n} partitions"
 
 
 def _partitions(collection: Any) -> list[Any]:

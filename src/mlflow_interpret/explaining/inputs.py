@@ -13,7 +13,7 @@ from mlflow_interpret.core.errors import CannotExplainError
 from mlflow_interpret.core.explanation import Plan, TrainingContext
 from mlflow_interpret.core.statistics import FloatArray, sample_rows
 from mlflow_interpret.explaining.batch import RowBatch, as_batch, feature_names
-from mlflow_interpret.explaining.dask_rows import in_memory, is_dask_collection
+from mlflow_interpret.explaining.dask_rows import in_memory
 from mlflow_interpret.explaining.dataframes import Indices, as_rows, empty_template, n_rows, take
 from mlflow_interpret.explaining.model_adapter import ModelAdapter, adapt_model
 from mlflow_interpret.explaining.partitions import is_partitioned
@@ -105,8 +105,7 @@ def draw_inputs(context: TrainingContext, plan: Plan) -> ExplainInputs:
     Raises:
         CannotExplainError: There are no rows, or the arguments do not fit together.
     """
-    if is_dask_collection(context.X):
-        context = in_memory(context, plan.random_state)
+    context = in_memory(context, plan.random_state)
     training_rows = as_rows(context.X)
     names = feature_names(training_rows, context.features)
     limit = max(1, _MAX_CELLS // (len(names) * _n_outputs(context)))

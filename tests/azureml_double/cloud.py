@@ -44,7 +44,7 @@ class Cloud:
         Args:
             workspace: The workspace they serve.
             mlflow_server: Base URL of the MLflow server that is the tracking store, if any.
-            secrets: Receives whatever is handed out that must not leak.
+            secrets: Receives all issued secrets, which must not leak.
         """
         self.requests: list[RequestRecord] = []
         self.unknown_requests: list[RequestRecord] = []

@@ -231,12 +231,12 @@ class AzureMLDouble:
                 empty.
             pattern: Regular expression, searched for in host + path (decoded, without query).
             status: Answer with this status; the request is not carried out.
-            hang: Stay silent for so many seconds first; alone, the request is served after that.
+            hang: Seconds without a response; without another fault, the request is served then.
             drop: Close the connection; the request is not carried out.
             lose_answer: Carry the request out, then close the connection without an answer.
             headers: Headers of the answer with ``status``, such as ``Retry-After``.
-            times: How many requests to hit; None for all.
-            skip: How many requests to let pass first.
+            times: Number of requests to hit; None for all.
+            skip: Number of requests that pass first.
 
         Returns:
             The fault, whose ``hits`` counts the requests it has hit.

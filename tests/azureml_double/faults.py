@@ -18,15 +18,15 @@ class Fault:
     Attributes:
         method: The HTTP verb it hits, or ``*`` for any.
         pattern: Searched for in host + path.
-        status: Answer with this status instead of the service's answer.
-        hang: Stay silent for so many seconds before anything else happens.
+        status: Status of the response, in place of the service's response.
+        hang: Seconds without a response, before any other fault.
         drop: Close the connection; the request is not carried out.
         lose_answer: Carry the request out, then close the connection without an answer.
         headers: Headers of the answer with ``status``, such as ``Retry-After``.
-        times: How many requests it still hits; None for all.
-        skip: How many requests it lets pass first.
-        passed: How many requests it has let pass.
-        hits: How many requests it has hit.
+        times: Number of requests that it hits; None for all.
+        skip: Number of requests that pass first.
+        passed: Number of requests that have passed.
+        hits: Number of requests that it has hit.
     """
 
     method: str

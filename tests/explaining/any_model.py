@@ -24,9 +24,9 @@ class AnyModel:
     """Values are compared with exact ones, within the reported standard errors.
 
     Attributes:
-        method: The engine's.
+        method: The method of the explainer.
         explain: As `agreement.explain`.
-        of_the_whole: The same, of pipelines that would else be taken apart.
+        of_the_whole: The same for pipelines that would otherwise be split.
     """
 
     method: str

@@ -1,9 +1,9 @@
 """Every transformer: its lineage against the observed one, and explain() against the formula.
 
-`test_lineage` tries each rule on its own; here are the transformers, options and nestings it leaves
-out. What is seen is found by changing one raw column at a time. In front of a linear model a raw
-column's contribution is the sum of coefficient times value over the engineered columns that were
-seen to change with it; two rows' contributions differ by it whatever the background.
+`test_column_lineage` tests each rule by itself; these are further transformers, options and nestings.
+The lineage is observed by changing one raw column at a time. In front of a linear model, the
+contribution of a raw column is the sum of coefficient times value over the engineered columns that
+change with it, up to a constant that depends on the background.
 """
 
 from __future__ import annotations

@@ -64,7 +64,7 @@ class TabularExplainer:
             model_task: ``classification``, ``regression`` or ``unknown``; checked, and known from
                 the model.
             use_gpu: Accepted for compatibility; the values are computed on the CPU.
-            random_state: The seed of whatever is drawn at random.
+            random_state: The seed of all random numbers.
             n_jobs: Number of parallel jobs, as for `mlflow_interpret.autolog`.
             silent: Show no progress.
 

@@ -19,10 +19,10 @@ _ENVIRONMENT = "TF_CPP_MIN_LOG_LEVEL"  # interpret-community sets it for TensorF
 
 @cache
 def import_failure(name: str) -> str | None:
-    """Why a package cannot be imported, None where it can.
+    """The reason why a package cannot be imported, None if it can.
 
-    A package that is installed and does not import, whatever its error is, counts as absent: an
-    old shap, for example, fails at import beside a newer numpy.
+    An installed package whose import fails with any error counts as absent: an old shap, for
+    example, fails at import beside a newer numpy.
     """
     try:
         if importlib.util.find_spec(name) is None:

@@ -35,8 +35,8 @@ class _Block:
 class Scope:
     """A kind of block that threads, tasks and processes inherit.
 
-    A task of a pool belongs to the blocks of the code that submits it, whoever started the pool. A
-    process belongs to the scope until it ends.
+    A task of a pool belongs to the blocks of the code that submits it, even if other code started
+    the pool. A process belongs to the scope until it ends.
 
     Args:
         name: A name, for processes.

@@ -1,4 +1,4 @@
-"""Explanations in Azure ML read back, whoever uploaded them.
+"""Read explanations from Azure ML, uploaded by this package or by ExplanationClient.
 
 Only JSON is read: nothing is unpickled, and nothing is written to disk. Names and sizes come from
 the service, so they are checked before a file is downloaded.

@@ -1,4 +1,4 @@
-"""HTTP requests to Azure ML, repeated where that helps, with one deadline for all of them."""
+"""HTTP requests to Azure ML, repeated after temporary failures, with one deadline for all."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Upload of an explanation over HTTP: where ExplanationClient is not importable, and for `push`.
+"""Upload of an explanation over HTTP: without ExplanationClient, and for `push`.
 
 The order is that of ExplanationClient: write the files, reserve their names, upload them, register
 the asset, tag the run. So an asset exists only where all of its files do, however an upload ended,
@@ -61,7 +61,7 @@ def write(
 ) -> UploadedExplanation:
     """Upload an explanation, after its engineered view.
 
-    An explanation that is in Azure ML already, whoever uploaded it, is not uploaded again.
+    An explanation that is in Azure ML already, from any client, is not uploaded again.
 
     Args:
         explanation: The explanation.

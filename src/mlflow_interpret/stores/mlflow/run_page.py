@@ -27,7 +27,7 @@ def description_tags(run: Run, record: Record, folder: str, limits: StoreLimits)
     """
     if run.data.tags.get(DESCRIPTION_TAG):
         return []
-    # Relative to MLflow's pages, whatever the address of their server.
+    # Relative to MLflow's pages, so that any address of the server works.
     link = _page(run, folder) if record.has_report and limits.has_mlflow_pages else None
     return [RunTag(DESCRIPTION_TAG, record.describe(link, limits.tag_length))]
 

@@ -40,8 +40,9 @@ def explain(
     Args:
         model: A fitted scikit-learn classifier, regressor, pipeline or search, or a model of
             XGBoost, LightGBM or CatBoost, native ones included.
-        initialization_examples: The training rows, ``(n_rows, n_features)``, or a DMatrix, LightGBM
-            Dataset or Pool that holds them.
+        initialization_examples: The training rows, ``(n_rows, n_features)``; or a Series, array or
+            list of texts, whose words are then the features; or a Dask collection, DMatrix,
+            LightGBM Dataset or Pool that holds the rows.
         evaluation_examples: Rows to explain, or ``(rows, labels)``; or a Dask DataFrame, a Parquet
             dataset (`pyarrow.dataset.Dataset`) or its path, of which all rows are explained by
             partition, unless ``max_rows`` is given. Default: a seeded sample of

@@ -61,9 +61,10 @@ def autolog(
 
     Args:
         evaluation_examples: Rows to explain, ``(n_rows, n_features)``, or ``(rows, labels)`` with
-            their true labels, or a DMatrix, LightGBM Dataset or Pool. A Dask DataFrame, a Parquet
-            dataset (`pyarrow.dataset.Dataset`) or its path are read in partitions, and all of their
-            rows are explained. Default: a seeded sample of the training rows with their labels.
+            their true labels, or a DMatrix, LightGBM Dataset or Pool; texts if ``fit`` takes a
+            Series, an array or a list of texts. A Dask DataFrame, a Parquet dataset
+            (`pyarrow.dataset.Dataset`) or its path are read in partitions, and all of their rows
+            are explained. Default: a seeded sample of the training rows with their labels.
         initialization_examples: Background data, ``(n_rows, n_features)``. Trees and boosters are
             explained against these rows, too. Default: the training rows; trees and boosters are
             then explained by path-dependent tree SHAP.

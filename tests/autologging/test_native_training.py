@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from types import ModuleType
 
 import mlflow
 import numpy as np
@@ -118,6 +119,26 @@ def test_mlflows_autologging_logs_into_the_same_run(store, name, calls):
             if flavor_name in sys.modules:
                 getattr(mlflow, flavor_name).autolog(disable=True)
             AUTOLOGGING_INTEGRATIONS.get(flavor_name, {}).clear()
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_function_imported_by_name_under_mlflows_patch_is_explained(store, monkeypatch):
+    xgboost = pytest.importorskip("xgboost")
+    mlflow.xgboost.autolog(log_models=False)
+    user = ModuleType("module_of_the_user")
+    user.fit_trees = patched = xgboost.train
+    monkeypatch.setitem(sys.modules, "module_of_the_user", user)
+    try:
+        mlflow_interpret.autolog(log_figures=False)
+        user.fit_trees({}, xgboost.DMatrix(X, y), 2)
+        (run,) = all_runs()
+        assert run.data.tags["mlflow.autologging"] == "xgboost"
+        assert run.data.tags["mlflow_interpret.status"] == "complete"
+        mlflow_interpret.autolog(disable=True)
+        assert user.fit_trees is patched
+    finally:
+        mlflow.xgboost.autolog(disable=True)
+        AUTOLOGGING_INTEGRATIONS.get("xgboost", {}).clear()
 
 
 def test_rows_that_were_freed_are_a_reason_or_come_from_the_options(store):

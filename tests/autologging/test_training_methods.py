@@ -76,6 +76,22 @@ def test_fit_transform_of_a_model_is_one_event(events, model):
     assert events[0].y is y
 
 
+def test_callers_have_the_names_of_their_own_methods(events):
+    names = []
+
+    class Own(TransformerMixin, BaseEstimator):
+        def fit(self, X, y=None):
+            names.extend(frame.function for frame in inspect.stack())
+            return self
+
+        def transform(self, X):
+            return X
+
+    Own().fit_transform(X)
+    methods = [name for name in names if name in {"fit", "fit_transform", "transform"}]
+    assert methods == ["fit", "fit_transform"]
+
+
 def test_fit_transform_of_transformers_is_no_event(events):
     for transformer in (
         StandardScaler(),

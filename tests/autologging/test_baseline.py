@@ -66,7 +66,8 @@ def test_the_comparison_is_in_metrics_and_in_the_status_record(fit, rows):
     assert record["faller"]["feature"] == "bmi"
     assert record["run_id"] == first.info.run_id
     assert any(mark.startswith("other rows") for mark in record["marks"])
-    assert set(status(moved)["metrics"]["features"]) == set(moved.data.metrics) - NAMES
+    named = status(moved)["metrics"]
+    assert {*named["features"], *named["shares"]} == set(moved.data.metrics) - NAMES
 
 
 def test_latest_is_the_previous_run(fit, caplog):
@@ -150,7 +151,8 @@ def test_a_second_fit_in_a_run_has_its_own_group_and_names_stay_few(fit, rows):
             Ridge().fit(*rows)
     metrics = mlflow.get_run(run.info.run_id).data.metrics
     assert {f"importance_shift-2/{name}" for name in ("spearman", "kendall")} <= set(metrics)
-    assert len(metrics) == 30
+    assert sum(name.startswith("importance_share") for name in metrics) == 30
+    assert len(metrics) == 60
 
 
 def test_rows_that_are_not_logged_are_compared(fit):

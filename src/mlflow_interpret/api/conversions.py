@@ -162,6 +162,9 @@ def _numbers(rows: pd.DataFrame) -> FloatArray:
         if column.dtype.kind in "biuf":
             columns.append(column.to_numpy(dtype=np.float64, na_value=np.nan))
         else:
-            codes = pd.factorize(column.map(str).to_numpy(dtype=object), sort=True)[0]
-            columns.append(np.where(column.isna(), np.nan, codes))
+            is_missing = column.isna().to_numpy()
+            names = np.array([str(cell) for cell in column], dtype=object)
+            codes = np.full(len(column), np.nan)
+            codes[~is_missing] = pd.factorize(names[~is_missing], sort=True)[0]
+            columns.append(codes)
     return np.column_stack(columns)

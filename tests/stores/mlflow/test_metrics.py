@@ -77,7 +77,9 @@ def test_one_kind_of_metrics_is_chosen(kind):
     assert list(values) == [f"{group}/b", f"{group}/a"]
 
 
-@given(st.lists(st.floats(0, 1e300), min_size=1, max_size=30), st.floats(1e-3, 1e3))
+@given(
+    st.lists(st.just(0.0) | st.floats(1e-100, 1e100), min_size=1, max_size=30), st.floats(1e-3, 1e3)
+)
 def test_shares_do_not_depend_on_the_scale(values, scale):
     names = [f"f{i}" for i in range(len(values))]
     shares = metrics_of(explanation(names, values), 30, kinds=("share",)).values
@@ -128,7 +130,7 @@ def test_the_room_of_the_run_limits_the_metrics(room):
     shifted = replace(record, details=Details.from_json({"baseline": SHIFTED}))
     metrics = metrics_of(shifted, 20, number=2, room=room)
     assert len(metrics.values) == max(0, min(43, room))
-    assert metrics.left_out == 100 - len(set(metrics.features.values()))
+    assert metrics.left_out == 100 - len(metrics.features)
 
 
 SHIFTED = {"spearman": 0.5, "kendall": 0.25, "top_k_overlap": 0.75, "k": 4, "run_id": "x"}
@@ -144,7 +146,8 @@ def test_the_comparison_with_a_baseline_has_its_own_group():
         "importance_share/a": 1.0,
     }
     assert "importance_shift-2/kendall" in metrics_of(record, 20, number=2).values
-    assert metrics_of(record, 20).features == {"importance/a": "a", "importance_share/a": "a"}
+    assert metrics_of(record, 20).features == {"importance/a": "a"}
+    assert metrics_of(record, 20).shares == {"importance_share/a": "a"}
     unknown = {**SHIFTED, "spearman": None, "kendall": None}
     record = replace(record, details=Details.from_json({"baseline": unknown}))
     assert list(metrics_of(record, 20, kinds=("importance",)).values) == [
@@ -168,7 +171,7 @@ def test_runs_with_the_same_features_share_metric_names(features, random):
 def test_a_valid_name_is_unchanged_beside_a_similar_name():
     names = metrics_of(explanation(["a/b", "a_b", "A/b"]), 30).features
     assert names["importance/a_b"] == "a_b"
-    assert len(names) == 6
+    assert len(names) == 3
 
 
 def test_long_names_that_differ_at_the_end_stay_distinct():

@@ -28,12 +28,14 @@ class Metrics:
 
     Attributes:
         values: Importance, share or shift by metric name.
-        features: Feature by metric name.
+        features: Feature by metric name, of the importances.
+        shares: Feature by metric name, of the shares.
         left_out: The number of features that are in the artifacts only.
     """
 
     values: Mapping[str, float]
     features: Mapping[str, str]
+    shares: Mapping[str, str]
     left_out: int
 
 
@@ -71,6 +73,7 @@ def metrics_of(
     parts = dict(zip(explanation.features, shares(explanation.global_values), strict=True))
     ranked = [(name, value) for name, value in explanation.ranked() if math.isfinite(value)]
     features: dict[str, str] = {}
+    share_features: dict[str, str] = {}
     if "importance" in kinds:
         for feature, importance in ranked[: max(0, min(top_k, room - len(values)))]:
             name = f"{PREFIX}{suffix}/{names[feature]}"
@@ -79,8 +82,9 @@ def metrics_of(
         share_room = room - len(values) if share_room is None else share_room
         for feature, _ in ranked[: max(0, min(top_k, share_room))]:
             name = f"{SHARE}{suffix}/{names[feature]}"
-            values[name], features[name] = float(parts[feature]), feature
-    return Metrics(values, features, len(explanation.features) - len(set(features.values())))
+            values[name], share_features[name] = float(parts[feature]), feature
+    logged = {*features.values(), *share_features.values()}
+    return Metrics(values, features, share_features, len(explanation.features) - len(logged))
 
 
 def _shift(explanation: Explanation) -> dict[str, float]:

@@ -200,7 +200,11 @@ def _status(
         "method": explanation.method,
         "task": explanation.task,
         **explanation.details.to_json(),
-        "metrics": {"features": dict(metrics.features), "left_out": metrics.left_out},
+        "metrics": {
+            "features": dict(metrics.features),
+            "shares": dict(metrics.shares),
+            "left_out": metrics.left_out,
+        },
     }
 
 

@@ -149,8 +149,9 @@ def test_hostile_names_leave_no_trace_in_paths_and_metric_names(store, run_id):
     log(explanation(5, features=names), run_id, store, figures=True)
     run = mlflow.get_run(run_id)
     status = mlflow_store.status_of(run_id, store)
-    assert set(status["metrics"]["features"].values()) == set(names)
-    assert set(status["metrics"]["features"]) == set(run.data.metrics)
+    features, shares = (status["metrics"][kind] for kind in ("features", "shares"))
+    assert set(features.values()) == set(shares.values()) == set(names)
+    assert {*features, *shares} == set(run.data.metrics)
     assert all(":" not in name and ".." not in name for name in run.data.metrics)
     paths = [file.path for file in MlflowClient().list_artifacts(run_id, "mlflow_interpret")]
     assert all(path.isascii() and path.count("/") == 1 for path in paths)

@@ -12,6 +12,7 @@ import time
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 
+import cloudpickle
 import numpy as np
 import pytest
 from sklearn.utils.parallel import Parallel, delayed
@@ -71,6 +72,17 @@ def test_warnings_are_seen_again_afterwards():
         pass
     with pytest.warns(UserWarning, match="after"):
         warnings.warn("after", UserWarning, stacklevel=1)
+
+
+def test_functions_that_use_warnings_can_be_pickled_inside():
+    def function():
+        return warnings.__name__
+
+    with suppress_warnings():
+        pickled = cloudpickle.dumps(function)
+    assert cloudpickle.loads(pickled)() == "warnings"
+    with suppress_warnings():
+        assert cloudpickle.loads(pickled)() == "warnings"
 
 
 def test_it_may_be_nested():

@@ -7,6 +7,7 @@ from typing import Any
 from sklearn.compose import ColumnTransformer
 from sklearn.pipeline import FeatureUnion, Pipeline
 
+from mlflow_interpret.explaining.column_shuffles import UnknownLineageError
 from mlflow_interpret.explaining.step_sources import (
     Sources,
     TracedStep,
@@ -46,8 +47,11 @@ def _names_of_parts(traced: TracedStep, names: list[str], unnamed: list[str]) ->
     """The names of a step that contains others; None for other steps."""
     step = traced.step
     if isinstance(step, Pipeline):
-        for inner in trace_steps(step.steps, traced.rows, []):
-            names = column_names(inner, names, unnamed)
+        try:
+            for inner in trace_steps(step.steps, traced.rows, []):
+                names = column_names(inner, names, unnamed)
+        except UnknownLineageError:  # a step inside returns no table, such as dictionaries
+            return None
         return names
     labels: list[str] = []
     if isinstance(step, ColumnTransformer):

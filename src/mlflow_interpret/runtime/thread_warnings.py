@@ -14,6 +14,7 @@ as usual, and changes the thread's own filters only.
 
 from __future__ import annotations
 
+import importlib
 import sys
 import threading
 import types
@@ -138,6 +139,10 @@ class _ThreadWarnings(types.ModuleType):
     # class, unless the class has a method for the access.
     def __getattribute__(self, name: str) -> Any:
         return super().__getattribute__(name)
+
+    # Pickles of functions that use `warnings`, as cloudpickle makes them, name the module.
+    def __reduce__(self) -> tuple[Any, ...]:
+        return importlib.import_module, (self.__name__,)
 
     filters = _attribute("filters")
     showwarning = _attribute("showwarning")

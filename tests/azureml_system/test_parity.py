@@ -324,10 +324,10 @@ def test_the_documentation_lists_the_distortions_of_the_client(uploads):
     listed = (Path(__file__).parents[2] / "docs" / "azureml.md").read_text("utf-8")
     for row in (
         "| missing and infinite cells, missing labels | 0 | null |",
-        "| labels of integer classes other than 0..n-1 | as they are, which studio takes for",
-        "| labels in a Series | dropped | kept |",
-        "| labels in a DataFrame | an error | kept |",
-        "| class names that are no text | as they are | text |",
+        "| labels of integer classes other than 0..n-1 | unchanged; studio takes them for positions |",
+        "| labels in a Series | dropped | uploaded |",
+        "| labels in a DataFrame | an error | uploaded |",
+        "| class names that are not text | unchanged | text |",
         "| a missing or infinite prediction | 0 | null |",
     ):
         assert row in listed

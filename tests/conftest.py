@@ -44,9 +44,11 @@ PLACE_MARKERS = {
     "test_exactness.py": "slow",
     "test_examples.py": "subprocess",
     "test_figures.py": "slow",  # draws hundreds
+    "test_nested_fits.py": "slow",  # wraps all estimators again for each test
     "test_parallel.py": "subprocess",
     "test_partitions.py": "slow",
     "test_secrets.py": "subprocess",
+    "test_training_methods.py": "slow",  # as test_nested_fits.py
     "test_worker_process.py": "subprocess",
 }
 USE_MARKERS = {

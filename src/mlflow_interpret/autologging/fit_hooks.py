@@ -90,25 +90,26 @@ def _wrap_all() -> None:
         if library.prepare is not None:
             library.prepare()
     with patches_lifted(_is_in_the_way):
-        for library in _libraries:
-            if library.is_imported():
-                _wrap(library)
+        _wrap([library for library in _libraries if library.is_imported()])
     for cls in _libraries[0].observed_classes():
         if not wrappers.is_wrapped(cls, "fit"):
             _logger.warning("The fits of %s cannot be observed: fit is no method.", cls.__name__)
 
 
-def _wrap(library: Library) -> None:
-    for cls in library.observed_classes():
-        wrappers.wrap_hierarchy(cls, library.method)
-    wrappers.wrap_functions(sys.modules[library.module], library.functions)
+def _wrap(libraries: Sequence[Library]) -> None:
+    for library in libraries:
+        for cls in library.observed_classes():
+            wrappers.wrap_hierarchy(cls, library.method)
+    wrappers.wrap_functions(
+        [(sys.modules[library.module], library.functions) for library in libraries]
+    )
 
 
 def _is_imported(library: Library, _module: Any) -> None:
     # Without our lock: its holder may wait for an import, as this one, to end.
     try:
         if _observer is not None and library in _libraries:
-            _wrap(library)
+            _wrap([library])
     except Exception:  # the user's import must succeed
         _logger.debug("%s cannot be observed", library.module, exc_info=True)
 

@@ -12,7 +12,7 @@ import inspect
 import logging
 import sys
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from types import ModuleType
@@ -129,23 +129,31 @@ def _unbound(value: Any) -> Function:
     return call
 
 
-def wrap_functions(module: ModuleType, names: Sequence[str]) -> None:
-    """Wrap functions of a module, also where other modules have imported them by name."""
+def wrap_functions(functions: Iterable[tuple[ModuleType, Sequence[str]]]) -> None:
+    """Wrap functions, also where other modules have imported them by name.
+
+    All of them at once, because every member of every module is looked at.
+
+    Args:
+        functions: Modules, and the names of their functions.
+    """
     ours = {id(wrapper) for wrapper, _ in _functions.values()}
-    wrappers: dict[int, tuple[Function, Function]] = {}  # by the id of the original
-    for name in names:
-        function = vars(module).get(name)
-        if inspect.isfunction(function) and id(function) not in ours:
-            wrapper = _observed_function(function, module.__name__, name)
-            wrappers[id(function)] = (wrapper, function)
+    # By the id of the original.
+    wrappers: dict[int, tuple[ModuleType, Function, Function]] = {}
+    for module, names in functions:
+        for name in names:
+            function = vars(module).get(name)
+            if inspect.isfunction(function) and not {id(function)} & (ours | wrappers.keys()):
+                wrapper = _observed_function(function, module.__name__, name)
+                wrappers[id(function)] = (module, wrapper, function)
     if not wrappers:
         return
-    for holder in _holders(module):
+    for holder in _holders([module for module, _, _ in wrappers.values()]):
         for name, value in list(vars(holder).items()):
             key = id(_under_mlflow(value))
             if key not in wrappers:
                 continue
-            wrapper, original = wrappers[key]
+            module, wrapper, original = wrappers[key]
             # Other parts of the package call each other, which is no training of the user.
             is_part = _package(holder) == _package(module)
             if value is not original:  # MLflow's old patch would call past a new wrapper
@@ -174,16 +182,16 @@ def _forwarder(module: ModuleType, original: Function) -> Function:
     return call
 
 
-def _holders(module: ModuleType) -> list[ModuleType]:
-    """The modules that may have imported a function by name, without those of Python."""
-    modules = [
+def _holders(modules: Sequence[ModuleType]) -> list[ModuleType]:
+    """These modules, and those that may have imported a function by name, but for Python's own."""
+    others = [
         other
         for name, other in list(sys.modules.items())
         if isinstance(other, ModuleType)
         and other.__name__ == name
         and _package(other) not in sys.stdlib_module_names
     ]
-    return [module, *(other for other in modules if other is not module)]
+    return list({id(module): module for module in (*modules, *others)}.values())
 
 
 def _package(module: ModuleType) -> str:

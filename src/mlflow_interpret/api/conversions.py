@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mlflow_interpret.core.directions import direction_of
 from mlflow_interpret.core.errors import CannotExplainError, OptionError
 from mlflow_interpret.core.explanation import Explanation
+from mlflow_interpret.core.importance_tables import ranked_features
 from mlflow_interpret.core.option_checks import option_error
-from mlflow_interpret.core.statistics import FloatArray, rank, shares
+from mlflow_interpret.core.statistics import FloatArray
 from mlflow_interpret.runtime.optional_import import import_optional
 
 
@@ -81,18 +81,16 @@ def with_conversions(explanation: Any) -> Any:
 
 def importance_table(record: Explanation) -> pd.DataFrame:
     """The features of a record by falling importance; see `Conversions.to_frame`."""
-    order = rank(record.global_values)
-    errors = record.standard_errors()
-    known = [direction_of(record.details.directions, record.features[i]) for i in order]
+    features = ranked_features(record)
     return pd.DataFrame(
         {
-            "importance": record.global_values[order],
-            "share": shares(record.global_values)[order],
-            "rank": np.arange(1, len(order) + 1),
-            "standard_error": np.nan if errors is None else errors[order],
-            "direction": ["" if direction is None else direction.text for direction in known],
+            "importance": [feature.importance for feature in features],
+            "share": [feature.share for feature in features],
+            "rank": [feature.rank for feature in features],
+            "standard_error": np.array([feature.standard_error for feature in features], float),
+            "direction": [feature.direction for feature in features],
         },
-        index=pd.Index([record.features[i] for i in order], name="feature", dtype=object),
+        index=pd.Index([feature.name for feature in features], name="feature", dtype=object),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from mlflow_interpret.core.directions import direction_of
@@ -10,31 +11,64 @@ from mlflow_interpret.core.json_files import labels_to_json, to_json_numbers
 from mlflow_interpret.core.statistics import rank, shares, significant
 
 
+@dataclass(frozen=True)
+class RankedFeature:
+    """A feature with its importance.
+
+    Attributes:
+        name: The name.
+        importance: The importance.
+        share: The share of the total importance, from 0 to 1.
+        rank: 1 for the most important feature.
+        standard_error: The standard error of the importance, or None.
+        direction: The direction in which the feature moves the output, empty where it is unknown.
+    """
+
+    name: str
+    importance: float
+    share: float
+    rank: int
+    standard_error: float | None
+    direction: str
+
+
+def ranked_features(explanation: Explanation, top_k: int | None = None) -> list[RankedFeature]:
+    """Return the features by falling importance.
+
+    Args:
+        explanation: The explanation.
+        top_k: The number of features. Default: all.
+    """
+    values, errors = explanation.global_values, explanation.standard_errors()
+    parts, directions = shares(values), explanation.details.directions
+    ranked = []
+    for position, i in enumerate(rank(values)[:top_k], start=1):
+        name = explanation.features[i]
+        error = None if errors is None else float(errors[i])
+        direction = direction_of(directions, name)
+        text = "" if direction is None else direction.text
+        ranked.append(RankedFeature(name, float(values[i]), float(parts[i]), position, error, text))
+    return ranked
+
+
 def global_table(explanation: Explanation) -> dict[str, Any]:
     """Return all features, ranked, as a table in the format of `mlflow.log_table`.
 
     The numbers are rounded for reading; ``explanation.json`` holds all digits.
     """
-    errors = explanation.standard_errors()
-    values, parts = explanation.global_values, shares(explanation.global_values)
     rows = [
         [
-            explanation.features[i],
-            round(float(parts[i]), 4),
-            significant(float(values[i])),
-            position,
-            None if errors is None else significant(float(errors[i]), 2),
-            _direction_text(explanation, explanation.features[i]),
+            feature.name,
+            round(feature.share, 4),
+            significant(feature.importance),
+            feature.rank,
+            None if feature.standard_error is None else significant(feature.standard_error, 2),
+            feature.direction or None,
         ]
-        for position, i in enumerate(rank(values), start=1)
+        for feature in ranked_features(explanation)
     ]
     columns = ["feature", "share", "importance", "rank", "standard_error", "direction"]
     return {"columns": columns, "data": _rows_to_json(rows)}
-
-
-def _direction_text(explanation: Explanation, feature: str) -> str | None:
-    direction = direction_of(explanation.details.directions, feature)
-    return None if direction is None else direction.text
 
 
 def per_class_table(explanation: Explanation) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Any
 from mlflow_interpret.core.details import RowCounts
 from mlflow_interpret.core.directions import direction_of
 from mlflow_interpret.core.explanation import Explanation, estimator_name
+from mlflow_interpret.core.importance_tables import RankedFeature, ranked_features
 from mlflow_interpret.core.statistics import rank, shares
 from mlflow_interpret.core.text import format_number, format_percent, truncate
 
@@ -43,12 +44,13 @@ def describe(explanation: Explanation, report: str | None = None, limit: int = 5
         report: The address of the report, None where it has none.
         limit: The largest number of characters. The table has fewer rows where it would be longer.
     """
-    for n_rows in range(min(_TOP, len(explanation.features)), -1, -1):
-        # MLflow's page shows the first lines, so the link follows the sentence.
-        link = "" if report is None else f" [Open the report]({report})"
-        first = summary(explanation, markdown=True) + link
-        parts = [first, _table(explanation, n_rows), origin(explanation, markdown=True)]
-        text = "\n\n".join(part for part in parts if part)
+    # MLflow's page shows the first lines, so the link follows the sentence.
+    link = "" if report is None else f" [Open the report]({report})"
+    first, last = summary(explanation, markdown=True) + link, origin(explanation, markdown=True)
+    features = ranked_features(explanation, _TOP)
+    for n_rows in range(len(features), -1, -1):
+        table = _table(features[:n_rows], has_directions=bool(explanation.details.directions))
+        text = "\n\n".join(part for part in (first, table, last) if part)
         if len(text) <= limit:
             return text
     return text[:limit] if report is None else describe(explanation, None, limit)
@@ -117,23 +119,19 @@ def _output(explanation: Explanation, markdown: bool) -> str:
     return f"the output for class {escape(name) if markdown else name}"
 
 
-def _table(explanation: Explanation, n_rows: int) -> str:
-    if n_rows == 0:
+def _table(features: list[RankedFeature], *, has_directions: bool) -> str:
+    if not features:
         return ""
-    details, parts = explanation.details, shares(explanation.global_values)
-    has_directions = bool(details.directions)
     head, line = "| # | Feature | Share | |", "|--:|:--|--:|:--|"
     lines = [
         f"{head} Direction |" if has_directions else head,
         f"{line}:--|" if has_directions else line,
     ]
-    for position, i in enumerate(rank(explanation.global_values)[:n_rows], start=1):
-        share = float(parts[i])
-        name = escape(truncate(explanation.features[i], _NAME_LENGTH))
-        bar = "█" * round(share * _BAR) if share > 0 else ""
-        cells = [str(position), name, format_percent(share, 0), bar]
+    for feature in features:
+        name = escape(truncate(feature.name, _NAME_LENGTH))
+        bar = "█" * round(feature.share * _BAR) if feature.share > 0 else ""
+        cells = [str(feature.rank), name, format_percent(feature.share, 0), bar]
         if has_directions:
-            direction = direction_of(details.directions, explanation.features[i])
-            cells.append("" if direction is None else escape(direction.text))
+            cells.append(escape(feature.direction))
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from mlflow_interpret.core.directions import direction_of
 from mlflow_interpret.core.explanation import Explanation
-from mlflow_interpret.core.statistics import rank, shares
+from mlflow_interpret.core.importance_tables import ranked_features
+from mlflow_interpret.core.statistics import shares
 from mlflow_interpret.core.text import format_number, format_percent
 from mlflow_interpret.rendering import html
 from mlflow_interpret.report.description import origin, summary
@@ -16,22 +16,18 @@ _TOP = 10
 
 def render_summary(explanation: Explanation) -> str:
     """Return a sentence and the leading features as HTML without a script."""
-    values, parts = explanation.global_values, shares(explanation.global_values)
-    largest = float(np.nanmax(parts, initial=0.0)) or 1.0
-    rows = []
-    for i in rank(values)[:_TOP]:
-        direction = direction_of(explanation.details.directions, explanation.features[i])
-        share = float(np.nan_to_num(parts[i]))
-        rows.append(
-            {
-                "name": explanation.features[i],
-                "importance": format_number(float(values[i])),
-                "share": format_percent(float(parts[i]), 0),
-                "width": round(100 * share / largest),
-                "direction": "" if direction is None else direction.text,
-            }
-        )
-    n_others = len(values) - len(rows)
+    largest = float(np.nanmax(shares(explanation.global_values), initial=0.0)) or 1.0
+    rows = [
+        {
+            "name": feature.name,
+            "importance": format_number(feature.importance),
+            "share": format_percent(feature.share, 0),
+            "width": round(100 * float(np.nan_to_num(feature.share)) / largest),
+            "direction": feature.direction,
+        }
+        for feature in ranked_features(explanation, _TOP)
+    ]
+    n_others = len(explanation.features) - len(rows)
     return html.render_fragment(
         "mlflow_interpret.report",
         "summary.html",

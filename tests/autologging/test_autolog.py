@@ -806,19 +806,16 @@ def test_a_clusterer_is_noted_in_the_active_run_and_once_in_the_log(
     assert "mlflow_interpret.status" not in MlflowClient().get_run(untouched.info.run_id).data.tags
 
 
-def test_fits_that_are_not_explained_are_noted_once(store, caplog, monkeypatch):
+def test_fits_that_are_not_explained_are_noted_once(store, caplog, monkeypatch, notes_sent):
     monkeypatch.setattr("mlflow_interpret.runtime.messages._informed", set())
     caplog.set_level(logging.INFO, "mlflow_interpret")
-    requests = []
-    noted = mlflow_store.note_skipped
-    monkeypatch.setattr(mlflow_store, "note_skipped", lambda *a: (requests.append(a), noted(*a)))
     mlflow_interpret.autolog()
     with mlflow.start_run() as run:
         for _ in range(3):
             NearestNeighbors().fit(X)
     for _ in range(2):
         cross_val_score(tree(), X, y, cv=2)
-    assert len(requests) == 1
+    assert len(notes_sent) == 1
     tags = MlflowClient().get_run(run.info.run_id).data.tags
     assert tags["mlflow_interpret.status"] == "skipped"
     assert tags["mlflow_interpret.reason"].startswith("NearestNeighbors has no predict")

@@ -45,13 +45,18 @@ def model_of(name, **settings):
     return getattr(pytest.importorskip("lightgbm"), name)(n_estimators=3, verbose=-1, **settings)
 
 
+def explanation_of_fit(store, model, rows, labels):
+    """The explanation of the only run that a fit makes."""
+    mlflow_interpret.autolog(log_figures=False)
+    model.fit(rows, labels)
+    (run,) = mlflow.search_runs(output_format="list")
+    return mlflow_store.load(run.info.run_id, None, store)
+
+
 @pytest.mark.parametrize("name", ["DaskXGBRegressor", "DaskLGBMRegressor"])
 def test_a_regressor_on_a_cluster_makes_one_run(store, threads, name):
     model = model_of(name)
-    mlflow_interpret.autolog(log_figures=False)
-    model.fit(*TABLES)
-    (run,) = mlflow.search_runs(output_format="list")
-    explanation = mlflow_store.load(run.info.run_id, None, store)
+    explanation = explanation_of_fit(store, model, *TABLES)
     assert explanation.features == ("a", "b", "c")
     assert explanation.method == "shap_tree"
     rows = explanation.evaluation_rows
@@ -64,10 +69,7 @@ def test_a_regressor_on_a_cluster_makes_one_run(store, threads, name):
 @pytest.mark.parametrize("name", ["DaskXGBClassifier", "DaskLGBMClassifier"])
 def test_a_classifier_of_arrays_is_explained_on_log_odds(store, threads, name):
     model = model_of(name)
-    mlflow_interpret.autolog(log_figures=False)
-    model.fit(*ARRAYS)
-    (run,) = mlflow.search_runs(output_format="list")
-    explanation = mlflow_store.load(run.info.run_id, None, store)
+    explanation = explanation_of_fit(store, model, *ARRAYS)
     rows = array.from_array(explanation.evaluation_rows.to_numpy(), chunks=(200, 3))
     probabilities = np.asarray(model.predict_proba(rows).compute())
     log_odds = np.log(probabilities[:, 1] / probabilities[:, 0])

@@ -202,16 +202,13 @@ def test_fit_starts_anew(store):
         mlflow_interpret.explain_now(model)
 
 
-def test_clusterers_are_noted_and_transformers_are_not(store, monkeypatch):
-    requests = []
-    noted = mlflow_store.note_skipped
-    monkeypatch.setattr(mlflow_store, "note_skipped", lambda *a: (requests.append(a), noted(*a)))
+def test_clusterers_are_noted_and_transformers_are_not(store, notes_sent):
     mlflow_interpret.autolog()
     with mlflow.start_run() as run:
         for _ in range(3):
             MiniBatchKMeans(2, n_init=1).partial_fit(X)
     assert tags(run)["mlflow_interpret.reason"].startswith("MiniBatchKMeans is a clusterer")
-    assert len(requests) == 1
+    assert len(notes_sent) == 1
     with mlflow.start_run() as run:
         StandardScaler().partial_fit(X)
     assert "mlflow_interpret.status" not in tags(run)

@@ -90,7 +90,7 @@ def labels(value: Any) -> str | None:
     """Check class names."""
     if value is None:
         return None
-    fits = not isinstance(value, str) and _is_listlike(value) and len(list(value)) >= 2
+    fits = _is_listlike(value) and len(list(value)) >= 2
     return None if fits else "a list of two or more class names in the order of the model"
 
 
@@ -103,11 +103,7 @@ def tags(value: Any) -> str | None:
 
 def strings(value: Any) -> str | None:
     """Check a list of strings or None."""
-    fits = value is None or (
-        _is_listlike(value)
-        and not isinstance(value, str)
-        and all(isinstance(item, str) for item in value)
-    )
+    fits = value is None or (_is_listlike(value) and all(isinstance(item, str) for item in value))
     return None if fits else "a list of strings or None"
 
 
@@ -181,7 +177,7 @@ def check_features(names: Any) -> None:
     if names is None:
         return
     allowed = "a list of different strings, one for each column, or None"
-    if isinstance(names, str) or not _is_listlike(names):
+    if not _is_listlike(names):
         raise option_error("features", allowed, names)
     listed = list(names)
     if not listed or not all(isinstance(name, str) for name in listed):
@@ -200,7 +196,7 @@ def check_estimators(estimators: Any) -> None:
     if estimators is None:
         return
     allowed = "a list of classes with methods fit and predict, or None"
-    if isinstance(estimators, str) or not _is_listlike(estimators):
+    if not _is_listlike(estimators):
         raise option_error("estimators", allowed, estimators)
     for cls in estimators:
         methods = (getattr(cls, name, None) for name in ("fit", "predict"))
@@ -224,7 +220,9 @@ def _length(labels: Any) -> int:
 
 
 def _is_listlike(value: Any) -> bool:
-    return hasattr(value, "__len__") and hasattr(value, "__iter__") and not isinstance(value, dict)
+    """Whether a value is a list, a tuple, an array or the like, but no string or dictionary."""
+    is_sized = hasattr(value, "__len__") and hasattr(value, "__iter__")
+    return is_sized and not isinstance(value, (str, dict))
 
 
 def _is_integer(value: Any) -> bool:

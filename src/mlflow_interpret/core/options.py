@@ -36,7 +36,8 @@ def _metric_kinds(value: Any) -> str | None:
 
 def metric_kinds(value: str | Sequence[str]) -> tuple[str, ...]:
     """Return the kinds of metrics that an option names, in their order of importance."""
-    return tuple(kind for kind in METRICS if kind == value or kind in tuple(value))
+    kinds = [value] if isinstance(value, str) else value
+    return tuple(kind for kind in METRICS if kind in kinds)
 
 
 def _option(default: Any, check: checks.Check | None = None) -> Any:

@@ -141,7 +141,7 @@ def _place(record: Explanation, output: Any) -> int | None:
     """The position of an output, None for all."""
     names = list(record.output_names or ())
     if output is None:
-        return 1 if record.classes is not None and len(names) == 2 else None
+        return 1 if record.has_two_classes else None
     places = [place for place, name in enumerate(names) if name == output or str(name) == output]
     if not places:
         known = ", ".join(map(repr, names[:20])) or "None: the model has a single output"

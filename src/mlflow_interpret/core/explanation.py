@@ -152,6 +152,11 @@ class Explanation:
         return "targets" if self.classes is None else "classes"
 
     @property
+    def has_two_classes(self) -> bool:
+        """Whether there are two classes, so that the contributions to one determine the other."""
+        return self.classes is not None and len(self.classes) == 2
+
+    @property
     def is_mirrored(self) -> bool:
         """Whether there are two classes with equal importances.
 

@@ -18,8 +18,10 @@ import numpy as np
 from mlflow_interpret.core.details import AttributionCheck
 from mlflow_interpret.core.errors import CannotExplainError
 from mlflow_interpret.core.statistics import FloatArray, sample_rows
+from mlflow_interpret.explaining.attributions import by_output
 from mlflow_interpret.explaining.batch import RowBatch
 from mlflow_interpret.explaining.dataframes import Indices
+from mlflow_interpret.explaining.native_models import as_columns
 from mlflow_interpret.explaining.single_columns import mix_rows, sample_columns
 
 if TYPE_CHECKING:
@@ -195,16 +197,11 @@ class _Check:
         if not attributions.adds_up:
             raise CannotExplainError("the contributions do not add up to an output of the model")
         self._scale = attributions.scale
-        values, outputs = attributions.local_values, attributions.outputs
-        return (
-            values if values.ndim == 3 else values[None],
-            outputs if outputs.ndim == 2 else outputs[:, None],
-        )
+        return by_output(attributions.local_values), as_columns(attributions.outputs)
 
     def _outputs(self, rows: RowBatch) -> FloatArray:
         """``(n_rows, K)`` outputs."""
-        outputs = self._explainer.outputs(rows, self._scale)
-        return outputs if outputs.ndim == 2 else outputs[:, None]
+        return as_columns(self._explainer.outputs(rows, self._scale))
 
     def _pick(self, values: FloatArray) -> Indices:
         """The columns to check."""

@@ -23,6 +23,11 @@ _ROUNDING = 1e-6
 """The same relative to the output, for models that compute in single precision."""
 
 
+def by_output(values: FloatArray) -> FloatArray:
+    """``(K, n_rows, F)`` attributions, also for a model with a single output."""
+    return values if values.ndim == 3 else values[None]
+
+
 @dataclass(frozen=True, eq=False)
 class EngineeredAttributions:
     """Attributions of the engineered columns of a pipeline.

@@ -157,8 +157,7 @@ def _directions(explanation: Explanation) -> dict[str, dict[str, Any]] | None:
     """The directions of the leading features; None for several outputs, which have none."""
     rows, local = explanation.evaluation_rows, explanation.local_values
     if local is not None and local.ndim == 3:
-        has_two_classes = explanation.classes is not None and len(local) == 2
-        local = local[1] if has_two_classes else None
+        local = local[1] if explanation.has_two_classes else None
     if rows is None or local is None or rows.shape[1] != local.shape[1]:
         return None
     return directions(explanation.features, explanation.global_values, rows, local) or None

@@ -12,7 +12,7 @@ from pandas.util import hash_array
 from scipy import stats
 
 from mlflow_interpret.core.statistics import FloatArray
-from mlflow_interpret.explaining.attributions import Attributions, concatenate, reorder
+from mlflow_interpret.explaining.attributions import Attributions, by_output, concatenate, reorder
 from mlflow_interpret.explaining.batch import RowBatch
 from mlflow_interpret.explaining.convergence import (
     LEVEL,
@@ -174,11 +174,11 @@ class SumCollector:
 
     def __call__(self, attributions: Attributions, batch: RowBatch) -> RowSums:
         """Aggregate the attributions of a batch."""
-        local = _by_output(attributions.local_values)
+        local = by_output(attributions.local_values)
         absolute = np.abs(local)
         importances = absolute.mean(axis=0)
         errors = attributions.sampling_error
-        variance = np.zeros((1, *importances.shape)) if errors is None else _by_output(errors) ** 2
+        variance = np.zeros((1, *importances.shape)) if errors is None else by_output(errors) ** 2
         histograms = [
             bins.sums(batch.frame.iloc[:, i], local[..., i]) for i, bins in enumerate(self.bins)
         ]
@@ -203,11 +203,6 @@ class SumCollector:
             bin_sums=tuple(sums for _, sums in histograms),
             sample=sample.reduced(),
         )
-
-
-def _by_output(values: FloatArray) -> FloatArray:
-    """``(K, n_rows, F)`` values, also for a model with a single output."""
-    return values if values.ndim == 3 else values[None]
 
 
 def row_keys(seed: int, numbers: Indices) -> FloatArray:

@@ -103,14 +103,9 @@ def contributions(explanation: Explanation, output: int | None) -> FloatArray | 
     local = explanation.local_values
     if local is None or local.ndim == 2:
         return local
-    if output is None and not has_two_classes(explanation):
+    if output is None and not explanation.has_two_classes:
         return np.asarray(np.abs(local).mean(axis=0))
     return np.asarray(local[1 if output is None else output])
-
-
-def has_two_classes(explanation: Explanation) -> bool:
-    """Whether there are two classes, so that the contributions to one determine the other."""
-    return explanation.classes is not None and len(explanation.classes) == 2
 
 
 def _is_boolean(column: pd.Series) -> bool:

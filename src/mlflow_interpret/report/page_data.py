@@ -104,7 +104,7 @@ def _n_layers(explanation: Explanation, outputs: list[int]) -> int:
     local = explanation.local_values
     if local is None or local.ndim == 2:
         return 1
-    return len(outputs) + (0 if distributions.has_two_classes(explanation) else 1)
+    return len(outputs) + (0 if explanation.has_two_classes else 1)
 
 
 def _importances(explanation: Explanation, selection: Selection) -> list[dict[str, Any]]:
@@ -113,7 +113,7 @@ def _importances(explanation: Explanation, selection: Selection) -> list[dict[st
     label = "contribution"
     if local is not None and local.ndim == 3:
         label = f"mean absolute contribution over all {explanation.output_kind_plural}"
-        if distributions.has_two_classes(explanation):
+        if explanation.has_two_classes:
             label = _contribution_label(explanation, 1, 60)
     values, errors = explanation.global_values, explanation.standard_errors()
     result = [_output_importances("", label, values, errors, selection)]
@@ -202,7 +202,7 @@ def _contribution_layer(explanation: Explanation, output: int | None, selection:
     local = explanation.local_values
     if output is not None and local is not None and local.ndim == 2:
         return None
-    if output == 1 and distributions.has_two_classes(explanation):
+    if output == 1 and explanation.has_two_classes:
         return 0
     values = distributions.contributions(explanation, output)
     if values is None:

@@ -96,7 +96,7 @@ def _drawn_outputs(
         return [None]
     if output is not None:
         return [output]
-    if distributions.has_two_classes(explanation):
+    if explanation.has_two_classes:
         return [1]
     sizes = np.abs(local).mean(axis=(1, 2))
     largest = np.sort(rank(np.nan_to_num(sizes))[: 1 if ax is not None else _MAX_PANELS])

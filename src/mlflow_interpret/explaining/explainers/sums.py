@@ -13,7 +13,7 @@ import numpy as np
 
 from mlflow_interpret.core.errors import CannotExplainError
 from mlflow_interpret.core.statistics import FloatArray
-from mlflow_interpret.explaining.attributions import Attributions
+from mlflow_interpret.explaining.attributions import Attributions, by_output
 from mlflow_interpret.explaining.batch import RowBatch
 from mlflow_interpret.explaining.encoding import NOT_NUMBERS, is_numeric, numbers
 from mlflow_interpret.explaining.explainers.additivity import attributions_of
@@ -101,8 +101,7 @@ class SumExplainer(Explainer):
             attributions = term.explainer.explain(rows, term.scale)
             if attributions.scale != term.scale:
                 raise CannotExplainError("the scale of its members changes")
-            local = attributions.local_values
-            local = local if local.ndim == 3 else local[None]
+            local = by_output(attributions.local_values)
             weighted = np.tensordot(term.member.weights, local, axes=1)
             columns = None if self.is_by_raw_column else term.member.columns
             for k, column in enumerate(range(local.shape[2]) if columns is None else columns):

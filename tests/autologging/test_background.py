@@ -248,7 +248,8 @@ def test_snapshots_are_private(store, monkeypatch, tmp_path):
 
     def look(self, request):
         snapshot = Path(request["snapshot"])
-        seen["modes"] = [path.stat().st_mode & 0o777 for path in (snapshot, snapshot.parent)]
+        paths = snapshot, snapshot.parent, snapshot.with_name("entry.json")
+        seen["modes"] = [path.stat().st_mode & 0o777 for path in paths]
         snapshots.check_private(snapshot)
         snapshot.chmod(0o644)
         with pytest.raises(mlflow_interpret.MlflowInterpretError, match="open to other users"):
@@ -259,7 +260,7 @@ def test_snapshots_are_private(store, monkeypatch, tmp_path):
     mlflow_interpret.autolog(background=True, silent=True)
     tree().fit(X, y)
     assert mlflow_interpret.flush()
-    assert seen["modes"] == [0o600, 0o700]
+    assert seen["modes"] == [0o600, 0o700, 0o600]
 
 
 def test_no_row_is_in_the_spool_without_log_data(store, monkeypatch):

@@ -175,7 +175,12 @@ def test_an_unreadable_entry_is_named_in_the_error():
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such modes")
-def test_only_the_user_can_read_it():
-    path = spool.keep(explanation(), entry())
-    assert path.stat().st_mode & 0o077 == 0
-    assert spool.directory().stat().st_mode & 0o077 == 0
+def test_only_the_user_can_read_it(tmp_path):
+    written = tmp_path / "written"
+    (written / "engineered").mkdir(parents=True)
+    (written / "engineered" / "status.json").write_text("{}")
+    kept = spool.keep(explanation(), entry())
+    moved = spool.keep_folder(written, "0123", entry())
+    assert spool.directory().stat().st_mode & 0o777 == 0o700
+    for path in [kept, *kept.rglob("*"), moved, *moved.rglob("*")]:
+        assert path.stat().st_mode & 0o777 == (0o700 if path.is_dir() else 0o600), path

@@ -79,6 +79,7 @@ class PendingFolder:
         try:
             _write_pickle(content, pending.snapshot)
             json_files.write_json(folder / _ENTRY, entry.to_json())
+            (folder / _ENTRY).chmod(0o600)
         except BaseException:
             pending.drop()
             raise

@@ -136,9 +136,10 @@ def keep_folder(written: Path, explanation_id: str, entry: Entry) -> Path:
 
 
 def update(folder: Path, entry: Entry) -> None:
-    """Write an entry atomically."""
+    """Write an entry atomically, and let only this user read the folder and its files."""
     incomplete = folder / f"{_ENTRY}.new"
     json_files.write_json(incomplete, entry.to_json())
+    _make_private(folder)
     incomplete.replace(folder / _ENTRY)
 
 
@@ -174,6 +175,11 @@ def drop(folder: Path) -> None:
 def _new_folder(explanation_id: str) -> Path:
     directory().mkdir(mode=0o700, parents=True, exist_ok=True)
     return directory() / explanation_id
+
+
+def _make_private(folder: Path) -> None:
+    for path in (folder, *folder.rglob("*")):
+        path.chmod(0o700 if path.is_dir() else 0o600)
 
 
 def _stores_by_option() -> dict[str, base.Store]:

@@ -321,3 +321,154 @@ def test_large_and_minimal_explanations(open_report):
     bare.locator("#table tbody th button").first.click()
     assert "no contributions of single rows were stored" in bare.locator("tr.detail").inner_text()
     assert bare.locator("canvas").count() == 0
+
+
+def number_of(text):
+    return float(text.replace("\u2212", "-").replace(",", ""))
+
+
+def waterfall(page):
+    """The names and numbers of the waterfall, from the base value to the output."""
+    texts = "lines => lines.map((line) => [line.cells[0].innerText, line.cells[2].innerText])"
+    lines = page.locator("#waterfall tbody tr").evaluate_all(texts)
+    return [(name, number_of(number)) for name, number in lines]
+
+
+def single_row_explanation():
+    labels = np.array(["c0", "c1", "c2"])[np.arange(40) % 3]
+    return replace(
+        explanation(14, 40, 3), expected_values=np.array([0.2, 0.3, 0.5]),
+        true_labels=labels, predicted=labels[::-1],
+    )  # fmt: skip
+
+
+def test_waterfall_of_a_row(open_report):
+    explained = single_row_explanation()
+    page = open_report(explained)
+    page.locator("#row-number").fill("7")
+    page.keyboard.press("Enter")
+    outputs = explained.expected_values + explained.local_values[:, 7].sum(axis=1)
+    for output in (int(np.argmax(outputs)), 0, 1):  # the predicted class first
+        if output != np.argmax(outputs):
+            page.locator("#row-output").select_option(label=f"c{output}")
+        lines = waterfall(page)
+        contributions = explained.local_values[output, 7]
+        order = np.argsort(-np.abs(contributions))
+        assert lines[0] == ("Base value", explained.expected_values[output])
+        assert lines[-1] == (f"Output for c{output}", pytest.approx(outputs[output], rel=0.01))
+        assert [name.split(" = ")[0] for name, _ in lines[1:11]] == [f"f{i}" for i in order[:10]]
+        assert [value for _, value in lines[1:11]] == pytest.approx(
+            contributions[order[:10]], rel=0.01, abs=1e-3
+        )
+        values = [number_of(name.split(" = ")[1]) for name, _ in lines[1:11]]
+        assert values == pytest.approx(
+            explained.evaluation_rows.iloc[7, order[:10]].to_numpy(), rel=0.01, abs=1e-3
+        )
+        assert lines[11] == (
+            "4 other features",
+            pytest.approx(contributions[order[10:]].sum(), rel=0.01, abs=1e-3),
+        )
+    widths = "bars => bars.map((bar) => bar.getBoundingClientRect().width)"
+    assert min(page.locator("#waterfall .bar rect").evaluate_all(widths)) > 0
+    assert page.locator("#row-labels").inner_text() == "Predicted class: c2. True class: c1."
+
+
+# The place of a row in the first plot and in the first strip.
+CENTER_OF_ROW = """(plot, row) => {
+  const dots = plot.querySelector(".points").getAttribute("d").split("M").slice(1);
+  return dots[row].split("h")[0].split(" ").map(Number);
+}"""
+STRIP_OF_ROW = (
+    """(row) => stripX(contributions(0)[row], document.querySelector("canvas.strip").clientWidth)"""
+)
+
+
+def test_rows_are_selected_by_keyboard_and_by_a_click(open_report):
+    explained = single_row_explanation()
+    feature = int(np.argmax(explained.global_values))
+    output = int(np.argmax(explained.per_class_values[:, feature]))
+    page = open_report(explained)
+    number, before = page.locator("#row-number"), page.get_by_role("button", name="Previous")
+    assert number.input_value() == "0"
+    assert before.is_disabled()
+    number.focus()
+    page.keyboard.press("ArrowUp")
+    page.keyboard.press("ArrowUp")
+    page.keyboard.press("Tab")  # commits the number
+    assert number.input_value() == "2"
+    page.get_by_role("button", name="Next").click()
+    page.get_by_role("button", name="Next").press("Enter")
+    before.press("Space")
+    assert number.input_value() == "3"
+    number.fill("400")
+    number.press("Enter")
+    assert number.input_value() == "39"
+    assert page.locator("#row-note").inner_text() == "Row 400 is not on this page; row 39 is shown."
+    for area, left, top in (
+        (".plot", *page.locator(".plot").first.evaluate(CENTER_OF_ROW, 5)),
+        ("canvas.strip", page.evaluate(STRIP_OF_ROW, 8), 13),
+    ):
+        page.locator(area).first.click(position={"x": left, "y": top})
+        expected = 5 if area == ".plot" else 8
+        selected = explained.local_values[output, int(number.input_value()), feature]
+        assert selected == pytest.approx(explained.local_values[output, expected, feature], abs=0.1)
+
+
+def test_waterfall_of_a_sample_of_rows(open_report):
+    explained = replace(explanation(3, 5000), expected_values=np.array([2.5]))
+    page = open_report(explained)
+    number = page.locator("#row-number")
+    first = int(number.input_value())
+    number.focus()
+    page.keyboard.press("ArrowUp")
+    page.keyboard.press("Tab")
+    second = int(number.input_value())
+    assert second > first
+    assert page.locator("#row-output").count() == 0
+    lines = waterfall(page)
+    assert lines[0] == ("Base value", 2.5)
+    assert lines[-1] == (
+        "Prediction",
+        pytest.approx(2.5 + explained.local_values[second].sum(), rel=0.01),
+    )
+    assert sum(value for _, value in lines[:-1]) == pytest.approx(lines[-1][1], abs=0.05)
+
+
+def test_waterfall_without_values_rows_or_a_base_value(open_report):
+    page = open_report(replace(explanation(3), evaluation_rows=None))
+    lines = waterfall(page)
+    assert lines[0] == ("0 (the base value was not recorded)", 0)
+    assert lines[-1][0] == "Sum of the contributions"
+    assert {name for name, _ in lines[1:-1]} == {"f0", "f1", "f2"}
+    page = open_report(explanation(3).without_rows())
+    assert "no contributions of single rows were stored" in page.locator("#row").inner_text()
+
+
+def test_values_of_all_kinds_of_columns_in_the_waterfall(open_report):
+    rows = every_kind_of_column().drop(columns=["large", "small", "wide"])
+    explained = replace(
+        explanation(rows.shape[1], len(rows), rows=rows), features=tuple(rows),
+        expected_values=np.array([1.0]),
+    )  # fmt: skip
+    shown = {}
+    page = open_report(explained, width=360)
+    for number in range(40, 46):
+        page.locator("#row-number").fill(str(number))
+        page.keyboard.press("Enter")
+        shown |= dict.fromkeys((name for name, _ in waterfall(page)), number)
+    texts = set(shown)
+    assert any(text.startswith("times = 2020-01-03 ") for text in texts)
+    for name in ("ordered", "true or false", "few", "nothing", "numbers", "thousands"):
+        values = {
+            text.split(" = ")[1]: row
+            for text, row in shown.items() if text.startswith(f"{name} = ")
+        }  # fmt: skip
+        assert values, name
+        for text, row in values.items():
+            cell = rows[name].iloc[row]
+            if name in {"numbers", "thousands"}:
+                assert number_of(text) == pytest.approx(cell, rel=0.01)
+            else:
+                assert text == ("missing" if pd.isna(cell) else str(cell))
+    widths = page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
+    assert widths[0] <= widths[1]

@@ -203,7 +203,7 @@ def test_page_of_aggregates_has_no_values_of_rows():
 @pytest.mark.parametrize(
     ("shape", "kilobytes"),
     [((100, 1000, None), 400), ((100, 1000, 2), 400), ((100, 1000, 10), 400), ((500, 1000, None), 400),
-     ((700, 235, 5), 400), ((500, 1000, 30), 450), ((3000, 20, 3), 400)],
+     ((700, 235, 5), 400), ((500, 1000, 30), 480), ((3000, 20, 3), 420)],
     ids=str,
 )  # fmt: skip
 @pytest.mark.slow

@@ -7,22 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from mlflow_interpret.core.details import AttributionCheck, Details, ModelInfo, RowCounts
+from mlflow_interpret.core.details import Details, ModelInfo
 from mlflow_interpret.core.explanation import Explanation
 from mlflow_interpret.core.statistics import INTERVAL, FloatArray
-from mlflow_interpret.core.text import NAME_LENGTH, format_number, format_percent, truncate
+from mlflow_interpret.core.text import NAME_LENGTH, format_number, truncate
 from mlflow_interpret.rendering import html
 from mlflow_interpret.report.baseline_section import baseline_section
 from mlflow_interpret.report.description import METHODS, summary
+from mlflow_interpret.report.facts import facts, words
 from mlflow_interpret.report.page_data import Selection, page_data, select
-
-_MAX_EXPECTED_VALUES = 10
-_STOPPING_REASONS = {
-    "all rows": "yes, all available rows",
-    "settled": "yes, the ranking of the leading features was stable",
-    "max_rows": "stopped at max_rows; the ranking may not be stable",
-    "time_budget": "no, the time budget was used up",
-}
 
 
 def render_report(explanation: Explanation, run_facts: Mapping[str, Any] | None = None) -> str:
@@ -50,8 +43,9 @@ def render_report(explanation: Explanation, run_facts: Mapping[str, Any] | None 
         ],
         "output_kind": explanation.output_kind,
         "has_points": selection.n_distributions > 0,
+        **_row_section(explanation),
         "baseline": baseline_section(explanation),
-        "facts": _facts(explanation, run_facts),
+        "facts": facts(explanation, run_facts),
         "notes": [str(note) for note in details.notes],
         "limits": _limits(explanation, selection, has_run=bool(run_facts.get("run_id"))),
     }
@@ -60,9 +54,25 @@ def render_report(explanation: Explanation, run_facts: Mapping[str, Any] | None 
         "report.html",
         context,
         data=page_data(explanation, selection),
-        scripts=("values.js", "plots.js", "strips.js", "report.js"),
+        scripts=("values.js", "rows.js", "plots.js", "strips.js", "report.js"),
         styles=("report.css",),
     )
+
+
+def _row_section(explanation: Explanation) -> dict[str, Any]:
+    """Variables of the section about a single row."""
+    local, n_classes = explanation.local_values, len(explanation.classes or ())
+    names = explanation.output_names or ()
+    choice = "Predicted class" if n_classes > 2 else names[1] if n_classes == 2 else "Largest"
+    return {
+        "n_rows": 0 if local is None else local.shape[-2],
+        "row_output": truncate(choice, 80),
+        "no_rows": (
+            "no contributions of single rows were stored, as with log_data=False"
+            if local is None
+            else "no rows were explained"
+        ),
+    }
 
 
 def _heading(explanation: Explanation) -> str:
@@ -100,7 +110,7 @@ def _tiles(explanation: Explanation) -> list[tuple[str, str, str]]:
     name = METHODS.get(explanation.method, "")
     tiles = [("Method", name or explanation.method, explanation.method if name else "")]
     if rows:
-        source = _words(rows.source or "rows", lower=True)
+        source = words(rows.source or "rows", lower=True)
         remark = f"of {format_number(rows.available)} {source}"
         tiles.append(("Explained rows", format_number(rows.explained), remark))
     tiles.append(("Features", format_number(len(explanation.features)), _column_kind(explanation)))
@@ -163,89 +173,6 @@ def _percent_of_axis(value: float, axis_end: float) -> str:
     return f"{percent:.2f}".rstrip("0").rstrip(".")
 
 
-def _facts(explanation: Explanation, run_facts: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Names and values of the facts in the details section."""
-    details = explanation.details
-    sampling_error, additivity_error = details.sampling_error, details.additivity_error
-    facts = [
-        ("Run", run_facts.get("run_id")),
-        ("Created", run_facts.get("created")),
-        ("Comment", run_facts.get("comment")),
-        ("Model", explanation.model_class),
-        ("Fitted and explained models", _model_path(details.model or ModelInfo())),
-        ("Task", explanation.task),
-        ("Method", f"{explanation.method}, {details.engine or 'engine not recorded'}"),
-        ("Scale", details.output_scale),
-        ("Expected output", _expected_values(explanation)),
-        ("Rows", _row_counts(details.rows)),
-        ("Enough rows", _STOPPING_REASONS.get(str(details.stopped))),
-        ("Background rows", details.background_rows),
-        ("Seed", details.random_state),
-        ("Additivity error",
-         None if additivity_error is None else format_number(float(additivity_error), 2)),
-        ("Sampling error", None if sampling_error is None else
-         f"typically {format_percent(float(sampling_error))} of a row's largest contribution"),
-        ("Attribution check", _attribution_check(details.attribution_check)),
-        ("Duration", None if details.seconds is None else f"{details.seconds} s"),
-        ("Time budget", None if details.time_budget is None else f"{details.time_budget:g} s"),
-        ("Explanation", explanation.id),
-        ("Aggregated in explanation", details.raw_explanation_id),
-    ]  # fmt: skip
-    facts += [("Missing baseline", details.baseline_missing), ("Histograms", details.histograms)]
-    facts += [(_words(key), value) for key, value in details.extra.items()]
-    facts.append(("Versions", details.versions))
-    return [(name, _to_text(value)) for name, value in facts if value not in (None, "", [], {})]
-
-
-def _attribution_check(check: AttributionCheck | None) -> str | None:
-    if check is None or check.outcome is None:
-        return None
-    if check.outcome == "passed":
-        return f"passed, {check.columns} columns of {check.rows} rows"
-    return f"{check.outcome}, {check.explainer}: {check.reason}"
-
-
-def _model_path(model: ModelInfo) -> str:
-    names = (model.fitted, model.explained, model.estimator)
-    return " → ".join(dict.fromkeys(name for name in names if name))
-
-
-def _row_counts(rows: RowCounts | None) -> str:
-    if rows is None:
-        return ""
-    counts = f"{format_number(rows.explained)} of {format_number(rows.available)}"
-    return f"{counts} {_words(rows.source or '', lower=True)}"
-
-
-def _expected_values(explanation: Explanation) -> str:
-    values = explanation.expected_values
-    if values is None:
-        return ""
-    numbers = [format_number(float(value)) for value in np.ravel(values)]
-    outputs = explanation.output_names
-    if outputs is None or len(outputs) != len(numbers):
-        return ", ".join(numbers[:_MAX_EXPECTED_VALUES])
-    pairs = [f"{truncate(output, 40)}: {number}"
-             for output, number in zip(outputs, numbers, strict=True)]  # fmt: skip
-    n_others = len(pairs) - _MAX_EXPECTED_VALUES
-    others = f", and {n_others} more" if n_others > 0 else ""
-    return ", ".join(pairs[:_MAX_EXPECTED_VALUES]) + others
-
-
-def _words(key: Any, *, lower: bool = False) -> str:
-    text = str(key).replace("_", " ").strip()
-    return text if lower or not text else text[0].upper() + text[1:]
-
-
-def _to_text(value: Any) -> str:
-    if isinstance(value, Mapping):
-        items = value.items()
-        return ", ".join(f"{_words(key, lower=True)} {_to_text(item)}" for key, item in items)
-    if isinstance(value, (list, tuple)):
-        return ", ".join(map(_to_text, value))
-    return format_number(value) if isinstance(value, (float, int)) else str(value)
-
-
 def _limits(explanation: Explanation, selection: Selection, *, has_run: bool) -> list[str]:
     """Sentences about the parts of the explanation that the page does not show."""
     limits = []
@@ -282,4 +209,8 @@ def _distribution_limits(explanation: Explanation, selection: Selection) -> list
         limits.append(
             f"The {selection.n_distributions} most important features have distributions."
         )
-    return [*limits, "Points are rounded to 1/255 of their range."]
+    if selection.n_bytes == 1:
+        limits.append(
+            "Values and contributions of single rows are rounded to 1/255 of their range."
+        )
+    return limits

@@ -2,13 +2,12 @@
 
 A page must stay small enough to open anywhere. It therefore has a seeded sample of the explained
 rows, for the most important features only if there are many features or classes. Each value takes
-one byte: a position between the smallest and the largest value. The files beside the page are
-exact.
+two bytes, or one where there are many: a position between the smallest and the largest value. The
+files beside the page are exact.
 """
 
 from __future__ import annotations
 
-import base64
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +18,8 @@ from mlflow_interpret.core.statistics import FloatArray, rank, sample_rows
 from mlflow_interpret.core.text import truncate
 from mlflow_interpret.rendering import html
 from mlflow_interpret.report import distributions
+from mlflow_interpret.report.encoded_columns import MISSING, encode, ranged, round_number
+from mlflow_interpret.report.single_rows import row_data
 
 MAX_FEATURES = 1000
 """Number of features that a page lists at most."""
@@ -36,7 +37,7 @@ _COLUMN_BYTES = 30  # of a column of points, without the points
 _MAX_ROWS = 1000  # more points would cover each other
 _SUFFICIENT_ROWS = 150  # to recognize a distribution
 _MIN_DISTRIBUTIONS = 20
-_MISSING = 255
+_MAX_PRECISE_BYTES = 100_000  # of the points with two bytes each
 _CATEGORY_LENGTH = 40
 
 
@@ -50,12 +51,14 @@ class Selection:
         outputs: Positions of the classes or targets that can be selected.
         n_distributions: Number of listed features, from the first on, that have distributions.
         rows: Positions of the sampled rows.
+        n_bytes: Number of bytes of each value and contribution, 1 or 2.
     """
 
     features: list[int]
     outputs: list[int]
     n_distributions: int
     rows: Any
+    n_bytes: int = 2
 
 
 def select(explanation: Explanation) -> Selection:
@@ -78,7 +81,9 @@ def select(explanation: Explanation) -> Selection:
     affordable = int((column_bytes / n_distributions - _COLUMN_BYTES) / _BYTES_PER_POINT)
     n_rows = min(n_available, _MAX_ROWS, max(affordable, 1))
     rows = sample_rows(n_available, n_rows, distributions.seed_of(explanation))
-    return Selection(features, outputs, n_distributions, rows)
+    precise_bytes = 2 * _BYTES_PER_POINT * n_columns * n_distributions * n_rows
+    n_bytes = 2 if precise_bytes <= min(_MAX_PRECISE_BYTES, _MAX_BYTES - table_bytes) else 1
+    return Selection(features, outputs, n_distributions, rows, n_bytes)
 
 
 def page_data(explanation: Explanation, selection: Selection) -> dict[str, Any]:
@@ -87,6 +92,8 @@ def page_data(explanation: Explanation, selection: Selection) -> dict[str, Any]:
         "unit": str(explanation.details.output_scale or ""),
         "outputs": _importances(explanation, selection),
         "output_kind": explanation.output_kind,
+        "task": explanation.task,
+        "n_features": len(explanation.features),
         "mirrored": explanation.is_mirrored,
         "points": _points(explanation, selection) if selection.n_distributions else None,
     }
@@ -102,21 +109,37 @@ def _largest_outputs(explanation: Explanation, limit: int) -> list[int]:
 def _n_layers(explanation: Explanation, outputs: list[int]) -> int:
     """Number of contributions of each row and feature on the page."""
     local = explanation.local_values
-    if local is None or local.ndim == 2:
+    if local is None or local.ndim == 2 or _is_negated(explanation):
         return 1
-    return len(outputs) + (0 if explanation.has_two_classes else 1)
+    return len(outputs)
+
+
+def _is_negated(explanation: Explanation) -> bool:
+    """Whether the contributions to one of two classes are the negative ones to the other."""
+    local = explanation.local_values
+    if local is None or local.ndim == 2 or not explanation.has_two_classes:
+        return False
+    return bool(np.allclose(local[0], -local[1], rtol=1e-6, atol=1e-12, equal_nan=True))
+
+
+def _leading_output(explanation: Explanation, selection: Selection) -> int:
+    """The output whose contributions are shown if none is selected.
+
+    It is the second of two classes, or else the output with the largest importances.
+    """
+    if explanation.has_two_classes:
+        return 1
+    sizes = np.nan_to_num(np.asarray(explanation.per_class_values).sum(axis=1), posinf=0.0)
+    return max(selection.outputs, key=lambda output: float(sizes[output]))
 
 
 def _importances(explanation: Explanation, selection: Selection) -> list[dict[str, Any]]:
     """The importances over all outputs, followed by those of each output."""
-    local = explanation.local_values
-    label = "contribution"
-    if local is not None and local.ndim == 3:
-        label = f"mean absolute contribution over all {explanation.output_kind_plural}"
-        if explanation.has_two_classes:
-            label = _contribution_label(explanation, 1, 60)
+    local, title = explanation.local_values, ""
+    if local is not None and local.ndim == 3 and selection.outputs:
+        title = _title(explanation, _leading_output(explanation, selection), 60)
     values, errors = explanation.global_values, explanation.standard_errors()
-    result = [_output_importances("", label, values, errors, selection)]
+    result = [_output_importances("", title, values, errors, selection)]
     by_class, class_errors = explanation.per_class_values, explanation.per_class_standard_errors()
     names = explanation.output_names
     if by_class is None or names is None:
@@ -126,7 +149,7 @@ def _importances(explanation: Explanation, selection: Selection) -> list[dict[st
         *(
             _output_importances(
                 truncate(names[output], 80),
-                _contribution_label(explanation, output, 80),
+                _title(explanation, output, 80),
                 by_class[output],
                 None if class_errors is None else class_errors[output],
                 selection,
@@ -136,45 +159,53 @@ def _importances(explanation: Explanation, selection: Selection) -> list[dict[st
     ]
 
 
-def _contribution_label(explanation: Explanation, output: int, limit: int) -> str:
-    return f"contribution to {truncate(distributions.output_label(explanation, output), limit)}"
+def _title(explanation: Explanation, output: int, limit: int) -> str:
+    return truncate(distributions.output_label(explanation, output), limit)
 
 
 def _output_importances(
-    name: str, label: str, values: FloatArray, errors: FloatArray | None, selection: Selection
+    name: str, title: str, values: FloatArray, errors: FloatArray | None, selection: Selection
 ) -> dict[str, Any]:
     features = selection.features
+    shown_errors = None if errors is None else errors[features]
     return {
         "name": name,
-        "label": label,
-        "values": [_round(value, 4) for value in values[features]],
-        "errors": None if errors is None else [_round(value, 3) for value in errors[features]],
+        "title": title,
+        "label": f"contribution to {title}" if title else "contribution",
+        "values": [round_number(value, 4) for value in values[features]],
+        "errors": None
+        if errors is None
+        else [round_number(value, 3) for value in errors[features]],
     }
-
-
-def _round(value: Any, digits: int) -> float:
-    return float(f"{float(value):.{digits}g}")
 
 
 def _points(explanation: Explanation, selection: Selection) -> dict[str, Any]:
     features = selection.features[: selection.n_distributions]
-    columns = [_value_column(explanation, feature, selection.rows) for feature in features]
+    columns = [_value_column(explanation, feature, selection) for feature in features]
     layers = [
         _contribution_layer(explanation, output, selection) for output in (None, *selection.outputs)
     ]
-    return {"values": columns, "contributions": layers}
+    return {
+        "n_bytes": selection.n_bytes,
+        "values": columns,
+        "contributions": layers,
+        "rows": row_data(explanation, selection.rows, selection.outputs),
+    }
 
 
-def _value_column(explanation: Explanation, feature: int, rows: Any) -> dict[str, Any] | None:
-    """The values of one feature, with one byte for each row."""
+def _value_column(
+    explanation: Explanation, feature: int, selection: Selection
+) -> dict[str, Any] | None:
+    """The values of one feature."""
     if explanation.evaluation_rows is None:
         return None
-    scale = distributions.scale(explanation.evaluation_rows.iloc[rows, feature])
+    scale = distributions.scale(explanation.evaluation_rows.iloc[selection.rows, feature])
     is_missing = np.isnan(scale.positions)
-    steps = np.round(np.nan_to_num(scale.positions) * (_MISSING - 1))
+    missing = MISSING[selection.n_bytes]
+    steps = np.round(np.nan_to_num(scale.positions) * (missing - 1))
     column: dict[str, Any] = {
         "kind": scale.kind,
-        "bytes": _encode(np.where(is_missing, _MISSING, steps)),
+        "bytes": encode(np.where(is_missing, missing, steps), selection.n_bytes),
     }
     if scale.kind == "category":
         column["categories"] = [truncate(name, _CATEGORY_LENGTH) for name in scale.categories]
@@ -190,33 +221,29 @@ def _value_column(explanation: Explanation, feature: int, rows: Any) -> dict[str
 
 
 def _axis_end(value: Any) -> Any:
-    return _round(value, 6) if isinstance(value, float) else truncate(value, 30)
+    return round_number(value, 6) if isinstance(value, float) else truncate(value, 30)
 
 
 def _contribution_layer(explanation: Explanation, output: int | None, selection: Selection) -> Any:
-    """The contributions to one output by feature, as the range and one byte for each row.
+    """The contributions to one output by feature, as the range and the position of each row.
 
     Returns:
-        None without contributions, or the index of a layer with the same contributions.
+        None without contributions, or a reference to a layer with the same contributions, whose
+        sign may be the opposite one.
     """
     local = explanation.local_values
-    if output is not None and local is not None and local.ndim == 2:
+    if local is None or (output is not None and local.ndim == 2):
         return None
-    if output == 1 and explanation.has_two_classes:
-        return 0
+    if local.ndim == 3 and selection.outputs:
+        leading = _leading_output(explanation, selection)
+        layer = selection.outputs.index(leading) + 1
+        if output is None:
+            return {"layer": layer, "sign": 1}
+        if output != leading and _is_negated(explanation):
+            return {"layer": layer, "sign": -1}
     values = distributions.contributions(explanation, output)
     if values is None:
         return None
-    layer = []
     features = selection.features[: selection.n_distributions]
-    for column in values[np.ix_(selection.rows, features)].T:
-        known = column[np.isfinite(column)]
-        low, high = (float(known.min()), float(known.max())) if len(known) else (0.0, 0.0)
-        span = (high - low) or 1.0
-        positions = np.clip(np.nan_to_num((column - low) / span), 0.0, 1.0)
-        layer.append([_round(low, 4), _round(high, 4), _encode(np.round(positions * 255))])
-    return layer
-
-
-def _encode(values: Any) -> str:
-    return base64.b64encode(np.asarray(values, dtype=np.uint8).tobytes()).decode()
+    columns = values[np.ix_(selection.rows, features)].T
+    return [ranged(column, selection.n_bytes) for column in columns]

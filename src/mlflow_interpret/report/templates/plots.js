@@ -1,11 +1,11 @@
-// Plot of the contributions of one feature against its values.
+// Plot of the contributions of one feature against its values. A click selects the next row.
 
 function scatterPlot(index, availableWidth) {
   const rowContributions = contributions(index);
   if (!rowContributions) return [make("p", { class: "muted" }, missingReason(index))];
   const values = valuesOf(index);
   const { name } = features[index];
-  const { label } = pageData.outputs[selectedOutput];
+  const { label } = pageData.outputs[outputOf(index)];
   const unit = pageData.unit ? ` (${pageData.unit})` : "";
   const title = make("h3", {}, `${label[0].toUpperCase()}${label.slice(1)}${unit}`);
   const positions = values ? positionsOf(values) : rowContributions.map(() => 0.5);
@@ -28,17 +28,22 @@ function scatterPlot(index, availableWidth) {
   }
   svg.append(make("line", { class: "zero", x1: box.left, x2: box.right, y1: y(0), y2: y(0) }));
   const spread = categories ? edge : values ? 0 : box.right - box.left - 2 * edge;
-  const known = [];
-  const missing = [];
-  rowContributions.forEach((value, i) => {
-    const position = positions[i];
+  const centers = rowContributions.map((value, i) => {
     const jitter = spread * (((i * 0.61803) % 1) - 0.5);
-    const height = y(value).toFixed(1);
-    if (position === null) missing.push(`M${box.left + 4} ${height}h.01`);
-    else known.push(`M${(x(position) + jitter).toFixed(1)} ${height}h.01`);
+    return [positions[i] === null ? box.left + 4 : x(positions[i]) + jitter, y(value)];
   });
-  svg.append(make("path", { class: "points", d: known.join("") }));
-  if (missing.length) svg.append(make("path", { class: "points missing", d: missing.join("") }));
+  const dots = (isShown) => centers.filter((_, i) => isShown(positions[i])).map(([left, top]) => `M${left.toFixed(1)} ${top.toFixed(1)}h.01`).join("");
+  svg.append(make("path", { class: "points", d: dots((position) => position !== null) }));
+  if (positions.includes(null)) svg.append(make("path", { class: "points missing", d: dots((position) => position === null) }));
+  const [left, top] = centers[selectedRow];
+  svg.append(make("circle", { class: "selected", cx: left, cy: top, r: 6 }));
+  svg.addEventListener("click", (event) => {
+    const frame = svg.getBoundingClientRect();
+    const scale = width / frame.width;
+    const [clickX, clickY] = [(event.clientX - frame.left) * scale, (event.clientY - frame.top) * scale];
+    const row = nearest(centers.map(([cx, cy]) => Math.hypot(cx - clickX, cy - clickY)), 14);
+    if (row !== null) selectRow(row, { scroll: true });
+  });
   if (values) {
     svg.append(make("path", { class: "mean", d: meanLine(positions, rowContributions, values, x, y) }));
     valueLabels.forEach(([position, text, anchor], i) => {

@@ -91,9 +91,25 @@ showAllButton.addEventListener("click", () => {
 if (outputSelect) {
   outputSelect.addEventListener("change", () => {
     selectedOutput = Number(outputSelect.value);
+    if (rowOutputSelect) rowOutputSelect.value = outputSelect.value;
+    nameContributions();
     draw();
     for (const feature of features) if (feature.detail) fill(feature);
+    if (points) drawRow();
   });
+}
+
+// The output of the contributions: in the head of their column, or below each strip if they differ.
+function nameContributions() {
+  const head = document.querySelector("#table th.strips span");
+  if (!head) return;
+  const differ = features.some(({ index }) => outputOf(index) !== selectedOutput);
+  const { label } = pageData.outputs[selectedOutput];
+  head.textContent = differ ? "Contributions" : label.replace("contribution", "Contributions");
+  for (const { row, index } of features) {
+    const note = row.querySelector("td.strips small");
+    if (note) note.textContent = differ ? `to ${pageData.outputs[outputOf(index)].title}` : "";
+  }
 }
 
 /* Details of a feature */
@@ -178,8 +194,13 @@ function byClass(index) {
 
 for (const { row, index, button } of features) {
   const cell = make("td", { class: "strips needs-script" });
-  if (hasDistribution(index)) cell.append(make("canvas", { class: "strip", "data-index": index, "aria-hidden": "true" }));
-  cell.addEventListener("click", () => button.click());
+  if (hasDistribution(index)) cell.append(make("canvas", { class: "strip", "data-index": index, "aria-hidden": "true" }), make("small"));
+  else cell.append(make("small", {}, "not on this page"));
+  cell.addEventListener("click", (event) => {
+    const selected = event.target.matches("canvas") ? rowInStrip(event.target, event.clientX) : null;
+    if (selected === null) button.click();
+    else selectRow(selected, { scroll: true });
+  });
   row.cells[2].addEventListener("click", () => button.click());
   row.append(cell);
 }
@@ -198,5 +219,7 @@ addEventListener("resize", () => {
     redrawStrips();
   }, 150);
 });
+nameContributions();
 draw();
+if (points) drawRow();
 if (points && features.length) toggle(features[0]);

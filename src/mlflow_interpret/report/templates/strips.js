@@ -5,12 +5,7 @@ let observer = null;
 
 function redrawStrips() {
   if (!points) return;
-  let low = 0;
-  let high = 0;
-  for (const [smallest, largest] of contributionLayer() ?? []) {
-    low = Math.min(low, smallest);
-    high = Math.max(high, largest);
-  }
+  const [low, high] = contributionRange();
   axis = { low, high };
   observer?.disconnect();
   observer = new IntersectionObserver((entries) => {
@@ -37,7 +32,7 @@ function drawStrip(canvas) {
   canvas.height = height * ratio;
   const context = canvas.getContext("2d");
   context.scale(ratio, ratio);
-  const x = (value) => 4 + ((value - axis.low) / (axis.high - axis.low || 1)) * (width - 8);
+  const x = (value) => stripX(value, width);
   context.fillStyle = colorOf("--line");
   context.fillRect(x(0), 0, 1, height);
   if (!rowContributions) return;
@@ -61,6 +56,35 @@ function drawStrip(canvas) {
     context.arc(x(value), height / 2 + side * Math.ceil(counts[i] / 2) * step, 1.9, 0, 7);
     context.fill();
   });
+  markRow(context, x, rowContributions, height);
+}
+
+function stripX(value, width) {
+  return 4 + ((value - axis.low) / (axis.high - axis.low || 1)) * (width - 8);
+}
+
+// A ring around the selected row.
+function markRow(context, x, rowContributions, height) {
+  if (selectedRow === null) return;
+  context.globalAlpha = 1;
+  context.strokeStyle = colorOf("--text");
+  context.lineWidth = 1.5;
+  context.beginPath();
+  context.arc(x(rowContributions[selectedRow]), height / 2, 4.5, 0, 7);
+  context.stroke();
+}
+
+// The sampled row whose point is next to a click, or null if none is near.
+function rowInStrip(canvas, clientX) {
+  const rowContributions = contributions(Number(canvas.dataset.index));
+  const frame = canvas.getBoundingClientRect();
+  if (!rowContributions || !axis) return null;
+  return nearest(rowContributions.map((value) => Math.abs(stripX(value, frame.width) - (clientX - frame.left))), 6);
+}
+
+function nearest(distances, limit) {
+  const smallest = Math.min(...distances);
+  return smallest <= limit ? distances.indexOf(smallest) : null;
 }
 
 // The value of a custom property: light-dark() depends on the theme.

@@ -90,6 +90,7 @@ def _expected_values(explanation: Explanation) -> str:
 
 
 def words(key: Any, *, lower: bool = False) -> str:
+    """The key of a record in words: spaces for underscores, and a capital at the beginning."""
     text = str(key).replace("_", " ").strip()
     return text if lower or not text else text[0].upper() + text[1:]
 

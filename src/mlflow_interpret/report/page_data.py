@@ -167,15 +167,14 @@ def _output_importances(
     name: str, title: str, values: FloatArray, errors: FloatArray | None, selection: Selection
 ) -> dict[str, Any]:
     features = selection.features
-    shown_errors = None if errors is None else errors[features]
     return {
         "name": name,
         "title": title,
         "label": f"contribution to {title}" if title else "contribution",
         "values": [round_number(value, 4) for value in values[features]],
-        "errors": None
-        if errors is None
-        else [round_number(value, 3) for value in errors[features]],
+        "errors": (
+            None if errors is None else [round_number(error, 3) for error in errors[features]]
+        ),
     }
 
 

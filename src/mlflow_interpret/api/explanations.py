@@ -122,6 +122,9 @@ def log_explanation(
 ) -> str:
     """Log an explanation of this package or of interpret-community, or compute and log one.
 
+    An explanation that the run holds already keeps its folder and metrics; a log that failed
+    half-way is completed there.
+
     Args:
         explanation: A global explanation. None to compute one of ``model``.
         run_id: The run. Default: the active run, or a new one, which is then ended.

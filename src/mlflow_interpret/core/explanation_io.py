@@ -156,6 +156,14 @@ def read_importances(
     )
 
 
+def read_id(path: Path) -> str | None:
+    """Return the id of the explanation in an ``explanation.json``, None where there is none."""
+    try:
+        return str(json.loads(path.read_text(encoding="utf-8"))["id"])
+    except (KeyError, TypeError, ValueError):  # cut off, or written by others
+        return None
+
+
 def _read_summary(path: Path) -> dict[str, Any]:
     summary: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     if summary["format"] > _FORMAT:

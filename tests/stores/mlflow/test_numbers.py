@@ -13,6 +13,7 @@ from mlflow import MlflowClient
 from logged_explanations import explanation, log
 from mlflow_interpret.stores import mlflow as mlflow_store
 from mlflow_interpret.stores.mlflow.numbers import RunNumbers
+from mlflow_interpret.stores.mlflow.places import Place
 
 
 @pytest.fixture
@@ -24,19 +25,32 @@ def new_run(store):
     return new_run
 
 
+def free(number):
+    return Place(number, is_begun=False)
+
+
 def test_numbers_are_reserved_and_given_back():
     numbers = RunNumbers()
-    with numbers.reserved("uri", "run", 1) as first, numbers.reserved("uri", "run", 1) as second:
+    with (
+        numbers.reserved("uri", "run", free(1), "a") as first,
+        numbers.reserved("uri", "run", free(1), "b") as second,
+    ):
         assert (first, second) == (1, 2)
         numbers.mark_stored("uri", "run", second, explained=True)
-    with pytest.raises(OSError), numbers.reserved("uri", "run", 1) as third:
+    with pytest.raises(OSError), numbers.reserved("uri", "run", free(1), "c") as third:
         assert third == 3
         raise OSError
-    with numbers.reserved("uri", "run", 1) as again, numbers.reserved("uri", "other", 1) as other:
+    with (
+        numbers.reserved("uri", "run", free(1)) as again,
+        numbers.reserved("uri", "other", free(1)) as other,
+    ):
         assert (again, other) == (3, 1)
-    with numbers.reserved("uri", "run", 9) as counted_by_another_process:
+    with numbers.reserved("uri", "run", free(9)) as counted_by_another_process:
         assert counted_by_another_process == 9
+    with numbers.reserved("uri", "run", Place(2, is_begun=True), "b") as repeated:
+        assert repeated == 2
     assert numbers.stored("uri", "run") == {2: True}
+    assert numbers.ids("uri", "run") == {1: "a", 2: "b"}
 
 
 def test_parallel_logs_into_one_run_get_different_numbers(store, new_run, monkeypatch):

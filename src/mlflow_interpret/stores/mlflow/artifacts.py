@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import tempfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
@@ -13,21 +16,82 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 
+from mlflow_interpret.core import explanation_io
+from mlflow_interpret.runtime import temporary_folders
 from mlflow_interpret.runtime.progress import Report
 from mlflow_interpret.stores.mlflow import mlflow_internals
 
 _MAX_REQUESTS = 8  # at once; MLflow keeps ten connections to a server
+
+_OUTAGES = {"TEMPORARILY_UNAVAILABLE", "REQUEST_LIMIT_EXCEEDED"}
 
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 
 
 def list_files(client: MlflowClient, run: Run, folder: str) -> list[str]:
-    """Return the paths of the files in an artifact folder; none where it does not exist."""
+    """Return the paths of the files in an artifact folder; none where it does not exist.
+
+    Raises:
+        Exception: The artifact store does not answer.
+    """
     try:
         return mlflow_internals.list_artifacts(run, folder, client.tracking_uri)
-    except MlflowException:  # raised by some stores for a missing folder
+    except MlflowException as error:  # raised by some stores for a missing folder
+        if _is_outage(error):
+            raise
         return []
+
+
+def _is_outage(error: MlflowException) -> bool:
+    """Return whether an error comes from a request without an answer, or a server that fails."""
+    is_silent = isinstance(error.__cause__ or error.__context__, OSError)
+    return is_silent or error.error_code in _OUTAGES
+
+
+def upload(
+    client: MlflowClient, run: Run, source: Path, folder: str, *, only_missing: bool
+) -> None:
+    """Upload the files of an explanation; `explanation_io.EXPLANATION`, which has its id, first.
+
+    Args:
+        client: The client.
+        run: The run.
+        source: The files.
+        folder: The artifact folder.
+        only_missing: Leave out the files that the run holds: the server does not overwrite them.
+    """
+    present = _relative_files(client, run, source, folder) if only_missing else set()
+    first = explanation_io.EXPLANATION
+    if first not in present:
+        client.log_artifact(run.info.run_id, str(source / first), folder)
+    present.add(first)
+
+    def is_present(place: str, names: list[str]) -> set[str]:
+        paths = {name: (Path(place) / name).relative_to(source).as_posix() for name in names}
+        return {name for name, path in paths.items() if path in present}
+
+    with tempfile.TemporaryDirectory(prefix=temporary_folders.prefix()) as work:
+        missing = Path(work) / "missing"
+        shutil.copytree(source, missing, ignore=is_present, copy_function=_link)
+        client.log_artifacts(run.info.run_id, str(missing), folder)
+
+
+def _relative_files(client: MlflowClient, run: Run, source: Path, folder: str) -> set[str]:
+    """Return the files of an artifact folder and of its subfolders that ``source`` has, too."""
+    paths = list_files(client, run, folder)
+    for subfolder in source.glob("*/"):
+        if f"{folder}/{subfolder.name}" in paths:
+            paths.remove(f"{folder}/{subfolder.name}")
+            paths += list_files(client, run, f"{folder}/{subfolder.name}")
+    return {path.removeprefix(f"{folder}/") for path in paths}
+
+
+def _link(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:  # the file system has no links
+        shutil.copyfile(source, target)
 
 
 def local_path(run: Run, path: str) -> Path | None:

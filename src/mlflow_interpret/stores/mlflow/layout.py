@@ -23,7 +23,7 @@ TAG = "mlflow_interpret"
 State = Literal["complete", "pending", "skipped", "failed"]
 
 TAGGED_EXPLANATIONS = 5  # later explanations of a run have no tags of their own: tags are few
-_MAX_NUMBER = 10_000  # explanations of a run; the count comes from the server
+MAX_NUMBER = 10_000  # explanations of a run; the count comes from the server
 
 
 @dataclass(frozen=True)
@@ -84,14 +84,14 @@ def get_run(client: MlflowClient, run_id: str) -> Run:
 def explanations_of(run: Run) -> int:
     """Return the number of a run's explanations by its tag, skipped fits included."""
     count = run.data.tags.get(f"{TAG}.explanations", "0")
-    return min(int(count), _MAX_NUMBER) if count.isdecimal() else 0
+    return min(int(count), MAX_NUMBER) if count.isdecimal() else 0
 
 
 def count_of(client: MlflowClient, run: Run) -> int:
     """Return the number of a run's explanations, also of a run that had no room for the tag."""
     count = explanations_of(run)
     if count == 0 and _lacks_tags(client, run):
-        while count < _MAX_NUMBER and list_files(client, run, folder_of(count + 1)):
+        while count < MAX_NUMBER and list_files(client, run, folder_of(count + 1)):
             count += 1
     return count
 
@@ -105,18 +105,6 @@ def numbers(client: MlflowClient, run: Run) -> list[int]:
         for number in range(1, count_of(client, run) + 1)
         if number > TAGGED_EXPLANATIONS or may_lack or tag_name(number, "status") in tags
     ]
-
-
-def free_number(client: MlflowClient, run: Run) -> int:
-    """Return the next number whose artifact folder is empty.
-
-    A folder beyond the count belongs to another process, or to a log that was cut off: some stores
-    do not overwrite it.
-    """
-    number = explanations_of(run) + 1
-    while number < _MAX_NUMBER and list_files(client, run, folder_of(number)):
-        number += 1
-    return number
 
 
 def status_name(version: int) -> str:

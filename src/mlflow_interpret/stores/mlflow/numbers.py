@@ -12,10 +12,13 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from mlflow_interpret.stores.mlflow.places import Place
+
 
 @dataclass
 class _RunNumbers:
     last: int = 0
+    ids: dict[int, str] = field(default_factory=dict)
     stored: dict[int, bool] = field(default_factory=dict)
 
 
@@ -27,24 +30,37 @@ class RunNumbers:
         self._runs: dict[tuple[str, str], _RunNumbers] = {}
 
     @contextmanager
-    def reserved(self, tracking_uri: str, run_id: str, free: int) -> Iterator[int]:
+    def reserved(
+        self, tracking_uri: str, run_id: str, place: Place, explanation_id: str | None = None
+    ) -> Iterator[int]:
         """Reserve a number; an exception in the context gives it back.
 
         Args:
             tracking_uri: The tracking URI.
             run_id: The run.
-            free: The next free number of the run, as the server says.
+            place: The place of the explanation, as the server says.
+            explanation_id: The explanation, None for a fit that was skipped.
         """
         with self._lock:
             run = self._runs.setdefault((tracking_uri, run_id), _RunNumbers())
-            number = run.last = max(free, run.last + 1)
+            number = place.number if place.is_begun else max(place.number, run.last + 1)
+            run.last = max(run.last, number)
+            if explanation_id is not None:
+                run.ids[number] = explanation_id
         try:
             yield number
         except BaseException:
             with self._lock:
-                if run.last == number and number not in run.stored:
-                    run.last = number - 1
+                if number not in run.stored:
+                    run.ids.pop(number, None)
+                    run.last -= run.last == number
             raise
+
+    def ids(self, tracking_uri: str, run_id: str) -> Mapping[int, str]:
+        """Return the explanations that this process has logged into a run, by their numbers."""
+        with self._lock:
+            run = self._runs.get((tracking_uri, run_id))
+            return {} if run is None else dict(run.ids)
 
     def mark_stored(self, tracking_uri: str, run_id: str, number: int, *, explained: bool) -> None:
         """Note that the artifacts of a number are in the run.

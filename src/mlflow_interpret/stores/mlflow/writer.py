@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-import json
 import logging
-import re
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime, timezone
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from mlflow import MlflowClient
-from mlflow.entities import Metric, Run, RunTag
+from mlflow.entities import Run, RunTag
 from mlflow.exceptions import MlflowException
 
-from mlflow_interpret.core import explanation_io, json_files
-from mlflow_interpret.core.explanation import Explanation
-from mlflow_interpret.core.options import MAX_METRICS, METRICS
+from mlflow_interpret.core import json_files
+from mlflow_interpret.core.options import METRICS
 from mlflow_interpret.runtime import temporary_folders
-from mlflow_interpret.stores.base import StoreLimits, limits_of
+from mlflow_interpret.stores.base import limits_of
 from mlflow_interpret.stores.mlflow import run_page
-from mlflow_interpret.stores.mlflow.artifacts import list_files
+from mlflow_interpret.stores.mlflow.artifacts import list_files, upload
+from mlflow_interpret.stores.mlflow.batch import log_batch, metric_entities, metric_room
 from mlflow_interpret.stores.mlflow.connection import check_reachable
 from mlflow_interpret.stores.mlflow.layout import (
     STATUS,
@@ -33,15 +31,15 @@ from mlflow_interpret.stores.mlflow.layout import (
     count_of,
     explanations_of,
     folder_of,
-    free_number,
     get_run,
     latest_status,
     status_name,
     tag_name,
 )
-from mlflow_interpret.stores.mlflow.metrics import PREFIX, SHARE, SHIFT, Metrics, metrics_of
-from mlflow_interpret.stores.mlflow.mlflow_internals import TABLES_TAG
+from mlflow_interpret.stores.mlflow.metrics import Metrics, metrics_of
 from mlflow_interpret.stores.mlflow.numbers import RunNumbers
+from mlflow_interpret.stores.mlflow.places import find_place, free_place
+from mlflow_interpret.stores.mlflow.tags import explanation_tags, fitting_tags, table_tags
 from mlflow_interpret.stores.record import Record, now
 
 _logger = logging.getLogger(__name__)
@@ -64,6 +62,9 @@ def log(
 ) -> Logged:
     """Write an explanation into a run: the artifacts, then all metrics and tags in one batch.
 
+    Each step can be repeated: an explanation that the run holds, or a part of it, is completed in
+    its place.
+
     Args:
         record: The explanation and its folder; the status record is written into the folder.
         run_id: An existing run.
@@ -79,30 +80,33 @@ def log(
     client, limits = MlflowClient(tracking_uri), limits_of(tracking_uri)
     explanation = record.explanation
     run = get_run(client, run_id)
-    with _numbers.reserved(tracking_uri, run_id, free_number(client, run)) as number:
-        room, share_room = _metric_room(run, limits)
+    place = find_place(client, run, explanation.id, _numbers.ids(tracking_uri, run_id))
+    with _numbers.reserved(tracking_uri, run_id, place, explanation.id) as number:
+        room, share_room = metric_room(run, place, limits)
         metrics = metrics_of(explanation, top_k, number, room, share_room, kinds)
         status = _status(record, metrics, state, comment, run_id)
         status.update({name: dict(entry) for name, entry in (entries or {}).items()})
         if limits.tags is not None:
-            tags = _tags(number, explanations_of(run), state, explanation)
-            fitting = _fitting(tags, run, limits)
+            tags = explanation_tags(number, explanations_of(run), state, explanation)
+            fitting = fitting_tags(tags, run, limits)
             status["tags"] = {"left_out": [tag.key for tag in tags if tag not in fitting]}
         if record.not_drawn:
             status["not_drawn"] = dict(record.not_drawn)
         json_files.write_json(record.folder / STATUS, status)
-        client.log_artifacts(run_id, str(record.folder), folder_of(number))
+        is_partial = place.is_begun and not limits.overwrites
+        upload(client, run, record.folder, folder_of(number), only_missing=is_partial)
         _numbers.mark_stored(tracking_uri, run_id, number, explained=True)
 
         def tags_for(run: Run, count: int, tables: list[int]) -> list[RunTag]:
-            tags = _tags(number, count, state, explanation)
+            tags = explanation_tags(number, count, state, explanation)
             if description:
                 tags += run_page.description_tags(run, record, folder_of(number), limits)
-            tags = _fitting(tags, run, limits)
-            return tags + (_table_tag(run, tables, limits) if limits.has_mlflow_pages else [])
+            tags = fitting_tags(tags, run, limits)
+            return tags + (table_tags(run, tables, limits) if limits.has_mlflow_pages else [])
 
-        entities = _metric_entities(metrics, model_id)
-        _log_batch(client, run_id, tracking_uri, entities, tags_for)
+        entities = metric_entities(metrics, record.created, model_id)
+        stored_numbers = partial(_numbers.stored, tracking_uri, run_id)
+        log_batch(client, run_id, entities, tags_for, stored_numbers)
         if f"{TAG}.reason" in run.data.tags:  # of an earlier fit that had nothing to explain
             client.delete_tag(run_id, f"{TAG}.reason")
     report = None
@@ -123,7 +127,7 @@ def log_skipped(run_id: str, tracking_uri: str, reason: str, details: Mapping[st
     client, limits = MlflowClient(tracking_uri), limits_of(tracking_uri)
     run = get_run(client, run_id)
     with (
-        _numbers.reserved(tracking_uri, run_id, free_number(client, run)) as number,
+        _numbers.reserved(tracking_uri, run_id, free_place(client, run)) as number,
         tempfile.TemporaryDirectory(prefix=temporary_folders.prefix()) as folder,
     ):
         status = {
@@ -137,13 +141,11 @@ def log_skipped(run_id: str, tracking_uri: str, reason: str, details: Mapping[st
         json_files.write_json(path, status)
         client.log_artifact(run_id, str(path), folder_of(number))
         _numbers.mark_stored(tracking_uri, run_id, number, explained=False)
-        _log_batch(
-            client,
-            run_id,
-            tracking_uri,
-            [],
-            lambda run, count, _: _fitting(_tags(number, count, "skipped"), run, limits),
-        )
+
+        def tags_for(run: Run, count: int, _: list[int]) -> list[RunTag]:
+            return fitting_tags(explanation_tags(number, count, "skipped"), run, limits)
+
+        log_batch(client, run_id, [], tags_for, partial(_numbers.stored, tracking_uri, run_id))
     return Logged(tracking_uri, run_id, number, status)
 
 
@@ -157,7 +159,7 @@ def note_skipped(run_id: str, tracking_uri: str, reason: str) -> None:
     run = get_run(client, run_id)
     if count_of(client, run) == 0:
         tags = [RunTag(f"{TAG}.status", "skipped"), RunTag(f"{TAG}.reason", reason)]
-        client.log_batch(run_id, tags=_fitting(tags, run, limits_of(tracking_uri)))
+        client.log_batch(run_id, tags=fitting_tags(tags, run, limits_of(tracking_uri)))
 
 
 def update_status(
@@ -206,105 +208,3 @@ def _status(
             "left_out": metrics.left_out,
         },
     }
-
-
-def _log_batch(
-    client: MlflowClient,
-    run_id: str,
-    tracking_uri: str,
-    metrics: list[Metric],
-    tags_for: Callable[[Run, int, list[int]], list[RunTag]],
-) -> None:
-    """Log metrics and tags, and the shared tags again while other threads log into the run.
-
-    The count of explanations and the list of tables are read and written back; a parallel log may
-    have overwritten them with an older state.
-
-    Args:
-        client: The client.
-        run_id: The run.
-        tracking_uri: The tracking URI.
-        metrics: The metrics.
-        tags_for: Returns the tags for the run as it is now, the count of its explanations, and the
-            numbers of the explanations with a table.
-    """
-    stored: Mapping[int, bool] = {}
-    while stored != (latest := _numbers.stored(tracking_uri, run_id)):
-        stored = latest
-        run = get_run(client, run_id)
-        count = max(*stored, explanations_of(run))  # another process may have counted further
-        tables = sorted(number for number, explained in stored.items() if explained)
-        client.log_batch(run_id, metrics=metrics, tags=tags_for(run, count, tables))
-        metrics = []
-
-
-def _tags(
-    number: int, count: int, state: State, explanation: Explanation | None = None
-) -> list[RunTag]:
-    tags = {f"{TAG}.explanations": str(max(number, count))}
-    if number <= TAGGED_EXPLANATIONS:
-        tags[tag_name(number, "status")] = state
-        if explanation is not None:
-            tags[tag_name(number, "explanation_id")] = explanation.id
-            tags[tag_name(number, "method")] = explanation.method
-            scale = explanation.details.output_scale
-            if scale:
-                tags[tag_name(number, "scale")] = str(scale)
-    return [RunTag(key, value) for key, value in tags.items()]
-
-
-def _fitting(tags: list[RunTag], run: Run, limits: StoreLimits) -> list[RunTag]:
-    """Return the tags that a run has room for; the first are the most important."""
-    if limits.tags is None:
-        return tags
-    room, fitting = max(0, limits.tags - len(run.data.tags)), []
-    for tag in tags:
-        is_new = tag.key not in run.data.tags
-        if not is_new or room:
-            fitting.append(tag)
-            room -= is_new
-    return fitting
-
-
-def _table_tag(run: Run, numbers: list[int], limits: StoreLimits) -> list[RunTag]:
-    """Return the tag by which MLflow's UI compares the tables of importances across runs.
-
-    `mlflow.log_table` sets it for its own tables; the artifacts are in its format.
-    """
-    try:
-        tables = json.loads(run.data.tags.get(TABLES_TAG, "[]"))
-        for number in numbers:
-            table = {"path": f"{folder_of(number)}/{explanation_io.GLOBAL}", "type": "table"}
-            if number <= TAGGED_EXPLANATIONS and table not in tables:
-                tables = [*tables, table]
-        value = json.dumps(tables)
-    except (TypeError, ValueError):  # not written by MLflow
-        return []
-    is_changed = value != run.data.tags.get(TABLES_TAG)
-    return [RunTag(TABLES_TAG, value)] if is_changed and len(value) <= limits.tag_length else []
-
-
-def _metric_room(run: Run, limits: StoreLimits) -> tuple[int, int | None]:
-    """Return the number of metric names that explanations may still add to a run.
-
-    Returns:
-        The number of all names and that of shares. It is None for shares where the server has a
-        limit: the importances come first.
-    """
-
-    def count(*groups: str) -> int:
-        pattern = re.compile(rf"({'|'.join(groups)})(-\d+)?/")
-        return sum(bool(pattern.match(name)) for name in run.data.metrics)
-
-    if limits.metrics is None:
-        return MAX_METRICS - count(PREFIX, SHIFT), MAX_METRICS - count(SHARE)
-    room = MAX_METRICS - count(PREFIX, SHIFT, SHARE)
-    return min(room, limits.metrics - len(run.data.metrics)), None
-
-
-def _metric_entities(metrics: Metrics, model_id: str | None) -> list[Metric]:
-    milliseconds = int(datetime.now(timezone.utc).timestamp() * 1000)
-    return [
-        Metric(name, value, milliseconds, 0, model_id=model_id)
-        for name, value in metrics.values.items()
-    ]

@@ -5,7 +5,11 @@ from __future__ import annotations
 import html
 import re
 from dataclasses import replace
+from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
+import mlflow
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
@@ -16,6 +20,10 @@ import mlflow_interpret
 from explanations import explanation
 from mlflow_interpret import ExplanationDisplay, ExplanationNotFoundError, OptionError
 from mlflow_interpret.core.errors import CannotExplainError
+
+
+def store_folder(run):
+    return Path(url2pathname(urlsplit(run.info.artifact_uri).path)) / "mlflow_interpret"
 
 
 @pytest.fixture(scope="module")
@@ -48,11 +56,24 @@ def test_figures_in_axes_of_the_user(iris):
         assert axes.get_title()
 
 
-def test_figures_of_an_explanation_in_a_run(store, iris):
-    run_id = mlflow_interpret.log_explanation(iris, log_figures=False)
+def test_figures_and_report_of_an_explanation_in_a_run(store, iris):
+    with mlflow.start_run() as run:
+        mlflow.log_metrics({"training_score": 0.973, "system/cpu": 12.0})
+        run_id = mlflow_interpret.log_explanation(iris, log_figures=False)
+        mlflow.log_metric("later_score", 0.125)
+    (artifact,) = store_folder(run).glob("report.html")
     display = ExplanationDisplay.from_run(run_id)
     assert run_id in display.to_html()
     assert display.plot_beeswarm().axes
+    logged, shown = artifact.read_text(encoding="utf-8"), display.to_html()
+    metric = "<div><dt>{}</dt><dd>{}</dd></div>".format
+    assert metric("training_score", "0.9730") in logged
+    assert metric("training_score", "0.9730") in shown
+    assert metric("later_score", "0.1250") in shown  # what the run holds now
+    assert "later_score" not in logged
+    for page in (logged, shown):  # of the machine, and of this package
+        assert "<dt>system/" not in page
+        assert "<dt>importance" not in page
 
 
 def test_notebook_shows_the_report_in_a_sandboxed_frame(iris):

@@ -129,6 +129,20 @@ def test_the_page_starts_with_a_sentence_about_the_leading_features():
     assert "carry" in summary(explanation())
 
 
+def test_metrics_of_the_run_are_beside_the_headline():
+    metrics = {"training_score": 0.91234567, "<b>loss</b>": np.nan, "rmse": 54321.0}
+    page = render_report(explanation(), {"metrics": metrics})
+    text = Table(page).text
+    assert "training_score 0.9123 <b>loss</b> not finite rmse 54,321" in text
+    assert text.index(summary(explanation())) < text.index("training_score") < text.index("Method")
+    assert 'aria-label="Metrics of the run"' in page
+    many = {f"metric {i}": float(i) for i in range(20)}
+    text = Table(render_report(explanation(), {"metrics": many})).text
+    assert "metric 11 11.00 and 8 more in the run" in text
+    for empty in ({}, None):
+        assert "Metrics of the run" not in render_report(explanation(), {"metrics": empty})
+
+
 def test_breach_of_additivity_is_a_notice():
     page = render_report(
         replace(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +25,7 @@ class ExplanationDisplay:
     Args:
         record: The explanation.
         run_id: The run of the explanation, for the report.
+        metrics: The metrics of the model in the run, for the report.
 
     Examples:
         >>> display = ExplanationDisplay.from_run(run_id)          # doctest: +SKIP
@@ -32,9 +33,15 @@ class ExplanationDisplay:
         >>> display.save("report.html")                            # doctest: +SKIP
     """
 
-    def __init__(self, record: Explanation, run_id: str | None = None) -> None:
+    def __init__(
+        self,
+        record: Explanation,
+        run_id: str | None = None,
+        metrics: Mapping[str, float] | None = None,
+    ) -> None:
         self._record = record
         self._run_id = run_id
+        self._metrics = metrics
 
     @classmethod
     def from_explanation(cls, explanation: Any) -> ExplanationDisplay:
@@ -73,7 +80,7 @@ class ExplanationDisplay:
         uri = mlflow_store.current_tracking_uri()
         run_id = mlflow_store.run_id_of(run_id, uri)
         record = load.load(run_id, uri, explanation_id=explanation_id, engineered=engineered)
-        return cls(record, run_id)
+        return cls(record, run_id, mlflow_store.read_model_metrics(run_id, uri))
 
     def plot_importances(self, *, top_k: int = 20, ax: Axes | None = None) -> Figure:
         """Draw the global importances as bars with 95 % intervals.
@@ -151,7 +158,7 @@ class ExplanationDisplay:
 
     def to_html(self) -> str:
         """Render the report as a self-contained HTML page that works offline."""
-        return render_report(self._record, {"run_id": self._run_id})
+        return render_report(self._record, {"run_id": self._run_id, "metrics": self._metrics})
 
     def save(self, path: str | Path) -> Path:
         """Save the report (``.html``) or the importances (``.png``, ``.svg``, ``.pdf``).

@@ -39,7 +39,7 @@ def write(
         folder: The folder.
         figures: Whether to draw the figures.
         report: Whether to write the report.
-        run_facts: Facts about the run for the report: ``run_id``, ``created``, ``comment``.
+        run_facts: Facts about the run for the report, as for `page.render_report`.
 
     Returns:
         The reasons for files that could not be drawn, by file name. A figure that fails does not

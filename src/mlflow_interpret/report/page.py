@@ -17,13 +17,16 @@ from mlflow_interpret.report.description import METHODS, summary
 from mlflow_interpret.report.facts import facts, words
 from mlflow_interpret.report.page_data import Selection, page_data, select
 
+_MAX_METRICS = 12  # beside the headline
+
 
 def render_report(explanation: Explanation, run_facts: Mapping[str, Any] | None = None) -> str:
     """Render the report as a self-contained HTML page.
 
     Args:
         explanation: The explanation. Without values of single rows, only aggregates are shown.
-        run_facts: Facts about the run, if they are known: ``run_id``, ``created``, ``comment``.
+        run_facts: Facts about the run, if they are known: ``run_id``, ``created``, ``comment``, and
+            ``metrics``, numbers by name.
     """
     selection = select(explanation)
     details = explanation.details
@@ -31,6 +34,7 @@ def render_report(explanation: Explanation, run_facts: Mapping[str, Any] | None 
     context = {
         "heading": _heading(explanation),
         "headline": summary(explanation),
+        **_metrics(run_facts.get("metrics") or {}),
         "lead": _lead(explanation),
         "tiles": _tiles(explanation),
         "notices": _notices(details),
@@ -80,6 +84,12 @@ def _heading(explanation: Explanation) -> str:
     name = (explanation.model_class or "model").rpartition(".")[2]
     fitted, estimator = model.fitted or name, model.estimator or name
     return fitted if fitted == estimator else f"{fitted} with {estimator}"
+
+
+def _metrics(metrics: Mapping[str, float]) -> dict[str, Any]:
+    """Variables of the metrics beside the headline: names, numbers and the number of others."""
+    shown = [(name, format_number(float(value), 4)) for name, value in metrics.items()]
+    return {"metrics": shown[:_MAX_METRICS], "n_more_metrics": max(len(shown) - _MAX_METRICS, 0)}
 
 
 def _lead(explanation: Explanation) -> str:

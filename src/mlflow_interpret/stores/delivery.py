@@ -70,6 +70,7 @@ def deliver_explanation(
             report=options.log_report,
             run_id=run_id,
             comment=options.comment,
+            metrics=mlflow_store.read_model_metrics(run_id, tracking_uri),
         )
         return deliver(record, run_id, tracking_uri, options)
     except BaseException:

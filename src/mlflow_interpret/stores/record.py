@@ -50,6 +50,7 @@ def write_record(
     report: bool,
     run_id: str | None = None,
     comment: str | None = None,
+    metrics: Mapping[str, float] | None = None,
 ) -> Record:
     """Write an explanation with its figures and report.
 
@@ -60,9 +61,10 @@ def write_record(
         report: Write the HTML report.
         run_id: The run, shown in the report.
         comment: The user's comment, shown in the report.
+        metrics: The metrics of the model in the run, shown in the report.
     """
     created = now()
-    shown = {"run_id": run_id, "created": created, "comment": comment}
+    shown = {"run_id": run_id, "created": created, "comment": comment, "metrics": metrics}
     not_drawn = artifacts.write(
         explanation, folder, figures=figures, report=report, run_facts=shown
     )

@@ -25,6 +25,7 @@ from mlflow_interpret.stores.mlflow.reader import (
     runs_with_explanations,
     status_of,
 )
+from mlflow_interpret.stores.mlflow.run_facts import read_model_metrics
 from mlflow_interpret.stores.mlflow.writer import log, log_skipped, note_skipped, update_status
 
 __all__ = [
@@ -42,6 +43,7 @@ __all__ = [
     "log",
     "log_skipped",
     "note_skipped",
+    "read_model_metrics",
     "records",
     "request_experiment",
     "run_id_of",

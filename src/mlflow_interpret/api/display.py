@@ -78,7 +78,8 @@ class ExplanationDisplay:
         from mlflow_interpret.stores import mlflow as mlflow_store
 
         uri = mlflow_store.current_tracking_uri()
-        run_id = mlflow_store.run_id_of(run_id, uri)
+        run_id, of_model = mlflow_store.explanation_at(run_id, uri)
+        explanation_id = explanation_id or of_model
         record = load.load(run_id, uri, explanation_id=explanation_id, engineered=engineered)
         return cls(record, run_id, mlflow_store.read_model_metrics(run_id, uri))
 

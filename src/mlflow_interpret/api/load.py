@@ -21,7 +21,9 @@ def load(
     workspace: Any = None,
 ) -> Explanation:
     """Load the record of an explanation; see `mlflow_interpret.load_explanation`."""
-    run_id = mlflow_store.run_id_of(run_id, tracking_uri)
+    run_id, of_model = mlflow_store.explanation_at(run_id, tracking_uri)
+    if explanation_id is None and comment is None:
+        explanation_id = of_model
     if workspace is None:
         try:
             view = partial(select_view, engineered=engineered, raw=raw)

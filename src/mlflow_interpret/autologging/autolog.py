@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from mlflow_interpret.autologging import incremental
+from mlflow_interpret.autologging import incremental, logged_models
 from mlflow_interpret.autologging.explain_fit import after_fit
 from mlflow_interpret.core.options import Options
 from mlflow_interpret.runtime.messages import show_messages
@@ -175,6 +175,7 @@ def autolog(
         _import_background()
     delivery.prepare(options)
     fit_hooks.install(partial(after_fit, options), tuple(estimators or ()))
+    logged_models.install()
     _current.options = options
 
 
@@ -196,6 +197,7 @@ def _switch_off() -> None:
     from mlflow_interpret.autologging import fit_hooks
 
     fit_hooks.uninstall()
+    logged_models.uninstall()
     _current.options = None
     incremental.clear()
 

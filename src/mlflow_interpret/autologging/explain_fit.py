@@ -10,7 +10,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from mlflow_interpret.autologging import incremental, outcomes
+from mlflow_interpret.autologging import incremental, logged_models, outcomes
 from mlflow_interpret.autologging.outcomes import Fit
 from mlflow_interpret.autologging.run_context import (
     RunContext,
@@ -47,6 +47,7 @@ def after_fit(options: Options, event: FitEvent) -> None:
             _add_batch(options, event)
             return
         incremental.forget(event.model)
+        logged_models.trained(event.model)
         _explain_in_run(options, event, current_run_context(event.started))
 
 
@@ -64,7 +65,7 @@ def _never_failing(options: Options, name: str) -> Iterator[None]:
 
 
 def _explain_in_run(options: Options, event: FitEvent, context: RunContext) -> None:
-    fit = Fit(event.name, context)
+    fit = Fit(event.name, context, link=logged_models.link_to(event.model))
     if options.exclusive and context.started_by_user:
         return
     if options.background and _submit_to_background(options, event, fit):
@@ -78,6 +79,7 @@ def _add_batch(options: Options, event: FitEvent) -> None:
     """Remember a batch of ``partial_fit``, and say with the first one when it is explained."""
     from mlflow_interpret.autologging import background
 
+    logged_models.trained(event.model)
     run_id, started_by_user = active_run()
     context = None
     if run_id is not None and not (options.exclusive and started_by_user):
@@ -119,7 +121,8 @@ def explain_at_once(options: Options, event: FitEvent) -> str | None:
     Raises:
         CannotExplainError: The model or its rows cannot be explained.
     """
-    fit = Fit(event.name, current_run_context(event.started))
+    context, link = current_run_context(event.started), logged_models.link_to(event.model)
+    fit = Fit(event.name, context, link=link)
     with suppress_warnings():
         return outcomes.log(options, fit, compute(options, event, fit))
 

@@ -10,8 +10,9 @@ import functools
 import inspect
 import logging
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 from mlflow_interpret.runtime.isolation import preserve_random_state
@@ -135,6 +136,73 @@ def before_run_ends(hook: Callable[[str, str], None]) -> Callable[[], None]:
     def remove() -> None:
         if MlflowClient.set_terminated is set_terminated:
             setattr(MlflowClient, "set_terminated", original)  # noqa: B010
+
+    return remove
+
+
+_hidden_metrics: ContextVar[Callable[[str], bool] | None] = ContextVar(
+    "mlflow_interpret_hidden_metrics", default=None
+)
+
+
+def around_model_log(
+    recognise: Callable[[Iterable[Any]], list[Any]],
+    observe: Callable[[list[Any], str], None],
+    hides: Callable[[str], bool],
+) -> Callable[[], None]:
+    """Observe `mlflow.models.Model.log`, the public method by which all flavors log a model.
+
+    MLflow copies all metrics of the active run to the new logged model, one request for each. It
+    reads the metrics that ``hides`` as empty while it logs a recognised model, so that this model
+    does not get those of the other models in its run.
+
+    Args:
+        recognise: Returns the known ones of some objects; must not raise.
+        observe: Called with the known objects and the id of their logged model; must not raise.
+        hides: Whether a metric, by its name, is not copied.
+
+    Returns:
+        A function that removes the hooks.
+    """
+    from mlflow import MlflowClient
+    from mlflow.models import Model
+
+    original_log = Model.__dict__["log"]
+    original_history = MlflowClient.get_metric_history
+
+    @functools.wraps(original_log.__func__)
+    def log(cls: Any, *args: Any, **kwargs: Any) -> Any:
+        known = recognise((*args, *kwargs.values()))
+        if not known:
+            return original_log.__get__(None, cls)(*args, **kwargs)
+        token = _hidden_metrics.set(hides)
+        try:
+            info = original_log.__get__(None, cls)(*args, **kwargs)
+        finally:
+            _hidden_metrics.reset(token)
+        model_id = getattr(info, "model_id", None)
+        if model_id is not None:
+            observe(known, model_id)
+        return info
+
+    @functools.wraps(original_history)
+    def get_metric_history(client: Any, run_id: str, key: str, *args: Any, **kwargs: Any) -> Any:
+        is_hidden = _hidden_metrics.get()
+        if is_hidden is not None and is_hidden(key):
+            return []
+        return original_history(client, run_id, key, *args, **kwargs)
+
+    patches = [
+        (Model, "log", original_log, classmethod(log)),
+        (MlflowClient, "get_metric_history", original_history, get_metric_history),
+    ]
+    for cls, name, _, patch in patches:
+        setattr(cls, name, patch)
+
+    def remove() -> None:
+        for cls, name, original, patch in patches:
+            if cls.__dict__.get(name) is patch:
+                setattr(cls, name, original)
 
     return remove
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from mlflow_interpret.autologging.baseline import baseline_details, with_details
+from mlflow_interpret.autologging.logged_models import ModelLink
 from mlflow_interpret.autologging.run_context import RunContext, run_in_background, run_to_log
 from mlflow_interpret.core.details import ModelInfo, RowCounts
 from mlflow_interpret.core.explanation import Explanation, Importances, importances_of
@@ -37,11 +38,13 @@ class Fit:
         model: The class of the fitted model.
         context: The run of its explanation.
         is_background: The training has continued since.
+        link: Its link to the logged models of MLflow.
     """
 
     model: str
     context: RunContext
     is_background: bool = False
+    link: ModelLink | None = None
 
     def run(self, options: Options) -> AbstractContextManager[str]:
         """Return a context with the run, which is created and ended where there is none."""
@@ -141,6 +144,8 @@ def log_computed(options: Options, fit: Fit, computed: Computed) -> str | None:
         if record is None or folder.exists():
             shutil.rmtree(folder, ignore_errors=True)
         return None
+    if fit.link is not None:
+        fit.link.add_explanation(options, record.explanation, logged)
     if not options.silent:
         _logger.info(_summary(fit, record.explanation, logged))
     explained = record.explanation.details

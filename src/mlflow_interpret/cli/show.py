@@ -56,8 +56,14 @@ def show(
 
     uri = tracking_uri_of(tracking_uri)
     with errors_on_one_line():
-        run_id = mlflow_store.run_id_of(run_id, uri)
-        explanation = load.load(run_id, uri, engineered=engineered, workspace=workspace)
+        run_id, explanation_id = mlflow_store.explanation_at(run_id, uri)
+        explanation = load.load(
+            run_id,
+            uri,
+            explanation_id=explanation_id,
+            engineered=engineered,
+            workspace=workspace,
+        )
         ranking = explanation.ranked() if label is None else _class_ranking(explanation, label)
         half_widths = _half_widths(explanation) if label is None else {}
     click.echo(_headline(explanation, run_id))

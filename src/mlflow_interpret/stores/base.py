@@ -49,6 +49,7 @@ class StoreLimits:
         tag_length: Characters of a tag's value.
         overwrites: An artifact can be written again.
         has_mlflow_pages: Its user interface is that of MLflow, which compares tables of runs.
+        has_logged_models: It has the logged models of MLflow 3.
     """
 
     metrics: int | None = None
@@ -56,6 +57,7 @@ class StoreLimits:
     tag_length: int = 5000  # of older MLflow servers
     overwrites: bool = True
     has_mlflow_pages: bool = True
+    has_logged_models: bool = True
 
 
 @dataclass(frozen=True)

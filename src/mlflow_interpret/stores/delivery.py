@@ -108,6 +108,8 @@ def deliver(
         model_id=options.model_id,
         entries={store.name: store.initial_entry(options) for store in stores},
     )
+    if options.model_id is not None:
+        _link(logged, record.explanation, options.model_id)
     if record.not_drawn and not options.silent:
         _logger.warning(
             "Some files of the explanation in run %s could not be drawn; its numbers are there. "
@@ -140,6 +142,15 @@ def note_receipt(
         if receipt.seconds is not None:
             entries[name]["seconds"] = receipt.seconds
     return mlflow_store.update_status(logged, state, failed[0].reason if failed else None, entries)
+
+
+def _link(logged: mlflow_store.Logged, explanation: Explanation, model_id: str) -> None:
+    """Note in a logged model which explanation is about it, where the server has such models."""
+    if base.limits_of(logged.tracking_uri).has_logged_models:
+        try:
+            mlflow_store.link_explanation(logged, explanation.id, model_id)
+        except Exception:  # an MLflow 2 server; the metrics are logged
+            _logger.debug("The logged model has no link to its explanation", exc_info=True)
 
 
 def _put(

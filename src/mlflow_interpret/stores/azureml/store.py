@@ -48,6 +48,7 @@ class AzureMLStore(Store):
         tag_length=1000,
         overwrites=False,
         has_mlflow_pages=False,
+        has_logged_models=False,
     )
 
     def accepts(self, options: Options, tracking_uri: str) -> bool:

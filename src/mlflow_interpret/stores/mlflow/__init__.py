@@ -17,7 +17,12 @@ from mlflow_interpret.stores.mlflow.layout import (
     get_run,
     tag_name,
 )
-from mlflow_interpret.stores.mlflow.model_uris import run_id_of
+from mlflow_interpret.stores.mlflow.logged_models import (
+    add_importances,
+    is_importance,
+    link_explanation,
+)
+from mlflow_interpret.stores.mlflow.model_uris import explanation_at
 from mlflow_interpret.stores.mlflow.reader import (
     explanations,
     load,
@@ -33,12 +38,16 @@ __all__ = [
     "TAG",
     "Logged",
     "State",
+    "add_importances",
     "check_reachable",
     "current_tracking_uri",
+    "explanation_at",
     "explanations",
     "explanations_of",
     "folder_of",
     "get_run",
+    "is_importance",
+    "link_explanation",
     "load",
     "log",
     "log_skipped",
@@ -46,7 +55,6 @@ __all__ = [
     "read_model_metrics",
     "records",
     "request_experiment",
-    "run_id_of",
     "runs_with_explanations",
     "status_of",
     "tag_name",

@@ -12,7 +12,7 @@ from mlflow.entities import Metric, Run, RunTag
 from mlflow_interpret.core.options import MAX_METRICS
 from mlflow_interpret.stores.base import StoreLimits
 from mlflow_interpret.stores.mlflow.layout import explanations_of, get_run
-from mlflow_interpret.stores.mlflow.metrics import PREFIX, SHARE, SHIFT, Metrics
+from mlflow_interpret.stores.mlflow.metrics import PREFIX, SHARE, SHIFT
 from mlflow_interpret.stores.mlflow.places import Place
 
 TagsFor = Callable[[Run, int, list[int]], list[RunTag]]
@@ -52,18 +52,27 @@ def log_batch(
         metrics = []
 
 
-def metric_entities(metrics: Metrics, created: str, model_id: str | None) -> list[Metric]:
+def metric_entities(
+    metrics: Mapping[str, float],
+    created: str,
+    model_id: str | None,
+    dataset: tuple[str | None, str | None] = (None, None),
+) -> list[Metric]:
     """Return MLflow's metrics, at the time ``created``, which is the same when they are repeated.
 
     Args:
-        metrics: The metrics.
+        metrics: The metrics by name.
         created: The time, ISO 8601.
         model_id: The logged model of the metrics.
+        dataset: The name and digest of the dataset of the metrics.
     """
     milliseconds = int(datetime.fromisoformat(created).timestamp() * 1000)
+    name, digest = dataset
     return [
-        Metric(name, value, milliseconds, 0, model_id=model_id)
-        for name, value in metrics.values.items()
+        Metric(
+            key, value, milliseconds, 0, model_id=model_id, dataset_name=name, dataset_digest=digest
+        )
+        for key, value in metrics.items()
     ]
 
 

@@ -11,7 +11,7 @@ from mlflow.exceptions import MlflowException
 
 from mlflow_interpret.core.errors import RunNotFoundError
 from mlflow_interpret.core.redaction import without_credentials
-from mlflow_interpret.stores.mlflow import mlflow_internals
+from mlflow_interpret.stores.mlflow import logged_models, mlflow_internals
 from mlflow_interpret.stores.mlflow.layout import get_run
 
 MODELS = "models:/"
@@ -19,15 +19,33 @@ MODELS = "models:/"
 _MISSING = {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE", "NOT_FOUND"}
 
 
-def run_id_of(name: str, tracking_uri: str) -> str:
-    """Return the id of the run behind a ``models:/`` URI; any other name is a run id itself.
+def explanation_at(name: str, tracking_uri: str) -> tuple[str, str | None]:
+    """Return the run behind a ``models:/`` URI, and the id of the model's explanation if known.
+
+    Any other name is a run id itself.
 
     Raises:
         RunNotFoundError: There is no such model version, or it was registered without a run.
     """
     if not name.startswith(MODELS):
-        return name
-    return str(run_of_model(MlflowClient(tracking_uri), name).info.run_id)
+        return name, None
+    client = MlflowClient(tracking_uri)
+    model = model_at(client, name)
+    explanation = _explanation_of(client, model)
+    return explanation or (str(run_of_version(client, model, name).info.run_id), None)
+
+
+def _explanation_of(client: MlflowClient, model: Any) -> tuple[str, str] | None:
+    """Return the run and the id of the explanation of a logged model or its registered version."""
+    if isinstance(model, ModelVersion):
+        parts = mlflow_internals.parse_model_uri(model.source or "")
+        if parts is None or parts.model_id is None:
+            return None
+        try:
+            model = client.get_logged_model(parts.model_id)
+        except MlflowException:  # it was deleted, or the registry is another server
+            return None
+    return logged_models.explanation_of(model)
 
 
 def run_of_model(client: MlflowClient, uri: str) -> Run:
@@ -35,6 +53,15 @@ def run_of_model(client: MlflowClient, uri: str) -> Run:
 
     Raises:
         RunNotFoundError: There is no such model, or it was registered without a run.
+    """
+    return run_of_version(client, model_at(client, uri), uri)
+
+
+def model_at(client: MlflowClient, uri: str) -> Any:
+    """Return a model version or logged model.
+
+    Raises:
+        RunNotFoundError: There is no such model.
     """
     missing: Exception | None = None
     try:
@@ -49,7 +76,7 @@ def run_of_model(client: MlflowClient, uri: str) -> Run:
             f"{uri!r} is no model version in {registry}; name one as 'models:/name/1' or "
             "'models:/name@alias'."
         ) from missing
-    return run_of_version(client, model, uri)
+    return model
 
 
 def run_of_version(client: MlflowClient, model: Any, uri: str) -> Run:

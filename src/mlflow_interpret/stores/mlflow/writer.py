@@ -104,7 +104,7 @@ def log(
             tags = fitting_tags(tags, run, limits)
             return tags + (table_tags(run, tables, limits) if limits.has_mlflow_pages else [])
 
-        entities = metric_entities(metrics, record.created, model_id)
+        entities = metric_entities(metrics.values, record.created, model_id)
         stored_numbers = partial(_numbers.stored, tracking_uri, run_id)
         log_batch(client, run_id, entities, tags_for, stored_numbers)
         if f"{TAG}.reason" in run.data.tags:  # of an earlier fit that had nothing to explain

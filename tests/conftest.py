@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
+import threading
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 from mlflow.utils.autologging_utils import AUTOLOGGING_INTEGRATIONS
 
 from azureml_double import AzureMLDouble
+from mlflow_interpret.stores import drawing
 
 # Their asserts are reported in detail, as those of tests.
 pytest.register_assert_rewrite(
@@ -25,6 +27,9 @@ TESTS = Path(__file__).parent
 
 os.environ["MLFLOW_AUTOLOGGING_TESTING"] = "true"  # raise errors that autologging would swallow
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+
+# Tests draw where they look at figures: by flush(), in this process.
+drawing._queue = drawing.DrawingQueue(start_seconds=threading.TIMEOUT_MAX)
 
 
 # Markers by folder or module, and by the fixtures and functions that a test uses.
@@ -124,6 +129,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[:] = fast
 
 
+def discard_drawings() -> None:
+    """Give up the pending drawings of a test."""
+    waiting = drawing._queue._waiting
+    while waiting:
+        shutil.rmtree(waiting.popleft().run.args[0])
+
+
 @pytest.fixture(autouse=True)
 def _isolated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     for name in list(os.environ):
@@ -138,6 +150,7 @@ def _isolated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]
     yield
     import mlflow_interpret
 
+    discard_drawings()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         mlflow_interpret.autolog(disable=True)

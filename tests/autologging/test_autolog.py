@@ -250,6 +250,7 @@ def test_the_status_record_describes_the_explanation(store):
 def test_all_artifacts_are_there_and_readable(store):
     mlflow_interpret.autolog()
     tree().fit(X, species)
+    assert mlflow_interpret.flush()
     (run,) = all_runs()
     assert artifacts(run.info.run_id) == {
         "status.json",
@@ -278,6 +279,7 @@ def test_figures_can_be_left_out(store):
     tree().fit(X, y)
     mlflow_interpret.autolog(log_report=False)
     tree().fit(X, y)
+    assert mlflow_interpret.flush()
     without_report, without_figures = all_runs()
     drawn = {"global_importances.png", "beeswarm.png", "report.html"}
     assert artifacts(without_figures.info.run_id) & drawn == {"report.html"}
@@ -662,6 +664,7 @@ def test_no_rows_of_data_are_logged_without_log_data(store, tmp_path):
     planted = X.assign(secret=np.arange(len(X)) + 987654.321)
     mlflow_interpret.autolog(log_data=False)
     RandomForestClassifier(3, random_state=0).fit(planted, y)
+    assert mlflow_interpret.flush()
     (run,) = all_runs()
     assert artifacts(run.info.run_id) == {
         "status.json",

@@ -105,7 +105,7 @@ def push(
 
 
 def flush(timeout: float | None = None) -> bool:
-    """Wait for background work: explanations in the background, and uploads.
+    """Wait for background work: explanations in the background, figures, reports and uploads.
 
     Args:
         timeout: The most seconds to wait. Default: until all work has ended; each upload ends after

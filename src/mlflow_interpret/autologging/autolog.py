@@ -103,7 +103,9 @@ def autolog(
         visualization_points: Number of explained rows to upload to Azure ML with their
             contributions, from 0 to 20,000. Default: all contributions, and 5,000 rows, which is
             what studio shows. The MLflow run holds all of them.
-        log_figures: Log figures: importances, contributions by row, importances by class.
+        log_figures: Log figures: importances, contributions by row, importances by class. They and
+            the report are drawn beside the training; `flush` and the end of the process wait for
+            them.
         log_report: Log the HTML report.
         log_data: Log data of single rows: the explained rows, their predictions, labels and
             contributions. False keeps them out of MLflow, Azure ML and the spool.
@@ -195,11 +197,13 @@ def current_options() -> Options:
 
 def _switch_off() -> None:
     from mlflow_interpret.autologging import fit_hooks
+    from mlflow_interpret.stores import drawing
 
     fit_hooks.uninstall()
     logged_models.uninstall()
     _current.options = None
     incremental.clear()
+    drawing.flush(drawing.EXIT_SECONDS)
 
 
 def _import_background() -> None:

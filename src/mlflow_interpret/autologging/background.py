@@ -6,9 +6,7 @@ import logging
 import os
 import shutil
 import threading
-from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -18,7 +16,7 @@ from mlflow_interpret.core.errors import CannotExplainError, one_line
 from mlflow_interpret.core.options import Options
 from mlflow_interpret.runtime import temporary_folders, worker_process
 from mlflow_interpret.runtime.exit_hooks import call_at_exit
-from mlflow_interpret.runtime.progress import wait
+from mlflow_interpret.runtime.work_queue import Job, WorkQueue
 from mlflow_interpret.stores import spool
 from mlflow_interpret.stores.spool import Entry
 
@@ -39,24 +37,13 @@ class NotQueuedError(Exception):
     """A fit cannot be explained in the background; the message says why."""
 
 
-@dataclass(frozen=True, eq=False)
-class _Job:
-    options: Options
-    run: Callable[[worker_process.Child], None]
-    pending: snapshots.PendingFit | None = None
-    size: int = 0  # bytes
-
-
-class _Queue:
-    """The pending fits of this process and the thread that handles them."""
+class _Queue(WorkQueue):
+    """The pending fits of this process."""
 
     def __init__(self) -> None:
-        self._changed = threading.Condition()
-        self._jobs: deque[_Job] = deque()  # the first is being handled
-        self._bytes = 0
+        super().__init__("mlflow-interpret-background", WORKER, _IDLE_SECONDS)
+        self._guard = threading.Lock()
         self._folder: snapshots.PendingFolder | None = None
-        self._thread: threading.Thread | None = None
-        self.worker = worker_process.Child(WORKER)
 
     def snapshot(self, content: Any, entry: Entry) -> snapshots.PendingFit:
         """Write a snapshot of a fit.
@@ -65,72 +52,26 @@ class _Queue:
             NotQueuedError: Too much is pending.
             Exception: It cannot be pickled or written.
         """
-        with self._changed:
-            if len(self._jobs) >= MAX_PENDING or self._bytes >= MAX_BYTES:
-                raise NotQueuedError(f"{len(self._jobs)} fits are pending already")
+        jobs = self.pending()
+        if len(jobs) >= MAX_PENDING or sum(job.size for job in jobs) >= MAX_BYTES:
+            raise NotQueuedError(f"{len(jobs)} fits are pending already")
+        with self._guard:
             if self._folder is None or not self._folder.folder.is_dir():
                 self._folder = snapshots.PendingFolder()
-        if shutil.disk_usage(self._folder.folder).free < MIN_FREE_BYTES:
-            raise NotQueuedError(f"the disk of {self._folder.folder} is nearly full")
-        return self._folder.put(content, entry)
+            folder = self._folder
+        if shutil.disk_usage(folder.folder).free < MIN_FREE_BYTES:
+            raise NotQueuedError(f"the disk of {folder.folder} is nearly full")
+        return folder.put(content, entry)
 
-    def put(self, job: _Job) -> None:
-        """Queue a job."""
-        with self._changed:
-            self._bytes += job.size
-            self._jobs.append(job)
-            if self._thread is None:
-                self._thread = threading.Thread(
-                    target=self._work, name="mlflow-interpret-background", daemon=True
-                )
-                self._thread.start()
-            self._changed.notify_all()
-
-    def wait(self, timeout: float | None) -> int:
-        """Wait until no job is pending or the time is up; return the number of pending jobs."""
-
-        def pause(seconds: float) -> None:
-            with self._changed:
-                self._changed.wait_for(lambda: not self._jobs, seconds)
-
-        return wait(
-            lambda: len(self._jobs),
-            pause,
-            timeout,
-            description="Explaining in the background",
-            unit="models",
-            silent=self.silent(),
-        )
-
-    def silent(self) -> bool:
-        """Return whether all pending jobs are silent."""
-        with self._changed:
-            return all(job.options.silent for job in self._jobs)
+    def wait_for_fits(self, timeout: float | None) -> int:
+        """Wait for the pending fits; return their number."""
+        return self.wait(timeout, description="Explaining in the background", unit="models")
 
     def close(self) -> None:
         """End the worker and release the folder; pending fits stay in it."""
         self.worker.end()
         if self._folder is not None:
             self._folder.close()
-
-    def _work(self) -> None:
-        while True:
-            with self._changed:
-                if not self._changed.wait_for(lambda: bool(self._jobs), _IDLE_SECONDS):
-                    self._thread = None
-                    self.worker.end()
-                    return
-                job = self._jobs[0]
-            try:
-                job.run(self.worker)
-            except Exception:
-                _logger.debug("A job in the background failed", exc_info=True)
-            if job.pending is not None:
-                job.pending.drop()
-            with self._changed:
-                self._bytes -= job.size
-                self._jobs.popleft()
-                self._changed.notify_all()
 
 
 def check(options: Options) -> None:
@@ -164,17 +105,17 @@ def submit(options: Options, fit: outcomes.Fit, content: Any) -> None:
     except Exception as error:
         _logger.debug("The snapshot could not be written", exc_info=True)
         raise NotQueuedError(f"{type(error).__name__}: {one_line(error)}") from error
-    _queue.put(_Job(options, partial(_explain, options, fit, pending), pending, size))
+    _queue.put(Job(partial(_explain, options, fit, pending), options.silent, size))
 
 
 def skip(options: Options, fit: outcomes.Fit, reason: str) -> None:
     """Queue `outcomes.skip`."""
-    _queue.put(_Job(options, lambda _: outcomes.skip(options, _with_run(fit), reason)))
+    _queue.put(Job(lambda _: outcomes.skip(options, _with_run(fit), reason), options.silent))
 
 
 def note(options: Options, fit: outcomes.Fit, reason: str) -> None:
     """Queue `outcomes.note`."""
-    _queue.put(_Job(options, lambda _: outcomes.note(options, _with_run(fit), reason)))
+    _queue.put(Job(lambda _: outcomes.note(options, _with_run(fit), reason), options.silent))
 
 
 def flush(timeout: float | None = None) -> bool:
@@ -186,7 +127,7 @@ def flush(timeout: float | None = None) -> bool:
     Returns:
         Whether no fit is pending.
     """
-    return _queue.wait(timeout) == 0
+    return _queue.wait_for_fits(timeout) == 0
 
 
 def _with_run(fit: outcomes.Fit) -> outcomes.Fit:
@@ -197,7 +138,7 @@ def _explain(
     options: Options,
     fit: outcomes.Fit,
     pending: snapshots.PendingFit,
-    worker: worker_process.Child,
+    worker: worker_process.Worker,
 ) -> None:
     fit = _with_run(fit)
     compared = options.baseline is not None
@@ -209,6 +150,8 @@ def _explain(
         outcomes.skip(options, fit, one_line(error))
     else:
         outcomes.log_computed(options, fit, computed)
+    finally:
+        pending.drop()
 
 
 def recover(pending: snapshots.PendingFit, entry: Entry) -> None:
@@ -241,10 +184,10 @@ def recover(pending: snapshots.PendingFit, entry: Entry) -> None:
 def _at_exit() -> None:
     """Wait for the pending fits, for a limited time."""
     try:
-        count = _queue.wait(EXIT_SECONDS)
+        count = _queue.wait_for_fits(EXIT_SECONDS)
     except KeyboardInterrupt:
-        count = _queue.wait(0)
-    if count and not _queue.silent():
+        count = _queue.wait_for_fits(0)
+    if count and not _queue.is_silent():
         _logger.warning(
             "%s models are not explained yet. They are kept in %s, except those of "
             "log_data=False; explain them with: mlflow-interpret flush",

@@ -86,6 +86,7 @@ class ComputedHere:
         self, folder: Path, options: Options, run_id: str | None, details: Mapping[str, Any]
     ) -> Record:
         """Write the folder of the explanation."""
+        from mlflow_interpret.stores import drawing
         from mlflow_interpret.stores.record import write_record
 
         explanation = with_details(self.explanation, details) if details else self.explanation
@@ -96,6 +97,7 @@ class ComputedHere:
             report=options.log_report,
             run_id=run_id,
             comment=options.comment,
+            draw_later=drawing.has_room(),
         )
 
 

@@ -14,22 +14,20 @@ import os
 import shutil
 import stat
 import uuid
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import cloudpickle
-from filelock import FileLock
 
 from mlflow_interpret.core import json_files
 from mlflow_interpret.core.errors import MlflowInterpretError
-from mlflow_interpret.runtime import temporary_folders
+from mlflow_interpret.runtime import process_folders, temporary_folders
+from mlflow_interpret.runtime.process_folders import ProcessFolder
 from mlflow_interpret.stores import spool
 from mlflow_interpret.stores.spool import Entry
 
 _ENTRY = "entry.json"
-_LOCK = "lock"
 _SNAPSHOT = "snapshot.pkl"
 
 
@@ -51,7 +49,7 @@ class PendingFit:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-class PendingFolder:
+class PendingFolder(ProcessFolder):
     """The folder of this process's pending fits.
 
     Raises:
@@ -59,11 +57,7 @@ class PendingFolder:
     """
 
     def __init__(self) -> None:
-        directory().mkdir(mode=0o700, parents=True, exist_ok=True)
-        self.folder = directory() / str(uuid.uuid4())
-        self.folder.mkdir(mode=0o700)
-        self._lock = _lock_of(self.folder)
-        self._lock.acquire(blocking=False)
+        super().__init__(directory())
 
     def put(self, content: Any, entry: Entry) -> PendingFit:
         """Write a snapshot of ``content`` as it is now.
@@ -85,13 +79,6 @@ class PendingFolder:
             raise
         return pending
 
-    def close(self) -> None:
-        """Release the folder; it is deleted if no fit is pending in it."""
-        self._lock.release()
-        with suppress(OSError):
-            (self.folder / _LOCK).unlink(missing_ok=True)
-            self.folder.rmdir()
-
 
 def directory() -> Path:
     """Return the folder of all processes' pending fits."""
@@ -101,17 +88,9 @@ def directory() -> Path:
 def abandoned() -> list[PendingFit]:
     """Return the pending fits of processes that have ended, oldest first."""
     fits: list[PendingFit] = []
-    for folder in directory().glob("*/"):
-        lock = _lock_of(folder)
-        try:
-            lock.acquire(blocking=False)
-        except Exception:  # noqa: S112 - its process lives
-            continue
+    for folder in process_folders.abandoned(directory()):
         entries = sorted(folder.glob(f"*/{_ENTRY}"), key=lambda path: path.stat().st_mtime)
         fits += [PendingFit(path.parent, path.with_name(_SNAPSHOT)) for path in entries]
-        lock.release()
-        if not entries:
-            shutil.rmtree(folder, ignore_errors=True)
     return fits
 
 
@@ -137,8 +116,3 @@ def _write_pickle(content: Any, path: Path) -> None:
 
 
 _BINARY = getattr(os, "O_BINARY", 0)  # Windows
-
-
-def _lock_of(folder: Path) -> Any:
-    # Acquired in one thread and released in another.
-    return FileLock(folder / _LOCK, mode=0o600, thread_local=False)

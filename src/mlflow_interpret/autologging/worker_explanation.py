@@ -33,7 +33,7 @@ class WorkerExplanation:
     """
 
     def __init__(
-        self, worker: worker_process.Child, fit: PendingFit, *, log_data: bool, compared: bool
+        self, worker: worker_process.Worker, fit: PendingFit, *, log_data: bool, compared: bool
     ) -> None:
         self._worker = worker
         self._fit = fit

@@ -24,12 +24,13 @@ def flush(tracking_uri: str | None, experiment: str | None, only_list: bool) -> 
 
     Models whose background explanation was interrupted are explained first. Each explanation is
     logged to its run, in its own store or in that of --tracking-uri, and uploaded to Azure ML if it
-    is an Azure ML run. It is then deleted from this machine. If logging fails, it is kept.
+    is an Azure ML run. It is then deleted from this machine. If logging fails, it is kept. Figures
+    and reports that an interrupted process did not draw are drawn.
     """
     from mlflow_interpret.autologging import snapshots
     from mlflow_interpret.core.redaction import without_credentials
+    from mlflow_interpret.stores import drawing, spool
     from mlflow_interpret.stores import mlflow as mlflow_store
-    from mlflow_interpret.stores import spool
 
     current_uri = mlflow_store.current_tracking_uri()
 
@@ -40,9 +41,11 @@ def flush(tracking_uri: str | None, experiment: str | None, only_list: bool) -> 
 
     pending = snapshots.abandoned()
     failures = sum(not _explain_pending(item, store_uri, only_list) for item in pending)
+    drawings = drawing.abandoned()
+    failures += sum(not _draw_pending(path, store_uri, only_list) for path in drawings)
     folders = spool.folders()
     total = failures + len(folders)
-    if not folders and not pending:
+    if not folders and not pending and not drawings:
         click.echo(f"Nothing is kept in {spool.directory()}.")
         return
     for folder in folders:
@@ -90,6 +93,33 @@ def _explain_pending(pending: Any, store_uri: Callable[[Any], str], only_list: b
     except Exception as error:
         click.echo(f"{name}  kept: {error}", err=True)
         return False
+    return True
+
+
+def _draw_pending(path: Path, store_uri: Callable[[Any], str], only_list: bool) -> bool:
+    """Draw or list the drawings of a process that ended, and return whether it succeeded."""
+    from mlflow_interpret.core.errors import ExplanationNotFoundError, RunNotFoundError
+    from mlflow_interpret.stores import drawing
+
+    name = path.stem
+    try:
+        pending = drawing.read_note(path)
+        if only_list:
+            click.echo(f"{name}  run {pending.run_id}  {pending.tracking_uri}  not drawn yet")
+            return True
+        not_drawn = drawing.recover(pending, store_uri(pending))
+    except (ExplanationNotFoundError, RunNotFoundError) as error:
+        click.echo(f"{name}  not drawn: {error}", err=True)
+        path.unlink(missing_ok=True)
+        return False
+    except Exception as error:
+        click.echo(f"{name}  not drawn yet: {error}", err=True)
+        return False
+    path.unlink(missing_ok=True)
+    if not_drawn:
+        click.echo(f"{name}  not drawn in run {pending.run_id}: {', '.join(not_drawn)}", err=True)
+    else:
+        click.echo(f"{name}  drawn in run {pending.run_id}")
     return True
 
 

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.stats import rankdata
 
 from mlflow_interpret.core.statistics import FloatArray, rank
 
@@ -86,6 +85,8 @@ def direction(column: pd.Series, contributions: FloatArray) -> Direction | None:
     if values is None:
         return _direction_of_categories(column, contributions)
     is_known = np.isfinite(values) & np.isfinite(contributions)
+    from scipy.stats import rankdata  # slow to import, for processes that only draw
+
     ranks = [rankdata(part[is_known]) for part in (values, contributions)]
     if any(len(part) == 0 or np.ptp(part) == 0 for part in ranks):
         return None

@@ -19,7 +19,16 @@ BEESWARM = "beeswarm.png"
 PER_CLASS = "per_class_importances.png"
 REPORT = "report.html"
 
-__all__ = ["BEESWARM", "FIGURE", "PER_CLASS", "REPORT", "describe", "write"]
+__all__ = [
+    "BEESWARM",
+    "FIGURE",
+    "PER_CLASS",
+    "REPORT",
+    "describe",
+    "draw",
+    "import_figures",
+    "write",
+]
 
 _logger = logging.getLogger("mlflow_interpret")
 
@@ -39,22 +48,52 @@ def write(
         folder: The folder.
         figures: Whether to draw the figures.
         report: Whether to write the report.
-        run_facts: Facts about the run for the report, as for `page.render_report`.
+        run_facts: As for `draw`.
 
     Returns:
         The reasons for files that could not be drawn, by file name. A figure that fails does not
         keep the data from being written.
     """
     explanation_io.write(explanation, folder)
+    return draw(explanation, folder, figures=figures, report=report, run_facts=run_facts)
+
+
+def draw(
+    explanation: Explanation,
+    folder: Path,
+    *,
+    figures: bool,
+    report: bool,
+    run_facts: Mapping[str, Any] | None = None,
+) -> dict[str, str]:
+    """Draw the figures and the report of an explanation into an existing folder.
+
+    Args:
+        explanation: The explanation.
+        folder: The folder.
+        figures: Whether to draw the figures.
+        report: Whether to write the report.
+        run_facts: Facts about the run for the report, as for `page.render_report`.
+
+    Returns:
+        The reasons for files that could not be drawn, by file name.
+    """
     writers: dict[str, Callable[[Path], None]] = {}
     if figures:
         writers.update(_figure_writers(explanation))
     if report:
         writers[REPORT] = partial(_write_report, explanation, run_facts)
     if report and explanation.engineered is not None:
+        (folder / explanation_io.ENGINEERED).mkdir(exist_ok=True)
         name = f"{explanation_io.ENGINEERED}/{REPORT}"
         writers[name] = partial(_write_report, explanation.engineered, run_facts)
     return _write_all(writers, folder)
+
+
+def import_figures() -> None:
+    """Import the modules that drawing needs, before the first figure is drawn."""
+    from mlflow_interpret.rendering import figure  # noqa: F401
+    from mlflow_interpret.report import figures  # noqa: F401
 
 
 def _write_all(writers: Mapping[str, Callable[[Path], None]], folder: Path) -> dict[str, str]:

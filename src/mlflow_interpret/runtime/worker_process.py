@@ -10,7 +10,7 @@ import sys
 import tempfile
 from contextlib import suppress
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Protocol
 
 from mlflow_interpret.runtime import temporary_folders
 
@@ -27,6 +27,13 @@ class ProcessDiedError(Exception):
         super().__init__(message)
         self.last_line = last_line
         self.exit_code = exit_code
+
+
+class Worker(Protocol):
+    """Answers requests, in another process or here."""
+
+    def ask(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Return the answer to a request."""
 
 
 class Child:
@@ -72,6 +79,11 @@ class Child:
         if folder is not None:
             with suppress(OSError):
                 folder.cleanup()
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the process has been started and not been ended."""
+        return self._process is not None
 
     def kill(self) -> None:
         """Kill the process for good, from any thread; its request ends with an error."""

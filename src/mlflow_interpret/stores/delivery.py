@@ -7,13 +7,14 @@ import shutil
 import time
 from collections.abc import Mapping, Sequence
 from functools import partial
+from typing import Any
 
 from mlflow_interpret.core.errors import one_line
 from mlflow_interpret.core.explanation import Explanation
 from mlflow_interpret.core.options import Options, metric_kinds
 from mlflow_interpret.runtime import temporary_folders
 from mlflow_interpret.runtime.messages import warn
-from mlflow_interpret.stores import base
+from mlflow_interpret.stores import base, drawing
 from mlflow_interpret.stores import mlflow as mlflow_store
 from mlflow_interpret.stores.base import Receipt, Store, TargetRun
 from mlflow_interpret.stores.receipts import Receipts
@@ -39,16 +40,17 @@ def prepare(options: Options) -> None:
 
 
 def flush(timeout: float | None = None) -> bool:
-    """Wait for the stores that work beside the training.
+    """Wait for the drawings and for the stores that work beside the training.
 
     Args:
         timeout: Seconds to wait, None for no limit.
 
     Returns:
-        Whether all explanations are stored or failed.
+        Whether all explanations are drawn, and stored or failed.
     """
     deadline = None if timeout is None else time.monotonic() + timeout
-    finished = [
+    finished = [drawing.flush(timeout)]
+    finished += [
         store.flush(None if deadline is None else max(0.0, deadline - time.monotonic()))
         for store in base.stores()
     ]
@@ -106,17 +108,11 @@ def deliver(
         comment=options.comment,
         description=options.log_description,
         model_id=options.model_id,
-        entries={store.name: store.initial_entry(options) for store in stores},
+        entries=_initial_entries(record, stores, options),
     )
     if options.model_id is not None:
         _link(logged, record.explanation, options.model_id)
-    if record.not_drawn and not options.silent:
-        _logger.warning(
-            "Some files of the explanation in run %s could not be drawn; its numbers are there. "
-            "Draw again with mlflow_interpret.ExplanationDisplay.from_run(...). Reasons: %s",
-            logged.run_id,
-            "; ".join(f"{name}: {reason}" for name, reason in record.not_drawn.items()),
-        )
+    drawing.warn_not_drawn(logged.run_id, record.not_drawn, options)
     _put(record, logged, options, stores)
     return logged
 
@@ -153,14 +149,27 @@ def _link(logged: mlflow_store.Logged, explanation: Explanation, model_id: str) 
             _logger.debug("The logged model has no link to its explanation", exc_info=True)
 
 
+def _initial_entries(
+    record: Record, stores: Sequence[Store], options: Options
+) -> dict[str, Mapping[str, Any]]:
+    entries = {store.name: store.initial_entry(options) for store in stores}
+    if record.drawings is not None:
+        entries[drawing.NAME] = {"state": "pending"}
+    return entries
+
+
 def _put(
     record: Record, logged: mlflow_store.Logged, options: Options, stores: Sequence[Store]
 ) -> None:
+    names = {store.name for store in stores}
     receipts = Receipts(
-        [store.name for store in stores],
-        partial(_note, logged, options),
+        names | ({drawing.NAME} if record.drawings else set()),
+        partial(_note, logged, options, names),
         partial(shutil.rmtree, record.folder, ignore_errors=True),
     )
+    if record.drawings is not None:
+        finish_drawings = partial(receipts.add, drawing.NAME)
+        drawing.submit(record, record.drawings, logged, options, finish_drawings)
     for store in stores:
         finish = partial(_finish, store, logged, options, receipts)
         run = TargetRun(logged.tracking_uri, logged.run_id, options, finish)
@@ -191,10 +200,15 @@ def _finish(
 
 
 def _note(
-    logged: mlflow_store.Logged, options: Options, receipts: Mapping[str, Receipt], is_last: bool
+    logged: mlflow_store.Logged,
+    options: Options,
+    stores: set[str],
+    receipts: Mapping[str, Receipt],
+    _: bool,
 ) -> None:
     try:
-        note_receipt(logged, receipts, is_last=is_last)
+        # The state is that of the stores; the drawings have their own.
+        note_receipt(logged, receipts, is_last=stores <= receipts.keys())
     except Exception:
         warn(options, f"The status of run {logged.run_id} could not be updated.")
         _logger.debug("Updating the status failed", exc_info=True)

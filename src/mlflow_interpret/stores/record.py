@@ -6,9 +6,25 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import Any
 
 from mlflow_interpret.core.explanation import Explanation
 from mlflow_interpret.report import artifacts
+
+
+@dataclass(frozen=True)
+class Drawings:
+    """Drawings that are not in the folder of an explanation yet.
+
+    Attributes:
+        figures: Draw the figures.
+        report: Write the HTML report.
+        run_facts: Facts about the run for the report, as for `artifacts.draw`.
+    """
+
+    figures: bool
+    report: bool
+    run_facts: Mapping[str, Any]
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,16 +36,20 @@ class Record:
         folder: The folder with its data, figures and report.
         created: The time of writing, ISO 8601.
         not_drawn: The figures and reports that could not be drawn, with the reasons.
+        drawings: The figures and the report that are drawn later, None if they are drawn.
     """
 
     explanation: Explanation
     folder: Path
     created: str
     not_drawn: Mapping[str, str]
+    drawings: Drawings | None = None
 
     @property
     def has_report(self) -> bool:
-        """Whether the folder holds the HTML report."""
+        """Whether the folder holds the HTML report, or will."""
+        if self.drawings is not None:
+            return self.drawings.report
         return (self.folder / artifacts.REPORT).is_file()
 
     def describe(self, report: str | None, limit: int) -> str:
@@ -51,6 +71,7 @@ def write_record(
     run_id: str | None = None,
     comment: str | None = None,
     metrics: Mapping[str, float] | None = None,
+    draw_later: bool = False,
 ) -> Record:
     """Write an explanation with its figures and report.
 
@@ -62,13 +83,20 @@ def write_record(
         run_id: The run, shown in the report.
         comment: The user's comment, shown in the report.
         metrics: The metrics of the model in the run, shown in the report.
+        draw_later: Leave the figures and the report to `Record.drawings`.
     """
     created = now()
     shown = {"run_id": run_id, "created": created, "comment": comment, "metrics": metrics}
+    drawings = Drawings(figures, report, shown) if draw_later and (figures or report) else None
+    is_drawn = drawings is None
     not_drawn = artifacts.write(
-        explanation, folder, figures=figures, report=report, run_facts=shown
+        explanation,
+        folder,
+        figures=figures and is_drawn,
+        report=report and is_drawn,
+        run_facts=shown,
     )
-    return Record(explanation, folder, created, not_drawn)
+    return Record(explanation, folder, created, not_drawn, drawings)
 
 
 def now() -> str:

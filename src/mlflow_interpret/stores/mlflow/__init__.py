@@ -31,13 +31,20 @@ from mlflow_interpret.stores.mlflow.reader import (
     status_of,
 )
 from mlflow_interpret.stores.mlflow.run_facts import read_model_metrics
-from mlflow_interpret.stores.mlflow.writer import log, log_skipped, note_skipped, update_status
+from mlflow_interpret.stores.mlflow.writer import (
+    add_files,
+    log,
+    log_skipped,
+    note_skipped,
+    update_status,
+)
 
 __all__ = [
     "STATUS",
     "TAG",
     "Logged",
     "State",
+    "add_files",
     "add_importances",
     "check_reachable",
     "current_tracking_uri",

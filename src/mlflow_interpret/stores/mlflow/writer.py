@@ -188,6 +188,17 @@ def update_status(
     return replace(logged, status=status)
 
 
+def add_files(logged: Logged, folder: Path) -> None:
+    """Add files to the artifacts of an explanation.
+
+    Raises:
+        RunNotFoundError: The run does not exist.
+    """
+    client = MlflowClient(logged.tracking_uri)
+    get_run(client, logged.run_id)
+    client.log_artifacts(logged.run_id, str(folder), logged.folder)
+
+
 def _status(
     record: Record, metrics: Metrics, state: State, comment: str | None, run_id: str
 ) -> dict[str, Any]:

@@ -1,0 +1,61 @@
+"""Folders that belong to one process, and those of processes that have ended.
+
+A folder holds a file ``lock``, which is locked while its process lives.
+"""
+
+from __future__ import annotations
+
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+_LOCK = "lock"
+
+
+class ProcessFolder:
+    """A new folder of this process, which only this user can read.
+
+    Args:
+        directory: The folder of all processes' folders; it is created.
+
+    Raises:
+        OSError: It cannot be created.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.folder = directory / str(uuid.uuid4())
+        self.folder.mkdir(mode=0o700)
+        self._lock = _lock_of(self.folder)
+        self._lock.acquire(blocking=False)
+
+    def close(self) -> None:
+        """Release the folder; it is deleted if it is empty."""
+        self._lock.release()
+        with suppress(OSError):
+            (self.folder / _LOCK).unlink(missing_ok=True)
+            self.folder.rmdir()
+
+
+def abandoned(directory: Path) -> Iterator[Path]:
+    """Yield the folders of processes that have ended; a folder that is left empty is deleted."""
+    for folder in directory.glob("*/"):
+        lock = _lock_of(folder)
+        try:
+            lock.acquire(blocking=False)
+        except Exception:  # noqa: S112 - its process lives
+            continue
+        yield folder
+        lock.release()
+        if {path.name for path in folder.iterdir()} <= {_LOCK}:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _lock_of(folder: Path) -> Any:
+    # Acquired in one thread and released in another.
+    return FileLock(folder / _LOCK, mode=0o600, thread_local=False)

@@ -1,0 +1,60 @@
+"""Jobs in their order, by the thread of the queue or by a thread that waits."""
+
+from __future__ import annotations
+
+import threading
+
+from mlflow_interpret.runtime.work_queue import Job, WorkQueue
+
+
+class Here:
+    def ask(self, request):
+        return request
+
+
+def held_queue():
+    """A queue whose thread waits until an event is set."""
+    go = threading.Event()
+    return WorkQueue("test", "no_such_module", 60.0, prepare=lambda _: go.wait()), go
+
+
+def test_the_thread_handles_jobs_in_order_and_survives_failures():
+    queue, go = held_queue()
+    done = []
+    for number in range(3):
+        queue.put(Job(lambda _, number=number: done.append(number), silent=True))
+    queue.put(Job(lambda _: 1 / 0, silent=True))
+    queue.put(Job(lambda _: done.append("last"), silent=True))
+    assert queue.wait(0, description="", unit="") == 5
+    go.set()
+    assert queue.wait(None, description="", unit="") == 0
+    assert done == [0, 1, 2, "last"]
+
+
+def test_a_thread_that_waits_can_help():
+    queue, go = held_queue()
+    helper, helpers = Here(), []
+    for _ in range(3):
+        queue.put(Job(helpers.append, silent=True))
+    assert queue.wait(None, description="", unit="", helper=helper) == 0
+    assert helpers == [helper] * 3
+    go.set()
+
+
+def test_a_job_is_pending_until_it_has_ended():
+    queue, go = held_queue()
+    started, end = threading.Event(), threading.Event()
+
+    def run(_):
+        started.set()
+        end.wait()
+
+    queue.put(Job(run, silent=True, size=7))
+    go.set()
+    started.wait()
+    (job,) = queue.pending()
+    assert job.size == 7
+    assert queue.is_silent()
+    assert not queue.run_next(Here())
+    end.set()
+    assert queue.wait(None, description="", unit="") == 0

@@ -121,15 +121,40 @@ def test_mlflows_options_for_all_evaluators_are_accepted(store, tree):
     assert "importance/petal length _cm_" in evaluate(logged(tree).model_uri, config).metrics
 
 
-def test_mlflow_calls_the_evaluator_by_default(store, tree):
-    uri = logged(tree).model_uri
-    off = {"log_model_explainability": False}
-    for config, explained in (({"shap": off}, True), (off, False)):
-        result = evaluate(uri, config, evaluators=None)
-        assert result.metrics["accuracy_score"] > 0.9
-        assert any(name.startswith("importance/") for name in result.metrics) == explained
-        tags = mlflow.get_run(result.run_id).data.tags
-        assert ("mlflow_interpret.status" in tags) == explained
+@pytest.mark.parametrize(
+    ("is_on", "config", "explained"),
+    [
+        (False, None, False),
+        (False, {"metric_prefix": "", "random_state": 3}, False),
+        (False, {NAME: {}}, True),
+        (True, None, True),
+        (True, {"log_model_explainability": False}, False),
+        (True, {"option_of_another_plugin": 1}, True),
+    ],
+)
+def test_without_named_evaluators_it_explains_on_request(store, tree, is_on, config, explained):
+    rows = X.assign(y=y, predicted=tree.predict(X))
+    if is_on:
+        mlflow_interpret.autolog(silent=True)
+    with mlflow.start_run() as run:
+        mlflow.models.evaluate(
+            data=rows, targets="y", predictions="predicted", model_type="classifier",
+            evaluator_config=config,
+        )  # fmt: skip
+    # Predictions alone are not explained, which the run says.
+    data = mlflow.get_run(run.info.run_id).data
+    assert ("mlflow_interpret.status" in data.tags) == explained
+    assert data.metrics["accuracy_score"] > 0.9
+
+
+@pytest.mark.parametrize("config", [None, {"max_rows": 10}])
+def test_the_old_function_of_mlflow_runs_a_named_evaluator(store, tree, config):
+    with pytest.warns(FutureWarning, match="deprecated"):
+        result = mlflow.evaluate(
+            logged(tree).model_uri, X.assign(y=y), targets="y", model_type="classifier",
+            evaluators=NAME, evaluator_config=config,
+        )  # fmt: skip
+    assert any(name.startswith("importance/") for name in result.metrics)
 
 
 def test_a_failed_explanation_is_one_warning_and_the_evaluation_continues(store, tree, caplog):

@@ -190,6 +190,11 @@ class _Current:
 _current = _Current()
 
 
+def is_on() -> bool:
+    """Whether `autolog` is on."""
+    return _current.options is not None
+
+
 def current_options() -> Options:
     """The options of the latest call of `autolog`, or the defaults while it is off."""
     return Options() if _current.options is None else _current.options

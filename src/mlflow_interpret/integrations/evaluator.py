@@ -6,6 +6,7 @@ MLflow imports this module for every evaluation, so heavy imports are deferred.
 from __future__ import annotations
 
 import logging
+import sys
 from dataclasses import replace
 from inspect import signature
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ from mlflow_interpret.core import importance_tables
 from mlflow_interpret.core.details import Note
 from mlflow_interpret.core.errors import CannotExplainError, OptionError, describe_error
 from mlflow_interpret.core.options import Options
+from mlflow_interpret.integrations.evaluate_call import current_call
 from mlflow_interpret.runtime.isolation import suppress_warnings
 from mlflow_interpret.runtime.messages import show_messages, warn
 
@@ -23,6 +25,9 @@ if TYPE_CHECKING:
     from mlflow.data.evaluation_dataset import EvaluationDataset
 
 _logger = logging.getLogger("mlflow_interpret")
+
+NAME = "mlflow_interpret"
+"""The name of the evaluator in MLflow."""
 
 TABLE = "mlflow_interpret/global_importances"
 """The artifact of an evaluation's result: the table of all importances."""
@@ -44,24 +49,28 @@ class InterpretEvaluator(ModelEvaluator):  # type: ignore[misc, unused-ignore]
     """Explains the model that `mlflow.models.evaluate` evaluates, and logs the explanation.
 
     MLflow knows it as ``"mlflow_interpret"``. Its configuration takes the options of
-    `mlflow_interpret.explain` and `mlflow_interpret.log_explanation`. Two defaults differ, since
-    MLflow calls every installed evaluator unless the user names some: ``time_budget`` is 60
-    seconds, and ``log_data`` is False, so that no rows of data are logged.
+    `mlflow_interpret.explain` and `mlflow_interpret.log_explanation`. Two defaults differ:
+    ``time_budget`` is 60 seconds, and ``log_data`` is False, so that no rows of data are logged.
+
+    MLflow asks every installed evaluator if the user names none. This one then explains only while
+    `mlflow_interpret.autolog` is on, or if the configuration has a part for it.
     """
 
     @classmethod
     def can_evaluate(
         cls, *, model_type: str | None, evaluator_config: dict[str, Any], **_: Any
     ) -> bool:
-        """Whether the model is a classifier or regressor, and explanations are wanted.
+        """Return whether the model is a classifier or regressor, and explanations are requested.
 
         Args:
             model_type: ``"classifier"``, ``"regressor"`` or another of MLflow's.
             evaluator_config: The configuration; ``log_model_explainability=False``, which is
-                MLflow's own option, turns explain_options off.
+                MLflow's own option, turns them off.
         """
+        if model_type not in {"classifier", "regressor"}:
+            return False
         is_enabled = evaluator_config.get("log_model_explainability", True)
-        return bool(is_enabled) and model_type in {"classifier", "regressor"}
+        return bool(is_enabled) and _is_requested()
 
     def evaluate(
         self,
@@ -95,6 +104,9 @@ class InterpretEvaluator(ModelEvaluator):  # type: ignore[misc, unused-ignore]
         Raises:
             OptionError: An option does not exist, or its value is not allowed.
         """
+        call = current_call()
+        if call is not None and call.shares_config(NAME):
+            evaluator_config = _known(evaluator_config)
         explain_options, options = _options(evaluator_config, model_id)
         show_messages()
         try:
@@ -110,16 +122,39 @@ class InterpretEvaluator(ModelEvaluator):  # type: ignore[misc, unused-ignore]
         return _result(run_id, {}, {})
 
 
-def _options(config: dict[str, Any], model_id: str | None) -> tuple[dict[str, Any], Options]:
-    """The options of `explain`, and all options."""
+def _is_requested() -> bool:
+    """Return whether the user named this evaluator, or `autolog` is on."""
+    call = current_call()
+    if call is None or call.names(NAME):
+        return True
+    if "mlflow_interpret.autologging.autolog" not in sys.modules:
+        return False
+    from mlflow_interpret.autologging.autolog import is_on
+
+    return is_on()
+
+
+def _option_names() -> tuple[set[str], set[str]]:
+    """Return the names of the options of `explain`, and of all options."""
     from mlflow_interpret.api import explanations
 
     explain_options = (
         set(signature(explanations.explain).parameters) - _PASSED_BY_MLFLOW - {"engineered"}
     )
-    known = explain_options | (
+    return explain_options, explain_options | (
         set(signature(explanations.log_explanation).parameters) - _PASSED_BY_MLFLOW
     )
+
+
+def _known(config: dict[str, Any]) -> dict[str, Any]:
+    """Return the options of this evaluator in a configuration for several evaluators."""
+    _, known = _option_names()
+    return {name: value for name, value in config.items() if name in known}
+
+
+def _options(config: dict[str, Any], model_id: str | None) -> tuple[dict[str, Any], Options]:
+    """The options of `explain`, and all options."""
+    explain_options, known = _option_names()
     given = {
         name: value
         for name, value in config.items()

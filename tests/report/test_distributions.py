@@ -84,6 +84,28 @@ def test_rare_categories_share_the_last_position():
     assert result.positions[cells.index("c39")] == result.positions[cells.index("c11")] == 1.0
 
 
+@pytest.mark.parametrize(
+    ("column", "categories", "is_ordered"),
+    [
+        (pd.Series(["10", "9", "10", "-1.5"]), ("-1.5", "9", "10"), True),
+        (pd.Series([30, 4, 30, 200]).astype("category"), ("4", "30", "200"), True),
+        (pd.Series(["b", "a", "b", "10"]), ("b", "a", "10"), False),  # the most frequent first
+        (pd.Series(["10", "nan", "10", "2"]), ("10", "nan", "2"), False),
+        (pd.Series(["yes", "no", "yes"]), ("yes", "no"), True),
+        (pd.Series(pd.Categorical(["m", "l"], ["s", "m", "l"], ordered=True)), ("m", "l"), True),
+        (pd.Series([str(i % 40) for i in range(200)]), None, False),  # rare ones are together
+        (pd.Series([1.0, 2.0]), (), True),
+    ],
+)
+def test_order_of_categories(column, categories, is_ordered):
+    result = scale(column)
+    assert result.is_ordered == is_ordered
+    if categories is not None:
+        assert result.categories == categories
+    else:
+        assert list(result.categories[:-1]) == sorted(result.categories[:-1], key=float)
+
+
 def test_ends_of_a_time_scale():
     result = scale(pd.Series(pd.to_datetime(["2020-01-01", "2021-05-06"])))
     assert (result.low[:10], result.high[:10]) == ("2020-01-01", "2021-05-06")

@@ -159,6 +159,26 @@ def test_breach_of_additivity_is_a_notice():
     assert "Pass a longer time_budget." not in Table(render_report(explanation())).text
 
 
+def test_terms_are_explained_where_they_stand():
+    details = Details.from_json(DETAILS)
+    page = render_report(replace(explanation(), method="shap_tree", details=details))
+    text = Table(page).text
+    for sentence in (
+        "tree SHAP SHAP values divide the difference between an output of the model and the base",
+        "✓ contributions add up to the probability The base value and the contributions",
+        "The largest difference is 2.5e-7.",
+        "Contributions are changes of the probability of a class, from 0 to 1.",
+        "The importance of a feature is its mean absolute contribution",
+        "A contribution is the amount by which a feature moves the output for a single row",
+        "95 % intervals (±1.96 standard errors): the range of importances that",
+        "The base value is the mean output for the background data: rows that stand for a feature",
+    ):
+        assert sentence in text, sentence
+    tiles = page[page.index('class="tiles"') : page.index('id="importances"')]
+    assert "shap_tree" not in tiles
+    assert tiles.count("<summary>") == 3
+
+
 @pytest.mark.parametrize(
     ("stopped", "text"),
     [

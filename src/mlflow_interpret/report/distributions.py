@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import numbers
 from dataclasses import dataclass
 from decimal import Decimal
@@ -31,6 +32,8 @@ class Scale:
         n_outside: Number of values outside of ``low`` and ``high``, which are clipped.
         categories: The categories, at equal distances from 0 to 1.
         is_whole: Whether all numbers are whole.
+        is_ordered: Whether the order of the positions has a meaning: that of numbers, times, two
+            categories, ordered categories and categories that are numbers.
     """
 
     kind: Literal["number", "time", "category"]
@@ -40,6 +43,7 @@ class Scale:
     n_outside: int = 0
     categories: tuple[str, ...] = ()
     is_whole: bool = False
+    is_ordered: bool = True
 
 
 def output_label(explanation: Explanation, output: int) -> str:
@@ -167,6 +171,8 @@ def _scale_categories(column: pd.Series, order: list[str] | None) -> Scale:
     texts = pd.Series(cells, dtype=object)  # the string type of pandas rejects lone surrogates
     counts = texts.value_counts()
     categories = [str(name) for name in counts.index]
+    if order is None:
+        order = _order_by_value(categories)
     if order is not None:
         categories = [name for name in order if name in counts.index]
     if len(categories) > MAX_CATEGORIES:
@@ -178,4 +184,17 @@ def _scale_categories(column: pd.Series, order: list[str] | None) -> Scale:
     last = max(len(names) - 1, 1)
     positions = [np.nan if missing else index.get(str(text), len(categories)) / last
                  for text, missing in zip(texts, is_missing, strict=True)]  # fmt: skip
-    return Scale("category", np.asarray(positions, dtype=np.float64), categories=names)
+    is_ordered = len(names) <= 2 or (order is not None and not n_others)
+    return Scale("category", np.asarray(positions, dtype=np.float64), categories=names,
+                 is_ordered=is_ordered)  # fmt: skip
+
+
+def _order_by_value(categories: list[str]) -> list[str] | None:
+    """The categories by rising value if all of them are numbers, as codes and grades are."""
+    try:
+        values = {name: float(name) for name in categories}
+    except ValueError:
+        return None
+    if not all(map(math.isfinite, values.values())):
+        return None
+    return sorted(categories, key=values.__getitem__)

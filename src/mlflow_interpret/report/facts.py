@@ -33,7 +33,7 @@ def facts(explanation: Explanation, run_facts: Mapping[str, Any]) -> list[tuple[
         ("Task", explanation.task),
         ("Method", f"{explanation.method}, {details.engine or 'engine not recorded'}"),
         ("Scale", details.output_scale),
-        ("Expected output", _expected_values(explanation)),
+        ("Base value", _expected_values(explanation)),
         ("Rows", _row_counts(details.rows)),
         ("Enough rows", _STOPPING_REASONS.get(str(details.stopped))),
         ("Background rows", details.background_rows),

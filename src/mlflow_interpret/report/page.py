@@ -13,9 +13,10 @@ from mlflow_interpret.core.statistics import INTERVAL, FloatArray
 from mlflow_interpret.core.text import NAME_LENGTH, format_number, truncate
 from mlflow_interpret.rendering import html
 from mlflow_interpret.report.baseline_section import baseline_section
-from mlflow_interpret.report.description import METHODS, summary
-from mlflow_interpret.report.facts import facts, words
+from mlflow_interpret.report.description import summary
+from mlflow_interpret.report.facts import facts
 from mlflow_interpret.report.page_data import Selection, page_data, select
+from mlflow_interpret.report.tiles import tiles
 
 _MAX_METRICS = 12  # beside the headline
 
@@ -36,7 +37,7 @@ def render_report(explanation: Explanation, run_facts: Mapping[str, Any] | None 
         "headline": summary(explanation),
         **_metrics(run_facts.get("metrics") or {}),
         "lead": _lead(explanation),
-        "tiles": _tiles(explanation),
+        "tiles": tiles(explanation),
         "notices": _notices(details),
         "rows": _rows(explanation, selection.features),
         "has_errors": explanation.standard_errors() is not None,
@@ -111,36 +112,6 @@ def _lead(explanation: Explanation) -> str:
     if explanation.classes is None:  # the targets may have different units
         text += " Targets with larger values have more weight: select a target to see it alone."
     return text
-
-
-def _tiles(explanation: Explanation) -> list[tuple[str, str, str]]:
-    """The facts at the top of the page: name, value and remark."""
-    details = explanation.details
-    rows = details.rows
-    name = METHODS.get(explanation.method, "")
-    tiles = [("Method", name or explanation.method, explanation.method if name else "")]
-    if rows:
-        source = words(rows.source or "rows", lower=True)
-        remark = f"of {format_number(rows.available)} {source}"
-        tiles.append(("Explained rows", format_number(rows.explained), remark))
-    tiles.append(("Features", format_number(len(explanation.features)), _column_kind(explanation)))
-    if explanation.output_names is not None:
-        name = explanation.output_kind_plural.capitalize()
-        tiles.append((name, format_number(len(explanation.output_names)), ""))
-    if details.output_scale:
-        tiles.append(("Scale", details.output_scale, ""))
-    error = details.additivity_error
-    if error is not None:
-        has_breach = details.additivity_breach is not None
-        remark = "contributions do not add up" if has_breach else "contributions add up"
-        tiles.append(("Additivity error", format_number(float(error), 2), remark))
-    return tiles
-
-
-def _column_kind(explanation: Explanation) -> str:
-    if explanation.is_engineered:
-        return "engineered columns"
-    return "raw columns" if explanation.is_raw else ""
 
 
 def _notices(details: Details) -> list[str]:

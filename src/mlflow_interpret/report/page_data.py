@@ -208,6 +208,7 @@ def _value_column(
     }
     if scale.kind == "category":
         column["categories"] = [truncate(name, _CATEGORY_LENGTH) for name in scale.categories]
+        column["ordered"] = scale.is_ordered
     if scale.low is not None:
         column["ends"] = [_axis_end(scale.low), _axis_end(scale.high)]
     if scale.is_whole:

@@ -118,10 +118,9 @@ def _color_positions(
         return positions, names
     for column, feature in enumerate(order):
         scale = distributions.scale(rows.iloc[sample, feature])
-        if scale.kind != "category":
+        if scale.is_ordered:
             positions[:, column] = scale.positions
-        elif len(scale.categories) == 2:
-            positions[:, column] = scale.positions
+        if scale.kind == "category" and len(scale.categories) == 2:
             pair = " to ".join(map(wrap_name, scale.categories))
             if len(pair) <= LINE_LENGTH // 2 and scale.categories != ("False", "True"):
                 names[column] = f"{names[column]} ({pair})"

@@ -37,7 +37,7 @@ function drawStrip(canvas) {
   context.fillRect(x(0), 0, 1, height);
   if (!rowContributions) return;
   const values = valuesOf(index);
-  const isColored = values && (values.kind !== "category" || values.categories.length === 2);
+  const isColored = values && (values.kind !== "category" || values.ordered);
   const positions = isColored ? positionsOf(values) : null;
   const gradient = ["--low", "--middle", "--high"].map((name) => colorParts(colorOf(name)));
   const bins = new Map();

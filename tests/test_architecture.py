@@ -40,7 +40,7 @@ MAY_IMPORT = {
         "api", "autologging", "doctor", "stores.mlflow", "stores.azureml", "report", "compare",
         *_STORES,
     ],
-    "__init__": ["api", "autologging", "core"],
+    "__init__": ["api", "autologging", *_RECORDS],
 }  # fmt: skip
 
 # Azure ML has one folder, one public option, and two places that report on it.

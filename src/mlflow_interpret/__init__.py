@@ -73,6 +73,10 @@ def __getattr__(name: str) -> Any:
     if name == "__version__":
         return metadata.version("mlflow-interpret")
     if name in __all__:
+        from mlflow_interpret.runtime import progress
+
+        if progress.is_notebook():
+            progress.import_tqdm()  # before MLflow imports it
         value = getattr(import_module(f"{__name__}.{_HOMES.get(name, 'core.errors')}"), name)
         globals()[name] = value
         return value

@@ -251,6 +251,14 @@ def test_progress_rises_to_the_number_of_explained_rows():
     assert calls[-1] == (len(found.rows), 150)
 
 
+def test_the_expected_number_of_rows_stays_while_the_default_is_exceeded():
+    calls = []
+    plan = Plan(progress=lambda *counts: calls.append(counts))
+    found = run(SumExplainer(max_rows=30), CLOSE, plan, seconds=1e9)
+    assert len(found.rows) > 150
+    assert {total for _, total in calls} == {300}
+
+
 @pytest.mark.slow
 class TestSlowModels:
     """Models that advance the clock with each prediction."""

@@ -160,6 +160,27 @@ def test_a_notebook_shows_a_bar(monkeypatch):
     assert "Comparing" in stream.getvalue()
 
 
+# A kernel without ipywidgets, as tqdm recognizes it.
+KERNEL = """
+import sys, types, warnings
+sys.modules["ipykernel.zmqshell"] = types.ModuleType("ipykernel.zmqshell")
+sys.modules["ipywidgets"] = None
+shell = types.SimpleNamespace(config={"IPKernelApp": {}})
+sys.modules["IPython"] = types.ModuleType("IPython")
+sys.modules["IPython"].get_ipython = lambda: shell
+warnings.simplefilter("always")
+"""
+
+
+@pytest.mark.parametrize(
+    ("statement", "warns"), [("", True), ("from mlflow_interpret import explain", False)]
+)
+def test_a_notebook_without_widgets_shows_no_warning_of_tqdm(statement, warns):
+    code = f"{KERNEL}{statement}\nimport tqdm.auto"
+    child = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ("IProgress not found" in child.stderr) == warns
+
+
 @pytest.mark.parametrize("stream", [None, io.StringIO()])
 def test_a_missing_standard_error_is_not_an_error(monkeypatch, stream):
     if stream is not None:

@@ -283,7 +283,12 @@ class RowScheduler:
         self.aggregates = merge_all([self.aggregates, aggregates])
         self.scale = aggregates.attributions.scale
         if self.plan.progress is not None:
-            self.plan.progress(self.n_done, max(self.limit, self.n_done))
+            self.plan.progress(self.n_done, self._expected_rows())
+
+    def _expected_rows(self) -> int:
+        """Number of rows at the end, unless the ranking converges earlier."""
+        affordable = self.n_done + self._affordable(self.extended_limit)
+        return max(self.n_done, min(self.extended_limit, affordable))
 
     # The result
 

@@ -40,7 +40,7 @@ def progress(description: str, *, unit: str = "it", silent: bool = False) -> Ite
     Yields:
         A function that updates the bar. It may be called from any thread, and it never raises.
     """
-    bar = None if silent or not (_is_notebook() or _is_terminal()) else _new_bar(description, unit)
+    bar = None if silent or not (is_notebook() or _is_terminal()) else _new_bar(description, unit)
     if bar is None:
         yield nothing
         return
@@ -114,9 +114,25 @@ def nothing(done: int, total: int | None) -> None:
     """Show no progress."""
 
 
-def _new_bar(description: str, unit: str) -> Any:
-    with suppress_warnings():  # tqdm warns in a notebook without ipywidgets
+def import_tqdm() -> type[Any]:
+    """Import tqdm without its warning in notebooks that lack ipywidgets: its bars work there, too.
+
+    MLflow and shap import it as well, and Python runs the import once: whoever is first decides
+    whether the user sees the warning.
+    """
+    with suppress_warnings():
         from tqdm.auto import tqdm
+    return tqdm  # type: ignore[no-any-return, unused-ignore]
+
+
+def is_notebook() -> bool:
+    """Whether this process is the kernel of a notebook."""
+    # As tqdm finds out: only a kernel that draws loads this module.
+    return "ipykernel.zmqshell" in sys.modules
+
+
+def _new_bar(description: str, unit: str) -> Any:
+    tqdm = import_tqdm()
 
     class Bar(tqdm):  # type: ignore[misc, unused-ignore]
         monitor_interval = 0  # starts no thread
@@ -126,7 +142,7 @@ def _new_bar(description: str, unit: str) -> Any:
             desc=description,
             unit=f" {unit}",
             delay=DELAY,
-            disable=False if _is_notebook() else None,  # None: only where it is no terminal
+            disable=False if is_notebook() else None,  # None: only where it is no terminal
             leave=False,
             miniters=0,  # an update without new items shows the elapsed time
             **({} if _has_size() else {"ncols": 80, "nrows": 24}),
@@ -152,8 +168,3 @@ def _is_terminal() -> bool:
         return bool(sys.stderr.isatty())
     except (AttributeError, ValueError):  # no standard error, or a closed one
         return False
-
-
-def _is_notebook() -> bool:
-    # As tqdm finds out: only a kernel that draws loads this module.
-    return "ipykernel.zmqshell" in sys.modules

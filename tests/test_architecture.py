@@ -52,6 +52,7 @@ USE_PRIVATE_APIS = [
     "explaining.joblib_pool",
     "explaining.pandas_compat",
     "explaining.sklearn_compat",
+    "explaining.sklearn_kernels",
     "explaining.sklearn_trees",
     "interpret_community",
     "runtime.exit_hooks",

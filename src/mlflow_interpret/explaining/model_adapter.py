@@ -112,9 +112,7 @@ class ModelAdapter:
         for scale, method in methods.items():
             if hasattr(self.model, method) and not self._is_by_pairs(method):
                 yield scale, partial(self._scores, method)
-        if hasattr(
-            self.model, "feature_log_prob_"
-        ):  # of naive Bayes, which has no decision function
+        if hasattr(self.model, "predict_joint_log_proba"):  # naive Bayes: no decision function
             yield DECISION_FUNCTION, self._log_odds
         yield PREDICTED_LABEL, self._votes
 

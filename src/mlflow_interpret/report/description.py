@@ -20,6 +20,9 @@ _NAME_LENGTH = 60
 METHODS = {
     "shap_tree": "tree SHAP",
     "shap_linear": "linear SHAP in closed form",
+    "shap_additive": "SHAP values of additive models in closed form",
+    "shap_quadratic": "SHAP values of quadratic models in closed form",
+    "shap_product_kernel": "SHAP values of product kernels, exact",
     "shap_permutation": "sampled permutations",
     "shap_kernel": "kernel SHAP",
     "shap_sum": "weighted sums of the members' SHAP values",

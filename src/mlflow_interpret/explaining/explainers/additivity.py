@@ -37,6 +37,20 @@ def check_shapes(
         raise CannotExplainError(f"contributions of shape {local_values.shape} for {wanted}")
 
 
+def values_per_output(adapter: ModelAdapter, margins: FloatArray) -> FloatArray:
+    """Return the values of all outputs; a binary model has a margin of its second class only.
+
+    Args:
+        adapter: The model.
+        margins: ``(n_margins, ...)`` values of the margins.
+    """
+    if adapter.labels is None:
+        return margins
+    n_classes = [len(classes) for classes in adapter.labels]
+    columns = per_class(margins.reshape(len(margins), -1).T, n_classes)
+    return columns.T.reshape(-1, *margins.shape[1:])
+
+
 def attributions_of(
     adapter: ModelAdapter,
     batch: RowBatch,

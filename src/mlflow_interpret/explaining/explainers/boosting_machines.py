@@ -15,7 +15,7 @@ from mlflow_interpret.core.errors import CannotExplainError
 from mlflow_interpret.core.statistics import FloatArray
 from mlflow_interpret.explaining.attributions import Attributions
 from mlflow_interpret.explaining.batch import RowBatch
-from mlflow_interpret.explaining.explainers.additivity import attributions_of
+from mlflow_interpret.explaining.explainers.additivity import attributions_of, values_per_output
 from mlflow_interpret.explaining.explainers.base import (
     Explainer,
     ExplainerInfo,
@@ -23,7 +23,7 @@ from mlflow_interpret.explaining.explainers.base import (
     register,
     weight_notes,
 )
-from mlflow_interpret.explaining.model_adapter import ModelAdapter, per_class
+from mlflow_interpret.explaining.model_adapter import ModelAdapter
 
 MAX_ROWS = 2_000
 _INTERACTIONS = (
@@ -51,7 +51,7 @@ class BoostingMachineExplainer(Explainer):
         self._columns: list[tuple[int, ...]] = list(model.term_features_)
         self._mean = np.average(_terms(model, background), axis=1, weights=background.weights)
         margin = self._mean.sum(axis=1) + np.ravel(model.intercept_)
-        self._expected = self._by_output(margin[:, None])[:, 0]
+        self._expected = values_per_output(self._adapter, margin)
         notes = (_INTERACTIONS,) if max(map(len, self._columns), default=1) > 1 else ()
         self.info = ExplainerInfo(
             method="ebm",
@@ -68,20 +68,11 @@ class BoostingMachineExplainer(Explainer):
         for term, columns in enumerate(self._columns):
             for column in columns:
                 margins[..., column] += differences[..., term] / len(columns)
-        values = self._by_output(margins)
+        values = values_per_output(self._adapter, margins)
         if getattr(model, "link_", "identity") in {"identity", "logit", "mlogit", "vlogit"}:
             return attributions_of(self._adapter, batch, values, self._expected, scale)
         outputs = values[0].sum(axis=1) + self._expected  # before the link function
         return Attributions(values[0], self._expected, outputs, "raw prediction")
-
-    def _by_output(self, margins: FloatArray) -> FloatArray:
-        """Values of all classes; a binary model has a margin of the second one only."""
-        labels = self._adapter.labels
-        if labels is None:
-            return margins
-        n_classes = [len(classes) for classes in labels]
-        columns = per_class(margins.reshape(len(margins), -1).T, n_classes)
-        return columns.T.reshape(-1, *margins.shape[1:])
 
 
 def _terms(model: Any, rows: RowBatch) -> FloatArray:

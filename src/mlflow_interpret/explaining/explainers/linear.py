@@ -75,18 +75,24 @@ class LinearExplainer(Explainer):
 
 
 def linear_output(
-    adapter: ModelAdapter, rows: Any, values: FloatArray, at_mean: FloatArray
+    adapter: ModelAdapter,
+    rows: Any,
+    values: FloatArray,
+    at_mean: FloatArray | None = None,
+    form: str = "linear in its columns",
 ) -> tuple[str, FloatArray]:
-    """Find the output that is linear in the columns, and its mean over the background.
+    """Find the output that attributions in closed form add up to, and its mean.
 
     Args:
-        adapter: A model with coefficients.
+        adapter: A model with coefficients, or with another closed form.
         rows: Some background rows, in the container of the model.
         values: Their attributions, ``(n_outputs, n_rows, n_features)`` or ``(n_rows, n_features)``.
-        at_mean: ``(n_outputs,)`` products of the coefficients and the means of the columns.
+        at_mean: ``(n_outputs,)`` products of the coefficients and the means of the columns. None
+            for another form: a model with constant outputs is refused then.
+        form: The form of the output, for the message.
 
     Raises:
-        CannotExplainError: No output is linear in the columns.
+        CannotExplainError: No output has this form.
     """
     for scale, output in adapter.outputs():
         try:
@@ -96,14 +102,18 @@ def linear_output(
         sums = values.sum(axis=-1).T
         expected = np.atleast_1d((outputs - sums).mean(axis=0))
         if not np.ptp(outputs, axis=0).any() and not _equals_intercept(adapter, at_mean, expected):
-            continue  # constant outputs do not show whether the function is linear
+            continue  # constant outputs do not show the form of the function
         if is_sum(values, outputs, additivity_error(values, expected, outputs)):
             return adapter.scale_of(scale, outputs, rows), expected
-    raise CannotExplainError(f"no output of {adapter.name} is linear in its columns")
+    raise CannotExplainError(f"no output of {adapter.name} is {form}")
 
 
-def _equals_intercept(adapter: ModelAdapter, at_mean: FloatArray, expected: FloatArray) -> bool:
+def _equals_intercept(
+    adapter: ModelAdapter, at_mean: FloatArray | None, expected: FloatArray
+) -> bool:
     """Whether the mean output is the one that the intercept and the coefficients give."""
+    if at_mean is None:
+        return False
     intercept = np.atleast_1d(getattr(adapter.model, "intercept_", np.nan))
     if adapter.labels is not None:
         intercept = per_class(intercept[None], [len(classes) for classes in adapter.labels])[0]

@@ -264,7 +264,7 @@ def test_meta_estimators_of_regressors(name):
     [
         (MultiOutputClassifier(tree), TWO_LABELS, "shap_tree", 5),
         (MultiOutputClassifier(LogisticRegression(max_iter=500)), TWO_LABELS, "shap_linear", 5),
-        (MultiOutputClassifier(GaussianNB()), TWO_LABELS, "shap_permutation", 5),
+        (MultiOutputClassifier(GaussianNB()), TWO_LABELS, "shap_additive", 5),
         (RandomForestClassifier(5, random_state=0), TWO_LABELS, "shap_tree", 5),
         (tree, YES_NO, "shap_tree", 4),
         (ClassifierChain(LogisticRegression(max_iter=500)), YES_NO, "shap_permutation", 4),
@@ -305,7 +305,7 @@ def test_several_targets(model, rows, method, n_outputs):
             "shap_tree",
             "average path length",
         ),
-        (OneClassSVM(), "shap_permutation", "decision function"),
+        (OneClassSVM(), "shap_product_kernel", "decision function"),
         (LocalOutlierFactor(novelty=True), "shap_permutation", "decision function"),
     ],
     ids=str,

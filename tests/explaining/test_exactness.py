@@ -147,7 +147,7 @@ def test_carat_clarity_and_color_drive_the_price_of_diamonds(model, encoder, dia
 @pytest.mark.parametrize(
     "steps",
     [
-        (front(OrdinalEncoder()), SVR()),
+        (front(OrdinalEncoder()), SVR(kernel="poly")),
         (front(OneHotEncoder(sparse_output=False)), PCA(4), KNeighborsRegressor()),
         (front(OrdinalEncoder()), PolynomialFeatures(2), Ridge()),
     ],
@@ -170,7 +170,7 @@ def test_a_black_box_of_several_classes_on_strings_is_close(penguins):
     X, y = X.dropna(), y[X.notna().all(axis=1)]
     model = make_pipeline(
         make_column_transformer((OrdinalEncoder(), [2, 3]), remainder=StandardScaler()),
-        SVC(probability=True, random_state=0),
+        SVC(kernel="poly", probability=True, random_state=0),
     ).fit(X, y)
     found, values = explained(model, X, y, n_rows=15)
     assert found.details.output_scale == "probability"

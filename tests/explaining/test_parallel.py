@@ -48,7 +48,9 @@ def assert_same(actual, expected):
     np.testing.assert_allclose(actual.standard_errors(), expected.standard_errors())
 
 
-@pytest.mark.parametrize("model", [FOREST, SVR().fit(X, y)], ids=["trees", "black box"])
+@pytest.mark.parametrize(
+    "model", [FOREST, SVR(kernel="poly").fit(X, y)], ids=["trees", "black box"]
+)
 def test_threads_give_the_values_of_one_thread(model):
     sequential = explain_rows(model, max_rows=60)
     with joblib.parallel_config(backend="threading", n_jobs=3):
@@ -56,10 +58,10 @@ def test_threads_give_the_values_of_one_thread(model):
 
 
 def test_processes_give_the_values_of_one_process_also_after_a_loss():
-    model = SVR().fit(X, y)
+    model = SVR(kernel="poly").fit(X, y)
     sequential = explain_rows(model, max_rows=40)
     assert_same(explain_rows(model, max_rows=40, n_jobs=2), sequential)
-    mortal = Mortal().fit(X, y)
+    mortal = Mortal(kernel="poly").fit(X, y)
     mortal.home = HERE
     found = explain_rows(mortal, max_rows=40, n_jobs=2)
     np.testing.assert_allclose(found.local_values, sequential.local_values, rtol=1e-9)
@@ -67,7 +69,7 @@ def test_processes_give_the_values_of_one_process_also_after_a_loss():
 
 
 def test_a_model_that_cannot_be_pickled_is_explained_in_this_process():
-    model = SVR().fit(X, y)
+    model = SVR(kernel="poly").fit(X, y)
     model.lock = threading.Lock()
     found = explain_rows(model, max_rows=20, n_jobs=2)
     assert any(
@@ -129,7 +131,7 @@ class TestDask:
     """Explaining on a cluster with several worker processes."""
 
     def test_the_values_are_those_of_one_process(self, dask_client, tmp_path):
-        model = Recorded().fit(X, y)
+        model = Recorded(kernel="poly").fit(X, y)
         model.folder = tmp_path / "processes"
         model.folder.mkdir()
         sequential = explain_rows(model, max_rows=60)
@@ -141,8 +143,8 @@ class TestDask:
         assert not any("in this process" in str(note) for note in found.details.to_json()["notes"])
 
     def test_a_lost_worker_does_not_lose_the_result(self, dask_client, tmp_path):
-        sequential = explain_rows(SVR().fit(X, y), max_rows=60)
-        fatal = Fatal().fit(X, y)
+        sequential = explain_rows(SVR(kernel="poly").fit(X, y), max_rows=60)
+        fatal = Fatal(kernel="poly").fit(X, y)
         fatal.home, fatal.mark = HERE, tmp_path / "killed"
         with joblib.parallel_config(backend="dask"):
             found = explain_rows(fatal, max_rows=60)

@@ -274,7 +274,7 @@ class TestSlowModels:
                 return super().predict(X)
 
         X, y = load_diabetes(return_X_y=True, as_frame=True)
-        return Slow().fit(X, y), X, y
+        return Slow(kernel="poly").fit(X, y), X, y
 
     def explained(self, slow, clock, **plan):
         model, X, y = slow
@@ -349,7 +349,7 @@ def test_intervals_of_all_rows_have_the_width_of_sampling_only():
     X, y = X.iloc[:60, :4], y[:60]
     with suppress_warnings():
         exact = explain(TrainingContext(LinearRegression().fit(X, y), X, y))
-        sampled = explain(TrainingContext(SVR().fit(X, y), X, y))
+        sampled = explain(TrainingContext(SVR(kernel="poly").fit(X, y), X, y))
 
     def widths(found):
         return [one["high"] - one["low"] for one in found.details.intervals["of"]]

@@ -69,7 +69,7 @@ def test_linear_classifiers_in_pipelines():
 
 @pytest.mark.parametrize("weights", [list(WEIGHTS), pd.Series(WEIGHTS), WEIGHTS[:, None] / 7.0])
 def test_black_boxes(weights):
-    model = SVR().fit(ROWS, NUMBER, sample_weight=WEIGHTS)
+    model = SVR(kernel="poly").fit(ROWS, NUMBER, sample_weight=WEIGHTS)
     result = explain_weighted(model, weights=weights)
     assert result.method == "shap_permutation"
     assert_weighted(result, model.predict, tolerance=0.1)
@@ -81,7 +81,7 @@ def test_black_boxes(weights):
 def test_black_box_classifiers_and_pipelines_that_mix_columns():
     labels = NUMBER > 0
     for model, fitted_with in (
-        (SVC(probability=False), {"sample_weight": WEIGHTS}),
+        (SVC(kernel="poly", probability=False), {"sample_weight": WEIGHTS}),
         (make_pipeline(PolynomialFeatures(2), Ridge()), {"ridge__sample_weight": WEIGHTS}),
     ):
         model.fit(ROWS, labels, **fitted_with)

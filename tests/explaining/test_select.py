@@ -135,7 +135,7 @@ class Reorder(BaseEstimator):
 
 def test_classes_of_a_binary_model_have_opposite_values(cancer):
     rows, y = cancer
-    for model in (LogisticRegression(), SVC(), AdaBoostClassifier(n_estimators=3)):
+    for model in (LogisticRegression(), SVC(kernel="poly"), AdaBoostClassifier(n_estimators=3)):
         found = explain(model.fit(rows, y), rows, max_rows=2)
         np.testing.assert_allclose(found.local_values[0], -found.local_values[1], atol=1e-7)
 
@@ -144,7 +144,7 @@ def test_new_category_of_an_ordinal_encoder_is_explained_as_unknown(shop):
     rows, y = shop
     encoder = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1)
     model = make_pipeline(
-        make_column_transformer((encoder, ["colour"]), remainder="drop"), SVR()
+        make_column_transformer((encoder, ["colour"]), remainder="drop"), SVR(kernel="poly")
     ).fit(rows, y)
     new = rows.iloc[:3].assign(colour="violet").reset_index(drop=True)
     found = explain(model, new, rows)
@@ -166,7 +166,7 @@ def test_engine_tabular_uses_tabular_explainer(diabetes):
     model = make_pipeline(StandardScaler(), RandomForestRegressor(5, random_state=0)).fit(rows, y)
     found = explain(model, rows, max_rows=2, engine="tabular")
     assert found.engine == "TabularExplainer, TreeExplainer"
-    model = SVR().fit(rows, y)
+    model = SVR(kernel="poly").fit(rows, y)
     found = explain(model, rows, max_rows=2, engine="tabular")
     assert found.engine == "TabularExplainer, KernelExplainer"
     assert "no explainer for trees or linear models of SVR" in str(found.notes[0])

@@ -134,7 +134,7 @@ def is_notebook() -> bool:
 def _new_bar(description: str, unit: str) -> Any:
     tqdm = import_tqdm()
 
-    class Bar(tqdm):  # type: ignore[misc, unused-ignore]
+    class Bar(tqdm):  # type: ignore[misc, valid-type, unused-ignore]
         monitor_interval = 0  # starts no thread
 
     with suppress(Exception):  # a closed standard error

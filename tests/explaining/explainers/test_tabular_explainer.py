@@ -56,19 +56,19 @@ class TestKernelExplainer(AnyModel):
 
     def test_small_background_is_used_completely(self, diabetes):
         rows, y = diabetes
-        found = kernel(SVR().fit(rows, y), rows, max_rows=2)
+        found = kernel(SVR(kernel="poly").fit(rows, y), rows, max_rows=2)
         assert found.background_rows == len(rows)
         assert not any("k-means" in str(note) for note in found.notes)
 
     def test_notes_mention_a_summarized_background(self):
         rows, y = rows_of(load_diabetes, 120, [2, 3, 8])
-        found = kernel(SVR().fit(rows, y), rows, max_rows=2)
+        found = kernel(SVR(kernel="poly").fit(rows, y), rows, max_rows=2)
         assert found.background_rows == 120
         assert any("k-means" in str(note) for note in found.notes)
 
     def test_values_add_up_with_a_summarized_background(self):
         rows, y = rows_of(load_diabetes, 120, [2, 3, 8])
-        model = SVR().fit(rows, y)
+        model = SVR(kernel="poly").fit(rows, y)
         found = kernel(model, rows, max_rows=5)
         sums = found.local_values.sum(axis=-1) + found.expected_values
         np.testing.assert_allclose(sums, model.predict(rows.iloc[found.rows]), rtol=1e-8)
@@ -83,11 +83,11 @@ class TestKernelExplainer(AnyModel):
         with pytest.raises(
             CannotExplainError, match=r"not finite for Nan; does the model predict NaN"
         ):
-            kernel(Nan().fit(rows, y), rows, max_rows=2)
+            kernel(Nan(kernel="poly").fit(rows, y), rows, max_rows=2)
 
     def test_seed_chooses_the_sampled_coalitions(self):
         rows, y = rows_of(load_breast_cancer, 30, list(range(13)))
-        model = SVR().fit(rows, y)
+        model = SVR(kernel="poly").fit(rows, y)
         found = []
         for seed in (3, 3, 4):
             np.random.seed(len(found))
@@ -289,10 +289,14 @@ def test_without_interpret_community_the_message_names_the_package_to_install(
 
     monkeypatch.setattr(tabular_explainer, "import_optional", missing)
     rows, y = diabetes
-    for model, engine in ((SVR(), "kernel"), (SVR(), "tabular"), (Ridge(), "tabular")):
+    for model, engine in (
+        (SVR(kernel="poly"), "kernel"),
+        (SVR(kernel="poly"), "tabular"),
+        (Ridge(), "tabular"),
+    ):
         with pytest.raises(
             CannotExplainError, match=r'pip install "mlflow-interpret\[interpret\]"'
         ):
             explain(model.fit(rows, y), rows, max_rows=2, engine=engine)
     assert explain(Ridge().fit(rows, y), rows, max_rows=2).method == "shap_linear"
-    assert explain(SVR().fit(rows, y), rows, max_rows=2).method == "shap_permutation"
+    assert explain(SVR(kernel="poly").fit(rows, y), rows, max_rows=2).method == "shap_permutation"

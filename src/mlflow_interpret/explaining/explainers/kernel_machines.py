@@ -59,9 +59,7 @@ class KernelMachineExplainer(Explainer):
             raise CannotExplainError(NOT_NUMBERS)
         picked = sample_rows(len(request.background), BACKGROUND_ROWS, request.plan.random_state)
         background = request.background.subset(picked)
-        self._values = ProductKernelValues(
-            machine, numbers(background.frame), background.weights
-        )
+        self._values = ProductKernelValues(machine, numbers(background.frame), background.weights)
         n_rows = _STEPS // self._values.steps_per_row
         if n_rows < _MIN_ROWS:
             raise CannotExplainError(

@@ -27,6 +27,8 @@ from mlflow_interpret.explaining.explainers.base import (
 from mlflow_interpret.explaining.explainers.linear import CHECKED_ROWS, MAX_ROWS, linear_output
 from mlflow_interpret.explaining.model_adapter import ModelAdapter
 
+_PART_ROWS = 1_000
+
 
 @register(priority=58)
 class NaiveBayesExplainer(Explainer):
@@ -41,7 +43,7 @@ class NaiveBayesExplainer(Explainer):
     def __init__(self, request: ExplainRequest) -> None:
         background = request.background
         self._adapter = request.adapter
-        self._mean = np.average(self._terms(background), axis=1, weights=background.weights)
+        self._mean = self._mean_terms(background)
         checked = background.subset(slice(CHECKED_ROWS))
         self._scale, self._expected = linear_output(
             self._adapter, checked.original, self._values(checked), form="a sum over its columns"
@@ -61,9 +63,18 @@ class NaiveBayesExplainer(Explainer):
     def _values(self, batch: RowBatch) -> FloatArray:
         return self._terms(batch) - self._mean[:, None]
 
+    def _mean_terms(self, background: RowBatch) -> FloatArray:
+        """``(n_classes, n_columns)`` means, computed over parts of the rows to save memory."""
+        shares = np.ones(len(background)) if background.weights is None else background.weights
+        parts = [slice(i, i + _PART_ROWS) for i in range(0, len(background), _PART_ROWS)]
+        sums = [shares[part] @ self._terms(background.subset(part)) for part in parts]
+        means: FloatArray = np.sum(sums, axis=0) / shares.sum()
+        return means
+
     def _terms(self, batch: RowBatch) -> FloatArray:
         """``(n_classes, n_rows, n_columns)`` terms of the log-odds; of several classes, of the
-        log-probabilities less their mean."""
+        log-probabilities less their mean.
+        """
         if not is_numeric(batch.frame):
             raise CannotExplainError(NOT_NUMBERS)
         logs = _log_likelihoods(self._adapter.model, numbers(batch.frame))

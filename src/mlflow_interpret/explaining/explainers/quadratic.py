@@ -86,9 +86,7 @@ def _forms(model: Any, center: FloatArray) -> tuple[FloatArray, FloatArray]:
         ``(n_classes, n_columns, n_columns)`` matrices and ``(n_classes, n_columns)`` slopes.
     """
     matrices, slopes = [], []
-    for mean, axes, variances in zip(
-        model.means_, model.rotations_, model.scalings_, strict=True
-    ):
+    for mean, axes, variances in zip(model.means_, model.rotations_, model.scalings_, strict=True):
         matrix = -0.5 * (axes / variances) @ axes.T
         matrices.append(matrix)
         slopes.append(2.0 * matrix @ (center - mean))

@@ -16,6 +16,7 @@ from mlflow.utils.autologging_utils import AUTOLOGGING_INTEGRATIONS
 
 from azureml_double import AzureMLDouble
 from mlflow_interpret.stores import drawing
+from mlflow_server import mlflow_server
 
 # Their asserts are reported in detail, as those of tests.
 pytest.register_assert_rewrite(
@@ -65,6 +66,7 @@ USE_MARKERS = {
     "run_python": "subprocess",
     "store": "slow",  # a SQLite database of MLflow
     "subprocess": "subprocess",
+    "tracking_server": "subprocess",
     "worker_process": "subprocess",
 }
 NOT_FAST = {"browser", "exhaustive", "slow", "subprocess"}
@@ -167,6 +169,15 @@ def _migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("store") / "mlflow.db"
     mlflow.MlflowClient(f"sqlite:///{path}").search_experiments()
     return path
+
+
+@pytest.fixture(scope="session")
+def tracking_server(_migrated: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of a real MLflow server, for all tests that need one."""
+    folder = tmp_path_factory.mktemp("server")
+    shutil.copy(_migrated, folder / "mlflow.db")
+    with mlflow_server(folder / "mlflow.db", folder) as url:
+        yield url
 
 
 @pytest.fixture

@@ -38,6 +38,7 @@ def requests(folder, model, **changes):
     common = {"log_data": True, "cwd": os.getcwd(), **changes}
     explain = {
         "snapshot": str(folder / "snapshot.pkl"),
+        "id": "an id",
         "importances": str(folder / "importances.pkl"),
     }
     write = {

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import http.client
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from urllib.parse import urlsplit
 
 import mlflow
-import pytest
 from mlflow import MlflowClient
 from sklearn.datasets import load_iris
 from sklearn.tree import DecisionTreeClassifier
 
 import mlflow_interpret
+from faulty_proxy import Proxy
 from mlflow_interpret.stores import mlflow as mlflow_store
-from mlflow_server import mlflow_server
 
 N_THREADS, N_FITS = 8, 5
 SECONDS = 0.1  # for each answer of the server
@@ -26,19 +21,15 @@ SECONDS = 0.1  # for each answer of the server
 X, y = load_iris(return_X_y=True, as_frame=True)
 
 
-class Proxy(ThreadingHTTPServer):
-    """Forwards requests to a server and delays the answers."""
-
-    daemon_threads = True
-    request_queue_size = 64
+class SlowProxy(Proxy):
+    """Counts the requests that it forwards at the same time."""
 
     def __init__(self, url, seconds):
-        super().__init__(("127.0.0.1", 0), _Handler)
-        self.target, self.seconds = urlsplit(url).netloc, seconds
+        super().__init__(url, seconds)
         self.changed, self.n_open, self.most_open = threading.Condition(), 0, 0
 
     @contextmanager
-    def counted(self, path):
+    def forwarded(self, path):
         """Count the open requests that log the metrics of a fit; each fit has one.
 
         The first one waits for another fit, which never comes if fits wait for each other.
@@ -57,40 +48,11 @@ class Proxy(ThreadingHTTPServer):
                 self.n_open -= logs_metrics
 
 
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
-    def forward(self):
-        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        with self.server.counted(self.path):
-            time.sleep(self.server.seconds)
-            connection = http.client.HTTPConnection(self.server.target, timeout=60)
-            headers = {k: v for k, v in self.headers.items() if k.lower() != "host"}
-            connection.request(self.command, self.path, body, headers)
-            answer = connection.getresponse()
-            content = answer.read()
-            connection.close()
-        self.send_response(answer.status)
-        for name in ("Content-Type", "Location"):
-            if answer.headers.get(name):
-                self.send_header(name, answer.headers[name])
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
-
-    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = forward  # noqa: N815
-
-    def log_message(self, *_):
-        pass
-
-
 @contextmanager
-def slow_server(database, folder, seconds=SECONDS):
+def slow_server(url, seconds=SECONDS):
     """An MLflow server behind a proxy that delays each answer."""
-    with mlflow_server(database, folder) as url, Proxy(url, seconds) as proxy:
-        threading.Thread(target=proxy.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{proxy.server_port}", proxy
-        proxy.shutdown()
+    with SlowProxy(url, seconds) as proxy, proxy.serving():
+        yield proxy
 
 
 def fit_in_threads(n_threads, n_fits):
@@ -108,11 +70,9 @@ def fit_in_threads(n_threads, n_fits):
         return [run_id for runs in pool.map(train, range(n_threads)) for run_id in runs]
 
 
-@pytest.mark.slow
-def test_each_of_many_fits_is_explained_in_its_own_run(store, tmp_path):
-    folder = tmp_path / "server"
-    folder.mkdir()
-    with slow_server(tmp_path / "mlflow.db", folder) as (url, proxy):
+def test_each_of_many_fits_is_explained_in_its_own_run(store, tracking_server):
+    with slow_server(tracking_server) as proxy:
+        url = proxy.url
         mlflow.set_tracking_uri(url)
         mlflow.set_experiment("slow")
         mlflow_interpret.autolog(max_rows=20, log_figures=False, log_report=False, silent=True)

@@ -37,7 +37,9 @@ class FakeWorker:
 
 def computed(worker, tmp_path, **options):
     pending = PendingFit(tmp_path, tmp_path / "snapshot.pkl")
-    return WorkerExplanation(worker, pending, **{"log_data": True, "compared": False, **options})
+    return WorkerExplanation(
+        worker, pending, "an id", **{"log_data": True, "compared": False, **options}
+    )
 
 
 def test_an_explanation_that_died_with_its_worker_is_computed_again(tmp_path):

@@ -10,7 +10,7 @@ from mlflow_interpret import interpret_community
 from mlflow_interpret.api import load
 from mlflow_interpret.api.explain_model import explain_model
 from mlflow_interpret.api.global_explanation import public_explanation
-from mlflow_interpret.autologging.run_context import active_run, run_to_log
+from mlflow_interpret.autologging.run_context import ExplanationRun, RunContext, active_run
 from mlflow_interpret.core.errors import OptionError
 from mlflow_interpret.core.options import Options, check_views
 from mlflow_interpret.runtime.isolation import suppress_warnings
@@ -191,7 +191,8 @@ def log_explanation(
         )
     record = interpret_community.to_record(explanation, true_ys)
     tracking_uri = mlflow_store.current_tracking_uri()
-    with suppress_warnings(), run_to_log(run_id or active_run()[0]) as chosen:
+    context = RunContext(tracking_uri, run_id or active_run()[0])
+    with suppress_warnings(), ExplanationRun(context, record.id) as chosen:
         return log_to_run(record, chosen, tracking_uri, options).run_id
 
 

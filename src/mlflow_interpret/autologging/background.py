@@ -6,6 +6,7 @@ import logging
 import os
 import shutil
 import threading
+import uuid
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -96,7 +97,10 @@ def submit(options: Options, fit: outcomes.Fit, content: Any) -> None:
         NotQueuedError: It cannot be pickled or written, or too many fits are pending.
     """
     fit = replace(fit, is_background=True)
+    explanation_id = str(uuid.uuid4())
     entry = Entry.of(options, fit.context.tracking_uri, fit.context.run_id, fit.model)
+    new_run = fit.run(options, explanation_id).new_run(all_tags=False)
+    entry = replace(entry, explanation_id=explanation_id, new_run=new_run)
     try:
         pending = _queue.snapshot(content, entry)
         size = pending.snapshot.stat().st_size
@@ -105,7 +109,8 @@ def submit(options: Options, fit: outcomes.Fit, content: Any) -> None:
     except Exception as error:
         _logger.debug("The snapshot could not be written", exc_info=True)
         raise NotQueuedError(f"{type(error).__name__}: {one_line(error)}") from error
-    _queue.put(Job(partial(_explain, options, fit, pending), options.silent, size))
+    explain = partial(_explain, options, fit, pending, explanation_id)
+    _queue.put(Job(explain, options.silent, size))
 
 
 def skip(options: Options, fit: outcomes.Fit, reason: str) -> None:
@@ -138,11 +143,17 @@ def _explain(
     options: Options,
     fit: outcomes.Fit,
     pending: snapshots.PendingFit,
+    explanation_id: str,
     worker: worker_process.Worker,
 ) -> None:
     fit = _with_run(fit)
-    compared = options.baseline is not None
-    computed = WorkerExplanation(worker, pending, log_data=options.log_data, compared=compared)
+    computed = WorkerExplanation(
+        worker,
+        pending,
+        explanation_id,
+        log_data=options.log_data,
+        compared=options.baseline is not None,
+    )
     try:
         computed.explain()
     except Exception as error:
@@ -168,13 +179,17 @@ def recover(pending: snapshots.PendingFit, entry: Entry) -> None:
         )
     snapshots.check_private(pending.snapshot)
     worker = worker_process.Child(WORKER)
-    computed = WorkerExplanation(worker, pending, log_data=entry.log_data, compared=False)
+    explanation_id = entry.explanation_id or str(uuid.uuid4())
+    computed = WorkerExplanation(
+        worker, pending, explanation_id, log_data=entry.log_data, compared=False
+    )
     folder = temporary_folders.create()
     data_only = Options(log_figures=False, log_report=False)  # drawn when it is logged
     try:
         computed.explain()
         record = computed.write(folder, data_only, None, {})
-        spool.keep_folder(folder, record.explanation.id, replace(entry, model=None))
+        entry = replace(entry, model=None, explanation_id=None)
+        spool.keep_folder(folder, record.explanation.id, entry)
     finally:
         worker.end()
         shutil.rmtree(folder, ignore_errors=True)

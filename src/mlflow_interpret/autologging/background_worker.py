@@ -40,9 +40,9 @@ class Worker:
 
         Args:
             request: ``cwd``, the working directory of the training process, and ``log_data``. To
-                explain: ``snapshot``, a path, and ``importances``, a path to write the importances
-                to, or None. To write: ``write``, an empty folder, ``details``, ``figures``,
-                ``report``, ``run_id`` and ``comment``.
+                explain: ``snapshot``, a path, ``id``, the id of the explanation, and
+                ``importances``, a path to write the importances to, or None. To write: ``write``,
+                an empty folder, ``details``, ``figures``, ``report``, ``run_id`` and ``comment``.
 
         Returns:
             ``ok`` and the result, or ``reason`` and ``traceback``.
@@ -69,7 +69,7 @@ class Worker:
         with suppress_warnings():
             with Path(request["snapshot"]).open("rb") as file:
                 inputs, plan = pickle.load(file)  # noqa: S301 - the training process wrote it
-            self._explanation = explain_inputs(inputs, plan)
+            self._explanation = replace(explain_inputs(inputs, plan), id=request["id"])
         if request["importances"] is not None:
             with Path(request["importances"]).open("xb") as file:
                 pickle.dump(importances_of(self._explanation), file)

@@ -19,7 +19,13 @@ _logger = logging.getLogger("mlflow_interpret")
 
 
 def log_to_run(
-    explanation: Explanation, run_id: str, tracking_uri: str, options: Options
+    explanation: Explanation,
+    run_id: str,
+    tracking_uri: str,
+    options: Options,
+    *,
+    created: str | None = None,
+    draw_later: bool = False,
 ) -> mlflow_store.Logged:
     """Compare an explanation with the baseline and deliver it to a run.
 
@@ -28,6 +34,8 @@ def log_to_run(
         run_id: An existing run.
         tracking_uri: The tracking URI.
         options: The options.
+        created: The time of an earlier attempt to log it, ISO 8601. Default: now.
+        draw_later: Draw the figures and the report beside the training.
     """
     from mlflow_interpret.stores import delivery
 
@@ -35,7 +43,9 @@ def log_to_run(
         current = importances_of(explanation)
         compared = baseline_details(current, run_id, tracking_uri, options)
         explanation = with_details(explanation, compared)
-    return delivery.deliver_explanation(explanation, run_id, tracking_uri, options)
+    return delivery.deliver_explanation(
+        explanation, run_id, tracking_uri, options, created=created, draw_later=draw_later
+    )
 
 
 def baseline_details(

@@ -5,14 +5,13 @@ from __future__ import annotations
 import logging
 import shutil
 from collections.abc import Mapping
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from mlflow_interpret.autologging.baseline import baseline_details, with_details
 from mlflow_interpret.autologging.logged_models import ModelLink
-from mlflow_interpret.autologging.run_context import RunContext, run_in_background, run_to_log
+from mlflow_interpret.autologging.run_context import ExplanationRun, RunContext
 from mlflow_interpret.core.details import ModelInfo, RowCounts
 from mlflow_interpret.core.explanation import Explanation, Importances, importances_of
 from mlflow_interpret.core.options import Options
@@ -46,15 +45,19 @@ class Fit:
     is_background: bool = False
     link: ModelLink | None = None
 
-    def run(self, options: Options) -> AbstractContextManager[str]:
+    def run(self, options: Options, explanation_id: str | None = None) -> ExplanationRun:
         """Return a context with the run, which is created and ended where there is none."""
-        if self.is_background:
-            return run_in_background(self.context, options.extra_tags)
-        return run_to_log(self.context.run_id, options.extra_tags)
+        return ExplanationRun(
+            self.context, explanation_id, options.extra_tags, is_background=self.is_background
+        )
 
 
 class Computed(Protocol):
     """An explanation that is computed and not yet written, in this process or in a worker."""
+
+    @property
+    def explanation_id(self) -> str:
+        """The id of the explanation."""
 
     def importances(self) -> Importances:
         """Return the importances, for a comparison with a baseline."""
@@ -78,6 +81,11 @@ class ComputedHere:
 
     explanation: Explanation
 
+    @property
+    def explanation_id(self) -> str:
+        """The id of the explanation."""
+        return self.explanation.id
+
     def importances(self) -> Importances:
         """Return the importances."""
         return importances_of(self.explanation)
@@ -99,6 +107,23 @@ class ComputedHere:
             comment=options.comment,
             draw_later=drawing.has_room(),
         )
+
+
+@dataclass(frozen=True, eq=False)
+class _Attempt:
+    """An attempt to log an explanation.
+
+    Attributes:
+        run: The run.
+        computed: The explanation.
+        record: Its folder, None where it was not written.
+        is_logged: The explanation is in the run, which was not ended.
+    """
+
+    run: ExplanationRun
+    computed: Computed
+    record: Record | None
+    is_logged: bool
 
 
 def log(options: Options, fit: Fit, explanation: Explanation) -> str | None:
@@ -126,15 +151,17 @@ def log_computed(options: Options, fit: Fit, computed: Computed) -> str | None:
     Returns:
         The id of the run, None where it failed.
     """
+    from mlflow_interpret.autologging import kept
     from mlflow_interpret.stores import mlflow as mlflow_store
     from mlflow_interpret.stores.delivery import deliver
 
-    run_id, uri = fit.context.run_id, fit.context.tracking_uri
+    uri, run = fit.context.tracking_uri, fit.run(options, computed.explanation_id)
     folder = temporary_folders.create()
     record: Record | None = None
+    logged: mlflow_store.Logged | None = None
     try:
         mlflow_store.check_reachable(uri)
-        with fit.run(options) as run_id:
+        with run as run_id:
             details = {}
             if options.baseline is not None:
                 details = baseline_details(computed.importances(), run_id, uri, options)
@@ -142,12 +169,14 @@ def log_computed(options: Options, fit: Fit, computed: Computed) -> str | None:
             logged = deliver(record, run_id, uri, options)
     except (Exception, KeyboardInterrupt) as error:
         _logger.debug("Logging failed", exc_info=True)
-        _keep(options, fit, run_id, computed, record, error)
-        if record is None or folder.exists():
+        is_logged = logged is not None
+        _keep(options, fit, _Attempt(run, computed, record, is_logged), error)
+        if not is_logged:
             shutil.rmtree(folder, ignore_errors=True)
         return None
     if fit.link is not None:
         fit.link.add_explanation(options, record.explanation, logged)
+    kept.log_earlier(options, uri)
     if not options.silent:
         _logger.info(_summary(fit, record.explanation, logged))
     explained = record.explanation.details
@@ -191,23 +220,21 @@ def note(options: Options, fit: Fit, reason: str) -> None:
         _logger.debug("The reason could not be logged", exc_info=True)
 
 
-def _keep(
-    options: Options,
-    fit: Fit,
-    run_id: str | None,
-    computed: Computed,
-    record: Record | None,
-    error: BaseException,
-) -> None:
+def _keep(options: Options, fit: Fit, attempt: _Attempt, error: BaseException) -> None:
+    from mlflow_interpret.autologging import kept
     from mlflow_interpret.core.errors import MlflowInterpretError, one_line
     from mlflow_interpret.stores import spool
 
+    uri, run_id = fit.context.tracking_uri, attempt.run.run_id
     run = f"run {run_id}" if run_id else "a new run"
     problem = one_line(error.problem if isinstance(error, MlflowInterpretError) else error)
     failure = f"The explanation of {fit.model} could not be logged to {run}: {problem}"
+    later = "log it later with"
+    if attempt.is_logged:
+        failure = f"The explanation of {fit.model} is in {run}, which could not be ended: {problem}"
+        later = "end the run later with"
     try:
-        entry = spool.Entry.of(options, fit.context.tracking_uri, run_id)
-        folder = _kept_folder(computed, record, options, entry)
+        folder = _kept_folder(attempt, options, uri)
     except Exception as unwritable:
         _logger.debug("The explanation could not be kept", exc_info=True)
         warn(
@@ -216,8 +243,8 @@ def _keep(
             f"writable folder in the environment variable {spool.VARIABLE}.",
         )
         return
-    command = _flush_command(error, fit.context.tracking_uri)
-    warn(options, f"{failure} It is kept in {folder}; log it later with: {command}")
+    kept.remember(uri, folder)
+    warn(options, f"{failure} It is kept in {folder}; {later}: {_flush_command(error, uri)}")
 
 
 def _flush_command(error: BaseException, tracking_uri: str) -> str:
@@ -233,13 +260,19 @@ def _flush_command(error: BaseException, tracking_uri: str) -> str:
     return command
 
 
-def _kept_folder(computed: Computed, record: Record | None, options: Options, entry: Any) -> Path:
+def _kept_folder(attempt: _Attempt, options: Options, tracking_uri: str) -> Path:
     from mlflow_interpret.stores import spool
 
+    run, record = attempt.run, attempt.record
+    entry = spool.Entry.of(options, tracking_uri, run.run_id)
+    created = None if record is None else record.created
+    entry = replace(entry, new_run=run.new_run(all_tags=True), created=created)
     if record is None:  # the figures and the report are drawn when it is logged
         folder = temporary_folders.create()
         data_only = replace(options, log_figures=False, log_report=False)
-        record = computed.write(folder, data_only, None, {})
+        record = attempt.computed.write(folder, data_only, None, {})
+    elif attempt.is_logged:  # the folder belongs to the stores
+        return spool.keep(record.explanation, entry)
     return spool.keep_folder(record.folder, record.explanation.id, entry)
 
 

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+import time
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 from mlflow_interpret.autologging import mlflow_patches
 from mlflow_interpret.stores import mlflow as mlflow_store
-
-INTEGRATION = "mlflow_interpret"
+from mlflow_interpret.stores.spool import NewRun
 
 
 @dataclass(frozen=True)
@@ -71,7 +69,8 @@ def with_autologged_run(context: RunContext) -> RunContext:
     except Exception:  # it was deleted, or is in another store
         return context
     integration = run.data.tags.get("mlflow.autologging")
-    if integration in {None, INTEGRATION} or run.info.start_time < context.started * 1000 - 1:
+    is_earlier = run.info.start_time < context.started * 1000 - 1
+    if integration in {None, mlflow_store.INTEGRATION} or is_earlier:
         return context
     return replace(context, run_id=run.info.run_id)
 
@@ -89,45 +88,105 @@ def active_run() -> tuple[str | None, bool]:
     return run_id or None, bool(run_id)
 
 
-@contextmanager
-def run_to_log(run_id: str | None, extra_tags: Mapping[str, str] | None = None) -> Iterator[str]:
-    """The run to log to; a new one, ended afterwards, where there is none."""
-    import mlflow
+class ExplanationRun:
+    """The run of an explanation: that of the context, or a new one that is ended afterwards.
 
-    if run_id is not None:
-        yield run_id
-        return
-    # With a name, the store draws none from the user's random state.
-    run = mlflow.start_run(run_name=mlflow_patches.random_run_name(), tags=_tags(extra_tags))
-    try:
-        yield run.info.run_id
-    finally:
-        mlflow.end_run()  # FINISHED: the training, which the run is about, has succeeded
+    Args:
+        context: The run context.
+        explanation_id: The explanation, None for a fit that was skipped.
+        extra_tags: The user's tags of a new run.
+        is_background: This is another thread than that of the fit: MLflow's active run is not
+            changed.
+
+    Attributes:
+        run_id: The run, None until it is created.
+    """
+
+    def __init__(
+        self,
+        context: RunContext,
+        explanation_id: str | None,
+        extra_tags: Mapping[str, str] | None = None,
+        *,
+        is_background: bool = False,
+    ) -> None:
+        self._context = context
+        self._explanation_id = explanation_id
+        self._tags = mlflow_store.new_run_tags(explanation_id, extra_tags)
+        self._is_background = is_background
+        self._experiment_id = context.experiment_id
+        # With a name, the store draws none from the user's random state.
+        self._name = context.run_name or mlflow_patches.random_run_name()
+        self._is_active = False  # as MLflow's active run
+        self.run_id = context.run_id
+
+    def new_run(self, *, all_tags: bool) -> NewRun | None:
+        """Return the new run, for another process; None where the context has a run.
+
+        Args:
+            all_tags: With the tags that MLflow adds, such as the source; some ask git.
+        """
+        if self._context.run_id is not None:
+            return None
+        tags = mlflow_store.with_mlflow_tags(self._tags) if all_tags else self._tags
+        return NewRun(self._experiment_id, self._name, tags, self._context.started or time.time())
+
+    def __enter__(self) -> str:
+        """Return the id of the run, which is created if the context has none."""
+        if self.run_id is None:
+            self.run_id = self._unfinished_run() or self._create()
+        return self.run_id
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """End a new run."""
+        if self._context.run_id is not None:
+            return
+        key = self._context.tracking_uri, self._explanation_id
+        _unfinished.add(key)
+        self._end()
+        if kind is None:
+            _unfinished.discard(key)
+
+    def _unfinished_run(self) -> str | None:
+        """Return the run of an earlier attempt of this process."""
+        uri, explanation_id = self._context.tracking_uri, self._explanation_id
+        if explanation_id is None or (uri, explanation_id) not in _unfinished:
+            return None
+        self._experiment_id = self._experiment_id or mlflow_patches.default_experiment_id()
+        return mlflow_store.find_new_run(uri, self._experiment_id, explanation_id)
+
+    def _create(self) -> str:
+        uri = self._context.tracking_uri
+        _unfinished.add((uri, self._explanation_id))
+        self._experiment_id = self._experiment_id or mlflow_patches.default_experiment_id()
+        if self._is_background:
+            started = self._context.started
+            return mlflow_store.create_run(
+                uri, self._experiment_id, self._name, self._tags, started
+            )
+        import mlflow
+
+        run = mlflow.start_run(
+            experiment_id=self._experiment_id, run_name=self._name, tags=self._tags
+        )
+        self._is_active = True
+        return str(run.info.run_id)
+
+    def _end(self) -> None:
+        uri, experiment_id, run_id = (
+            self._context.tracking_uri,
+            str(self._experiment_id),
+            str(self.run_id),
+        )
+        mlflow_store.delete_copies(uri, experiment_id, run_id, self._explanation_id)
+        # FINISHED: the training, which the run is about, has succeeded.
+        if self._is_active:
+            import mlflow
+
+            mlflow.end_run()
+        else:
+            mlflow_store.end_new_run(uri, run_id)
 
 
-@contextmanager
-def run_in_background(
-    context: RunContext, extra_tags: Mapping[str, str] | None = None
-) -> Iterator[str]:
-    """As `run_to_log`, in another thread and without MLflow's current settings."""
-    if context.run_id is not None:
-        yield context.run_id
-        return
-    from mlflow import MlflowClient
-    from mlflow.tracking.context.registry import resolve_tags
-
-    client = MlflowClient(context.tracking_uri)
-    run = client.create_run(
-        context.experiment_id or mlflow_patches.default_experiment_id(),
-        start_time=int(context.started * 1000),
-        tags=resolve_tags(_tags(extra_tags)),
-        run_name=context.run_name,
-    )
-    try:
-        yield run.info.run_id
-    finally:
-        client.set_terminated(run.info.run_id)
-
-
-def _tags(extra_tags: Mapping[str, str] | None) -> dict[str, Any]:
-    return {**(extra_tags or {}), "mlflow.autologging": INTEGRATION}
+# The explanations whose new run was not ended, so that another attempt takes the same run.
+_unfinished: set[tuple[str, str | None]] = set()

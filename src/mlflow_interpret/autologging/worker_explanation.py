@@ -28,13 +28,21 @@ class WorkerExplanation:
     Args:
         worker: The worker.
         fit: The pending fit.
+        explanation_id: The id of the explanation.
         log_data: Rows of data may be logged.
         compared: The importances are needed for a comparison with a baseline.
     """
 
     def __init__(
-        self, worker: worker_process.Worker, fit: PendingFit, *, log_data: bool, compared: bool
+        self,
+        worker: worker_process.Worker,
+        fit: PendingFit,
+        explanation_id: str,
+        *,
+        log_data: bool,
+        compared: bool,
     ) -> None:
+        self.explanation_id = explanation_id
         self._worker = worker
         self._fit = fit
         self._log_data = log_data
@@ -52,6 +60,7 @@ class WorkerExplanation:
         self._ask(
             {
                 "snapshot": str(self._fit.snapshot),
+                "id": self.explanation_id,
                 "importances": None if path is None else str(path),
             }
         )

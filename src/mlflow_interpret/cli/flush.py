@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -54,8 +53,10 @@ def flush(tracking_uri: str | None, experiment: str | None, only_list: bool) -> 
             if only_list:
                 click.echo(f"{folder.name}  run {entry.run_id or '(new)'}  {entry.tracking_uri}")
             else:
-                run_id = _log_stored(folder, entry, store_uri(entry), experiment)
+                run_id = _log_stored(folder, store_uri(entry), experiment)
                 click.echo(f"{folder.name}  logged to run {run_id}")
+        except spool.ClaimedError as error:
+            click.echo(f"{folder.name}  left out: {error}")
         except Exception as error:  # continue with the others
             failures += 1
             click.echo(f"{folder.name}  kept: {error}", err=True)
@@ -123,25 +124,19 @@ def _draw_pending(path: Path, store_uri: Callable[[Any], str], only_list: bool) 
     return True
 
 
-def _log_stored(folder: Path, entry: Any, uri: str, experiment: str | None) -> str:
+def _log_stored(folder: Path, uri: str, experiment: str | None) -> str:
     """Log a stored explanation, delete it, and return the id of its run."""
     import mlflow
 
     from mlflow_interpret.api.runs import flush as wait_for_uploads
-    from mlflow_interpret.autologging.baseline import log_to_run
-    from mlflow_interpret.autologging.run_context import run_to_log
+    from mlflow_interpret.autologging.kept import log_kept
     from mlflow_interpret.stores import mlflow as mlflow_store
-    from mlflow_interpret.stores import spool
 
     mlflow_store.check_reachable(uri)
     mlflow.set_tracking_uri(uri)
-    if entry.run_id is None:
-        if experiment is not None:
-            mlflow.set_experiment(experiment)
-        with run_to_log(None) as run_id:
-            entry = replace(entry, run_id=run_id)
-        spool.update(folder, entry)  # a retry logs to the same run
-    log_to_run(spool.load(folder), str(entry.run_id), uri, entry.to_options())
-    spool.drop(folder)
+    experiment_id = None
+    if experiment is not None:
+        experiment_id = str(mlflow.set_experiment(experiment).experiment_id)
+    run_id = log_kept(folder, uri, experiment_id)
     wait_for_uploads()
-    return str(entry.run_id)
+    return run_id

@@ -58,9 +58,15 @@ def flush(timeout: float | None = None) -> bool:
 
 
 def deliver_explanation(
-    explanation: Explanation, run_id: str, tracking_uri: str, options: Options
+    explanation: Explanation,
+    run_id: str,
+    tracking_uri: str,
+    options: Options,
+    *,
+    created: str | None = None,
+    draw_later: bool = False,
 ) -> mlflow_store.Logged:
-    """Write the folder of an explanation and deliver it; see `deliver`."""
+    """Write the folder of an explanation and deliver it; see `write_record` and `deliver`."""
     if not options.log_data:
         explanation = explanation.without_rows()
     folder = temporary_folders.create()
@@ -73,6 +79,8 @@ def deliver_explanation(
             run_id=run_id,
             comment=options.comment,
             metrics=mlflow_store.read_model_metrics(run_id, tracking_uri),
+            created=created,
+            draw_later=draw_later,
         )
         return deliver(record, run_id, tracking_uri, options)
     except BaseException:

@@ -71,6 +71,7 @@ def write_record(
     run_id: str | None = None,
     comment: str | None = None,
     metrics: Mapping[str, float] | None = None,
+    created: str | None = None,
     draw_later: bool = False,
 ) -> Record:
     """Write an explanation with its figures and report.
@@ -83,9 +84,10 @@ def write_record(
         run_id: The run, shown in the report.
         comment: The user's comment, shown in the report.
         metrics: The metrics of the model in the run, shown in the report.
+        created: The time of an earlier attempt to log it, ISO 8601. Default: now.
         draw_later: Leave the figures and the report to `Record.drawings`.
     """
-    created = now()
+    created = created or now()
     shown = {"run_id": run_id, "created": created, "comment": comment, "metrics": metrics}
     drawings = Drawings(figures, report, shown) if draw_later and (figures or report) else None
     is_drawn = drawings is None

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import platformdirs
+from filelock import FileLock, Timeout
 
 from mlflow_interpret.core import explanation_io, json_files
 from mlflow_interpret.core.errors import MlflowInterpretError, one_line
@@ -18,6 +20,11 @@ from mlflow_interpret.core.explanation import Explanation
 from mlflow_interpret.core.options import METRICS, Options
 from mlflow_interpret.core.redaction import without_credentials
 from mlflow_interpret.stores import base
+
+
+class ClaimedError(MlflowInterpretError):
+    """Another process logs the explanation."""
+
 
 VARIABLE = "MLFLOW_INTERPRET_SPOOL"
 _ENTRY = "entry.json"
@@ -34,8 +41,28 @@ _KEYS = {
     "visualization_points": "visualization_points",
 }
 
+# Further keys of the file that are attributes of an entry.
+_OTHERS = ("model", "log_data", "created", "explanation_id")
+
 # Version 0.1.0 does not read these, so defaults are left out.
 _SINCE_0_2 = {"metrics": METRICS, "log_description": True}
+
+
+@dataclass(frozen=True)
+class NewRun:
+    """A run that is created for an explanation without a run, and ended when it is logged.
+
+    Attributes:
+        experiment_id: The experiment in the store of the entry, None for MLflow's current one.
+        name: The name, None for one that MLflow chooses.
+        tags: The tags.
+        started: The start of the training, in seconds since 1970.
+    """
+
+    experiment_id: str | None
+    name: str | None
+    tags: Mapping[str, str]
+    started: float
 
 
 @dataclass(frozen=True)
@@ -48,6 +75,9 @@ class Entry:
         options: The options that logging needs, by name; JSON values without credentials.
         model: The class of the fitted model, for a fit that waits.
         log_data: Rows of data may be kept, for a fit that waits.
+        new_run: The run that this package creates, or has created as ``run_id`` and ends.
+        created: The time of the explanation's record, ISO 8601; None before the first attempt.
+        explanation_id: The id that the explanation will have, for a fit that waits.
     """
 
     tracking_uri: str
@@ -55,6 +85,9 @@ class Entry:
     options: Mapping[str, Any]
     model: str | None = None
     log_data: bool = True
+    new_run: NewRun | None = None
+    created: str | None = None
+    explanation_id: str | None = None
 
     @classmethod
     def of(
@@ -84,10 +117,15 @@ class Entry:
             }
         values = dict(content)
         uri, run_id = values.pop("tracking_uri"), values.pop("run_id")
-        model, log_data = values.pop("model", None), values.pop("log_data", True)
+        new_run = values.pop("new_run", None)
+        others = {key: values.pop(key) for key in _OTHERS if key in values}
         names = _option_names()
         return cls(
-            uri, run_id, {names[key]: value for key, value in values.items()}, model, log_data
+            uri,
+            run_id,
+            {names[key]: value for key, value in values.items()},
+            new_run=None if new_run is None else NewRun(**new_run),
+            **others,
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -97,6 +135,10 @@ class Entry:
         content |= {keys[name]: value for name, value in self.options.items()}
         if self.model is not None:
             content |= {"model": self.model, "log_data": self.log_data}
+        if self.new_run is not None:
+            content["new_run"] = asdict(self.new_run)
+        later = {"created": self.created, "explanation_id": self.explanation_id}
+        content |= {key: value for key, value in later.items() if value is not None}
         return content
 
     def to_options(self) -> Options:
@@ -165,6 +207,28 @@ def entry_of(folder: Path) -> Entry:
 def load(folder: Path) -> Explanation:
     """Read the explanation of a folder."""
     return explanation_io.read(folder)
+
+
+@contextmanager
+def claimed(folder: Path) -> Iterator[None]:
+    """Keep other processes from logging an explanation during a block.
+
+    Raises:
+        ClaimedError: Another process logs it, or has logged it meanwhile.
+    """
+    path = folder.with_name(f"{folder.name}.lock")
+    lock = FileLock(path, mode=0o600)
+    try:
+        lock.acquire(blocking=False)
+    except Timeout as error:
+        raise ClaimedError("Another process is logging it.") from error
+    try:
+        if not (folder / _ENTRY).is_file():
+            raise ClaimedError("Another process has logged it.")
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+        lock.release()
 
 
 def drop(folder: Path) -> None:

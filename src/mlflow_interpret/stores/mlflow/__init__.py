@@ -23,6 +23,15 @@ from mlflow_interpret.stores.mlflow.logged_models import (
     link_explanation,
 )
 from mlflow_interpret.stores.mlflow.model_uris import explanation_at
+from mlflow_interpret.stores.mlflow.new_runs import (
+    INTEGRATION,
+    create_run,
+    delete_copies,
+    end_new_run,
+    find_new_run,
+    new_run_tags,
+    with_mlflow_tags,
+)
 from mlflow_interpret.stores.mlflow.reader import (
     explanations,
     load,
@@ -40,6 +49,7 @@ from mlflow_interpret.stores.mlflow.writer import (
 )
 
 __all__ = [
+    "INTEGRATION",
     "STATUS",
     "TAG",
     "Logged",
@@ -47,10 +57,14 @@ __all__ = [
     "add_files",
     "add_importances",
     "check_reachable",
+    "create_run",
     "current_tracking_uri",
+    "delete_copies",
+    "end_new_run",
     "explanation_at",
     "explanations",
     "explanations_of",
+    "find_new_run",
     "folder_of",
     "get_run",
     "is_importance",
@@ -58,6 +72,7 @@ __all__ = [
     "load",
     "log",
     "log_skipped",
+    "new_run_tags",
     "note_skipped",
     "read_model_metrics",
     "records",
@@ -66,4 +81,5 @@ __all__ = [
     "status_of",
     "tag_name",
     "update_status",
+    "with_mlflow_tags",
 ]

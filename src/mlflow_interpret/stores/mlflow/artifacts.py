@@ -52,7 +52,7 @@ def _is_outage(error: MlflowException) -> bool:
 def upload(
     client: MlflowClient, run: Run, source: Path, folder: str, *, only_missing: bool
 ) -> None:
-    """Upload the files of an explanation; `explanation_io.EXPLANATION`, which has its id, first.
+    """Upload files of an explanation; `explanation_io.EXPLANATION`, which has its id, first.
 
     Args:
         client: The client.
@@ -63,7 +63,7 @@ def upload(
     """
     present = _relative_files(client, run, source, folder) if only_missing else set()
     first = explanation_io.EXPLANATION
-    if first not in present:
+    if first not in present and (source / first).is_file():
         client.log_artifact(run.info.run_id, str(source / first), folder)
     present.add(first)
 

@@ -194,9 +194,9 @@ def add_files(logged: Logged, folder: Path) -> None:
     Raises:
         RunNotFoundError: The run does not exist.
     """
-    client = MlflowClient(logged.tracking_uri)
-    get_run(client, logged.run_id)
-    client.log_artifacts(logged.run_id, str(folder), logged.folder)
+    client, limits = MlflowClient(logged.tracking_uri), limits_of(logged.tracking_uri)
+    run = get_run(client, logged.run_id)
+    upload(client, run, folder, logged.folder, only_missing=not limits.overwrites)
 
 
 def _status(

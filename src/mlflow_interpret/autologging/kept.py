@@ -1,0 +1,138 @@
+"""Explanations in the spool, logged as the fit would have logged them."""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from contextlib import suppress
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+
+from mlflow_interpret.autologging import mlflow_patches
+from mlflow_interpret.autologging.baseline import log_to_run
+from mlflow_interpret.core.errors import RunNotFoundError
+from mlflow_interpret.core.explanation import Explanation
+from mlflow_interpret.core.options import Options
+from mlflow_interpret.core.redaction import without_credentials
+from mlflow_interpret.stores import drawing, spool
+from mlflow_interpret.stores import mlflow as mlflow_store
+from mlflow_interpret.stores.record import now
+from mlflow_interpret.stores.spool import Entry, NewRun
+
+# The explanations that this process has kept, with their tracking URIs, oldest first.
+_kept: deque[tuple[str, Path]] = deque()
+
+_AT_ONCE = 5  # of one fit
+
+
+_logger = logging.getLogger("mlflow_interpret")
+
+
+def remember(tracking_uri: str, folder: Path) -> None:
+    """Remember an explanation that this process has kept, for `log_earlier`."""
+    _kept.append((tracking_uri, folder))
+
+
+def log_earlier(options: Options, tracking_uri: str) -> None:
+    """Log explanations that this process has kept, since their store answers again.
+
+    Args:
+        options: The options of the fit that was logged.
+        tracking_uri: Its store.
+    """
+    waiting = [entry for entry in list(_kept) if entry[0] == tracking_uri][:_AT_ONCE]
+    for entry in waiting:
+        folder = entry[1]
+        with suppress(ValueError):  # another thread takes it
+            _kept.remove(entry)
+            try:
+                run_id = log_kept(folder, tracking_uri, draw_later=drawing.has_room())
+            except spool.ClaimedError:
+                continue
+            except Exception as error:
+                _logger.debug("%s could not be logged", folder, exc_info=True)
+                if not isinstance(error, RunNotFoundError):
+                    _kept.append(entry)
+                return
+            if not options.silent:
+                _logger.info("The explanation in %s is logged to run %s.", folder, run_id)
+
+
+def log_kept(
+    folder: Path,
+    tracking_uri: str,
+    experiment_id: str | None = None,
+    *,
+    draw_later: bool = False,
+) -> str:
+    """Log an explanation of the spool and delete it there.
+
+    Each step can be repeated, by this process or another: the run, the folder and the time of the
+    first attempt are found again.
+
+    Args:
+        folder: Its folder.
+        tracking_uri: The tracking URI, with credentials.
+        experiment_id: The experiment for a new run. Default: that of the fit, if it is known and
+            ``tracking_uri`` is its store.
+        draw_later: Draw the figures and the report beside the training.
+
+    Returns:
+        The run.
+
+    Raises:
+        ClaimedError: Another process logs it.
+        Exception: It could not be logged and is still there.
+    """
+    with spool.claimed(folder):
+        mlflow_store.check_reachable(tracking_uri)
+        entry, explanation = spool.entry_of(folder), spool.load(folder)
+        created = entry.created or now()
+        run_id, is_new = entry.run_id, entry.new_run is not None
+        if run_id is None:
+            run_id, is_new = _new_run(entry, explanation.id, tracking_uri, experiment_id), True
+        if (run_id, created) != (entry.run_id, entry.created):
+            entry = replace(entry, run_id=run_id, created=created)
+            spool.update(folder, entry)
+        options = _options(entry, explanation)
+        log_to_run(
+            explanation, run_id, tracking_uri, options, created=created, draw_later=draw_later
+        )
+        if is_new:
+            ended = datetime.fromisoformat(created).timestamp()
+            mlflow_store.end_new_run(tracking_uri, run_id, ended)
+        spool.drop(folder)
+    return run_id
+
+
+def _new_run(
+    entry: Entry, explanation_id: str, tracking_uri: str, experiment_id: str | None
+) -> str:
+    """Return the run that was created for an explanation without answer, else a new one."""
+    new_run = entry.new_run or _new_run_of_0_1(explanation_id)
+    is_same_store = without_credentials(tracking_uri) == entry.tracking_uri
+    of_fit = new_run.experiment_id if is_same_store else None
+    experiment_id = experiment_id or of_fit or mlflow_patches.default_experiment_id()
+    found = mlflow_store.find_new_run(tracking_uri, of_fit or experiment_id, explanation_id)
+    if found is not None:
+        return found
+    run_id = mlflow_store.create_run(
+        tracking_uri, experiment_id, new_run.name, new_run.tags, new_run.started
+    )
+    mlflow_store.delete_copies(tracking_uri, experiment_id, run_id, explanation_id)
+    return run_id
+
+
+def _new_run_of_0_1(explanation_id: str) -> NewRun:
+    """Return the run for an entry that does not describe it."""
+    tags = mlflow_store.new_run_tags(explanation_id)
+    started = datetime.fromisoformat(now()).timestamp()
+    return NewRun(None, mlflow_patches.random_run_name(), tags, started)
+
+
+def _options(entry: Entry, explanation: Explanation) -> Options:
+    """Return the options; an explanation that was compared with its baseline is not again."""
+    options, details = entry.to_options(), explanation.details
+    is_compared = details.baseline is not None or details.baseline_missing is not None
+    return replace(options, baseline=None) if is_compared else options

@@ -1,0 +1,222 @@
+"""Explanations that could not be logged are logged later as the fit would have logged them."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import mlflow
+import pytest
+from click.testing import CliRunner
+from mlflow import MlflowClient
+from sklearn.datasets import load_iris
+from sklearn.tree import DecisionTreeClassifier
+
+import mlflow_interpret
+from logged_explanations import explanation
+from mlflow_interpret.autologging import kept, run_context
+from mlflow_interpret.cli import main
+from mlflow_interpret.core.options import Options
+from mlflow_interpret.stores import mlflow as mlflow_store
+from mlflow_interpret.stores import spool
+
+X, y = load_iris(return_X_y=True, as_frame=True)
+
+
+each_fault = pytest.mark.parametrize(
+    ("step", "is_done"),
+    [
+        ("create_run", True),
+        ("create_run", False),
+        ("log_artifacts", False),
+        ("log_batch", True),
+        ("set_terminated", False),
+    ],
+)
+
+
+class LostError(Exception):
+    """A request without an answer."""
+
+
+@pytest.fixture(autouse=True)
+def _new_process():
+    kept._kept.clear()
+    run_context._unfinished.clear()
+    yield
+    kept._kept.clear()
+    run_context._unfinished.clear()
+
+
+@pytest.fixture
+def fail(monkeypatch):
+    """A function that lets the next call of a method of MLflow's client fail."""
+
+    def fail(name, *, is_done):
+        original = getattr(MlflowClient, name)
+
+        def failing(self, *args, **kwargs):
+            monkeypatch.setattr(MlflowClient, name, original)
+            if is_done:
+                original(self, *args, **kwargs)
+            raise LostError("connection lost")
+
+        monkeypatch.setattr(MlflowClient, name, failing)
+
+    return fail
+
+
+def fit(**options):
+    mlflow_interpret.autolog(log_figures=False, log_report=False, **options)
+    DecisionTreeClassifier(max_depth=2, random_state=0).fit(X, y)
+
+
+def flush():
+    """Run the command as another process does."""
+    kept._kept.clear()
+    done = CliRunner().invoke(main, ["flush"])
+    assert done.exit_code == 0, done.output
+    return done.output
+
+
+def all_runs():
+    return mlflow.search_runs(output_format="list")
+
+
+def folders(run):
+    return [entry.path for entry in MlflowClient().list_artifacts(run.info.run_id)]
+
+
+@each_fault
+def test_flush_completes_the_run_that_autolog_creates(store, fail, step, is_done):
+    fail(step, is_done=is_done)
+    fit(extra_tags={"team": "a"})
+    (waiting,) = spool.folders()
+    created = spool.entry_of(waiting).created
+    flush()
+    (run,) = all_runs()
+    assert run.info.status == "FINISHED"
+    assert run.data.tags["team"] == "a"
+    assert run.data.tags["mlflow.autologging"] == "mlflow_interpret"
+    assert run.data.tags["mlflow_interpret.explanation_id"] == waiting.name
+    assert folders(run) == ["mlflow_interpret"]
+    assert (
+        len(MlflowClient().get_metric_history(run.info.run_id, next(iter(run.data.metrics)))) == 1
+    )
+    if created is not None:
+        assert mlflow_store.status_of(run.info.run_id, store)["created"] == created
+    assert spool.folders() == []
+
+
+def test_a_run_without_an_end_is_named_in_the_warning(store, fail, caplog):
+    fail("set_terminated", is_done=False)
+    fit()
+    (run,) = all_runs()
+    assert run.info.status == "RUNNING"
+    (warning,) = [r.getMessage() for r in caplog.records if r.levelname == "WARNING"]
+    assert f"is in run {run.info.run_id}, which could not be ended: connection lost" in warning
+    assert warning.endswith("end the run later with: mlflow-interpret flush")
+
+
+def test_the_name_and_the_experiment_of_a_new_run_are_kept(store, fail):
+    experiment = mlflow.set_experiment("of the fit").experiment_id
+    fail("create_run", is_done=False)
+    fit()
+    new_run = spool.entry_of(*spool.folders()).new_run
+    mlflow.set_experiment("another")
+    flush()
+    (run,) = mlflow.search_runs([experiment], output_format="list")
+    assert run.info.run_name == new_run.name
+    assert run.info.start_time == int(new_run.started * 1000)
+    assert all_runs() == []
+
+
+def test_the_next_fit_logs_what_its_process_has_kept(store, fail, caplog):
+    fail("log_batch", is_done=True)
+    with mlflow.start_run() as first:
+        fit()
+    assert len(spool.folders()) == 1
+    with mlflow.start_run() as second:
+        fit()
+    assert spool.folders() == []
+    for started in (first, second):
+        run = mlflow.get_run(started.info.run_id)
+        assert run.data.tags["mlflow_interpret.explanations"] == "1"
+        assert folders(run) == ["mlflow_interpret"]
+    assert f"is logged to run {first.info.run_id}" in caplog.text
+
+
+def test_an_explanation_that_fails_again_waits_for_the_next_fit(store, fail):
+    fail("log_batch", is_done=True)
+    with mlflow.start_run():
+        fit()
+    original = kept.log_to_run
+
+    def refuse(*_, **__):
+        raise LostError
+
+    with pytest.MonkeyPatch.context() as patch, mlflow.start_run():
+        patch.setattr(kept, "log_to_run", refuse)
+        fit()
+    assert len(spool.folders()) == 1
+    assert kept.log_to_run is original
+    with mlflow.start_run():
+        fit()
+    assert spool.folders() == []
+
+
+@each_fault
+def test_log_explanation_again_completes_its_run(store, fail, step, is_done):
+    explained = mlflow_interpret.explain(DecisionTreeClassifier(max_depth=2).fit(X, y), X)
+    options = {"log_figures": False, "log_report": False}
+    fail(step, is_done=is_done)
+    with pytest.raises(LostError):
+        mlflow_interpret.log_explanation(explained, **options)
+    run_id = mlflow_interpret.log_explanation(explained, **options)
+    (run,) = all_runs()
+    assert (run.info.run_id, run.info.status) == (run_id, "FINISHED")
+    assert folders(run) == ["mlflow_interpret"]
+    assert mlflow_interpret.log_explanation(explained, **options) != run_id  # on purpose
+    assert len(all_runs()) == 2
+
+
+def test_two_processes_flush_at_the_same_time(store, monkeypatch):
+    with mlflow.start_run() as run:
+        pass
+    entry = spool.Entry.of(Options(log_figures=False, log_report=False), store, run.info.run_id)
+    spool.keep(explanation(), entry)
+    is_logging, other_has_ended = threading.Event(), threading.Event()
+    original = kept.log_to_run
+
+    def log_slowly(*arguments, **options):
+        is_logging.set()
+        assert other_has_ended.wait(60)
+        return original(*arguments, **options)
+
+    monkeypatch.setattr(kept, "log_to_run", log_slowly)
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(kept.log_kept, spool.folders()[0], store)
+        assert is_logging.wait(60)
+        assert "left out: Another process is logging it." in flush()
+        other_has_ended.set()
+        assert first.result() == run.info.run_id
+    assert folders(run) == ["mlflow_interpret"]
+    assert "Nothing is kept" in flush()
+
+
+def test_an_explanation_is_compared_with_its_baseline_once(store, monkeypatch):
+    monkeypatch.setattr(
+        "mlflow_interpret.autologging.baseline.baseline_details",
+        lambda *_: pytest.fail("it is compared already"),
+    )
+    with mlflow.start_run() as run:
+        pass
+    record = explanation()
+    compared = replace(
+        record, details=replace(record.details, baseline=None, baseline_missing="no run")
+    )
+    options = Options(baseline="latest", log_figures=False, log_report=False)
+    spool.keep(compared, spool.Entry.of(options, store, run.info.run_id))
+    flush()
+    assert mlflow_store.status_of(run.info.run_id, store)["baseline_missing"] == "no run"

@@ -42,10 +42,17 @@ def test_comparison_of_models_of_real_data(store):
         RandomForestRegressor(20, random_state=1),
         Ridge(),
     ):
-        with mlflow.start_run() as run:
+        with mlflow.start_run(run_name=f"model {len(ids)}") as run:
             model.fit(X, y)
+            mlflow.log_metric("r2", model.score(X, y))
+            mlflow.log_params({"kind": type(model).__name__, "rows": len(X)})
         ids.append(run.info.run_id)
     comparison = mlflow_interpret.compare_runs(ids)
+    runs = comparison.runs
+    assert runs["name"].tolist() == ["model 0", "model 1", "model 2"]
+    assert runs["metrics.r2"].tolist() == [mlflow.get_run(i).data.metrics["r2"] for i in ids]
+    assert runs["params.kind"].tolist() == ["RandomForestRegressor"] * 2 + ["Ridge"]
+    assert not {"params.rows", "metrics.importance/bmi"} & set(runs)
     again = mlflow_interpret.load_explanation(ids[1]).get_feature_importance_dict()
     table = comparison.table.set_index(["run_id", "feature"])
     assert table.loc[ids[1]]["importance"].to_dict() == again

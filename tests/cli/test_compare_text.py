@@ -23,6 +23,22 @@ def test_runs_ranks_rank_changes_and_agreement():
     assert lines[-1].split() == ["run", "2", "-1.00", "-1.00", "1", "of", "2"]
 
 
+def test_metrics_and_differing_params():
+    text = text_of(
+        run("A", [3, 1], metrics={"accuracy": 0.5}, params={"depth": "3", "seed": "0"}),
+        run("B", [1, 3], metrics={"accuracy": 0.75, "steps": 7.0}, params={"seed": "0"}),
+        run("C", [1, 3], metrics={"accuracy": 0.25}, params={"seed": "0", "depth": "\x1b" * 40}),
+    )
+    lines = [line.split() for line in text.splitlines()]
+    assert ["metric", "or", "param", "run", "1", "run", "2", "run", "3"] in lines
+    assert ["accuracy", "0.5000", "0.7500", "best", "0.2500"] in lines
+    assert ["steps", "-", "7.000", "-"] in lines
+    assert any(line[:3] == ["depth", "3", "-"] for line in lines)
+    assert not any(line[:1] == ["seed"] for line in lines)
+    assert "\x1b" not in text
+    assert "metric or param" not in text_of(run("A", [1]), run("B", [1]))
+
+
 def test_missing_features_and_nonfinite_values():
     text = text_of(run("A", [3, np.nan]), run("B", [3], features="a", rows={}, scale=None))
     line = next(line for line in text.splitlines() if line.startswith("b "))

@@ -47,11 +47,34 @@ def runs(names, n_runs=3, **changes):
     )  # fmt: skip
 
 
+def test_metrics_and_params_show_the_better_run():
+    pair = (
+        run("A", [3, 1], metrics={"rmse": 5.25, "n": 1.0}, params={"depth": "3", "<b>": "<i>"}),
+        run("B", [1, 3], metrics={"rmse": 3.5}, params={"depth": "8", "<b>": "<u>"}),
+    )
+    page = RunComparison(pair).to_html()
+    assert '<small class="best">best</small> <b>3.500</b>' in page
+    assert ">5.250</td>" in page
+    assert '<td class="number muted">none</td>' in page
+    assert '<bdi>depth</bdi> <small class="muted">param</small>' in page
+    assert "&lt;b&gt;" in page
+    assert "<i>" not in page
+    assert "Metrics and params" not in RunComparison(runs(["a", "b"])).to_html()
+
+
+def test_columns_have_the_names_of_the_runs():
+    page = RunComparison((run("A", [3, 1]), run("B", [1, 3]))).to_html()
+    assert page.count("<bdi>run B</bdi></th>") == 3  # of the features, and twice of the agreement
+
+
 @pytest.mark.slow
 def test_names_are_escaped_everywhere():
-    plain = RunComparison(runs([f"f{i}" for i in range(len(HOSTILE))]), {"x": "y"})
+    plain = RunComparison(
+        runs([f"f{i}" for i in range(len(HOSTILE))], metrics={"x": 1.0}, params={}), {"x": "y"}
+    )
     for text in HOSTILE[:-1]:
         facts = {"run_name": text, "method": text, "scale": text, "model_class": text}
+        facts |= {"metrics": {text: 1.0}, "params": {text: text}}
         rows = {"explained": 5, "available": 9, "source": text}
         hostile = RunComparison(runs(HOSTILE, rows=rows, **facts), {text: text})
         page = hostile.to_html()
@@ -75,7 +98,7 @@ def test_ranks_rank_changes_shares_and_significant_differences():
     assert "▲1" in page
     assert "▼1" in page
     assert "75.0%*" in page
-    assert "2 of 2 differences from run 1 are significant" in page
+    assert "2 of 2 differences from the reference are significant" in page
     assert "<b>-1.00</b>" in page
 
 

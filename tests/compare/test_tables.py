@@ -28,7 +28,15 @@ def test_one_row_for_each_run_and_feature():
     table = tables.importance_table(
         [run("A", [1, 3, 2], [0.1, 0.2, 0.3]), run("B", [5, 0], features="ax")]
     )
-    assert list(table) == ["feature", "run_id", "importance", "share", "rank", "standard_error"]
+    assert list(table) == [
+        "feature",
+        "name",
+        "run_id",
+        "importance",
+        "share",
+        "rank",
+        "standard_error",
+    ]
     assert list(table["run_id"]) == ["A"] * 3 + ["B"] * 2
     assert list(table["feature"]) == ["b", "c", "a", "a", "x"]
     assert list(table["rank"]) == [1, 2, 3, 1, 2]

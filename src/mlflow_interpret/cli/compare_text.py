@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import math
 import textwrap
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from mlflow_interpret.cli.terminal import table_lines
 from mlflow_interpret.compare.ranking import run_labels, share_table
-from mlflow_interpret.core.text import display_width, truncate
+from mlflow_interpret.compare.run_facts import best_runs, differing_params, metric_names
+from mlflow_interpret.core.text import display_width, format_number, truncate
 
 if TYPE_CHECKING:
     from mlflow_interpret.compare import RunComparison
+    from mlflow_interpret.core.explanation import Importances
 
 _NAME_LENGTH = 40
 _CELL_WIDTH = 15
 _MAX_LISTED_RUNS = 30
+_MAX_METRICS = 10  # and as many params
 _MIN_WRAP, _MAX_WRAP = 30, 88  # characters of wrapped lines
 _LEGEND = (
     "Rank, change of rank from run 1, share of the total; * the importance (the share, if the "
@@ -39,6 +43,7 @@ def comparison_text(
         [
             *_run_lines(comparison, width),
             "",
+            *_metric_and_param_lines(comparison, width),
             *_feature_lines(comparison, width, arrows),
             "",
             *_agreement_lines(comparison),
@@ -83,14 +88,58 @@ def _wrap(text: str, width: int, indent: int = 0) -> list[str]:
     )
 
 
+def _metric_and_param_lines(comparison: RunComparison, width: int) -> list[str]:
+    """A line for each metric and each differing param, with a column for each run that fits."""
+    runs = comparison.importances
+    names = {"metric": metric_names(runs), "param": differing_params(runs)}
+    rows = [
+        [truncate(name, _NAME_LENGTH), *_metric_cells(name, runs)]
+        for name in names["metric"][:_MAX_METRICS]
+    ]
+    rows += [
+        [truncate(name, _NAME_LENGTH), *(_param_cell(run.params.get(name)) for run in runs)]
+        for name in names["param"][:_MAX_METRICS]
+    ]
+    if not rows:
+        return []
+    n_shown = _n_columns([row[0] for row in rows], width)
+    header = ["metric or param", *_run_headers(len(runs))]
+    rest = [line for kind in names for line in _rest(len(names[kind]) - _MAX_METRICS, kind)]
+    return [
+        *table_lines([row[: 1 + n_shown] for row in [header, *rows]]),
+        *rest,
+        *_rest(len(runs) - n_shown, "run"),
+        "",
+    ]
+
+
+def _metric_cells(name: str, runs: Sequence[Importances]) -> list[str]:
+    best = best_runs(name, runs)
+    numbers = [format_number(run.metrics.get(name), 4) or "-" for run in runs]
+    return [f"{number} best" if i in best else number for i, number in enumerate(numbers)]
+
+
+def _param_cell(value: str | None) -> str:
+    return "-" if value is None else truncate(value, _CELL_WIDTH - 2)
+
+
+def _run_headers(n_runs: int) -> list[str]:
+    return [f"run {number}" for number in range(1, n_runs + 1)]
+
+
+def _n_columns(names: Sequence[str], width: int) -> int:
+    """The number of columns of runs that fit beside the names, at least two."""
+    name_width = max(map(display_width, names)) + 2
+    return max(2, (width - name_width) // _CELL_WIDTH)
+
+
 def _feature_lines(comparison: RunComparison, width: int, arrows: tuple[str, str]) -> list[str]:
     """A line for each of the top features, with a column for each run that fits."""
     runs = comparison.importances
     shares = share_table(runs)
     features = shares.index[: comparison.top_k]
     names = [truncate(name, _NAME_LENGTH) for name in features]
-    name_width = max(display_width(name) for name in ("feature", *names)) + 2
-    shown_runs = runs[: max(2, (width - name_width) // _CELL_WIDTH)]
+    shown_runs = runs[: _n_columns(["feature", *names], width)]
     ranks = comparison.table.set_index(["run_id", "feature"])["rank"].to_dict()
     differences = comparison.differences.set_index(["run_id", "feature"])
     changes, differs = differences["rank_change"].to_dict(), differences["differs"].to_dict()
@@ -102,7 +151,7 @@ def _feature_lines(comparison: RunComparison, width: int, arrows: tuple[str, str
             ranks.get(key, pd.NA), share, changes.get(key), differs.get(key), arrows
         ).ljust(_CELL_WIDTH - 2)
 
-    header = ["feature", *(f"run {number}" for number in range(1, len(shown_runs) + 1))]
+    header = ["feature", *_run_headers(len(shown_runs))]
     rows = [
         [name, *(cell(i, run.run_id, feature) for i, run in enumerate(shown_runs))]
         for feature, name in zip(features, names, strict=True)

@@ -29,7 +29,7 @@ def compare_with_baseline(current: Importances, baseline: Importances) -> dict[s
     """
     (agreement,) = tables.agreement_table([baseline, current], TOP_K).to_dict("records")
     before, after = (
-        tables.importance_table([run]).set_index("feature").drop(columns="run_id")
+        tables.importance_table([run]).set_index("feature").drop(columns=["name", "run_id"])
         for run in (baseline, current)
     )
     moves = significance.difference_table(baseline, [current])

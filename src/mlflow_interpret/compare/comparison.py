@@ -39,9 +39,15 @@ class RunComparison:
     def table(self) -> pd.DataFrame:
         """One row for each run and feature, the most important features first.
 
-        Columns: ``feature``, ``run_id``, ``importance`` (mean absolute contribution, on the scale
-        of the run), ``share`` (of the total of the run), ``rank`` (from 1; ties share the best
-        rank) and ``standard_error`` (of the importance, as a mean over the explained rows).
+        Columns: ``feature``, ``name`` and ``run_id`` (of the run), ``importance`` (mean absolute
+        contribution, on the scale of the run), ``share`` (of the total of the run), ``rank`` (from
+        1; ties share the best rank) and ``standard_error`` (of the importance, as a mean over the
+        explained rows).
+
+        Examples:
+            >>> comparison.table.pivot(  # doctest: +SKIP
+            ...     index="feature", columns="name", values="share"
+            ... )
         """
         return tables.importance_table(self.importances)
 
@@ -49,10 +55,12 @@ class RunComparison:
     def runs(self) -> pd.DataFrame:
         """One row for each run.
 
-        Columns: ``run_id``, ``name``, ``model_class``, ``method``, ``scale``, ``rows`` (number of
-        explained rows), ``rows_of`` (number of available rows), ``rows_source``, ``features``
-        (number of features), ``explanation_id`` and ``marks`` (caveats for the comparison with the
-        first run).
+        Columns: ``name`` (with the id if several runs have the name; the id alone if the run has
+        none), ``run_id``, ``model_class``, ``method``, ``scale``, ``rows`` (number of explained
+        rows), ``rows_of`` (number of available rows), ``rows_source``, ``features`` (number of
+        features), ``explanation_id``, ``marks`` (caveats for the comparison with the first run),
+        and, named as by `mlflow.search_runs`, ``metrics.<name>`` and ``params.<name>``: at most 20
+        metrics, and 20 of the params that differ.
         """
         return tables.run_table(self.importances)
 
@@ -60,11 +68,12 @@ class RunComparison:
     def agreement(self) -> pd.DataFrame:
         """One row for each pair of runs: the agreement of their rankings of the shared features.
 
-        Columns: ``run_a``, ``run_b``, ``spearman``, ``kendall`` (tau-b), ``top_k_overlap``, ``k``
-        and ``shared_features``. The overlap is the share of the ``k`` most important features that
-        both runs have in common. ``k`` is `top_k`, but at most half of the shared features, and at
-        most the number of features with a nonzero importance in the run that has fewer of them. Of
-        more than 100 runs, each is compared with the first one only.
+        Columns: ``name_a`` and ``name_b``, ``run_a`` and ``run_b`` (the ids), ``spearman``,
+        ``kendall`` (tau-b), ``top_k_overlap``, ``k`` and ``shared_features``. The overlap is the
+        share of the ``k`` most important features that both runs have in common. ``k`` is `top_k`,
+        but at most half of the shared features, and at most the number of features with a nonzero
+        importance in the run that has fewer of them. Of more than 100 runs, each is compared with
+        the first one only.
         """
         return tables.agreement_table(self.importances, self.top_k)
 
@@ -72,13 +81,14 @@ class RunComparison:
     def differences(self) -> pd.DataFrame:
         """One row for each shared feature of each run but the first: the difference to the first.
 
-        ``compared`` is ``importance`` if both runs have the same scale, and otherwise ``share``, of
-        the total of the shared features. ``difference`` has a ``standard_error`` and a 95 %
-        interval from ``low`` to ``high``. ``p_value`` is that of Welch's t-test, ``p_adjusted`` is
-        adjusted for multiple tests (Benjamini and Hochberg), and ``differs`` says whether it is
-        below 0.05. ``rank_change`` is the number of ranks that a feature rose among the shared
-        features. The errors cover the choice of the explained rows only, not the variation of the
-        model with the seed or the training rows.
+        ``name`` and ``run_id`` are those of the run. ``compared`` is ``importance`` if both runs
+        have the same scale, and otherwise ``share``, of the total of the shared features.
+        ``difference`` has a ``standard_error`` and a 95 % interval from ``low`` to ``high``.
+        ``p_value`` is that of Welch's t-test, ``p_adjusted`` is adjusted for multiple tests
+        (Benjamini and Hochberg), and ``differs`` says whether it is below 0.05. ``rank_change`` is
+        the number of ranks that a feature rose among the shared features. The errors cover the
+        choice of the explained rows only, not the variation of the model with the seed or the
+        training rows.
         """
         return significance.difference_table(self.importances[0], self.importances[1:])
 

@@ -9,6 +9,13 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from mlflow_interpret.compare.ranking import MAX_DRAWN_RUNS, run_labels, share_table
+from mlflow_interpret.compare.run_facts import (
+    MAX_METRICS,
+    MAX_PARAMS,
+    best_runs,
+    differing_params,
+    metric_names,
+)
 from mlflow_interpret.core.explanation import Importances
 from mlflow_interpret.core.statistics import INTERVAL
 from mlflow_interpret.core.text import format_number
@@ -36,6 +43,8 @@ def render_comparison(comparison: RunComparison) -> str:
         "reference": labels[0],
         "notices": _notices(comparison, len(drawn_runs), len(all_features)),
         "runs": _run_rows(comparison, drawn_runs, labels),
+        "run_facts": _run_facts(drawn_runs),
+        "fact_limits": _fact_limits(drawn_runs),
         "slope_chart": _image(comparison, "slope"),
         "heat_map": _image(comparison, "heatmap"),
         "features": [
@@ -43,7 +52,7 @@ def render_comparison(comparison: RunComparison) -> str:
             for name in features
         ],
         "agreement": _agreement(comparison, len(drawn_runs)),
-        **_differences(comparison),
+        **_differences(comparison, labels),
     }
     return render(
         "mlflow_interpret.compare",
@@ -91,6 +100,42 @@ def _run_rows(
         }
         for label, run, marks in zip(labels, runs, comparison.runs["marks"], strict=False)
     ]
+
+
+def _run_facts(runs: Sequence[Importances]) -> list[dict[str, Any]]:
+    """Rows of metrics and of differing params, with a cell for each run."""
+    metrics, params = metric_names(runs), differing_params(runs)
+    rows = [
+        {
+            "kind": "metric",
+            "name": name,
+            "cells": [format_number(run.metrics.get(name), 4) for run in runs],
+            "best": best_runs(name, runs),
+        }
+        for name in metrics[:MAX_METRICS]
+    ]
+    rows += [
+        {
+            "kind": "param",
+            "name": name,
+            "cells": [run.params.get(name, "") for run in runs],
+            "best": set(),
+        }
+        for name in params[:MAX_PARAMS]
+    ]
+    return rows
+
+
+def _fact_limits(runs: Sequence[Importances]) -> str:
+    lists = (
+        ("metrics", len(metric_names(runs)), MAX_METRICS),
+        ("differing params", len(differing_params(runs)), MAX_PARAMS),
+    )
+    return " ".join(
+        f"The first {limit} of {count:,} {kind} are shown."
+        for kind, count, limit in lists
+        if count > limit
+    )
 
 
 def _row_counts(run: Importances) -> str:
@@ -156,15 +201,15 @@ def _agreement_cell(pair: dict[str, Any] | None) -> dict[str, Any] | None:
     }
 
 
-def _differences(comparison: RunComparison) -> dict[str, Any]:
-    run_numbers = {run.run_id: i for i, run in enumerate(comparison.importances, start=1)}
+def _differences(comparison: RunComparison, labels: list[str]) -> dict[str, Any]:
+    drawn_labels = dict(zip((run.run_id for run in comparison.importances), labels, strict=False))
     table = comparison.differences
     significant = table[table["differs"].fillna(False).astype(bool)]
     significant = significant.sort_values("p_adjusted", kind="stable")
     rows = [
         {
             "feature": row["feature"],
-            "run": run_numbers[row["run_id"]],
+            "run": drawn_labels.get(row["run_id"], row["name"]),
             "compared": row["compared"],
             **{name: format_number(row[name]) for name in ("reference", "value", "difference")},
             "interval": f"{format_number(row['low'])} to {format_number(row['high'])}",

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from mlflow_interpret.compare.run_facts import run_names
 from mlflow_interpret.compare.tables import errors_of, feature_ranks
 from mlflow_interpret.core.explanation import Importances
 from mlflow_interpret.core.statistics import FloatArray, finite, shares, total
@@ -30,12 +31,14 @@ def difference_table(reference: Importances, others: Sequence[Importances]) -> p
     the training rows.
 
     Returns:
-        ``feature``, ``run_id``, ``compared`` (``importance`` or ``share``), ``reference`` and
-        ``value``, ``difference`` (value - reference), ``standard_error``, ``low``, ``high``,
-        ``p_value``, ``p_adjusted``, ``differs`` (missing without standard errors), and among the
-        shared features ``rank_reference``, ``rank`` and ``rank_change`` (positive: more important).
+        ``feature``, ``name`` and ``run_id``, ``compared`` (``importance`` or ``share``),
+        ``reference`` and ``value``, ``difference`` (value - reference), ``standard_error``,
+        ``low``, ``high``, ``p_value``, ``p_adjusted``, ``differs`` (missing without standard
+        errors), and among the shared features ``rank_reference``, ``rank`` and ``rank_change``
+        (positive: more important).
     """
-    parts = [_differences_of(reference, run) for run in others]
+    names = run_names([reference, *others])[1:]
+    parts = [_differences_of(reference, run, name) for run, name in zip(others, names, strict=True)]
     columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     difference, error = columns["difference"], columns["standard_error"]
     p_value, half_width = _welch_test(difference, error, columns.pop("degrees_of_freedom"))
@@ -57,11 +60,13 @@ def difference_table(reference: Importances, others: Sequence[Importances]) -> p
     return table
 
 
-def _differences_of(reference: Importances, run: Importances) -> dict[str, npt.NDArray[Any]]:
-    positions = {name: i for i, name in enumerate(run.features)}
-    shared = [name for name in reference.features if name in positions]
-    in_reference = np.flatnonzero([name in positions for name in reference.features])
-    in_run = np.asarray([positions[name] for name in shared], dtype=int)
+def _differences_of(
+    reference: Importances, run: Importances, name: str
+) -> dict[str, npt.NDArray[Any]]:
+    positions = {feature: i for i, feature in enumerate(run.features)}
+    shared = [feature for feature in reference.features if feature in positions]
+    in_reference = np.flatnonzero([feature in positions for feature in reference.features])
+    in_run = np.asarray([positions[feature] for feature in shared], dtype=int)
     a, b = finite(reference.values[in_reference]), finite(run.values[in_run])
     a_error, b_error = errors_of(reference)[in_reference], errors_of(run)[in_run]
     in_both = np.isfinite(a) & np.isfinite(b)
@@ -73,6 +78,7 @@ def _differences_of(reference: Importances, run: Importances) -> dict[str, npt.N
         a, b = shares(a), shares(b)
     return {
         "feature": np.asarray(shared, dtype=object),
+        "name": np.full(len(shared), name, dtype=object),
         "run_id": np.full(len(shared), run.run_id, dtype=object),
         "compared": np.full(len(shared), compared, dtype=object),
         "reference": a,

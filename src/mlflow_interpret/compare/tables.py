@@ -12,6 +12,13 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from mlflow_interpret.compare.run_facts import (
+    MAX_METRICS,
+    MAX_PARAMS,
+    differing_params,
+    metric_names,
+    run_names,
+)
 from mlflow_interpret.core.explanation import Importances
 from mlflow_interpret.core.statistics import FloatArray, finite, shares
 
@@ -24,6 +31,7 @@ def importance_table(runs: Sequence[Importances]) -> pd.DataFrame:
     position = np.repeat(range(len(runs)), [len(run.features) for run in runs])
     columns = {
         "feature": [name for run in runs for name in run.features],
+        "name": np.asarray(run_names(runs), dtype=object)[position],
         "run_id": np.asarray([run.run_id for run in runs], dtype=object)[position],
         "importance": np.concatenate([run.values for run in runs]),
         "share": np.concatenate([shares(run.values) for run in runs]),
@@ -37,11 +45,11 @@ def importance_table(runs: Sequence[Importances]) -> pd.DataFrame:
 
 
 def run_table(runs: Sequence[Importances]) -> pd.DataFrame:
-    """One row for each run: model, method, rows, and caveats for the comparison with the first."""
+    """One row for each run: facts, caveats for the comparison with the first, metrics, params."""
     return pd.DataFrame(
         {
+            "name": run_names(runs),
             "run_id": [run.run_id for run in runs],
-            "name": [run.run_name for run in runs],
             "model_class": [run.model_class for run in runs],
             "method": [run.method for run in runs],
             "scale": [run.scale for run in runs],
@@ -51,6 +59,14 @@ def run_table(runs: Sequence[Importances]) -> pd.DataFrame:
             "features": [len(run.features) for run in runs],
             "explanation_id": [run.explanation_id for run in runs],
             "marks": ["; ".join(_marks_with_remedy(runs[0], run)) for run in runs],
+            **{
+                f"metrics.{name}": [run.metrics.get(name, math.nan) for run in runs]
+                for name in metric_names(runs)[:MAX_METRICS]
+            },
+            **{
+                f"params.{name}": [run.params.get(name) for run in runs]
+                for name in differing_params(runs)[:MAX_PARAMS]
+            },
         }
     )
 
@@ -137,15 +153,18 @@ def agreement_table(runs: Sequence[Importances], top_k: int) -> pd.DataFrame:
         if len(runs) <= MAX_RUNS_IN_PAIRS
         else [(0, other) for other in range(1, len(runs))]
     )
-    values = matrix.to_numpy()
+    values, names = matrix.to_numpy(), run_names(runs)
     spearman, kendall = (_correlations(matrix, method) for method in ("spearman", "kendall"))
     rows = []
     for a, b in pairs:
         is_shared = np.isfinite(values[:, a]) & np.isfinite(values[:, b])
         k, overlap = top_overlap(values[is_shared, a], values[is_shared, b], top_k)
-        ids = (runs[a].run_id, runs[b].run_id)
+        ids = (names[a], names[b], runs[a].run_id, runs[b].run_id)
         rows.append((*ids, spearman[a, b], kendall[a, b], overlap, k, int(is_shared.sum())))
-    columns = ["run_a", "run_b", "spearman", "kendall", "top_k_overlap", "k", "shared_features"]
+    columns = [
+        "name_a", "name_b", "run_a", "run_b", "spearman", "kendall", "top_k_overlap", "k",
+        "shared_features",
+    ]  # fmt: skip
     return pd.DataFrame(rows, columns=columns)
 
 

@@ -259,6 +259,8 @@ class Importances:
             logged.
         in_run: The number of explanations in the run, of which this is the latest.
         output_names: The classes or targets that the importances are averaged over, or None.
+        metrics: The metrics of the run by name, without importances.
+        params: The params of the run by name.
     """
 
     run_id: str
@@ -274,6 +276,8 @@ class Importances:
     row_digests: Mapping[str, str] | None = None
     in_run: int = 1
     output_names: tuple[str, ...] | None = None
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    params: Mapping[str, str] = field(default_factory=dict)
 
 
 def importances_of(explanation: Explanation) -> Importances:

@@ -18,6 +18,7 @@ from mlflow_interpret.runtime import temporary_folders
 from mlflow_interpret.runtime.progress import Report
 from mlflow_interpret.stores.mlflow.artifacts import fetch, list_files, map_concurrently
 from mlflow_interpret.stores.mlflow.layout import TAG, count_of, folder_of, tag_name
+from mlflow_interpret.stores.mlflow.run_facts import model_metrics
 
 Named = tuple[Run, str]
 """A run and its name in a comparison."""
@@ -88,7 +89,12 @@ def _read(
             with tempfile.TemporaryDirectory(prefix=temporary_folders.prefix()) as folder:
                 file = fetch(run, path, tracking_uri, Path(folder))
                 importances = explanation_io.read_importances(file, run.info.run_id, name, label)
-            return replace(importances, in_run=len(numbers))
+            return replace(
+                importances,
+                in_run=len(numbers),
+                metrics=model_metrics(run),
+                params=dict(run.data.params),
+            )
         except ExplanationNotFoundError:
             raise
         except Exception as error:  # stores raise different errors for a missing file

@@ -38,6 +38,13 @@ def test_report_in_the_artifact_viewer(open_page, server):
     detail = frame.locator("tr.detail").filter(has_text="Torgersen")
     assert "Contribution to Gentoo (probability)" in detail.inner_text()
     assert re.search(r"Adelie|Chinstrap", detail.inner_text())
+    assert "validation_score 0.5000" in " ".join(frame.locator(".metrics").inner_text().split())
+    frame.locator("#row-number").fill("3")
+    frame.locator("#row-number").press("Enter")
+    assert re.search(r"Predicted class: \w+ .*True class: \w+", frame.locator("#row").inner_text())
+    lines = frame.locator("#waterfall tbody tr")
+    assert lines.count() == 1 + 6 + 1
+    assert frame.locator("#waterfall .down, #waterfall .up").count() == 6
     frame.locator("#theme").click()
     assert frame.locator("html").get_attribute("data-theme") == "dark"
 

@@ -148,6 +148,25 @@ def test_labels_of_rows():
     assert rows["true"][1]["numbers"][0] == -1.5
 
 
+def test_labels_have_the_names_of_renamed_classes():
+    probabilities = np.array([[0.1, 0.2, 0.7], [0.6, 0.3, 0.1], [0.2, 0.5, 0.3], [0.1, 0.1, 0.8]])
+    explained = replace(
+        explanation(2, 4, 3), classes=("low", "<b>", "high"),
+        predicted=np.array([2, 0, 1, 2]), predicted_probabilities=probabilities,
+        true_labels=np.array([2, 1, 1, 7]),
+    )  # fmt: skip
+    rows = read(explained)[1]["points"]["rows"]
+    names = {key: [rows[key][0]["names"][int(i)] for i in decode(rows[key][0]["codes"])]
+             for key in ("predicted", "true")}  # fmt: skip
+    assert names["predicted"] == ["high", "low", "<b>", "high"]
+    assert names["true"] == ["high", "<b>", "<b>", "7"]  # the model does not know the last label
+    assert decode_range(rows["probability"]) == pytest.approx([0.7, 0.6, 0.5, 0.8], abs=1e-4)
+    unclear = replace(explained, predicted=np.array([2, 0, 1, 1]))
+    rows = read(unclear)[1]["points"]["rows"]
+    assert rows["probability"] is None
+    assert rows["predicted"][0]["names"] == ["2", "0", "1"]
+
+
 @pytest.mark.parametrize(
     ("shape", "n_distributions", "n_rows"),
     [((100, 1000, None), 100, 1000), ((10, 5000, None), 10, 1000), ((500, 1000, 30), 20, 50),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -27,17 +27,50 @@ def row_data(explanation: Explanation, rows: Any, outputs: Sequence[int]) -> dic
     Returns:
         ``count``, the number of explained rows; ``numbers``, those of the sampled rows, None for
         all; ``outputs``, the base value and the model output of each row, for the only output, or
-        by selectable output after a None; ``true`` and ``predicted``, columns of labels.
+        by selectable output after a None; ``true`` and ``predicted``, columns of labels;
+        ``probability``, that of the predicted class.
     """
     local = np.asarray(explanation.local_values)
     count = local.shape[-2]
+    classes = _predicted_classes(explanation)
+    probability, names = None, {}
+    if classes is not None:
+        names = _class_names(explanation, classes)
+        probabilities = np.asarray(explanation.predicted_probabilities)
+        probability = ranged(probabilities[rows, classes[rows]], 2)
     return {
+        "probability": probability,
         "count": count,
         "numbers": None if len(rows) == count else [int(row) for row in rows],
         "outputs": _row_outputs(explanation, rows, outputs),
-        "true": _label_columns(explanation, explanation.true_labels, rows, outputs),
-        "predicted": _label_columns(explanation, explanation.predicted, rows, outputs),
+        "true": _label_columns(explanation, explanation.true_labels, rows, outputs, names),
+        "predicted": _label_columns(explanation, explanation.predicted, rows, outputs, names),
     }
+
+
+def _predicted_classes(explanation: Explanation) -> Any:
+    """``(R,)`` positions of the predicted classes, None where they are not known.
+
+    The class with the largest probability is the predicted one if all rows with a label have the
+    same such class, also if the classes were renamed.
+    """
+    probabilities, labels = explanation.predicted_probabilities, explanation.predicted
+    if probabilities is None or labels is None or explanation.classes is None:
+        return None
+    probabilities, labels = np.asarray(probabilities), np.asarray(labels)
+    shape = (len(labels), len(explanation.classes))
+    if labels.ndim != 1 or probabilities.shape != shape or not np.isfinite(probabilities).all():
+        return None
+    largest = probabilities.argmax(axis=1)
+    pairs = set(zip(map(str, labels), largest.tolist(), strict=True))
+    is_one_to_one = len(pairs) == len({label for label, _ in pairs}) == len({i for _, i in pairs})
+    return largest if is_one_to_one else None
+
+
+def _class_names(explanation: Explanation, predicted_classes: Any) -> dict[str, Any]:
+    """The names of the classes by the text of the model's labels."""
+    labels, names = np.asarray(explanation.predicted), explanation.classes or ()
+    return {str(label): names[i] for label, i in zip(labels, predicted_classes, strict=True)}
 
 
 def _row_outputs(explanation: Explanation, rows: Any, outputs: Sequence[int]) -> list[Any]:
@@ -67,7 +100,11 @@ def _row_output(base: float | None, contributions: Any) -> list[Any] | None:
 
 
 def _label_columns(
-    explanation: Explanation, labels: Any, rows: Any, outputs: Sequence[int]
+    explanation: Explanation,
+    labels: Any,
+    rows: Any,
+    outputs: Sequence[int],
+    class_names: Mapping[str, Any],
 ) -> list[dict[str, Any]] | None:
     """A column of labels for each target: that of each selectable target of a regression."""
     if labels is None:
@@ -79,23 +116,26 @@ def _label_columns(
     targets: Sequence[int] = range(min(columns.shape[1], _MAX_TARGETS))
     if explanation.classes is None and columns.shape[1] > 1:
         targets = [output for output in outputs if output < columns.shape[1]]
-    names = explanation.targets if columns.shape[1] > 1 else None
+    target_names = explanation.targets if columns.shape[1] > 1 else None
+    is_number = explanation.task == "regression"
     return [
         {
-            "name": "" if names is None else truncate(names[target], _LABEL_LENGTH),
-            **_column(columns[rows, target], is_number=explanation.task == "regression"),
+            "name": "" if target_names is None else truncate(target_names[target], _LABEL_LENGTH),
+            **(_numbers if is_number else _names)(columns[rows, target], class_names),
         }
         for target in targets
     ]
 
 
-def _column(labels: Any, *, is_number: bool) -> dict[str, Any]:
-    if is_number:
-        try:
-            return {"numbers": [round_number(label, 6) for label in labels]}
-        except (TypeError, ValueError):
-            pass  # as text
-    texts = [truncate(label, _LABEL_LENGTH) for label in labels]
+def _numbers(labels: Any, class_names: Mapping[str, Any]) -> dict[str, Any]:
+    try:
+        return {"numbers": [round_number(label, 6) for label in labels]}
+    except (TypeError, ValueError):  # no numbers
+        return _names(labels, class_names)
+
+
+def _names(labels: Any, class_names: Mapping[str, Any]) -> dict[str, Any]:
+    texts = [truncate(class_names.get(str(label), label), _LABEL_LENGTH) for label in labels]
     names = list(dict.fromkeys(texts))
     codes = {name: code for code, name in enumerate(names)}
     return {"names": names, "codes": encode([codes[text] for text in texts], 2)}

@@ -99,7 +99,9 @@ function drawRow() {
 function rowLabels(output) {
   const kind = pageData.task === "regression" ? "value" : "class";
   const [predicted, actual] = [points.rows.predicted, points.rows.true].map((columns) => labelText(columns, output));
-  const texts = [predicted && `Predicted ${kind}: ${predicted}.`, actual && `True ${kind}: ${actual}.`];
+  const { probability } = points.rows;
+  const percent = probability ? ` (probability ${formatNumber(decodeRange(probability, 2)[selectedRow])})` : "";
+  const texts = [predicted && `Predicted ${kind}: ${predicted}${percent}.`, actual && `True ${kind}: ${actual}.`];
   return texts.filter(Boolean).join(" ");
 }
 

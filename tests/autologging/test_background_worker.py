@@ -43,7 +43,7 @@ def requests(folder, model, **changes):
     }
     write = {
         "write": str(folder / "record"), "details": {"baseline_missing": "none"}, "figures": True,
-        "report": True, "run_id": "0123", "comment": "a comment",
+        "report": True, "run_id": "0123", "comment": "a comment", "metrics": {"score": 0.5},
     }  # fmt: skip
     return {**explain, **common}, {**write, **common}
 
@@ -63,7 +63,9 @@ def test_the_explanation_is_written_with_its_figures_and_report(tmp_path, log_da
     assert (explanation.evaluation_rows is not None) == log_data
     assert (tmp_path / "record" / artifacts.FIGURE).is_file()
     report = (tmp_path / "record" / artifacts.REPORT).read_text("utf-8")
-    assert all(text in report for text in ("0123", "a comment", answer["created"]))
+    assert all(
+        text in report for text in ("0123", "a comment", answer["created"], "<dt>score</dt>")
+    )
 
 
 @pytest.mark.parametrize("log_data", [True, False])

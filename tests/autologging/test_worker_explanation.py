@@ -25,6 +25,7 @@ class FakeWorker:
 
     def ask(self, request):
         self.requests.append("write" if "write" in request else "explain")
+        self.metrics = request.get("metrics")
         answer = {"ok": True}
         if "write" in request:
             folder = Path(request["write"])
@@ -47,9 +48,10 @@ def test_an_explanation_that_died_with_its_worker_is_computed_again(tmp_path):
     folder.mkdir()
     result = computed(worker, tmp_path)
     result.explain()
-    record = result.write(folder, Options(), "run", {})
+    record = result.write(folder, Options(), "run", {}, lambda: {"score": 0.5})
     assert worker.requests == ["explain", "write", "explain", "write"]
     assert record.explanation.id == worker.explanation.id
+    assert worker.metrics == {"score": 0.5}
 
 
 @pytest.mark.parametrize("log_data", [True, False])

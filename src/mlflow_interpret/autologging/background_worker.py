@@ -88,6 +88,7 @@ class Worker:
             report=request["report"],
             run_id=request["run_id"],
             comment=request["comment"],
+            metrics=request["metrics"],
         )
         return {"created": record.created, "not_drawn": dict(record.not_drawn)}
 

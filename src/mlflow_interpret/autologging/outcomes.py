@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -63,7 +64,12 @@ class Computed(Protocol):
         """Return the importances, for a comparison with a baseline."""
 
     def write(
-        self, folder: Path, options: Options, run_id: str | None, details: Mapping[str, Any]
+        self,
+        folder: Path,
+        options: Options,
+        run_id: str | None,
+        details: Mapping[str, Any],
+        read_metrics: Callable[[], Mapping[str, float]] = dict,
     ) -> Record:
         """Write the folder of the explanation.
 
@@ -72,6 +78,7 @@ class Computed(Protocol):
             options: Whether rows, figures and the report are written.
             run_id: The run, shown in the report.
             details: Further details of the explanation.
+            read_metrics: Reads the metrics of the run, for a report that is drawn at once.
         """
 
 
@@ -91,13 +98,19 @@ class ComputedHere:
         return importances_of(self.explanation)
 
     def write(
-        self, folder: Path, options: Options, run_id: str | None, details: Mapping[str, Any]
+        self,
+        folder: Path,
+        options: Options,
+        run_id: str | None,
+        details: Mapping[str, Any],
+        read_metrics: Callable[[], Mapping[str, float]] = dict,
     ) -> Record:
         """Write the folder of the explanation."""
         from mlflow_interpret.stores import drawing
         from mlflow_interpret.stores.record import write_record
 
         explanation = with_details(self.explanation, details) if details else self.explanation
+        draw_later = drawing.has_room()
         return write_record(
             explanation if options.log_data else explanation.without_rows(),
             folder,
@@ -105,7 +118,8 @@ class ComputedHere:
             report=options.log_report,
             run_id=run_id,
             comment=options.comment,
-            draw_later=drawing.has_room(),
+            metrics={} if draw_later or not options.log_report else read_metrics(),
+            draw_later=draw_later,
         )
 
 
@@ -165,7 +179,8 @@ def log_computed(options: Options, fit: Fit, computed: Computed) -> str | None:
             details = {}
             if options.baseline is not None:
                 details = baseline_details(computed.importances(), run_id, uri, options)
-            record = computed.write(folder, options, run_id, details)
+            read_metrics = partial(mlflow_store.read_model_metrics, run_id, uri)
+            record = computed.write(folder, options, run_id, details, read_metrics)
             logged = deliver(record, run_id, uri, options)
     except (Exception, KeyboardInterrupt) as error:
         _logger.debug("Logging failed", exc_info=True)

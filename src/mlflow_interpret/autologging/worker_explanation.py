@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import pickle
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +74,12 @@ class WorkerExplanation:
         return importances
 
     def write(
-        self, folder: Path, options: Options, run_id: str | None, details: Mapping[str, Any]
+        self,
+        folder: Path,
+        options: Options,
+        run_id: str | None,
+        details: Mapping[str, Any],
+        read_metrics: Callable[[], Mapping[str, float]] = dict,
     ) -> Record:
         """Let the worker write the folder of the explanation.
 
@@ -90,6 +95,7 @@ class WorkerExplanation:
             "report": options.log_report,
             "run_id": run_id,
             "comment": options.comment,
+            "metrics": dict(read_metrics()) if options.log_report else {},
         }
         try:
             answer = self._ask(request)

@@ -204,7 +204,7 @@ def test_rows_of_real_data_are_read_back(tmp_path):
         heavy=rows["body_mass_g"] > 4000,
         seen=pd.to_datetime("2009-11-01") + pd.to_timedelta(range(40), unit="D"),
     ).iloc[::2]
-    written = regression(tuple(rows), evaluation_rows=rows)
+    written = regression(tuple(rows), evaluation_rows=rows, local_values=None)
     read = again(written, tmp_path).evaluation_rows
     for name in rows:
         assert read[name].isna().tolist() == rows[name].isna().tolist()

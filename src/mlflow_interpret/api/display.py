@@ -72,6 +72,7 @@ class ExplanationDisplay:
         Raises:
             RunNotFoundError: The tracking store does not have the run or model.
             ExplanationNotFoundError: The run does not have the explanation.
+            InvalidExplanationError: The files of the explanation are damaged or were changed.
             AzureMLError: Azure ML, which alone has the explanation, cannot be read.
         """
         from mlflow_interpret.api import load

@@ -232,6 +232,7 @@ def load_explanation(
         OptionError: ``engineered`` and ``raw`` are both True, or ``workspace`` names none.
         RunNotFoundError: The tracking store, or the workspace, has no such run or model.
         ExplanationNotFoundError: The run holds no explanation, or not the requested one.
+        InvalidExplanationError: The files of the explanation are damaged or were changed.
         AzureMLError: The workspace refuses or does not respond.
         TrackingUnavailableError: The tracking server does not respond.
     """

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
+from mlflow_interpret.core.details_checks import check_details, check_types
 from mlflow_interpret.core.errors import LEFT_OUT, MlflowInterpretError
 
 
@@ -202,7 +203,11 @@ class Details:
 
     @classmethod
     def from_json(cls, entries: Mapping[str, Any]) -> Details:
-        """Return the details that `to_json` wrote, or those of an older version."""
+        """Return the details that `to_json` wrote, or those of an older version.
+
+        Raises:
+            InvalidExplanationError: An entry has another type.
+        """
         names = {_KEYS.get(entry.name, entry.name): entry.name for entry in fields(cls)}
         known = {
             names[key]: value
@@ -214,6 +219,7 @@ class Details:
             for key, value in entries.items()
             if key not in names and key not in {_PUBLIC_NOTES, _QUOTED}
         }
+        check_details(cls, entries, known)
         histograms = entries.get("histograms")
         return cls(
             **known,
@@ -258,8 +264,10 @@ def as_notes(texts: Iterable[str | Note]) -> tuple[Note, ...]:
 def _read(cls: type[Any], entries: Any) -> Any:
     if not isinstance(entries, Mapping):
         return None
-    known = {entry.name for entry in fields(cls)}
-    return cls(**{key: value for key, value in entries.items() if key in known})
+    names = {entry.name for entry in fields(cls)}
+    known = {key: value for key, value in entries.items() if key in names}
+    check_types(cls, known)
+    return cls(**known)
 
 
 def _read_notes(entries: Mapping[str, Any]) -> tuple[Note, ...]:

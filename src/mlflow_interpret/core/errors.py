@@ -77,6 +77,10 @@ class ExplanationNotFoundError(MlflowInterpretError, LookupError):
     """The MLflow run exists and holds no explanation, or not the requested one."""
 
 
+class InvalidExplanationError(MlflowInterpretError, ValueError):
+    """The files of an explanation are damaged or were changed; the message names the problem."""
+
+
 def one_line(error: BaseException | str | None, limit: int = 300) -> str:
     """Return the text of an error on one line.
 

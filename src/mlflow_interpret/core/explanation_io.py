@@ -14,7 +14,8 @@ No file is a pickle.
 
 from __future__ import annotations
 
-import json
+import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -30,10 +31,17 @@ from mlflow_interpret.core.explanation import (
     comparable_names,
     estimator_name,
 )
+from mlflow_interpret.core.explanation_checks import (
+    check_inside,
+    check_labels_fit,
+    check_summary,
+    reading,
+)
 from mlflow_interpret.core.importance_tables import global_table, per_class_table
 from mlflow_interpret.core.json_files import (
     from_json_numbers,
     labels_to_json,
+    read_json,
     to_json_numbers,
     write_json,
 )
@@ -78,17 +86,55 @@ def read(folder: Path) -> Explanation:
 
     Raises:
         ExplanationNotFoundError: The folder holds no explanation, or one of a newer format.
+        InvalidExplanationError: A file is damaged or was changed.
     """
-    path = folder / EXPLANATION
-    if not path.is_file():
-        raise ExplanationNotFoundError(f"{folder.name} holds no {EXPLANATION}")
-    summary = _read_summary(path)
-    predictions = read_table(folder / PREDICTIONS)
-    classes, targets = summary["classes"], summary.get("targets")
     engineered, raw = (
-        read(folder / name) if (folder / name / EXPLANATION).is_file() else None
+        _read_view(folder, f"{name}/") if (folder / name / EXPLANATION).is_file() else None
         for name in (ENGINEERED, RAW)
     )
+    return replace(_read_view(folder, ""), engineered=engineered, raw=raw)
+
+
+def _read_view(root: Path, part: str) -> Explanation:
+    """Read a view.
+
+    Args:
+        root: The folder of the explanation.
+        part: ``engineered/``, ``raw/`` or empty.
+    """
+    folder = root / part
+    if not (folder / EXPLANATION).is_file():
+        raise ExplanationNotFoundError(f"{folder.name} holds no {EXPLANATION}")
+    with reading(f"{part}{EXPLANATION}"):
+        check_inside(folder / EXPLANATION, root)
+        summary = _read_summary(folder / EXPLANATION)
+        details = Details.from_json(summary["details"])
+    local_shape, classes, targets = (
+        summary["local_shape"],
+        summary["classes"],
+        summary.get("targets"),
+    )
+    n_rows = local_shape[-2] if local_shape else None
+    n_features = len(summary["features"])
+    n_local = math.prod(local_shape[:-1]) if local_shape else None
+    local, rows, predictions = (
+        _read_table(root, f"{part}{name}", shape)
+        for name, shape in (
+            (LOCAL, (n_local, n_features)),
+            (ROWS, (n_rows, n_features)),
+            (PREDICTIONS, (n_rows, None)),
+        )
+    )
+    with reading(f"{part}{LOCAL}"):
+        local_values = None
+        if local is not None and local_shape:
+            local_values = local.to_numpy(dtype=np.float64).reshape(local_shape)
+    with reading(f"{part}{PREDICTIONS}"):
+        probabilities = _probabilities(predictions)
+        predicted = _column(predictions, "predicted", targets)
+        true_labels = _column(predictions, "true_label", targets)
+        if probabilities is not None:
+            check_labels_fit(len(classes or ()), probabilities.shape[1])
     # With local values, the errors are computed from them.
     class_errors = None if summary["local_shape"] else summary.get("per_class_standard_errors")
     return Explanation(
@@ -102,19 +148,26 @@ def read(folder: Path) -> Explanation:
         classes=None if classes is None else tuple(classes),
         targets=None if targets is None else tuple(targets),
         per_class_values=from_json_numbers(summary["per_class_values"]),
-        local_values=_read_local(folder / LOCAL, summary["local_shape"]),
+        local_values=local_values,
         expected_values=from_json_numbers(summary["expected_values"]),
-        evaluation_rows=_read_rows(folder / ROWS, summary["features"]),
-        predicted=_column(predictions, "predicted", targets),
-        predicted_probabilities=_probabilities(predictions),
-        true_labels=_column(predictions, "true_label", targets),
+        evaluation_rows=None if rows is None else rows.set_axis(summary["features"], axis=1),
+        predicted=predicted,
+        predicted_probabilities=probabilities,
+        true_labels=true_labels,
         is_raw=summary["is_raw"],
         is_engineered=summary["is_engineered"],
-        engineered=engineered,
-        raw=raw,
         id=summary["id"],
-        details=Details.from_json(summary["details"]),
+        details=details,
     )
+
+
+def _read_table(root: Path, name: str, shape: tuple[int | None, int | None]) -> pd.DataFrame | None:
+    path = root / name
+    if not path.is_file():
+        return None
+    with reading(name):
+        check_inside(path, root)
+        return read_table(path, shape)
 
 
 def read_importances(
@@ -130,15 +183,18 @@ def read_importances(
 
     Raises:
         ExplanationNotFoundError: The file has a newer format, or there is no such class.
+        InvalidExplanationError: The file is damaged or was changed.
     """
-    summary = _read_summary(path)
+    with reading(EXPLANATION):
+        summary = _read_summary(path)
+        details = Details.from_json(summary["details"])
     values, errors = summary["global_values"], summary.get("standard_errors")
     output_names = as_text(summary["classes"] or summary.get("targets"))
     if label is not None:
         place, output_names = _place_of(summary, label), None
         values, errors = summary["per_class_values"], summary.get("per_class_standard_errors")
         values, errors = values[place], None if errors is None else errors[place]
-    details, names = Details.from_json(summary["details"]), comparable_names(summary["features"])
+    names = comparable_names(summary["features"])
     digests = summary.get("row_digests")
     return Importances(
         run_id=run_id,
@@ -159,19 +215,25 @@ def read_importances(
 def read_id(path: Path) -> str | None:
     """Return the id of the explanation in an ``explanation.json``, None where there is none."""
     try:
-        return str(json.loads(path.read_text(encoding="utf-8"))["id"])
-    except (KeyError, TypeError, ValueError):  # cut off, or written by others
+        return str(read_json(path)["id"])
+    except (KeyError, RecursionError, TypeError, ValueError):  # cut off, or written by others
         return None
 
 
 def _read_summary(path: Path) -> dict[str, Any]:
-    summary: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    if summary["format"] > _FORMAT:
+    summary: Any = read_json(path)
+    if isinstance(summary, dict) and isinstance(summary.get("format"), int):
+        _check_format(summary["format"])
+    check_summary(summary)
+    return dict(summary)
+
+
+def _check_format(version: int) -> None:
+    if version > _FORMAT:
         raise ExplanationNotFoundError(
-            f"{EXPLANATION} has format {summary['format']} and this version reads up to {_FORMAT}; "
+            f"{EXPLANATION} has format {version} and this version reads up to {_FORMAT}; "
             "upgrade mlflow-interpret"
         )
-    return summary
 
 
 def _place_of(summary: dict[str, Any], label: str) -> int:
@@ -220,13 +282,6 @@ def _write_local(explanation: Explanation, path: Path) -> None:
     write_table(pd.DataFrame(flat, columns=names), path)
 
 
-def _read_local(path: Path, shape: list[int] | None) -> Any:
-    if shape is None or not path.is_file():
-        return None
-    values = read_table(path)
-    return None if values is None else values.to_numpy(dtype=np.float64).reshape(shape)
-
-
 def _predictions(explanation: Explanation) -> pd.DataFrame | None:
     columns: dict[str, Any] = {}
     columns.update(_by_target("predicted", explanation.predicted))
@@ -259,8 +314,3 @@ def _column(table: pd.DataFrame | None, name: str, targets: list[str] | None) ->
         return table[name].to_numpy()
     names = [f"{name}_{i}" for i in range(len(targets or ()))]
     return table[names].to_numpy() if names and set(names) <= set(table.columns) else None
-
-
-def _read_rows(path: Path, features: list[str]) -> pd.DataFrame | None:
-    rows = read_table(path)
-    return None if rows is None else rows.set_axis(features, axis=1)

@@ -9,6 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from mlflow_interpret.core.errors import InvalidExplanationError
+
+MAX_BYTES = 500_000_000
+"""The largest JSON file that is read; the importances of a million features take less."""
+
 
 def write_json(path: Path, value: Any) -> None:
     """Write readable UTF-8 JSON."""
@@ -18,6 +23,20 @@ def write_json(path: Path, value: Any) -> None:
     except UnicodeEncodeError:  # a lone surrogate, as in undecodable file names
         text = json.dumps(value, indent=2, allow_nan=False, default=_plain)
         path.write_text(text + "\n", encoding="utf-8")
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file.
+
+    Raises:
+        InvalidExplanationError: It is too large.
+        ValueError: It holds no JSON.
+        RecursionError: It is nested too deeply.
+    """
+    size = path.stat().st_size
+    if size > MAX_BYTES:
+        raise InvalidExplanationError(f"it has {size:,} bytes, and {MAX_BYTES:,} are read at most")
+    return json.loads(path.read_text(encoding="utf-8"))
 
 
 def _plain(value: Any) -> Any:

@@ -120,7 +120,8 @@ def test_runs_without_importances_have_a_reason(store, run_id):
     file.write_text(json.dumps({**json.loads(text), "format": 99}), "utf-8")
     assert "upgrade mlflow-interpret" in read(run_id, store)
     file.write_text("{", "utf-8")
-    assert read(run_id, store) == "its explanation cannot be read (JSONDecodeError)"
+    damaged = "its explanation is damaged or was changed: explanation.json cannot be read: JSON"
+    assert read(run_id, store).startswith(damaged)
     shutil.rmtree(file.parent)
     assert read(run_id, store) == "its explanation cannot be read (FileNotFoundError)"
 
@@ -132,10 +133,10 @@ def test_an_older_explanation_does_not_replace_an_unreadable_one(store, run_id):
     log(latest, run_id, store)
     assert read(run_id, store).in_run == 2
     folder = artifacts(run_id) / "mlflow_interpret-2"
-    reason = "its explanation cannot be read (JSONDecodeError)"
+    reason = "its explanation is damaged or was changed: explanation.json"
     for place, options in ((folder / "engineered", {"engineered": True}), (folder, {})):
         (place / "explanation.json").write_text("{", "utf-8")
-        assert read(run_id, store, **options) == reason
+        assert read(run_id, store, **options).startswith(reason)
     shutil.rmtree(folder)
     assert read(run_id, store).explanation_id == older.id
     assert read(run_id, store, engineered=True).explanation_id == older.engineered.id

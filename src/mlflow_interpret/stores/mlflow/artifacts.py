@@ -17,6 +17,7 @@ from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 
 from mlflow_interpret.core import explanation_io
+from mlflow_interpret.core.explanation_checks import check_inside
 from mlflow_interpret.runtime import temporary_folders
 from mlflow_interpret.runtime.progress import Report
 from mlflow_interpret.stores.mlflow import mlflow_internals
@@ -103,10 +104,26 @@ def local_path(run: Run, path: str) -> Path | None:
     return root / path
 
 
+def check_no_link(run: Run, local: Path) -> None:
+    """Check that a local path leads to no other place than the run's artifacts.
+
+    Raises:
+        InvalidExplanationError: A link leads elsewhere.
+    """
+    root = local_path(run, "")
+    if root is not None:
+        check_inside(local, root)
+
+
 def fetch(run: Run, path: str, tracking_uri: str, folder: Path) -> Path:
-    """Return a local path of an artifact, which is downloaded into ``folder`` if it is remote."""
+    """Return a local path of an artifact, which is downloaded into ``folder`` if it is remote.
+
+    Raises:
+        InvalidExplanationError: A link leads out of the run's artifacts.
+    """
     local = local_path(run, path)
     if local is not None:
+        check_no_link(run, local)
         return local
     target = folder / path.rpartition("/")[2]
     mlflow_internals.download_file(run, path, tracking_uri, target)

@@ -12,7 +12,11 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from mlflow_interpret.core import explanation_io
-from mlflow_interpret.core.errors import ExplanationNotFoundError
+from mlflow_interpret.core.errors import (
+    ExplanationNotFoundError,
+    InvalidExplanationError,
+    one_line,
+)
 from mlflow_interpret.core.explanation import Importances
 from mlflow_interpret.runtime import temporary_folders
 from mlflow_interpret.runtime.progress import Report
@@ -52,6 +56,8 @@ def load_importances(
             return _read(*named, tracking_uri, label, engineered)
         except ExplanationNotFoundError as error:
             return str(error)
+        except InvalidExplanationError as error:
+            return f"its explanation is damaged or was changed: {one_line(error)}"
         except Exception as error:  # a run that cannot be read does not affect the others
             _logger.debug("Run %s cannot be read", named[0].info.run_id, exc_info=True)
             return f"its explanation cannot be read ({type(error).__name__})"

@@ -114,7 +114,7 @@ def status_name(version: int) -> str:
 
 def latest_status(paths: Iterable[str]) -> int:
     """Return the latest version of the status record among some files, 0 where there is none."""
-    matches = [re.search(r"(?:^|/)status(?:-(\d+))?\.json$", path) for path in paths]
+    matches = [re.search(r"(?:^|/)status(?:-(\d{1,9}))?\.json$", path) for path in paths]
     return max((int(match[1] or 1) for match in matches if match), default=0)
 
 

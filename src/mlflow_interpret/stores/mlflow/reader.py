@@ -2,23 +2,35 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
-from mlflow_interpret.core import explanation_io
-from mlflow_interpret.core.errors import ExplanationNotFoundError, RunNotFoundError
+from mlflow_interpret.core import explanation_io, json_files
+from mlflow_interpret.core.errors import (
+    ExplanationNotFoundError,
+    InvalidExplanationError,
+    RunNotFoundError,
+)
 from mlflow_interpret.core.explanation import Explanation
+from mlflow_interpret.core.explanation_checks import check_status, reading
 from mlflow_interpret.core.redaction import without_credentials
 from mlflow_interpret.runtime import temporary_folders
 from mlflow_interpret.runtime.progress import nothing
-from mlflow_interpret.stores.mlflow.artifacts import fetch, list_files, local_path, map_concurrently
+from mlflow_interpret.stores.base import stores
+from mlflow_interpret.stores.mlflow.artifacts import (
+    check_no_link,
+    fetch,
+    list_files,
+    local_path,
+    map_concurrently,
+)
 from mlflow_interpret.stores.mlflow.connection import check_reachable
 from mlflow_interpret.stores.mlflow.layout import (
     TAG,
@@ -180,10 +192,25 @@ def status_of(run_id: str, tracking_uri: str, number: int | None = None) -> dict
     if not latest:
         return {}
     path = f"{folder_of(number)}/{status_name(latest)}"
-    with tempfile.TemporaryDirectory(prefix=temporary_folders.prefix()) as folder:
-        file = fetch(run, path, tracking_uri, Path(folder))
-        record: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-    return record
+    with (
+        _naming(run, folder_of(number)),
+        tempfile.TemporaryDirectory(prefix=temporary_folders.prefix()) as folder,
+        reading(status_name(latest)),
+    ):
+        record = json_files.read_json(fetch(run, path, tracking_uri, Path(folder)))
+        check_status(record, [store.name for store in stores()])
+    return dict(record)
+
+
+@contextmanager
+def _naming(run: Run, folder: str) -> Iterator[None]:
+    """Name the run and the folder in errors of the files of an explanation."""
+    try:
+        yield
+    except InvalidExplanationError as error:
+        raise InvalidExplanationError(
+            f"The explanation of run {run.info.run_id} is damaged or was changed: {folder}/{error}."
+        ) from error
 
 
 def _read_number(client: MlflowClient, run: Run, number: int) -> Explanation | None:
@@ -194,11 +221,14 @@ def _read_number(client: MlflowClient, run: Run, number: int) -> Explanation | N
     """
     artifact_folder = folder_of(number)
     local = local_path(run, artifact_folder)
-    if local is not None:
-        return _read_folder(local)
-    with tempfile.TemporaryDirectory(prefix=temporary_folders.prefix()) as folder:
-        _download(client, run, artifact_folder, Path(folder))
-        return _read_folder(Path(folder))
+    with _naming(run, artifact_folder):
+        if local is not None:
+            with reading("."):
+                check_no_link(run, local)
+            return _read_folder(local)
+        with tempfile.TemporaryDirectory(prefix=temporary_folders.prefix()) as folder:
+            _download(client, run, artifact_folder, Path(folder))
+            return _read_folder(Path(folder))
 
 
 def _read_folder(folder: Path) -> Explanation | None:

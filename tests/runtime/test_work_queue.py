@@ -58,3 +58,27 @@ def test_a_job_is_pending_until_it_has_ended():
     assert not queue.run_next(Here())
     end.set()
     assert queue.wait(None, description="", unit="") == 0
+
+
+def threads_of(name):
+    return [thread for thread in threading.enumerate() if thread.name == name]
+
+
+def test_an_idle_thread_ends_when_it_is_told_and_starts_again():
+    queue = WorkQueue("ends", "no_such_module", 3600.0)
+    done = []
+    for number in range(2):
+        queue.put(Job(lambda _, number=number: done.append(number), silent=True))
+        assert queue.wait(None, description="", unit="") == 0
+        assert threads_of("ends")
+        queue.end_idle()
+        assert not threads_of("ends")
+    assert done == [0, 1]
+
+
+def test_a_thread_with_work_does_not_end():
+    queue, go = held_queue()
+    queue.put(Job(lambda _: None, silent=True))
+    queue.end_idle()
+    go.set()
+    assert queue.wait(None, description="", unit="") == 0

@@ -107,6 +107,8 @@ def push(
 def flush(timeout: float | None = None) -> bool:
     """Wait for background work: explanations in the background, figures, reports and uploads.
 
+    Afterwards, no thread or process of this package is left, unless the time was up.
+
     Args:
         timeout: The most seconds to wait. Default: until all work has ended; each upload ends after
             its ``upload_timeout``.
@@ -120,4 +122,7 @@ def flush(timeout: float | None = None) -> bool:
     deadline = None if timeout is None else time.monotonic() + timeout
     explained = background.flush(timeout)
     remaining = None if deadline is None else max(0.0, deadline - time.monotonic())
-    return delivery.flush(remaining) and explained
+    delivered = delivery.flush(remaining)
+    background.end_idle_worker()
+    delivery.end_idle_workers()
+    return delivered and explained

@@ -201,14 +201,16 @@ def current_options() -> Options:
 
 
 def _switch_off() -> None:
-    from mlflow_interpret.autologging import fit_hooks
-    from mlflow_interpret.stores import drawing
+    from mlflow_interpret.autologging import background, fit_hooks
+    from mlflow_interpret.stores import delivery, drawing
 
     fit_hooks.uninstall()
     logged_models.uninstall()
     _current.options = None
     incremental.clear()
     drawing.flush(drawing.EXIT_SECONDS)
+    background.end_idle_worker()
+    delivery.end_idle_workers()
 
 
 def _import_background() -> None:

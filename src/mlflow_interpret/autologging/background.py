@@ -68,6 +68,13 @@ class _Queue(WorkQueue):
         """Wait for the pending fits; return their number."""
         return self.wait(timeout, description="Explaining in the background", unit="models")
 
+    def end_idle(self) -> None:
+        """End the idle worker, and release the folder unless fits are pending."""
+        super().end_idle()
+        with self._guard:
+            if self._folder is not None and self._folder.close_if_empty():
+                self._folder = None
+
     def close(self) -> None:
         """End the worker and release the folder; pending fits stay in it."""
         self.worker.end()
@@ -133,6 +140,11 @@ def flush(timeout: float | None = None) -> bool:
         Whether no fit is pending.
     """
     return _queue.wait_for_fits(timeout) == 0
+
+
+def end_idle_worker() -> None:
+    """End the worker if nothing is pending."""
+    _queue.end_idle()
 
 
 def _with_run(fit: outcomes.Fit) -> outcomes.Fit:

@@ -128,8 +128,8 @@ def _log_stored(folder: Path, uri: str, experiment: str | None) -> str:
     """Log a stored explanation, delete it, and return the id of its run."""
     import mlflow
 
-    from mlflow_interpret.api.runs import flush as wait_for_uploads
     from mlflow_interpret.autologging.kept import log_kept
+    from mlflow_interpret.stores import delivery
     from mlflow_interpret.stores import mlflow as mlflow_store
 
     mlflow_store.check_reachable(uri)
@@ -138,5 +138,5 @@ def _log_stored(folder: Path, uri: str, experiment: str | None) -> str:
     if experiment is not None:
         experiment_id = str(mlflow.set_experiment(experiment).experiment_id)
     run_id = log_kept(folder, uri, experiment_id)
-    wait_for_uploads()
+    delivery.flush()
     return run_id

@@ -41,6 +41,13 @@ class ProcessFolder:
             (self.folder / _LOCK).unlink(missing_ok=True)
             self.folder.rmdir()
 
+    def close_if_empty(self) -> bool:
+        """Release the folder unless it holds anything; return whether it did."""
+        if {path.name for path in self.folder.glob("*")} > {_LOCK}:
+            return False
+        self.close()
+        return True
+
 
 def abandoned(directory: Path) -> Iterator[Path]:
     """Yield the folders of processes that have ended; a folder that is left empty is deleted."""

@@ -13,6 +13,9 @@ from mlflow_interpret.runtime.worker_process import Child, Worker
 
 _logger = logging.getLogger("mlflow_interpret")
 
+_END_SECONDS = 10.0
+"""The longest wait for an idle worker to end."""
+
 
 @dataclass(frozen=True, eq=False)
 class Job:
@@ -49,19 +52,21 @@ class WorkQueue:
         idle_seconds: float,
         prepare: Callable[[Worker], None] = lambda _: None,
     ) -> None:
-        self._name = name
+        self._name, self._module = name, module
         self._idle_seconds = idle_seconds
         self._prepare = prepare
         self._changed = threading.Condition()
         self._waiting: deque[Job] = deque()
         self._running: list[Job] = []
         self._thread: threading.Thread | None = None
+        self._is_needed = True
         self.worker = Child(module)
 
     def put(self, job: Job) -> None:
         """Queue a job."""
         with self._changed:
             self._waiting.append(job)
+            self._is_needed = True
             if self._thread is None:
                 self._thread = threading.Thread(target=self._work, name=self._name, daemon=True)
                 self._thread.start()
@@ -128,16 +133,32 @@ class WorkQueue:
             silent=self.is_silent(),
         )
 
+    def end_idle(self) -> None:
+        """End the thread and the worker if no job is pending; the next job starts others."""
+        with self._changed:
+            if self._waiting or self._running:
+                return
+            self._is_needed = False
+            thread = self._thread
+            self._changed.notify_all()
+        if thread is not None and thread is not threading.current_thread():
+            thread.join(_END_SECONDS)
+
     def _work(self) -> None:
+        def is_called() -> bool:
+            return bool(self._waiting) or not self._is_needed
+
         while True:
             with self._changed:
-                if not self._changed.wait_for(lambda: bool(self._waiting), self._idle_seconds):
+                self._changed.wait_for(is_called, self._idle_seconds)
+                if not self._waiting:
                     self._thread = None
-                    self.worker.end()
-                    return
+                    worker, self.worker = self.worker, Child(self._module)
+                    break
             if not self.worker.is_running:
                 try:
                     self._prepare(self.worker)
                 except Exception:
                     _logger.debug("The worker could not be prepared", exc_info=True)
             self.run_next(self.worker)
+        worker.end()

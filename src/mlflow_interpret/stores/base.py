@@ -175,6 +175,9 @@ class Store(ABC):
         """
         return True
 
+    def end_idle_workers(self) -> None:
+        """End the processes and threads of the store that have no work."""
+
     def check_connection(self, tracking_uri: str) -> None:
         """Check that a tracking URI with this store's scheme can be opened.
 

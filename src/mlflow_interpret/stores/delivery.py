@@ -57,6 +57,13 @@ def flush(timeout: float | None = None) -> bool:
     return all(finished)
 
 
+def end_idle_workers() -> None:
+    """End the processes and threads that have no work; more work starts others."""
+    drawing.end_idle_worker()
+    for store in base.stores():
+        store.end_idle_workers()
+
+
 def deliver_explanation(
     explanation: Explanation,
     run_id: str,

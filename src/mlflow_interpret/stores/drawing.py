@@ -117,6 +117,13 @@ class DrawingQueue(WorkQueue):
         """
         return self.wait(timeout, description="Drawing", unit="explanations", helper=_Here())
 
+    def end_idle(self) -> None:
+        """End the idle worker, and release the folder unless drawings are pending."""
+        super().end_idle()
+        with self._guard:
+            if self._folder is not None and self._folder.close_if_empty():
+                self._folder = None
+
     def close(self) -> None:
         """End the worker and release the folder; the files of pending drawings stay in it."""
         self.worker.kill()
@@ -125,7 +132,8 @@ class DrawingQueue(WorkQueue):
             self._folder.close()
 
     def _start_worker(self, worker: Worker) -> None:
-        threading.Event().wait(self._start_seconds)
+        with self._changed:
+            self._changed.wait_for(lambda: not self._waiting, self._start_seconds)
         if self.pending():
             worker.ask({})
 
@@ -169,6 +177,11 @@ def flush(timeout: float | None = None) -> bool:
         Whether none is pending.
     """
     return _queue.finish(timeout) == 0
+
+
+def end_idle_worker() -> None:
+    """End the worker if nothing is pending."""
+    _queue.end_idle()
 
 
 def warn_not_drawn(run_id: str, not_drawn: Mapping[str, str], options: Options) -> None:

@@ -106,6 +106,10 @@ class AzureMLStore(Store):
         """Wait for the running uploads; return whether all have ended."""
         return upload_queue.flush(timeout)
 
+    def end_idle_workers(self) -> None:
+        """End the processes that upload nothing."""
+        upload_queue.end_idle_workers()
+
     def check_connection(self, tracking_uri: str) -> None:
         """Check that there are credentials for an ``azureml://`` tracking URI.
 

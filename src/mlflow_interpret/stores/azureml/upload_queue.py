@@ -185,6 +185,11 @@ def _timed(find_run: Callable[[], AzureRun]) -> TimedCall[AzureRun] | None:
         return None
 
 
+def end_idle_workers() -> None:
+    """End the processes that upload nothing."""
+    _workers.end_idle()
+
+
 # This registers weakref's exit function, which deletes temporary folders. Exit functions run in
 # reverse order, so ours, which waits for uploads that use such folders, has to be registered later.
 weakref.finalize(_state, bool)

@@ -1,0 +1,87 @@
+"""What `autolog` leaves in a process after `flush` and after it is switched off: nothing."""
+
+from __future__ import annotations
+
+import logging
+import os
+import random
+import sys
+import threading
+import warnings
+from typing import Any
+
+import matplotlib as mpl
+import mlflow
+import numpy as np
+import pandas as pd
+import psutil
+import pytest
+import sklearn
+from sklearn.datasets import load_iris
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.utils.discovery import all_estimators
+
+import mlflow_interpret
+
+METHODS = ("fit", "fit_predict", "fit_transform", "partial_fit")
+
+
+def state() -> dict[str, Any]:
+    """The settings and resources of this process that belong to the user."""
+    process = psutil.Process()
+    return {
+        "environment": dict(os.environ),
+        "warning filters": list(warnings.filters),
+        "warning function": warnings.showwarning,
+        "log levels": {
+            name: (logger.level, list(logger.handlers), logger.propagate, logger.disabled)
+            for name, logger in logging.root.manager.loggerDict.items()
+            if name in {"mlflow", "sklearn", "matplotlib", "py.warnings"}
+            and isinstance(logger, logging.Logger)
+        },
+        "root logger": (logging.root.level, list(logging.root.handlers)),
+        "matplotlib": dict(mpl.rcParams),
+        "figures": mpl._pylab_helpers.Gcf.get_all_fig_managers(),
+        "pandas": [pd.get_option(name) for name in ("display.max_rows", "display.precision")],
+        "scikit-learn": sklearn.get_config(),
+        "numpy": (np.geterr(), np.get_printoptions()),
+        "random states": (random.getstate(), np.random.get_state()[1].tolist()),
+        "working directory": (os.getcwd(), sorted(os.listdir())),
+        "import path": list(sys.path),
+        "hooks": (sys.excepthook, threading.excepthook, sys.unraisablehook, threading.Thread.start),
+        "threads": sorted(thread.name for thread in threading.enumerate()),
+        "children": sorted(" ".join(child.cmdline()) for child in process.children(True)),
+        "locks": sorted(file.path for file in process.open_files() if file.path.endswith("lock")),
+    }
+
+
+def methods() -> dict[tuple[str, str], Any]:
+    return {
+        (name, method): vars(estimator)[method]
+        for name, estimator in all_estimators()
+        for method in METHODS
+        if method in vars(estimator)
+    }
+
+
+def train(rows: Any, labels: Any) -> None:
+    for model in (LogisticRegression(max_iter=500), RandomForestClassifier(5, random_state=0)):
+        with mlflow.start_run(run_name="named"):  # MLflow draws other names at random
+            model.fit(rows, labels)
+
+
+@pytest.mark.subprocess
+@pytest.mark.parametrize("options", [{}, {"background": True}], ids=["foreground", "background"])
+def test_flush_and_disable_leave_the_process_as_it_was(store, options):
+    iris = load_iris(return_X_y=True, as_frame=True)
+    train(*iris)
+    before, methods_before = state(), methods()
+    mlflow_interpret.autolog(silent=True, **options)
+    assert methods() != methods_before
+    train(*iris)
+    assert mlflow_interpret.flush()
+    assert state() == before
+    mlflow_interpret.autolog(disable=True)
+    assert state() == before
+    assert methods() == methods_before

@@ -124,9 +124,21 @@ def test_a_store_that_fails_is_one_warning_and_the_drawings_can_be_flushed(
     (warning,) = [text for text in warnings_in(caplog) if run_id in text]
     assert "mlflow-interpret flush" in warning
     assert status(run_id, store)["drawings"] == {"state": "pending"}
-    end_process(queue)
+    # Another process flushes, while this one lives.
     assert CliRunner().invoke(main, ["flush"]).exit_code == 0
     assert drawn(run_id) == DRAWN
+
+
+def test_a_status_that_could_not_be_written_is_completed_by_flush(store, queue, monkeypatch):
+    run_id = fitted_run()
+    with monkeypatch.context() as patch:
+        patch.setattr(MlflowClient, "log_artifact", lambda *_: 1 / 0)
+        assert mlflow_interpret.flush()
+    assert drawn(run_id) == DRAWN
+    assert status(run_id, store)["drawings"] == {"state": "pending"}
+    assert CliRunner().invoke(main, ["flush"]).exit_code == 0
+    assert status(run_id, store)["drawings"] == {"state": "complete"}
+    assert drawing.abandoned() == []
 
 
 def test_a_run_that_is_gone_is_one_warning(store, queue, monkeypatch, caplog):

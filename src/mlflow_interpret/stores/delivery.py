@@ -220,10 +220,12 @@ def _note(
     stores: set[str],
     receipts: Mapping[str, Receipt],
     _: bool,
-) -> None:
+) -> bool:
     try:
         # The state is that of the stores; the drawings have their own.
         note_receipt(logged, receipts, is_last=stores <= receipts.keys())
     except Exception:
         warn(options, f"The status of run {logged.run_id} could not be updated.")
         _logger.debug("Updating the status failed", exc_info=True)
+        return False
+    return True

@@ -5,6 +5,7 @@ already when it is drawn: a file in the spool says which drawings are pending, s
 ``mlflow-interpret flush`` finishes those of a process that was killed.
 
     drawings/<process>/<explanation>.json
+    drawings/failed/<explanation>.json        of a process that may live, if the store failed
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import shutil
 import sys
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -148,7 +150,7 @@ def submit(
     drawings: Drawings,
     logged: mlflow_store.Logged,
     options: Options,
-    finish: Callable[[Receipt], None],
+    finish: Callable[[Receipt], bool],
 ) -> None:
     """Draw the figures and the report of an explanation that the run holds, beside the training.
 
@@ -157,7 +159,7 @@ def submit(
         drawings: The figures and the report to draw.
         logged: The explanation in its run.
         options: The options.
-        finish: Takes the receipt; called once, in any thread.
+        finish: Takes the receipt and returns whether the run has it; called once, in any thread.
     """
     uri = without_credentials(logged.tracking_uri)
     explanation_id = record.explanation.id
@@ -256,10 +258,10 @@ def _complete(
     logged: mlflow_store.Logged,
     options: Options,
     note: Path | None,
-    finish: Callable[[Receipt], None],
+    finish: Callable[[Receipt], bool],
     worker: Worker,
 ) -> None:
-    entry = {}
+    entry, is_left = {}, False
     try:
         not_drawn = _draw_and_log(folder, drawings, logged, worker)
         warn_not_drawn(logged.run_id, not_drawn, options)
@@ -270,15 +272,25 @@ def _complete(
         if note is None or isinstance(error, RunNotFoundError):
             remedy = "Draw them with mlflow_interpret.ExplanationDisplay"
         else:
-            note = None  # stays
+            is_left = True
         warn(
             options,
             f"The figures and the report of run {logged.run_id} could not be logged: "
             f"{one_line(error).rstrip('.')}. {remedy}",
         )
-    finish(Receipt("complete", entry=entry))
-    if note is not None:
+    is_noted = finish(Receipt("complete", entry=entry))
+    if note is not None and (is_left or not is_noted):
+        _set_aside(note)
+    elif note is not None:
         note.unlink(missing_ok=True)
+
+
+def _set_aside(note: Path) -> None:
+    """Let ``mlflow-interpret flush`` find pending drawings while this process lives."""
+    with suppress(OSError):
+        folder = directory() / "failed"
+        folder.mkdir(mode=0o700, exist_ok=True)
+        note.replace(folder / note.name)
 
 
 def _draw_and_log(

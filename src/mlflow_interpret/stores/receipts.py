@@ -13,15 +13,15 @@ class Receipts:
 
     Args:
         names: The stores that will hand in a receipt.
-        note: Writes the receipts so far; its second argument says whether all are there. It is
-            called in one thread at a time, without a lock.
+        note: Writes the receipts so far, and returns whether it could; its second argument says
+            whether all are there. It is called in one thread at a time, without a lock.
         release: Deletes the folder of the explanation, which all stores have read then.
     """
 
     def __init__(
         self,
         names: Iterable[str],
-        note: Callable[[Mapping[str, Receipt], bool], None],
+        note: Callable[[Mapping[str, Receipt], bool], bool],
         release: Callable[[], None],
     ) -> None:
         self._missing = set(names)
@@ -33,8 +33,8 @@ class Receipts:
         if not self._missing:
             release()
 
-    def add(self, name: str, receipt: Receipt) -> None:
-        """Add the receipt of a store."""
+    def add(self, name: str, receipt: Receipt) -> bool:
+        """Add the receipt of a store; return False if it could not be written into the run."""
         with self._lock:
             self._receipts[name] = receipt
             self._missing.discard(name)
@@ -45,8 +45,9 @@ class Receipts:
         while not another_thread_notes:
             with self._lock:
                 receipts, is_last = dict(self._receipts), not self._missing
-            self._note(receipts, is_last)
+            is_noted = self._note(receipts, is_last)
             with self._lock:
                 if receipts == self._receipts:
                     self._is_noting = False
-                    return
+                    return is_noted
+        return True  # the other thread writes it

@@ -166,6 +166,34 @@ def test_an_explanation_that_fails_again_waits_for_the_next_fit(store, fail):
     assert spool.folders() == []
 
 
+def test_a_run_says_what_was_lost_on_a_full_disk(store, fail, monkeypatch, caplog):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("mlflow_interpret.runtime.temporary_folders.create", full)
+    monkeypatch.setattr(spool, "update", full)
+    with mlflow.start_run() as run:
+        fit()
+    (warning,) = [r.getMessage() for r in caplog.records if r.levelname == "WARNING"]
+    assert "No space left on device Nor could it be kept" in warning
+    assert "MLFLOW_INTERPRET_SPOOL" in warning
+    tags = mlflow.get_run(run.info.run_id).data.tags
+    assert tags["mlflow_interpret.status"] == "skipped"
+    assert "No space left on device" in tags["mlflow_interpret.reason"]
+    assert list(spool.directory().iterdir()) == []
+
+
+def test_without_a_temporary_folder_the_explanation_is_kept(store, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch, mlflow.start_run() as run:
+        patch.setattr("mlflow_interpret.runtime.temporary_folders.create", full)
+        fit()
+    flush()
+    assert folders(run) == ["mlflow_interpret"]
+
+
 @each_fault
 def test_log_explanation_again_completes_its_run(store, fail, step, is_done):
     explained = mlflow_interpret.explain(DecisionTreeClassifier(max_depth=2).fit(X, y), X)

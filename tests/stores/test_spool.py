@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -150,9 +151,32 @@ def test_an_incomplete_folder_is_not_read(folder, monkeypatch):
         patched.setattr(spool.Entry, "to_json", full)
         with pytest.raises(OSError, match="disk full"):
             spool.keep(explanation(), entry())
-    (unfinished,) = folder.iterdir()
-    (unfinished / "entry.json.new").write_text('{"tracking_')
+    assert list(folder.iterdir()) == []
+    (folder / "unfinished").mkdir()
+    (folder / "unfinished" / "entry.json.new").write_text('{"tracking_')
     assert spool.folders() == []
+
+
+@pytest.mark.parametrize("home", ["~/.local/share/mlflow-interpret", "/read-only/mlflow-interpret"])
+def test_without_a_writable_home_the_spool_is_temporary(tmp_path, monkeypatch, home):
+    monkeypatch.delenv(spool.VARIABLE)
+    monkeypatch.setattr(spool.platformdirs, "user_data_path", lambda _: Path(home))
+    monkeypatch.setattr(spool.os, "access", lambda *_: False)
+    monkeypatch.setattr(spool.tempfile, "gettempdir", lambda: str(tmp_path))
+    path = spool.keep(explanation(), entry())
+    assert path.parent.parent == tmp_path
+    assert spool.folders() == [path]
+    if os.name != "nt":
+        assert path.parent.stat().st_mode & 0o077 == 0
+        path.parent.chmod(0o777)  # as a folder that another user has prepared
+        with pytest.raises(PermissionError, match="open to other users"):
+            spool.keep(explanation(), entry())
+
+
+def test_a_new_run_is_read_back():
+    new_run = spool.NewRun("3", "a name", {"team": "a"}, 1.5)
+    kept = replace(entry(run_id=None), new_run=new_run, created="2026-01-01T00:00:00+00:00")
+    assert spool.entry_of(spool.keep(explanation(), kept)) == kept
 
 
 def test_entries_are_json_and_temporary_files_are_gone():

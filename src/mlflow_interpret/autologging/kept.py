@@ -1,23 +1,26 @@
-"""Explanations in the spool, logged as the fit would have logged them."""
+"""Explanations that could not be logged: kept in the spool, and logged later as by the fit."""
 
 from __future__ import annotations
 
 import logging
 from collections import deque
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
 from mlflow_interpret.autologging import mlflow_patches
 from mlflow_interpret.autologging.baseline import log_to_run
-from mlflow_interpret.core.errors import RunNotFoundError
+from mlflow_interpret.autologging.computed import Computed
+from mlflow_interpret.autologging.run_context import ExplanationRun
+from mlflow_interpret.core.errors import MlflowInterpretError, RunNotFoundError, one_line
 from mlflow_interpret.core.explanation import Explanation
 from mlflow_interpret.core.options import Options
 from mlflow_interpret.core.redaction import without_credentials
+from mlflow_interpret.runtime.messages import warn
 from mlflow_interpret.stores import drawing, spool
 from mlflow_interpret.stores import mlflow as mlflow_store
-from mlflow_interpret.stores.record import now
+from mlflow_interpret.stores.record import Record, now
 from mlflow_interpret.stores.spool import Entry, NewRun
 
 # The explanations that this process has kept, with their tracking URIs, oldest first.
@@ -29,9 +32,90 @@ _AT_ONCE = 5  # of one fit
 _logger = logging.getLogger("mlflow_interpret")
 
 
-def remember(tracking_uri: str, folder: Path) -> None:
-    """Remember an explanation that this process has kept, for `log_earlier`."""
-    _kept.append((tracking_uri, folder))
+@dataclass(frozen=True, eq=False)
+class Attempt:
+    """An attempt to log an explanation that failed.
+
+    Attributes:
+        model: The class of the fitted model.
+        tracking_uri: The tracking URI.
+        run: The run.
+        computed: The explanation.
+        record: Its folder, None where it was not written.
+        is_logged: The explanation is in the run, which was not ended.
+    """
+
+    model: str
+    tracking_uri: str
+    run: ExplanationRun
+    computed: Computed
+    record: Record | None
+    is_logged: bool
+
+
+def keep(options: Options, attempt: Attempt, error: BaseException) -> None:
+    """Keep the explanation of an attempt in the spool, with one warning.
+
+    Args:
+        options: The options.
+        attempt: The attempt.
+        error: Why it failed.
+    """
+    uri, run_id = attempt.tracking_uri, attempt.run.run_id
+    run = f"run {run_id}" if run_id else "a new run"
+    problem = one_line(error.problem if isinstance(error, MlflowInterpretError) else error)
+    subject = f"The explanation of {attempt.model}"
+    failure, later = f"{subject} could not be logged to {run}: {problem}", "log it later with"
+    if attempt.is_logged:
+        failure = f"{subject} is in {run}, which could not be ended: {problem}"
+        later = "end the run later with"
+    try:
+        folder = _kept_folder(options, attempt)
+    except Exception as unwritable:
+        _logger.debug("The explanation could not be kept", exc_info=True)
+        _note_loss(attempt, failure)
+        warn(
+            options,
+            f"{failure} Nor could it be kept on this machine: {one_line(unwritable)}. Name a "
+            f"writable folder in the environment variable {spool.VARIABLE}.",
+        )
+        return
+    _kept.append((uri, folder))
+    warn(options, f"{failure} It is kept in {folder}; {later}: {_flush_command(error, uri)}")
+
+
+def _flush_command(error: BaseException, tracking_uri: str) -> str:
+    """Return the command that logs a kept explanation after an error."""
+    command = "mlflow-interpret flush"
+    if isinstance(error, RunNotFoundError):
+        return f"{command} --tracking-uri URI, where URI is the store that holds the run"
+    if without_credentials(tracking_uri) != tracking_uri:  # the entry lacks the password
+        return f"{command} --tracking-uri URI, where URI is the whole address of the store"
+    return command
+
+
+def _kept_folder(options: Options, attempt: Attempt) -> Path:
+    """Write the explanation of an attempt into the spool and return its folder."""
+    run, record, computed = attempt.run, attempt.record, attempt.computed
+    entry = Entry.of(options, attempt.tracking_uri, run.run_id)
+    created = None if record is None else record.created
+    entry = replace(entry, new_run=run.new_run(all_tags=True), created=created)
+    if record is None:  # the figures and the report are drawn when it is logged
+        data_only = replace(options, log_figures=False, log_report=False)
+        with spool.new_folder(computed.explanation_id) as folder:
+            computed.write(folder, data_only, None, {})
+            spool.update(folder, entry)
+        return folder
+    if attempt.is_logged:  # the folder belongs to the stores
+        return spool.keep(record.explanation, entry)
+    return spool.keep_folder(record.folder, record.explanation.id, entry)
+
+
+def _note_loss(attempt: Attempt, reason: str) -> None:
+    """Write into the run why it lacks its explanation."""
+    with suppress(Exception):
+        if attempt.run.run_id is not None and not attempt.is_logged:
+            mlflow_store.note_skipped(attempt.run.run_id, attempt.tracking_uri, reason)
 
 
 def log_earlier(options: Options, tracking_uri: str) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import getpass
 import json
 import os
 import shutil
+import stat
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -147,17 +150,45 @@ class Entry:
 
 
 def directory() -> Path:
-    """Return the spool of this user, or the folder in ``MLFLOW_INTERPRET_SPOOL``."""
+    """Return the spool of this user, or the folder in ``MLFLOW_INTERPRET_SPOOL``.
+
+    A user without a home folder that can be written, as in some containers, has it in the folder
+    for temporary files.
+
+    Raises:
+        OSError: Another user has that folder.
+    """
     path = os.environ.get(VARIABLE)
-    return Path(path) if path else platformdirs.user_data_path("mlflow-interpret") / "spool"
+    if path:
+        return Path(path)
+    folder = platformdirs.user_data_path("mlflow-interpret") / "spool"
+    return folder if _is_writable(folder) else _temporary_spool()
+
+
+@contextmanager
+def new_folder(explanation_id: str) -> Iterator[Path]:
+    """Create the folder of an explanation, which only this user can read.
+
+    The block ends with `update`: a folder without an entry is incomplete and never read. It is
+    deleted if the block fails, as on a full disk.
+    """
+    place = directory()
+    place.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder = place / explanation_id
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(mode=0o700)
+    try:
+        yield folder
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
 
 
 def keep(explanation: Explanation, entry: Entry) -> Path:
-    """Write an explanation into the spool and return its folder, which only this user can read."""
-    folder = _new_folder(explanation.id)
-    folder.mkdir(mode=0o700, exist_ok=True)
-    explanation_io.write(explanation, folder)
-    update(folder, entry)  # last: a folder without an entry is incomplete and never read
+    """Write an explanation into the spool and return its folder."""
+    with new_folder(explanation.id) as folder:
+        explanation_io.write(explanation, folder)
+        update(folder, entry)
     return folder
 
 
@@ -169,11 +200,10 @@ def keep_folder(written: Path, explanation_id: str, entry: Entry) -> Path:
         explanation_id: The explanation.
         entry: The entry.
     """
-    folder = _new_folder(explanation_id)
-    if folder.exists():
-        shutil.rmtree(folder)
-    shutil.move(written, folder)
-    update(folder, entry)
+    with new_folder(explanation_id) as folder:
+        folder.rmdir()
+        shutil.move(written, folder)
+        update(folder, entry)
     return folder
 
 
@@ -236,9 +266,22 @@ def drop(folder: Path) -> None:
     shutil.rmtree(folder)
 
 
-def _new_folder(explanation_id: str) -> Path:
-    directory().mkdir(mode=0o700, parents=True, exist_ok=True)
-    return directory() / explanation_id
+def _is_writable(folder: Path) -> bool:
+    if not folder.is_absolute():  # "~/...", of a user without a home folder
+        return False
+    existing = next(path for path in (folder, *folder.parents) if path.exists())
+    return os.access(existing, os.W_OK)
+
+
+def _temporary_spool() -> Path:
+    user = os.getuid() if hasattr(os, "getuid") else getpass.getuser()
+    folder = Path(tempfile.gettempdir()) / f"mlflow-interpret-spool-{user}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    status = folder.lstat()
+    is_own = not hasattr(os, "getuid") or status.st_uid == os.getuid()
+    if not is_own or not stat.S_ISDIR(status.st_mode) or stat.S_IMODE(status.st_mode) & 0o077:
+        raise PermissionError(f"{folder} is open to other users")
+    return folder
 
 
 def _make_private(folder: Path) -> None:

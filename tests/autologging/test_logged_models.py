@@ -14,6 +14,9 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.tree import DecisionTreeRegressor
 
 import mlflow_interpret
+from mlflow_interpret.runtime.progress import nothing
+from mlflow_interpret.stores.mlflow import search
+from mlflow_interpret.stores.mlflow.importances import load_importances
 
 X, y = load_diabetes(return_X_y=True, as_frame=True)
 X, y = X.iloc[:100, :4], y[:100]
@@ -139,6 +142,9 @@ def test_a_registered_version_has_the_explanation_of_its_model(store):
         version = mlflow.register_model(f"models:/{model_id}", "churn").version
         for uri in (f"models:/{model_id}", f"models:/churn/{version}"):
             assert mlflow_interpret.load_explanation(uri).method == method
+            (compared,) = search.named_runs([uri], store, nothing)
+            (importances,), _ = load_importances([compared], store, nothing)
+            assert importances.method == method
 
 
 def test_a_model_that_was_trained_again_has_the_later_importances(store):

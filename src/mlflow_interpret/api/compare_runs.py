@@ -25,8 +25,8 @@ def compare(runs: Iterable[Any] | None, tracking_uri: str, options: Comparison) 
     mlflow_store.check_reachable(tracking_uri)
     with progress("Finding runs", unit="runs", silent=options.silent) as report:
         named_runs = find_runs(runs, options, tracking_uri, report)
-    distinct = {run.info.run_id: (run, name) for run, name in reversed(named_runs)}
-    run_ids = dict.fromkeys(run.info.run_id for run, _ in named_runs)
+    distinct = {named.run.info.run_id: named for named in reversed(named_runs)}
+    run_ids = dict.fromkeys(named.run.info.run_id for named in named_runs)
     with progress("Reading explanations", unit="runs", silent=options.silent) as report:
         importances, skipped = load_importances(
             [distinct[run_id] for run_id in run_ids],

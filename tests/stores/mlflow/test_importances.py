@@ -18,7 +18,7 @@ from mlflow_interpret.core.details import Details
 from mlflow_interpret.core.explanation import importances_of
 from mlflow_interpret.runtime.progress import nothing
 from mlflow_interpret.stores import mlflow as mlflow_store
-from mlflow_interpret.stores.mlflow.importances import load_importances
+from mlflow_interpret.stores.mlflow.importances import Named, load_importances
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def run_id(store):
 def read(run_id, store, **options):
     """The importances of a run, or why there are none."""
     run = MlflowClient(store).get_run(run_id)
-    found, reasons = load_importances([(run, "its name")], store, nothing, **options)
+    found, reasons = load_importances([Named(run, "its name")], store, nothing, **options)
     assert len(found) + len(reasons) == 1
     return found[0] if found else reasons[run_id]
 
@@ -147,7 +147,7 @@ def test_the_order_of_runs_is_kept_and_progress_reported(store):
     for i in range(12):
         with mlflow.start_run() as run:
             log(explanation(n_features=i + 1), run.info.run_id, store)
-        wanted.append((client.get_run(run.info.run_id), str(i)))
+        wanted.append(Named(client.get_run(run.info.run_id), str(i)))
     heard = []
     found, _ = load_importances(wanted, store, lambda *counts: heard.append(counts))
     assert [len(importances.features) for importances in found] == list(range(1, 13))

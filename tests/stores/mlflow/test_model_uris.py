@@ -7,7 +7,7 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
 from mlflow_interpret.core.errors import RunNotFoundError
-from mlflow_interpret.stores.mlflow.model_uris import run_of_model
+from mlflow_interpret.stores.mlflow.model_uris import model_at
 
 
 @pytest.mark.parametrize(
@@ -16,13 +16,13 @@ from mlflow_interpret.stores.mlflow.model_uris import run_of_model
 )
 def test_uris_without_a_model_version_raise(store, address):
     with pytest.raises(RunNotFoundError, match="is no model version in sqlite"):
-        run_of_model(MlflowClient(store), address)
+        model_at(MlflowClient(store), address)
 
 
 def test_the_error_names_a_separate_registry(store):
     client = MlflowClient(store, "http://me:hunter2@127.0.0.1:9")
     with pytest.raises(RunNotFoundError, match=r"version in http://127\.0\.0\.1:9; name") as error:
-        run_of_model(client, "models:/")
+        model_at(client, "models:/")
     assert "hunter2" not in str(error.value)
 
 
@@ -32,4 +32,4 @@ def test_an_error_of_the_registry_is_raised_unchanged(store, monkeypatch):
 
     monkeypatch.setattr(MlflowClient, "get_model_version", fail)
     with pytest.raises(MlflowException, match="the database is away"):
-        run_of_model(MlflowClient(store), "models:/churn/1")
+        model_at(MlflowClient(store), "models:/churn/1")

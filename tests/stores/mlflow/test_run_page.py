@@ -68,6 +68,7 @@ def test_the_line_of_a_fit_ends_with_the_path_of_the_report(store, caplog):
     (line,) = [record.getMessage() for record in caplog.records if "Explained" in record.msg]
     path = Path(line.rpartition("report: ")[2])
     assert path.name == "report.html"
+    assert mlflow_interpret.flush()
     assert "<!doctype html>" in path.read_text("utf-8").lower()
 
 

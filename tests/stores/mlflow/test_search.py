@@ -29,7 +29,7 @@ def explained(store):
 
 def found(runs, store, **options):
     named = search.find_runs(runs, Comparison(**options), store, nothing)
-    return [(run.info.run_id, name) for run, name in named]
+    return [(run.info.run_id, name) for run, name, *_ in named]
 
 
 def test_run_ids_runs_and_tables_of_runs(store, explained):
@@ -47,7 +47,7 @@ def test_an_active_run_object_is_read_again(store):
     with mlflow.start_run() as run:
         log(explanation(), run.info.run_id, store)
     assert "mlflow_interpret.explanations" not in run.data.tags
-    ((found_run, _),) = search.named_runs([run], store, nothing)
+    ((found_run, *_),) = search.named_runs([run], store, nothing)
     assert found_run.data.tags["mlflow_interpret.explanations"] == "1"
 
 

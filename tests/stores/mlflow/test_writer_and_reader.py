@@ -18,7 +18,7 @@ from mlflow_interpret.runtime.progress import nothing
 from mlflow_interpret.stores import base
 from mlflow_interpret.stores import mlflow as mlflow_store
 from mlflow_interpret.stores.mlflow import artifacts, layout
-from mlflow_interpret.stores.mlflow.importances import load_importances
+from mlflow_interpret.stores.mlflow.importances import Named, load_importances
 
 
 @pytest.fixture
@@ -318,7 +318,7 @@ def test_a_run_without_room_for_a_tag_keeps_its_explanations(limited, run_id, mo
     assert mlflow_store.load(run_id, None, store).id == records[1].id
     assert mlflow_store.status_of(run_id, store, 1)["status"] == "complete"
     assert mlflow_store.runs_with_explanations("test", store) == [run_id]
-    named = [(mlflow.get_run(run_id), "full")]
+    named = [Named(mlflow.get_run(run_id), "full")]
     (importances,), reasons = load_importances(named, store, nothing)
     assert (len(importances.values), reasons) == (4, {})
 

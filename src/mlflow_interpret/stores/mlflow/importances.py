@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 from mlflow import MlflowClient
 from mlflow.entities import Run
@@ -24,8 +25,20 @@ from mlflow_interpret.stores.mlflow.artifacts import fetch, list_files, map_conc
 from mlflow_interpret.stores.mlflow.layout import TAG, count_of, folder_of, tag_name
 from mlflow_interpret.stores.mlflow.run_facts import model_metrics
 
-Named = tuple[Run, str]
-"""A run and its name in a comparison."""
+
+class Named(NamedTuple):
+    """A run in a comparison.
+
+    Attributes:
+        run: The run.
+        name: Its name in the comparison.
+        explanation_id: The explanation to compare, None for the latest.
+    """
+
+    run: Run
+    name: str
+    explanation_id: str | None = None
+
 
 _logger = logging.getLogger(__name__)
 
@@ -38,7 +51,7 @@ def load_importances(
     label: str | None = None,
     engineered: bool = False,
 ) -> tuple[list[Importances], dict[str, str]]:
-    """Read the importances of each run's latest explanation, many at once.
+    """Read the importances of each run, many at once.
 
     Args:
         runs: The runs, each once.
@@ -53,28 +66,27 @@ def load_importances(
 
     def read(named: Named) -> Importances | str:
         try:
-            return _read(*named, tracking_uri, label, engineered)
+            return _read(named, tracking_uri, label, engineered)
         except ExplanationNotFoundError as error:
             return str(error)
         except InvalidExplanationError as error:
             return f"its explanation is damaged or was changed: {one_line(error)}"
         except Exception as error:  # a run that cannot be read does not affect the others
-            _logger.debug("Run %s cannot be read", named[0].info.run_id, exc_info=True)
+            _logger.debug("Run %s cannot be read", named.run.info.run_id, exc_info=True)
             return f"its explanation cannot be read ({type(error).__name__})"
 
     outcomes = map_concurrently(read, runs, report)
     loaded = [outcome for outcome in outcomes if isinstance(outcome, Importances)]
     reasons = {
-        run.info.run_id: outcome
-        for (run, _), outcome in zip(runs, outcomes, strict=True)
+        named.run.info.run_id: outcome
+        for named, outcome in zip(runs, outcomes, strict=True)
         if isinstance(outcome, str)
     }
     return loaded, reasons
 
 
-def _read(
-    run: Run, name: str, tracking_uri: str, label: str | None, engineered: bool
-) -> Importances:
+def _read(named: Named, tracking_uri: str, label: str | None, engineered: bool) -> Importances:
+    run = named.run
     count = count_of(MlflowClient(tracking_uri), run)
     tags: Mapping[str, str] = run.data.tags
     if count == 0:
@@ -87,6 +99,9 @@ def _read(
     ]
     if not numbers:
         raise ExplanationNotFoundError("its fit was skipped; its status.json says why")
+    in_run = len(numbers)
+    if named.explanation_id is not None:
+        numbers = _tagged(numbers, tags, named.explanation_id)
     part = f"{explanation_io.ENGINEERED}/" if engineered else ""
     lacks_view = False
     for number in numbers:
@@ -94,10 +109,12 @@ def _read(
         try:
             with tempfile.TemporaryDirectory(prefix=temporary_folders.prefix()) as folder:
                 file = fetch(run, path, tracking_uri, Path(folder))
-                importances = explanation_io.read_importances(file, run.info.run_id, name, label)
+                importances = explanation_io.read_importances(
+                    file, run.info.run_id, named.name, label
+                )
             return replace(
                 importances,
-                in_run=len(numbers),
+                in_run=in_run,
                 metrics=model_metrics(run),
                 params=dict(run.data.params),
             )
@@ -111,3 +128,18 @@ def _read(
     if engineered and lacks_view:
         raise ExplanationNotFoundError("it has no view by engineered column") from failure
     raise failure
+
+
+def _tagged(numbers: list[int], tags: Mapping[str, str], explanation_id: str) -> list[int]:
+    """Return the number of an explanation, by the tags of its run.
+
+    Raises:
+        ExplanationNotFoundError: No tag names the explanation.
+    """
+    tagged = [n for n in numbers if tags.get(tag_name(n, "explanation_id")) == explanation_id]
+    if not tagged:
+        raise ExplanationNotFoundError(
+            f"its tags do not name {explanation_id}, the explanation of the model; compare the "
+            "run itself for its latest explanation"
+        )
+    return tagged

@@ -31,11 +31,11 @@ def explanation_at(name: str, tracking_uri: str) -> tuple[str, str | None]:
         return name, None
     client = MlflowClient(tracking_uri)
     model = model_at(client, name)
-    explanation = _explanation_of(client, model)
+    explanation = explanation_of(client, model)
     return explanation or (str(run_of_version(client, model, name).info.run_id), None)
 
 
-def _explanation_of(client: MlflowClient, model: Any) -> tuple[str, str] | None:
+def explanation_of(client: MlflowClient, model: Any) -> tuple[str, str] | None:
     """Return the run and the id of the explanation of a logged model or its registered version."""
     if isinstance(model, ModelVersion):
         parts = mlflow_internals.parse_model_uri(model.source or "")
@@ -46,15 +46,6 @@ def _explanation_of(client: MlflowClient, model: Any) -> tuple[str, str] | None:
         except MlflowException:  # it was deleted, or the registry is another server
             return None
     return logged_models.explanation_of(model)
-
-
-def run_of_model(client: MlflowClient, uri: str) -> Run:
-    """Return the run of a model version or logged model.
-
-    Raises:
-        RunNotFoundError: There is no such model, or it was registered without a run.
-    """
-    return run_of_version(client, model_at(client, uri), uri)
 
 
 def model_at(client: MlflowClient, uri: str) -> Any:

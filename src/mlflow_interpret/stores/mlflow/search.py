@@ -22,7 +22,8 @@ from mlflow_interpret.stores.mlflow.importances import Named, load_importances
 from mlflow_interpret.stores.mlflow.layout import TAG, explanations_of, get_run
 from mlflow_interpret.stores.mlflow.model_uris import (
     MODELS,
-    run_of_model,
+    explanation_of,
+    model_at,
     run_of_version,
     uri_of,
 )
@@ -98,16 +99,16 @@ def named_runs(items: Iterable[Any], tracking_uri: str, report: Report) -> list[
 
     def find(item: Any) -> Named:
         if isinstance(item, Run) and explanations_of(item):
-            return item, _name(item)
+            return Named(item, _name(item))
         if isinstance(item, Run):  # it may be older than the explanation
             item = item.info.run_id
         if isinstance(item, ModelVersion):
-            return run_of_version(client, item, uri_of(item)), uri_of(item)
+            return _named_model(client, item, uri_of(item))
         if isinstance(item, str) and item.startswith(MODELS):
-            return run_of_model(client, item), item
+            return _named_model(client, model_at(client, item), item)
         if isinstance(item, str) and item:
             run = get_run(client, item)
-            return run, _name(run)
+            return Named(run, _name(run))
         raise OptionError(
             "runs must hold run ids, mlflow.entities.Run objects or model versions "
             f"('models:/name/1', 'models:/name@alias'), got {describe_value(item)}."
@@ -148,7 +149,7 @@ def search(options: Comparison, tracking_uri: str) -> list[Named]:
         ) from error
     if not options.order_by:
         runs = sorted(runs, key=lambda run: run.info.start_time or 0)
-    return [(run, _name(run)) for run in runs]
+    return [Named(run, _name(run)) for run in runs]
 
 
 def _invalid_option(
@@ -201,7 +202,7 @@ def load_baseline(
         (named,) = named_runs([name], tracking_uri, nothing)
         loaded, reasons = load_importances([named], tracking_uri, nothing)
         if reasons:
-            raise ExplanationNotFoundError(f"Run {named[0].info.run_id}: {reasons.popitem()[1]}")
+            raise ExplanationNotFoundError(f"Run {named.run.info.run_id}: {reasons.popitem()[1]}")
         return loaded[0]
     client = MlflowClient(tracking_uri)
     experiment = get_run(client, run_id).info.experiment_id
@@ -211,10 +212,23 @@ def load_baseline(
         order_by=["attributes.start_time DESC"],
         max_results=_MAX_CANDIDATES + 1,
     )
-    others = [(run, _name(run)) for run in latest if run.info.run_id != run_id]
+    others = [Named(run, _name(run)) for run in latest if run.info.run_id != run_id]
     loaded, _ = load_importances(others[:_MAX_CANDIDATES], tracking_uri, nothing)
     same_class = [importances for importances in loaded if importances.model_class == model_class]
     return next(iter(same_class or loaded), None)
+
+
+def _named_model(client: MlflowClient, model: Any, uri: str) -> Named:
+    """Return the run that explains a model version or logged model, and the explanation if known.
+
+    Raises:
+        RunNotFoundError: It was registered without a run, or the run does not exist.
+    """
+    explanation = explanation_of(client, model)
+    if explanation is None:
+        return Named(run_of_version(client, model, uri), uri)
+    run_id, explanation_id = explanation
+    return Named(get_run(client, run_id), uri, explanation_id)
 
 
 def _name(run: Run) -> str:

@@ -52,6 +52,8 @@ def hostile():
     rows = pd.DataFrame(cells).set_axis(pd.Index(names, dtype=object), axis=1)
     return replace(
         explanation(len(names), 5, 3), features=names, classes=names[:3], evaluation_rows=rows,
-        model_class=HOSTILE[0],
+        model_class=HOSTILE[0], expected_values=np.array([0.25, 0.5, 0.25]),
+        predicted=np.array(names[:3] + names[:2], dtype=object),
+        true_labels=np.array(names[:5], dtype=object),
         details=Details.from_json({"output_scale": HOSTILE[1], "notes": [HOSTILE[2]], HOSTILE[0]: HOSTILE[1]}),
     )  # fmt: skip

@@ -10,7 +10,8 @@ from mlflow_interpret import ExplanationDisplay
 from mlflow_interpret.compare import RunComparison
 from mlflow_interpret.report.page import render_report
 
-WIDTHS = (360, 520, 700, 1100)
+METRICS = {**dict.fromkeys(HOSTILE, 0.5), "training_root_mean_squared_error": 12345.678}
+WIDTHS = (320, 520, 700, 1100)
 
 
 def comparison(n_runs=4):
@@ -18,7 +19,7 @@ def comparison(n_runs=4):
 
 
 PAGES = {
-    "report": lambda: render_report(hostile()),
+    "report": lambda: render_report(hostile(), {"metrics": METRICS}),
     "comparison": lambda: comparison().to_html(),
     "comparison of many runs": lambda: comparison(12).to_html(),
 }

@@ -38,6 +38,8 @@ def hostile_runs(n_runs):
     return tuple(
         run(f"{i:032d}", generator.exponential(size=len(names)), np.full(len(names), 0.01), names,
             run_name=names[i % len(names)], method=names[-i % len(names)], model_class=names[0],
+            metrics={name: float(i) for name in (*names, "score")},
+            params={name: f"{i}{name}" for name in names},
             scale=HOSTILE[2], rows=rows)
         for i in range(n_runs)
     )  # fmt: skip

@@ -261,6 +261,17 @@ def test_plots_are_not_scaled_down(open_report, width):
     assert plot.bounding_box()["width"] >= float(plot.get_attribute("width")) - 1
 
 
+def test_direction_of_a_feature_is_that_of_the_second_class(open_report):
+    explained = explanation(2, 30, 2)
+    best = explained.features[int(np.argmax(explained.global_values))]
+    details = Details.from_json({"directions": {best: {"correlation": 0.9}}})
+    page = open_report(replace(explained, details=details))
+    text = "Direction: higher values raise it. 30 rows;"
+    for output, is_shown in (("c0", False), ("c1", True), ("All", True)):
+        page.locator("#output").select_option(label=output)
+        assert (text in page.locator("tr.detail").inner_text()) == is_shown
+
+
 def test_singular_row(open_report):
     page = open_report(explanation(2, 1))
     assert "1 row;" in page.locator("tr.detail").inner_text()

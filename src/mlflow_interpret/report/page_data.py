@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from mlflow_interpret.core.directions import MAX_DIRECTIONS, direction_of
 from mlflow_interpret.core.explanation import Explanation
 from mlflow_interpret.core.statistics import FloatArray, rank, sample_rows
 from mlflow_interpret.core.text import truncate
@@ -95,8 +96,16 @@ def page_data(explanation: Explanation, selection: Selection) -> dict[str, Any]:
         "task": explanation.task,
         "n_features": len(explanation.features),
         "mirrored": explanation.is_mirrored,
+        "directions": _directions(explanation, selection),
         "points": _points(explanation, selection) if selection.n_distributions else None,
     }
+
+
+def _directions(explanation: Explanation, selection: Selection) -> list[str]:
+    """The directions of the leading features in words, empty where they are not known."""
+    names = [explanation.features[i] for i in selection.features[:MAX_DIRECTIONS]]
+    known = [direction_of(explanation.details.directions, name) for name in names]
+    return ["" if direction is None else truncate(direction.text) for direction in known]
 
 
 def _largest_outputs(explanation: Explanation, limit: int) -> list[int]:

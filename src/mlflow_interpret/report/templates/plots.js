@@ -52,7 +52,13 @@ function scatterPlot(index, availableWidth) {
     });
   }
   svg.append(make("text", { x: (box.left + box.right) / 2, y: box.bottom + (alternates ? 45 : 32), "text-anchor": "middle" }, values ? truncateToWidth(box.right - box.left, name) : "the values of the rows were not stored"));
-  return [title, svg, make("p", { class: "muted small" }, caption(values, rowContributions.length))];
+  return [title, svg, make("p", { class: "muted small" }, directionText(index) + caption(values, rowContributions.length))];
+}
+
+// The direction is that of the only output, or of the second of two classes.
+function directionText(index) {
+  const direction = outputOf(index) === 1 ? "" : pageData.directions[index];
+  return direction ? `Direction: ${direction}. ` : "";
 }
 
 function missingReason(index) {

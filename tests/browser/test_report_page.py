@@ -445,6 +445,23 @@ def test_waterfall_of_a_sample_of_rows(open_report):
     assert sum(value for _, value in lines[:-1]) == pytest.approx(lines[-1][1], abs=0.05)
 
 
+def test_output_of_a_row_follows_the_selected_one(open_report):
+    page = open_report(replace(explanation(3, n_classes=2), expected_values=np.array([1.0, 2.0])))
+    assert page.locator("#row-output option").all_text_contents() == ["c0", "c1"]
+    for selected, shown in ((None, "c1"), ("c0", "c0"), ("All", "c1")):
+        if selected:
+            page.locator("#output").select_option(label=selected)
+        assert waterfall(page)[-1][0] == f"Output for {shown}"
+    explained = single_row_explanation()
+    local = explained.local_values.copy()
+    local[0, 3, 2] = np.nan
+    page = open_report(replace(explained, local_values=local))
+    for selected, is_known in (("c0", False), ("c1", True)):
+        page.locator("#row-output").select_option(label=selected)
+        assert page.locator("#waterfall").is_visible() == is_known
+        assert page.locator("#row-missing").is_visible() != is_known
+
+
 def test_waterfall_without_values_rows_or_a_base_value(open_report):
     page = open_report(replace(explanation(3), evaluation_rows=None))
     lines = waterfall(page)

@@ -48,7 +48,7 @@ def render_report(explanation: Explanation, run_facts: Mapping[str, Any] | None 
         ],
         "output_kind": explanation.output_kind,
         "has_points": selection.n_distributions > 0,
-        **_row_section(explanation),
+        **_row_section(explanation, selection),
         "baseline": baseline_section(explanation),
         "facts": facts(explanation, run_facts),
         "notes": [str(note) for note in details.notes],
@@ -64,14 +64,14 @@ def render_report(explanation: Explanation, run_facts: Mapping[str, Any] | None 
     )
 
 
-def _row_section(explanation: Explanation) -> dict[str, Any]:
+def _row_section(explanation: Explanation, selection: Selection) -> dict[str, Any]:
     """Variables of the section about a single row."""
     local, n_classes = explanation.local_values, len(explanation.classes or ())
-    names = explanation.output_names or ()
-    choice = "Predicted class" if n_classes > 2 else names[1] if n_classes == 2 else "Largest"
+    is_predicted = n_classes == len(selection.outputs) and explanation.targets is None
+    choice = "Predicted class" if is_predicted else "Largest output"
     return {
         "n_rows": 0 if local is None else local.shape[-2],
-        "row_output": truncate(choice, 80),
+        "row_output": choice if n_classes > 2 else None,
         "no_rows": (
             "no contributions of single rows were stored, as with log_data=False"
             if local is None

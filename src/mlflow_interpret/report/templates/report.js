@@ -91,7 +91,7 @@ showAllButton.addEventListener("click", () => {
 if (outputSelect) {
   outputSelect.addEventListener("change", () => {
     selectedOutput = Number(outputSelect.value);
-    if (rowOutputSelect) rowOutputSelect.value = outputSelect.value;
+    selectRowOutput();
     nameContributions();
     draw();
     for (const feature of features) if (feature.detail) fill(feature);
@@ -221,5 +221,6 @@ addEventListener("resize", () => {
 });
 nameContributions();
 draw();
+selectRowOutput();
 if (points) drawRow();
 if (points && features.length) toggle(features[0]);

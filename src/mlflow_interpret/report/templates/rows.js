@@ -33,6 +33,13 @@ function rowOutput() {
   return 1 + sums.indexOf(Math.max(...sums));
 }
 
+// Choose the output that is selected for the whole page: that of the plots if none is.
+function selectRowOutput() {
+  if (!rowOutputSelect) return;
+  rowOutputSelect.value = selectedOutput;
+  if (rowOutputSelect.selectedIndex < 0) rowOutputSelect.value = layerOf(0)?.number ?? 1;
+}
+
 // The value of a feature in the selected row, null if it is unknown.
 function valueText(feature) {
   const values = valuesOf(feature);
@@ -76,6 +83,7 @@ function drawRow() {
   const row = rowOutputs(output);
   const isKnown = row !== null && Boolean(layerOf(output));
   document.getElementById("waterfall").hidden = !isKnown;
+  document.getElementById("row-missing").hidden = isKnown;
   rowInput.value = rowNumbers[selectedRow];
   document.getElementById("row-labels").textContent = rowLabels(output);
   document.getElementById("row-before").disabled = selectedRow === 0;

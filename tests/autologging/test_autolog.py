@@ -10,6 +10,7 @@ import subprocess
 import sys
 import warnings
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import mlflow
@@ -33,9 +34,13 @@ from sklearn.tree import DecisionTreeClassifier
 import mlflow_interpret
 from mlflow_interpret import ExplanationNotFoundError
 from mlflow_interpret.autologging import explain_fit
+from mlflow_interpret.autologging.baseline import with_details
 from mlflow_interpret.autologging.explain_fit import default_budget
 from mlflow_interpret.autologging.training_calls import FitEvent
 from mlflow_interpret.core.options import Options
+from mlflow_interpret.explaining import explain as explain_module
+from mlflow_interpret.explaining.shared_budget import SharedBudget
+from mlflow_interpret.runtime import messages
 from mlflow_interpret.stores import mlflow as mlflow_store
 
 X, y = load_iris(return_X_y=True, as_frame=True)
@@ -973,3 +978,31 @@ def test_rows_jobs_and_budget_follow_the_options(store):
     assert status["time_budget"] == 600
     assert (status["stopped"], status["partial"]) == ("max_rows", False)
     assert len(status["intervals"]["of"]) == 4
+
+
+def test_fits_beyond_the_shared_budget_are_partial_with_one_warning(store, monkeypatch, caplog):
+    def cut(context, plan):
+        explanation = explain_module.explain_inputs(
+            explain_module.draw_inputs(context, plan), replace(plan, time_budget=None)
+        )
+        changes = {"time_budget": plan.time_budget, "stopped": "time_budget", "partial": True}
+        return with_details(explanation, changes)
+
+    caplog.set_level(logging.INFO, "mlflow_interpret")
+    monkeypatch.setattr(explain_module, "explain", cut)
+    monkeypatch.setattr(explain_fit, "default_budget", default_budget)
+    monkeypatch.setattr(explain_fit, "_shared_budget", SharedBudget(lambda: 0.0))
+    monkeypatch.setattr(messages, "_informed", set())
+    mlflow_interpret.autolog(log_figures=False, log_report=False)
+    notes = {}
+    for _ in range(3):
+        with mlflow.start_run() as run:
+            tree().fit(X, y)
+        status = mlflow_store.status_of(run.info.run_id, store)
+        notes[run.info.run_id] = [note for note in status["notes"] if "share one time" in note]
+    assert [len(found) for found in notes.values()] == [0, 1, 1]
+    lines = [r for r in caplog.records if "before the time budget" in r.getMessage()]
+    assert [line.levelno for line in lines] == [logging.WARNING, logging.WARNING, logging.INFO]
+    assert "before the time budget of 5 s" in lines[0].getMessage()
+    assert "before the time budget of 1 s" in lines[1].getMessage()
+    assert "a number of seconds as time_budget is a budget for each" in lines[1].getMessage()

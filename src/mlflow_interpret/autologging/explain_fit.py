@@ -21,6 +21,7 @@ from mlflow_interpret.autologging.run_context import (
 from mlflow_interpret.autologging.training_calls import FitEvent
 from mlflow_interpret.core.explanation import Explanation, Plan, TrainingContext
 from mlflow_interpret.core.options import Options
+from mlflow_interpret.explaining.shared_budget import SharedBudget, own_budget
 from mlflow_interpret.runtime.isolation import suppress_warnings
 from mlflow_interpret.runtime.messages import warn
 from mlflow_interpret.stores import mlflow as mlflow_store
@@ -30,9 +31,7 @@ if TYPE_CHECKING:
 
 _logger = logging.getLogger("mlflow_interpret")
 
-_SHARE_OF_FIT = 0.1
-_SHORTEST_BUDGET = 5.0
-_LONGEST_BUDGET = 60.0
+_shared_budget = SharedBudget()
 
 
 def after_fit(options: Options, event: FitEvent) -> None:
@@ -142,7 +141,17 @@ def compute(options: Options, event: FitEvent, fit: Fit) -> Explanation:
         fit_hooks.unrecorded(),
         progress("Explaining", unit="rows", silent=options.silent) as report,
     ):
-        return explain(context, _plan(options, event, report))
+        plan = _plan(options, event, report)
+        if options.time_budget != "auto" or plan.time_budget is None:
+            return explain(context, plan)
+        own = plan.time_budget  # seconds
+
+        def explain_within(seconds: float) -> Explanation:
+            explanation = explain(context, replace(plan, time_budget=seconds))
+            is_cut = seconds < own and explanation.details.stopped == "time_budget"
+            return outcomes.with_shared_budget(explanation) if is_cut else explanation
+
+        return _shared_budget.run(explain_within, own)
 
 
 def _explain_and_log(options: Options, event: FitEvent, fit: Fit) -> None:
@@ -207,8 +216,8 @@ def _why_unexplained(event: FitEvent) -> str | None:
 
 
 def default_budget(fit_seconds: float) -> float | None:
-    """The time budget of ``"auto"`` in seconds: a share of the duration of ``fit``."""
-    return min(max(_SHARE_OF_FIT * fit_seconds, _SHORTEST_BUDGET), _LONGEST_BUDGET)
+    """The time budget of ``"auto"`` in seconds, for a fit that shares it with no other fit."""
+    return own_budget(fit_seconds)
 
 
 def _plan(options: Options, event: FitEvent, report: Report | None = None) -> Plan:

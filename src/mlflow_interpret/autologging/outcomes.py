@@ -9,21 +9,25 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mlflow_interpret.autologging.baseline import baseline_details
+from mlflow_interpret.autologging.baseline import baseline_details, with_details
 from mlflow_interpret.autologging.computed import Computed, ComputedHere
 from mlflow_interpret.autologging.logged_models import ModelLink
 from mlflow_interpret.autologging.run_context import ExplanationRun, RunContext
-from mlflow_interpret.core.details import ModelInfo, RowCounts
+from mlflow_interpret.core.details import Details, ModelInfo, RowCounts, as_notes
 from mlflow_interpret.core.explanation import Explanation
 from mlflow_interpret.core.options import Options
 from mlflow_interpret.core.text import format_number, truncate
 from mlflow_interpret.runtime import temporary_folders
-from mlflow_interpret.runtime.messages import inform_once, warn
+from mlflow_interpret.runtime.messages import inform_once, warn, warn_first
 
 if TYPE_CHECKING:
     from mlflow_interpret.stores.record import Record
 
 _logger = logging.getLogger("mlflow_interpret")
+
+_SHARED_BUDGET = (
+    "Repeated fits share one time budget; a number of seconds as time_budget is a budget for each."
+)
 
 # The latest note of each run, so that a loop of fits asks the server once.
 _notes: dict[tuple[str, str], str] = {}
@@ -110,10 +114,25 @@ def log_computed(options: Options, fit: Fit, computed: Computed) -> str | None:
     if not options.silent:
         _logger.info(_summary(fit, record.explanation, logged))
     explained = record.explanation.details
-    for problem in (explained.additivity_breach, explained.partial_reason):
-        if problem is not None:
-            warn(options, f"{fit.model}: {problem} Run {logged.run_id}")
+    if explained.additivity_breach is not None:
+        warn(options, f"{fit.model}: {explained.additivity_breach} Run {logged.run_id}")
+    if explained.partial_reason is not None:
+        _warn_partial(options, fit, f"{explained.partial_reason} Run {logged.run_id}", explained)
     return logged.run_id
+
+
+def with_shared_budget(explanation: Explanation) -> Explanation:
+    """Return an explanation with the note that other fits had used up its time budget."""
+    notes = (*explanation.details.notes, *as_notes([_SHARED_BUDGET]))
+    return with_details(explanation, {"notes": notes})
+
+
+def _warn_partial(options: Options, fit: Fit, reason: str, details: Details) -> None:
+    if _SHARED_BUDGET not in (note.text for note in details.notes):
+        warn(options, f"{fit.model}: {reason}")
+        return
+    hint = f"{_SHARED_BUDGET} Later explanations within it are information, not warnings."
+    warn_first(options, _SHARED_BUDGET, f"{fit.model}: {reason}. {hint}")
 
 
 def skip(options: Options, fit: Fit, reason: str) -> None:

@@ -43,6 +43,21 @@ def warn(options: Options, message: str) -> None:
         _logger.warning(message)
 
 
+def warn_first(options: Options, kind: str, message: str) -> None:
+    """Log the first message of its kind in this process as a warning, the others as information.
+
+    Args:
+        options: Whether to log messages.
+        kind: The kind of the message.
+        message: The message.
+    """
+    if options.silent:
+        return
+    level = logging.INFO if kind in _informed else logging.WARNING
+    _informed.add(kind)
+    _logger.log(level, message)
+
+
 def inform_once(options: Options, message: str) -> None:
     """Log information, unless the options ask for silence or this process has logged it before."""
     if options.silent or message in _informed:

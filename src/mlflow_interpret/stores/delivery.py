@@ -219,8 +219,10 @@ def _note(
     options: Options,
     stores: set[str],
     receipts: Mapping[str, Receipt],
-    _: bool,
+    is_last: bool,
 ) -> bool:
+    if not is_last and not base.limits_of(logged.tracking_uri).overwrites:
+        return True  # each status record would be a further artifact
     try:
         # The state is that of the stores; the drawings have their own.
         note_receipt(logged, receipts, is_last=stores <= receipts.keys())

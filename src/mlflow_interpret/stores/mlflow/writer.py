@@ -173,7 +173,8 @@ def update_status(
     client, limits = MlflowClient(logged.tracking_uri), limits_of(logged.tracking_uri)
     status = {**logged.status, **changes, "status": state, "reason": reason, "updated": now()}
     tag, untagged = tag_name(logged.number, "status"), status.get("tags") or {}
-    if logged.number <= TAGGED_EXPLANATIONS and tag not in untagged.get("left_out", []):
+    has_tag = logged.number <= TAGGED_EXPLANATIONS and tag not in untagged.get("left_out", [])
+    if has_tag and state != logged.status.get("status"):
         try:
             client.set_tag(logged.run_id, tag, state)
         except MlflowException:  # no room for the tag; the record has the state

@@ -18,6 +18,8 @@ JOBS = {"azureml_script"}  # run as a job of the double, in tests/azureml_system
 EXAMPLES = sorted(p for p in (ROOT / "examples").glob("*.py") if p.stem not in JOBS)
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 CODE = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+TUNING = (ROOT / "docs" / "tuning.md").read_text(encoding="utf-8")
+OPTUNA, SEARCH = re.findall(r"```python\n(.*?)```", TUNING, flags=re.DOTALL)
 
 
 # Each part of the README by itself, but in one process, because imports take the longest.
@@ -71,3 +73,15 @@ def test_the_readmes_code_runs(store, tmp_path):
     run(ONE_BY_ONE, store, tmp_path, names)
     for name in names:
         assert explained_runs(experiment_names=[name])
+
+
+def test_the_tuning_loop_explains_each_trial_and_the_best_model(store):
+    pytest.importorskip("optuna")
+    exec(OPTUNA.replace("n_trials=20", "n_trials=2").replace("=100", "=5"), {})  # noqa: S102
+    names = sorted(run.info.run_name for run in explained_runs())
+    assert names == ["best", "trial 0", "trial 1"]
+
+
+def test_the_search_is_explained_once(store):
+    exec(SEARCH.replace("random_state=0", "n_estimators=5, random_state=0"), {})  # noqa: S102
+    assert len(explained_runs()) == 1

@@ -77,11 +77,11 @@ def test_the_readmes_code_runs(store, tmp_path):
 
 def test_the_tuning_loop_explains_each_trial_and_the_best_model(store):
     pytest.importorskip("optuna")
-    exec(OPTUNA.replace("n_trials=20", "n_trials=2").replace("=100", "=5"), {})  # noqa: S102
+    exec(OPTUNA.replace("n_trials=20", "n_trials=2").replace("=100", "=5"), {})
     names = sorted(run.info.run_name for run in explained_runs())
     assert names == ["best", "trial 0", "trial 1"]
 
 
 def test_the_search_is_explained_once(store):
-    exec(SEARCH.replace("random_state=0", "n_estimators=5, random_state=0"), {})  # noqa: S102
+    exec(SEARCH.replace("random_state=0", "n_estimators=5, random_state=0"), {})
     assert len(explained_runs()) == 1

@@ -365,6 +365,9 @@ REMEDIES = {
     ("stores.azureml", "mlflow-interpret push"): (
         "api/test_push.py::test_a_push_after_a_fault_at_any_request"
     ),
+    ("stores.drawing", "mlflow-interpret flush"): (
+        "stores/test_drawing.py::test_a_store_that_fails_is_one_warning_and_the_drawings_can_be_flushed"
+    ),
     ("stores.mlflow", "MLFLOW_TRACKING_URI"): STORE,
     ("stores.mlflow", "mlflow.set_tracking_uri()"): STORE,
     ("stores.mlflow", "mlflow_interpret.autolog()"): GETS_ONE,

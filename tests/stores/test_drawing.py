@@ -76,7 +76,7 @@ def test_fit_returns_before_the_drawings_and_flush_finishes_them(store, queue):
     report = mlflow.artifacts.load_text(f"runs:/{run_id}/mlflow_interpret/report.html")
     assert "score after fit" in report
     assert drawing.abandoned() == []
-    assert list(queue._folder.folder.glob("*.json")) == []
+    assert list(drawing.directory().rglob("*.json")) == []
 
 
 def test_switching_autolog_off_finishes_the_drawings(store, queue):
@@ -148,7 +148,7 @@ def test_a_run_that_is_gone_is_one_warning(store, queue, monkeypatch, caplog):
     assert mlflow_interpret.flush()
     (warning,) = [text for text in warnings_in(caplog) if run_id in text]
     assert "does not exist" in warning
-    assert list(queue._folder.folder.glob("*.json")) == []
+    assert list(drawing.directory().rglob("*.json")) == []
 
 
 def _gone(*_):

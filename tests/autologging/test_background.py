@@ -428,13 +428,15 @@ def test_flush_explains_pending_fits_of_a_killed_process(store):
     done, run_id = script(store, "os.kill(os.getpid(), signal.SIGKILL)")
     assert done.returncode == -signal.SIGKILL
     assert "mlflow_interpret.status" not in MlflowClient().get_run(run_id).data.tags
+    explanation_id = spool.entry_of(snapshots.abandoned()[0].folder).explanation_id
     listed = CliRunner().invoke(main, ["flush", "--list"])
     assert f"run {run_id}" in listed.output
     assert "Slow, not explained yet" in listed.output
     flushed = CliRunner().invoke(main, ["flush"])
     assert flushed.exit_code == 0, flushed.output
     assert f"logged to run {run_id}" in flushed.output
-    assert mlflow_store.load(run_id, None, store).features == ("x0", "x1", "x2", "x3")
+    loaded = mlflow_store.load(run_id, None, store)
+    assert (loaded.id, loaded.features) == (explanation_id, ("x0", "x1", "x2", "x3"))
     assert "Nothing is kept" in CliRunner().invoke(main, ["flush"]).output
 
 

@@ -10,7 +10,9 @@ import mlflow
 import pytest
 from click.testing import CliRunner
 from mlflow import MlflowClient
+from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.datasets import load_iris
+from sklearn.linear_model import LinearRegression
 from sklearn.tree import DecisionTreeClassifier
 
 import mlflow_interpret
@@ -85,7 +87,8 @@ def all_runs():
 
 
 def folders(run):
-    return [entry.path for entry in MlflowClient().list_artifacts(run.info.run_id)]
+    paths = [entry.path for entry in MlflowClient().list_artifacts(run.info.run_id)]
+    return [path for path in paths if path.startswith("mlflow_interpret")]
 
 
 @each_fault
@@ -164,6 +167,41 @@ def test_an_explanation_that_fails_again_waits_for_the_next_fit(store, fail):
     with mlflow.start_run():
         fit()
     assert spool.folders() == []
+
+
+class Outer(RegressorMixin, BaseEstimator):
+    """A model that MLflow does not know; it logs the fit of the inner one into a run of its own."""
+
+    def fit(self, X, y):
+        self.inner_ = LinearRegression().fit(X, y)
+        return self
+
+    def predict(self, X):
+        return self.inner_.predict(X)
+
+
+@pytest.mark.parametrize("n_failures", [1, 2])
+@pytest.mark.filterwarnings("ignore")
+def test_the_run_of_an_autologger_is_found_when_the_server_answers(store, monkeypatch, n_failures):
+    original, calls = mlflow_store.get_run, []
+
+    def get_run(*arguments):
+        calls.append(1)
+        if len(calls) <= n_failures:
+            raise LostError
+        return original(*arguments)
+
+    mlflow.sklearn.autolog(log_models=False, silent=True)
+    mlflow_interpret.autolog(log_figures=False, log_report=False, estimators=[Outer], max_rows=5)
+    monkeypatch.setattr(mlflow_store, "get_run", get_run)
+    Outer().fit(X, y)
+    assert len(spool.folders()) == n_failures - 1
+    if n_failures == 2:
+        flush()
+    (run,) = all_runs()
+    assert run.data.params["fit_intercept"] == "True"
+    assert folders(run) == ["mlflow_interpret"]
+    assert run.info.status == "FINISHED"
 
 
 def test_a_run_says_what_was_lost_on_a_full_disk(store, fail, monkeypatch, caplog):

@@ -12,7 +12,7 @@ from pathlib import Path
 from mlflow_interpret.autologging import mlflow_patches
 from mlflow_interpret.autologging.baseline import log_to_run
 from mlflow_interpret.autologging.computed import Computed
-from mlflow_interpret.autologging.run_context import ExplanationRun
+from mlflow_interpret.autologging.run_context import ExplanationRun, RunContext, resolved
 from mlflow_interpret.core.errors import MlflowInterpretError, RunNotFoundError, one_line
 from mlflow_interpret.core.explanation import Explanation
 from mlflow_interpret.core.options import Options
@@ -173,28 +173,45 @@ def log_kept(
         mlflow_store.check_reachable(tracking_uri)
         entry, explanation = spool.entry_of(folder), spool.load(folder)
         created = entry.created or now()
-        run_id, is_new = entry.run_id, entry.new_run is not None
+        entry = _with_autologged_run(entry, tracking_uri)
+        run_id = entry.run_id
         if run_id is None:
-            run_id, is_new = _new_run(entry, explanation.id, tracking_uri, experiment_id), True
-        if (run_id, created) != (entry.run_id, entry.created):
-            entry = replace(entry, run_id=run_id, created=created)
-            spool.update(folder, entry)
+            new_run = entry.new_run or _new_run_of_0_1(explanation.id)
+            entry = replace(entry, new_run=new_run)
+            run_id = _create(entry, new_run, explanation.id, experiment_id, tracking_uri)
+        entry = replace(entry, run_id=run_id, created=created)
+        spool.update(folder, entry)
         options = _options(entry, explanation)
         log_to_run(
             explanation, run_id, tracking_uri, options, created=created, draw_later=draw_later
         )
-        if is_new:
+        if entry.new_run is not None:
             ended = datetime.fromisoformat(created).timestamp()
             mlflow_store.end_new_run(tracking_uri, run_id, ended)
         spool.drop(folder)
     return run_id
 
 
-def _new_run(
-    entry: Entry, explanation_id: str, tracking_uri: str, experiment_id: str | None
+def _with_autologged_run(entry: Entry, tracking_uri: str) -> Entry:
+    """Return the entry with the run of an autologger, if that is the run of the fit."""
+    new_run = entry.new_run
+    if entry.run_id is not None or new_run is None or new_run.last_run_id is None:
+        return entry
+    last, started = new_run.last_run_id, new_run.started
+    context = resolved(RunContext(tracking_uri, last_run_id=last, started=started))
+    if context.run_id is None:
+        return replace(entry, new_run=replace(new_run, last_run_id=None))
+    return replace(entry, run_id=context.run_id, new_run=None)
+
+
+def _create(
+    entry: Entry,
+    new_run: NewRun,
+    explanation_id: str,
+    experiment_id: str | None,
+    tracking_uri: str,
 ) -> str:
     """Return the run that was created for an explanation without answer, else a new one."""
-    new_run = entry.new_run or _new_run_of_0_1(explanation_id)
     is_same_store = without_credentials(tracking_uri) == entry.tracking_uri
     of_fit = new_run.experiment_id if is_same_store else None
     experiment_id = experiment_id or of_fit or mlflow_patches.default_experiment_id()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import time
@@ -9,8 +10,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from mlflow_interpret.autologging import mlflow_patches
+from mlflow_interpret.core.errors import RunNotFoundError
 from mlflow_interpret.stores import mlflow as mlflow_store
 from mlflow_interpret.stores.spool import NewRun
+
+_logger = logging.getLogger("mlflow_interpret")
 
 
 @dataclass(frozen=True)
@@ -21,9 +25,9 @@ class RunContext:
         tracking_uri: The tracking URI.
         run_id: The active run, or None.
         started_by_user: The user or a launcher started the active run, not an autologger.
-        last_run_id: Where no run is active, the run that ended last. It is the fit's run if an
-            autologger made it since ``started``, as for the inner fit of a class that MLflow does
-            not know.
+        last_run_id: Where no run is active, the run that ended last, until the server was asked
+            about it. It is the fit's run if an autologger made it since ``started``, as for the
+            inner fit of a class that MLflow does not know.
         experiment_id: The experiment for a new run, or None for MLflow's default.
         run_name: The name for a new run.
         started: When the fit started, in seconds since 1970.
@@ -58,21 +62,38 @@ def current_run_context(started: float) -> RunContext:
 
 
 def with_autologged_run(context: RunContext) -> RunContext:
-    """The run context with the run that an autologger made; it may ask the server."""
+    """The run context with the run that an autologger made, if it did; it may ask the server.
+
+    Where the server does not answer, the context is unchanged, and `ExplanationRun` asks again.
+    """
+    try:
+        return resolved(context)
+    except Exception:
+        _logger.debug("The run that ended last could not be read", exc_info=True)
+        return context
+
+
+def resolved(context: RunContext) -> RunContext:
+    """Return the context with an autologger's run, or without ``last_run_id``.
+
+    Raises:
+        Exception: The server does not answer.
+    """
     if context.run_id is not None or context.last_run_id is None:
         return context
     from mlflow import MlflowClient
 
+    without_run = replace(context, last_run_id=None)
+    mlflow_store.check_reachable(context.tracking_uri)
     try:
-        mlflow_store.check_reachable(context.tracking_uri)
-        run = MlflowClient(context.tracking_uri).get_run(context.last_run_id)
-    except Exception:  # it was deleted, or is in another store
-        return context
+        run = mlflow_store.get_run(MlflowClient(context.tracking_uri), context.last_run_id)
+    except RunNotFoundError:  # it is in another store
+        return without_run
     integration = run.data.tags.get("mlflow.autologging")
     is_earlier = run.info.start_time < context.started * 1000 - 1
     if integration in {None, mlflow_store.INTEGRATION} or is_earlier:
-        return context
-    return replace(context, run_id=run.info.run_id)
+        return without_run
+    return replace(without_run, run_id=run.info.run_id)
 
 
 def active_run() -> tuple[str | None, bool]:
@@ -129,10 +150,14 @@ class ExplanationRun:
         if self._context.run_id is not None:
             return None
         tags = mlflow_store.with_mlflow_tags(self._tags) if all_tags else self._tags
-        return NewRun(self._experiment_id, self._name, tags, self._context.started or time.time())
+        context = self._context
+        started = context.started or time.time()
+        return NewRun(self._experiment_id, self._name, tags, started, context.last_run_id)
 
     def __enter__(self) -> str:
         """Return the id of the run, which is created if the context has none."""
+        self._context = resolved(self._context)
+        self.run_id = self.run_id or self._context.run_id
         if self.run_id is None:
             self.run_id = self._unfinished_run() or self._create()
         return self.run_id

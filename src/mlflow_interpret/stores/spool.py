@@ -60,12 +60,15 @@ class NewRun:
         name: The name, None for one that MLflow chooses.
         tags: The tags.
         started: The start of the training, in seconds since 1970.
+        last_run_id: A run that may be the one of the fit, if an autologger made it since then; the
+            server could not be asked. No run is created if it is.
     """
 
     experiment_id: str | None
     name: str | None
     tags: Mapping[str, str]
     started: float
+    last_run_id: str | None = None
 
 
 @dataclass(frozen=True)

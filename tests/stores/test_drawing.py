@@ -181,7 +181,9 @@ def test_the_command_flush_draws_what_a_killed_process_left(store, queue):
 
 def test_the_command_flush_gives_up_drawings_of_a_run_that_is_gone(store, queue):
     pending = drawing.PendingDrawings(store, "0" * 32, 1, "id", drawing.Drawings(True, True, {}))
-    queue.write_note(pending)
+    note = queue.write_note(pending)
+    if os.name != "nt":
+        assert note.stat().st_mode & 0o777 == 0o600
     end_process(queue)
     result = CliRunner().invoke(main, ["flush"])
     assert "not drawn: Run" in result.output

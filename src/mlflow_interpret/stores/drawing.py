@@ -106,6 +106,7 @@ class DrawingQueue(WorkQueue):
                     folder = self._folder = ProcessFolder(directory())
             path = folder.folder / f"{pending.explanation_id}.json"
             json_files.write_json(path, asdict(pending))
+            path.chmod(0o600)
         except OSError:
             _logger.debug("The spool is not writable", exc_info=True)
             return None

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import logging
-import os
 import shutil
-import threading
 import uuid
 from dataclasses import replace
 from functools import partial
@@ -17,6 +15,7 @@ from mlflow_interpret.core.errors import CannotExplainError, one_line
 from mlflow_interpret.core.options import Options
 from mlflow_interpret.runtime import temporary_folders, worker_process
 from mlflow_interpret.runtime.exit_hooks import call_at_exit
+from mlflow_interpret.runtime.forks import ForkSafeLock, call_after_fork
 from mlflow_interpret.runtime.work_queue import Job, WorkQueue
 from mlflow_interpret.stores import spool
 from mlflow_interpret.stores.spool import Entry
@@ -43,7 +42,7 @@ class _Queue(WorkQueue):
 
     def __init__(self) -> None:
         super().__init__("mlflow-interpret-background", WORKER, _IDLE_SECONDS)
-        self._guard = threading.Lock()
+        self._guard = ForkSafeLock()
         self._folder: snapshots.PendingFolder | None = None
 
     def snapshot(self, content: Any, entry: Entry) -> snapshots.PendingFit:
@@ -235,6 +234,5 @@ def _reset_after_fork() -> None:
 _queue = _Queue()
 _inherited: _Queue | None = None
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_reset_after_fork)
+call_after_fork(_reset_after_fork)
 call_at_exit(_at_exit)

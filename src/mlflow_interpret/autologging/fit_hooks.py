@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -27,6 +26,7 @@ from mlflow_interpret.autologging.mlflow_patches import (
 )
 from mlflow_interpret.autologging.training_arguments import Call
 from mlflow_interpret.autologging.training_calls import FitEvent, TrainingCall
+from mlflow_interpret.runtime.forks import ForkSafeLock
 from mlflow_interpret.runtime.isolation import is_isolated
 from mlflow_interpret.runtime.scopes import Scope
 
@@ -43,7 +43,7 @@ _fits = Scope("fit")
 # One process has one autologging state, as in MLflow.
 _observer: Observer | None = None
 _libraries: tuple[Library, ...] = ()
-_lock = threading.RLock()
+_lock = ForkSafeLock()
 
 
 def install(observer: Observer, estimators: Sequence[type] = ()) -> None:

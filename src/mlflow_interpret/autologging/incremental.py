@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import threading
 import weakref
 from collections.abc import Callable
@@ -16,6 +15,7 @@ from mlflow_interpret.autologging.training_calls import FitEvent
 from mlflow_interpret.core.errors import CannotExplainError
 from mlflow_interpret.explaining.row_sample import RowSample
 from mlflow_interpret.runtime.exit_hooks import call_at_exit
+from mlflow_interpret.runtime.forks import call_after_fork
 
 _logger = logging.getLogger("mlflow_interpret")
 
@@ -236,6 +236,5 @@ def _reset_after_fork() -> None:
     _registry = _Registry()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_reset_after_fork)
+call_after_fork(_reset_after_fork)
 call_at_exit(_at_exit)

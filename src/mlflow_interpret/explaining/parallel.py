@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import threading
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,6 +19,7 @@ from mlflow_interpret.explaining.batch import RowBatch
 from mlflow_interpret.explaining.explainers.base import Explainer
 from mlflow_interpret.explaining.joblib_pool import open_pool_size
 from mlflow_interpret.explaining.time_budget import OutOfTimeError
+from mlflow_interpret.runtime.forks import ForkSafeLock
 from mlflow_interpret.runtime.isolation import suppress_warnings
 
 _logger = logging.getLogger(__name__)
@@ -226,7 +226,7 @@ class _SentTask:
 
 
 _explainers: dict[str, Explainer] = {}
-_LOCK = threading.Lock()
+_LOCK = ForkSafeLock()
 
 
 def _explain_part(task: _SentTask, part: RowPart, index: int) -> tuple[int, Outcome]:

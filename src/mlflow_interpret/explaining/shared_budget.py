@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable
 from typing import TypeVar
 
 from mlflow_interpret.explaining.time_budget import Clock, TooSlowError
+from mlflow_interpret.runtime.forks import ForkSafeLock
 
 SHARE = 0.1
 """Share of the elapsed time that explaining may take."""
@@ -38,7 +38,7 @@ class SharedBudget:
 
     def __init__(self, clock: Clock = time.monotonic) -> None:
         self._clock = clock
-        self._lock = threading.Lock()
+        self._lock = ForkSafeLock()
         self._seconds = SHORTEST_BUDGET
         self._updated = clock()
 

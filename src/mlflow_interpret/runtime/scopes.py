@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import functools
 import multiprocessing
-import os
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
@@ -214,6 +213,3 @@ def _open_names() -> tuple[str, ...]:
 
 
 _wrapped_starts = SharedChange(_wrap_starts)
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_wrapped_starts.renew_lock)

@@ -7,7 +7,8 @@ import shutil
 import stat
 import tempfile
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 
@@ -28,6 +29,20 @@ def create() -> Path:
     with suppress(OSError):
         _remove_abandoned_once()
     return Path(tempfile.mkdtemp(prefix=prefix()))
+
+
+@contextmanager
+def temporary() -> Iterator[str]:
+    """Create a folder that only this user can open, for the time of a block.
+
+    `tempfile.TemporaryDirectory` is not used: at the end of a forked process, it deletes the
+    folders that other threads of the parent were using when the process was forked.
+    """
+    folder = create()
+    try:
+        yield str(folder)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def remove_abandoned(place: Path, min_age: float = _MIN_AGE) -> None:

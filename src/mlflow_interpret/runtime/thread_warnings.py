@@ -23,6 +23,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from mlflow_interpret.runtime.forks import ForkSafeLock, call_after_fork
+
 _SHARED_CLASS = type(warnings)
 _HAS_CONTEXTS = bool(getattr(sys.flags, "context_aware_warnings", False))
 
@@ -44,26 +46,31 @@ class SharedChange:
     def __init__(self, apply: Callable[[], Undo]) -> None:
         self._apply = apply
         self._undo: Undo = _nothing
-        self._lock, self._n_users = threading.Lock(), 0
+        self._lock = ForkSafeLock()
+        self._users: dict[object, int] = {}  # the threads, by use
+        call_after_fork(self._forget_other_threads)
 
     @contextmanager
     def applied(self) -> Iterator[None]:
         """Keep the change for the time of a block."""
+        use = object()
         with self._lock:
-            self._n_users += 1
-            if self._n_users == 1:
+            self._users[use] = threading.get_ident()
+            if len(self._users) == 1:
                 self._undo = self._apply()
         try:
             yield
         finally:
             with self._lock:
-                self._n_users -= 1
-                if self._n_users == 0:
+                if self._users.pop(use, None) is not None and not self._users:
                     self._undo()
 
-    def renew_lock(self) -> None:
-        """Replace the lock in a forked process; a thread of the parent may have held it."""
-        self._lock = threading.Lock()
+    def _forget_other_threads(self) -> None:
+        """Undo the change in a forked process, which has none of the other threads."""
+        was_applied, own = bool(self._users), threading.get_ident()
+        self._users = {use: thread for use, thread in self._users.items() if thread == own}
+        if was_applied and not self._users:
+            self._undo()
 
 
 class _ThreadState(threading.local):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any, Protocol
@@ -46,7 +46,7 @@ class Child:
     def __init__(self, module: str) -> None:
         self._module = module
         self._process: subprocess.Popen[str] | None = None
-        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._folder: Path | None = None
         self._is_killed = False
 
     def ask(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -77,8 +77,7 @@ class Child:
                 process.wait(timeout=2)
             end(process)
         if folder is not None:
-            with suppress(OSError):
-                folder.cleanup()
+            shutil.rmtree(folder, ignore_errors=True)
 
     @property
     def is_running(self) -> bool:
@@ -95,6 +94,7 @@ class Child:
     def disown(self) -> None:
         """Close this process' copies of the pipes, so that the child notices its parent's end."""
         process, self._process = self._process, None
+        self._folder = None
         for pipe in () if process is None else (process.stdin, process.stdout):
             with suppress(OSError, ValueError):
                 os.close(pipe.fileno())  # type: ignore[union-attr]
@@ -102,11 +102,11 @@ class Child:
     def _running(self) -> subprocess.Popen[str]:
         if self._process is None or self._process.poll() is not None:
             self.end()
-            self._folder = tempfile.TemporaryDirectory(prefix=temporary_folders.prefix())
-            work = Path(self._folder.name, "work")
+            self._folder = temporary_folders.create()
+            work = self._folder / "work"
             work.mkdir()
             # A file, because a pipe that nobody reads would fill up.
-            with Path(self._folder.name, "errors").open("a", encoding="utf-8") as errors:
+            with (self._folder / "errors").open("a", encoding="utf-8") as errors:
                 self._process = start(self._module, work, errors)
             if self._is_killed:  # while the process started
                 _kill(self._process)
@@ -118,7 +118,7 @@ class Child:
         lines: list[str] = []
         if self._folder is not None:
             with suppress(OSError):
-                path = Path(self._folder.name, "errors")
+                path = self._folder / "errors"
                 lines = path.read_text(encoding="utf-8", errors="replace").strip().splitlines()
         self.end()
         return ProcessDiedError(

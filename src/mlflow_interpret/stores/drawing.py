@@ -12,10 +12,8 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import shutil
 import sys
-import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -29,6 +27,7 @@ from mlflow_interpret.core.options import Options
 from mlflow_interpret.core.redaction import without_credentials
 from mlflow_interpret.runtime import process_folders, temporary_folders
 from mlflow_interpret.runtime.exit_hooks import call_at_exit
+from mlflow_interpret.runtime.forks import ForkSafeLock, call_after_fork
 from mlflow_interpret.runtime.messages import warn
 from mlflow_interpret.runtime.process_folders import ProcessFolder
 from mlflow_interpret.runtime.work_queue import Job, WorkQueue
@@ -94,7 +93,7 @@ class DrawingQueue(WorkQueue):
     def __init__(self, start_seconds: float = _START_SECONDS) -> None:
         super().__init__("mlflow-interpret-drawing", _WORKER, _IDLE_SECONDS, self._start_worker)
         self._start_seconds = start_seconds
-        self._guard = threading.Lock()
+        self._guard = ForkSafeLock()
         self._folder: ProcessFolder | None = None
 
     def write_note(self, pending: PendingDrawings) -> Path | None:
@@ -364,6 +363,5 @@ def _reset_after_fork() -> None:
 _queue = DrawingQueue()
 _inherited: DrawingQueue | None = None
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_reset_after_fork)
+call_after_fork(_reset_after_fork)
 call_at_exit(_at_exit)

@@ -8,7 +8,6 @@ its registration, and the earlier asset remains.
 
 from __future__ import annotations
 
-import tempfile
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, suppress
@@ -123,9 +122,7 @@ class _Writer:
         existing_id = self._registered_id(ids)
         if existing_id is not None:
             return existing_id
-        with tempfile.TemporaryDirectory(
-            prefix=temporary_folders.prefix(), ignore_cleanup_errors=True
-        ) as name:
+        with temporary_folders.temporary() as name:
             folder = Path(name)
             asset = asset_format.write(
                 explanation, folder, self._run.run_id, comment, random_state, points, self._top_k

@@ -11,6 +11,7 @@ import threading
 import time
 from contextlib import closing
 
+from mlflow_interpret.runtime.forks import ForkSafeLock
 from mlflow_interpret.stores.azureml.http import HttpClient
 from mlflow_interpret.stores.azureml.workspace import AzureRun, job_run
 
@@ -35,7 +36,7 @@ class TokenKeeper:
         self.token: str | None = None
         self._period = period
         self._thread: threading.Thread | None = None
-        self._guard = threading.Lock()
+        self._guard = ForkSafeLock()
         self._stopped = threading.Event()
 
     def start(self) -> None:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import atexit
 import logging
 import math
-import os
-import tempfile
 import threading
 import time
 import weakref
@@ -18,6 +16,7 @@ from typing import Any
 from mlflow_interpret.core.errors import AzureMLError
 from mlflow_interpret.core.redaction import redact
 from mlflow_interpret.runtime import temporary_folders
+from mlflow_interpret.runtime.forks import call_after_fork
 from mlflow_interpret.runtime.progress import wait
 from mlflow_interpret.runtime.timeouts import TimedCall
 from mlflow_interpret.runtime.worker_process import ProcessDiedError
@@ -214,8 +213,7 @@ def _forget_uploads_of_parent() -> None:
     _workers.disown()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_uploads_of_parent)
+call_after_fork(_forget_uploads_of_parent)
 
 
 def _upload(
@@ -228,9 +226,7 @@ def _upload(
     if deadline <= started:
         return UploadResult(False, _EXIT_TEXT, 0.0)
     try:
-        with tempfile.TemporaryDirectory(
-            prefix=temporary_folders.prefix(), ignore_cleanup_errors=True
-        ) as work:
+        with temporary_folders.temporary() as work:
             run = find_run(deadline - time.monotonic())
             request = {
                 "run": asdict(run),

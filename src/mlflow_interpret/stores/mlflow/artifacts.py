@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
@@ -72,7 +71,7 @@ def upload(
         paths = {name: (Path(place) / name).relative_to(source).as_posix() for name in names}
         return {name for name, path in paths.items() if path in present}
 
-    with tempfile.TemporaryDirectory(prefix=temporary_folders.prefix()) as work:
+    with temporary_folders.temporary() as work:
         missing = Path(work) / "missing"
         shutil.copytree(source, missing, ignore=is_present, copy_function=_link)
         client.log_artifacts(run.info.run_id, str(missing), folder)

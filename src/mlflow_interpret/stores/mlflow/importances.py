@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -107,7 +106,7 @@ def _read(named: Named, tracking_uri: str, label: str | None, engineered: bool) 
     for number in numbers:
         path = f"{folder_of(number)}/{part}{explanation_io.EXPLANATION}"
         try:
-            with tempfile.TemporaryDirectory(prefix=temporary_folders.prefix()) as folder:
+            with temporary_folders.temporary() as folder:
                 file = fetch(run, path, tracking_uri, Path(folder))
                 importances = explanation_io.read_importances(
                     file, run.info.run_id, named.name, label

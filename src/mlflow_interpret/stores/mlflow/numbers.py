@@ -7,11 +7,11 @@ is asked. Logs of other processes are noticed by the artifact folders that exist
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from mlflow_interpret.runtime.forks import ForkSafeLock
 from mlflow_interpret.stores.mlflow.places import Place
 
 
@@ -26,7 +26,7 @@ class RunNumbers:
     """The numbers that this process has given to explanations of each run."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()  # for dictionary access only
+        self._lock = ForkSafeLock()  # for dictionary access only
         self._runs: dict[tuple[str, str], _RunNumbers] = {}
 
     @contextmanager

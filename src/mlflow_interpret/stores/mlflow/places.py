@@ -6,7 +6,6 @@ first file of a folder.
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -97,5 +96,5 @@ def _held_id(client: MlflowClient, run: Run, number: int, paths: list[str]) -> s
     path = f"{folder_of(number)}/{explanation_io.EXPLANATION}"
     if path not in paths:
         return None
-    with tempfile.TemporaryDirectory(prefix=temporary_folders.prefix()) as folder:
+    with temporary_folders.temporary() as folder:
         return explanation_io.read_id(fetch(run, path, client.tracking_uri, Path(folder)))

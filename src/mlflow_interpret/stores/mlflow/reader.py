@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -194,7 +193,7 @@ def status_of(run_id: str, tracking_uri: str, number: int | None = None) -> dict
     path = f"{folder_of(number)}/{status_name(latest)}"
     with (
         _naming(run, folder_of(number)),
-        tempfile.TemporaryDirectory(prefix=temporary_folders.prefix()) as folder,
+        temporary_folders.temporary() as folder,
         reading(status_name(latest)),
     ):
         record = json_files.read_json(fetch(run, path, tracking_uri, Path(folder)))
@@ -226,7 +225,7 @@ def _read_number(client: MlflowClient, run: Run, number: int) -> Explanation | N
             with reading("."):
                 check_no_link(run, local)
             return _read_folder(local)
-        with tempfile.TemporaryDirectory(prefix=temporary_folders.prefix()) as folder:
+        with temporary_folders.temporary() as folder:
             _download(client, run, artifact_folder, Path(folder))
             return _read_folder(Path(folder))
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -128,7 +127,7 @@ def log_skipped(run_id: str, tracking_uri: str, reason: str, details: Mapping[st
     run = get_run(client, run_id)
     with (
         _numbers.reserved(tracking_uri, run_id, free_place(client, run)) as number,
-        tempfile.TemporaryDirectory(prefix=temporary_folders.prefix()) as folder,
+        temporary_folders.temporary() as folder,
     ):
         status = {
             "status": "skipped",
@@ -182,7 +181,7 @@ def update_status(
     run = get_run(client, logged.run_id)
     latest = latest_status(list_files(client, run, logged.folder))
     version = max(latest, 1) if limits.overwrites else latest + 1
-    with tempfile.TemporaryDirectory(prefix=temporary_folders.prefix()) as folder:
+    with temporary_folders.temporary() as folder:
         path = Path(folder) / status_name(version)
         json_files.write_json(path, status)
         client.log_artifact(logged.run_id, str(path), logged.folder)

@@ -170,6 +170,13 @@ def test_links_to_other_places_are_not_followed(folder, tmp_path, name):
         explanation_io.read(folder)
 
 
+def test_names_that_pandas_refuses_are_escaped_in_the_rows(folder):
+    change(folder, features=["\ud800", *(f"f{i}" for i in range(1, 6))])
+    read = explanation_io.read(folder)
+    assert read.features[0] == "\ud800"
+    assert read.evaluation_rows.columns[0] == "\\ud800"
+
+
 def test_views_within_views_are_not_read(folder):
     inner = folder
     for _ in range(3):

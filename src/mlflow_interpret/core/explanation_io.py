@@ -29,6 +29,7 @@ from mlflow_interpret.core.explanation import (
     Importances,
     as_text,
     comparable_names,
+    encodable,
     estimator_name,
 )
 from mlflow_interpret.core.explanation_checks import (
@@ -125,6 +126,9 @@ def _read_view(root: Path, part: str) -> Explanation:
             (PREDICTIONS, (n_rows, None)),
         )
     )
+    with reading(f"{part}{ROWS}"):
+        if rows is not None:
+            rows = rows.set_axis([encodable(name) for name in summary["features"]], axis=1)
     with reading(f"{part}{LOCAL}"):
         local_values = None
         if local is not None and local_shape:
@@ -150,7 +154,7 @@ def _read_view(root: Path, part: str) -> Explanation:
         per_class_values=from_json_numbers(summary["per_class_values"]),
         local_values=local_values,
         expected_values=from_json_numbers(summary["expected_values"]),
-        evaluation_rows=None if rows is None else rows.set_axis(summary["features"], axis=1),
+        evaluation_rows=rows,
         predicted=predicted,
         predicted_probabilities=probabilities,
         true_labels=true_labels,

@@ -128,7 +128,7 @@ def _read_view(root: Path, part: str) -> Explanation:
     )
     with reading(f"{part}{ROWS}"):
         if rows is not None:
-            rows = rows.set_axis([encodable(name) for name in summary["features"]], axis=1)
+            rows = _named(rows, summary["features"])
     with reading(f"{part}{LOCAL}"):
         local_values = None
         if local is not None and local_shape:
@@ -163,6 +163,13 @@ def _read_view(root: Path, part: str) -> Explanation:
         id=summary["id"],
         details=details,
     )
+
+
+def _named(rows: pd.DataFrame, features: list[str]) -> pd.DataFrame:
+    try:
+        return rows.set_axis(features, axis=1)
+    except UnicodeEncodeError:  # newer pandas refuses lone surrogates
+        return rows.set_axis([encodable(name) for name in features], axis=1)
 
 
 def _read_table(root: Path, name: str, shape: tuple[int | None, int | None]) -> pd.DataFrame | None:

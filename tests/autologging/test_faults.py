@@ -179,7 +179,7 @@ def test_a_creation_that_mlflow_repeats_leaves_one_run(proxy, monkeypatch):
     assert case.state() == clean
 
 
-@pytest.mark.skipif(not ALL, reason="takes an hour; FAULTS=all runs it")
+@pytest.mark.skipif(not ALL, reason="takes 40 minutes; FAULTS=all runs it")
 @pytest.mark.parametrize("background", [False, True], ids=["foreground", "background"])
 @pytest.mark.parametrize("own_run", [True, False], ids=["own run", "new run"])
 class TestAll:

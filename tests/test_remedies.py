@@ -341,6 +341,9 @@ REMEDIES = {
     ("autologging", "mlflow_interpret.explain(booster, X)"): (
         "test_a_booster_of_a_fold_is_explained"
     ),
+    ("autologging", "mlflow_interpret.log_explanation(mlflow_interpret.load_explanation( )"): (
+        "autologging/test_logged_models.py::test_a_server_that_refuses_is_one_warning_with_a_remedy"
+    ),
     ("autologging", "mlflow-interpret flush"): (
         "test_an_explanation_that_a_store_refused_is_logged_by_the_command"
     ),
@@ -381,6 +384,7 @@ NO_REMEDIES = {
     ("autologging", "MLFLOW_AUTOLOGGING_TESTING"),
     ("autologging", "MLFLOW_RUN_ID"),
     ("explaining", "refit=False"),
+    ("report", "log_data=False"),
     ("stores.azureml", "MLFLOW_RUN_ID"),
     ("stores.azureml", "MLFLOW_TRACKING_TOKEN"),
 }
@@ -403,7 +407,8 @@ def messages(tree):
         if isinstance(node, ast.Constant) and id(node) not in docstrings:
             yield str(node.value)
         elif isinstance(node, ast.JoinedStr):
-            yield "".join(str(getattr(part, "value", " ")) for part in node.values)
+            parts = [part.value if isinstance(part, ast.Constant) else " " for part in node.values]
+            yield "".join(map(str, parts))
 
 
 def test_every_remedy_is_tried_by_a_test():

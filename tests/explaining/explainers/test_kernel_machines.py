@@ -105,7 +105,6 @@ def test_factors_that_underflow_are_no_error():
         (GaussianProcessRegressor(Matern(), optimizer=None), load_diabetes),
         (KernelRidge(kernel="sigmoid"), load_diabetes),
     ],
-    ids=str,
 )
 def test_other_kernels_are_sampled(model, load):
     rows, y = rows_of(load, 40, [0, 1, 2])

@@ -1,4 +1,4 @@
-"""Artifact files of runs, read with one request each and many at once."""
+"""Artifact files of runs, one request each and many at once."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from mlflow.exceptions import MlflowException
 
 from mlflow_interpret.core import explanation_io
 from mlflow_interpret.core.explanation_checks import check_inside
-from mlflow_interpret.runtime import temporary_folders
+from mlflow_interpret.runtime import progress, temporary_folders
 from mlflow_interpret.runtime.progress import Report
 from mlflow_interpret.stores.mlflow import mlflow_internals
 
@@ -74,7 +74,17 @@ def upload(
     with temporary_folders.temporary() as work:
         missing = Path(work) / "missing"
         shutil.copytree(source, missing, ignore=is_present, copy_function=_link)
-        client.log_artifacts(run.info.run_id, str(missing), folder)
+        if local_path(run, "") is not None:
+            client.log_artifacts(run.info.run_id, str(missing), folder)
+            return
+
+        def send(path: Path) -> None:
+            subfolder = path.relative_to(missing).parent.as_posix()
+            target = folder if subfolder == "." else f"{folder}/{subfolder}"
+            client.log_artifact(run.info.run_id, str(path), target)
+
+        files = [path for path in sorted(missing.rglob("*")) if path.is_file()]
+        map_concurrently(send, files, progress.nothing)
 
 
 def _relative_files(client: MlflowClient, run: Run, source: Path, folder: str) -> set[str]:

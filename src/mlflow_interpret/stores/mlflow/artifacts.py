@@ -67,24 +67,25 @@ def upload(
         client.log_artifact(run.info.run_id, str(source / first), folder)
     present.add(first)
 
+    if local_path(run, "") is None:
+        paths = {path.relative_to(source) for path in source.rglob("*") if path.is_file()}
+
+        def send(path: Path) -> None:
+            target = folder if path.parent == Path() else f"{folder}/{path.parent.as_posix()}"
+            client.log_artifact(run.info.run_id, str(source / path), target)
+
+        missing = sorted(path for path in paths if path.as_posix() not in present)
+        map_concurrently(send, missing, progress.nothing)
+        return
+
     def is_present(place: str, names: list[str]) -> set[str]:
         paths = {name: (Path(place) / name).relative_to(source).as_posix() for name in names}
         return {name for name, path in paths.items() if path in present}
 
     with temporary_folders.temporary() as work:
-        missing = Path(work) / "missing"
-        shutil.copytree(source, missing, ignore=is_present, copy_function=_link)
-        if local_path(run, "") is not None:
-            client.log_artifacts(run.info.run_id, str(missing), folder)
-            return
-
-        def send(path: Path) -> None:
-            subfolder = path.relative_to(missing).parent.as_posix()
-            target = folder if subfolder == "." else f"{folder}/{subfolder}"
-            client.log_artifact(run.info.run_id, str(path), target)
-
-        files = [path for path in sorted(missing.rglob("*")) if path.is_file()]
-        map_concurrently(send, files, progress.nothing)
+        others = Path(work) / "others"
+        shutil.copytree(source, others, ignore=is_present, copy_function=_link)
+        client.log_artifacts(run.info.run_id, str(others), folder)
 
 
 def _relative_files(client: MlflowClient, run: Run, source: Path, folder: str) -> set[str]:

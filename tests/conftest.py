@@ -156,9 +156,12 @@ def _isolated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         mlflow_interpret.autolog(disable=True)
-        mlflow.sklearn.autolog(disable=True)
-    # MLflow remembers settings that a user made; mlflow.autolog() does not change them.
-    AUTOLOGGING_INTEGRATIONS["sklearn"].clear()
+        for flavor in ("sklearn", "xgboost", "lightgbm"):
+            settings = AUTOLOGGING_INTEGRATIONS.get(flavor)
+            if settings or flavor == "sklearn":
+                getattr(mlflow, flavor).autolog(disable=True)
+                # MLflow remembers a user's settings; mlflow.autolog() does not change them.
+                AUTOLOGGING_INTEGRATIONS[flavor].clear()
     while mlflow.active_run():
         mlflow.end_run()
 

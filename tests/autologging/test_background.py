@@ -232,7 +232,7 @@ def test_pending_fits_are_on_disk_and_not_in_memory(store):
     assert mlflow_interpret.flush()
     tags = MlflowClient().get_run(run.info.run_id).data.tags
     assert tags["mlflow_interpret.explanations"] == "20"
-    assert [path.name for path in snapshots.directory().glob("*/*")] == ["lock"]
+    assert not list(snapshots.directory().iterdir())
     for number in (1, 20):
         assert status_number(run, store, number)["status"] == "complete"
 

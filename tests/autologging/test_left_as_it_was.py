@@ -8,6 +8,7 @@ import random
 import sys
 import threading
 import warnings
+from contextlib import suppress
 from typing import Any
 
 import matplotlib as mpl
@@ -50,10 +51,20 @@ def state() -> dict[str, Any]:
         "working directory": (os.getcwd(), sorted(os.listdir())),
         "import path": list(sys.path),
         "hooks": (sys.excepthook, threading.excepthook, sys.unraisablehook, threading.Thread.start),
-        "threads": sorted(thread.name for thread in threading.enumerate()),
-        "children": sorted(" ".join(child.cmdline()) for child in process.children(True)),
-        "locks": sorted(file.path for file in process.open_files() if file.path.endswith("lock")),
+        # Of this package: threads of other tests may end meanwhile.
+        "threads": [t.name for t in threading.enumerate() if t.name.startswith("mlflow-interpret")],
+        "children": [line for line in command_lines(process) if "mlflow_interpret" in line],
+        "locks": [file.path for file in process.open_files() if "spool" in file.path],
     }
+
+
+def command_lines(process: psutil.Process) -> list[str]:
+    """The command lines of all processes below a process."""
+    lines = []
+    for child in process.children(recursive=True):
+        with suppress(psutil.NoSuchProcess):
+            lines.append(" ".join(child.cmdline()))
+    return lines
 
 
 def methods() -> dict[tuple[str, str], Any]:

@@ -161,6 +161,11 @@ def test_probabilities_of_other_classes(folder):
         explanation_io.read(folder)
 
 
+def test_probabilities_of_unknown_classes_are_read(folder):
+    change(folder, classes=None)
+    assert explanation_io.read(folder).predicted_probabilities.shape == (40, 3)
+
+
 @pytest.mark.skipif(os.name == "nt", reason="links need a privilege on Windows")
 @pytest.mark.parametrize("name", [EXPLANATION, LOCAL, ROWS, PREDICTIONS])
 def test_links_to_other_places_are_not_followed(folder, tmp_path, name):

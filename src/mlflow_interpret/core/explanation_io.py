@@ -138,7 +138,7 @@ def _read_view(root: Path, part: str) -> Explanation:
         predicted = _column(predictions, "predicted", targets)
         true_labels = _column(predictions, "true_label", targets)
         if probabilities is not None:
-            check_labels_fit(len(classes or ()), probabilities.shape[1])
+            check_labels_fit(len(classes) if classes else None, probabilities.shape[1])
     # With local values, the errors are computed from them.
     class_errors = None if summary["local_shape"] else summary.get("per_class_standard_errors")
     return Explanation(

@@ -87,6 +87,7 @@ def train(rows: Any, labels: Any) -> None:
 def test_flush_and_disable_leave_the_process_as_it_was(store, options):
     iris = load_iris(return_X_y=True, as_frame=True)
     train(*iris)
+    mlflow_interpret.flush()  # ends the idle workers of earlier tests
     before, methods_before = state(), methods()
     mlflow_interpret.autolog(silent=True, **options)
     assert methods() != methods_before

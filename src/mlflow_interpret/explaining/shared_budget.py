@@ -12,7 +12,7 @@ from mlflow_interpret.runtime.forks import ForkSafeLock
 SHARE = 0.1
 """Share of the elapsed time that explaining may take."""
 SHORTEST_BUDGET = 3.0
-"""Seconds; 20 fits of a second then take at most 1.3 times as long: (3 + 0.1 * 20) / 20 = 0.25."""
+"""Seconds; explaining then adds at most a quarter to 20 fits of a second: (3 + 0.1 * 20) / 20."""
 LONGEST_BUDGET = 60.0  # seconds
 _SMALLEST = 0.1  # seconds, in which trees and linear models are explained on some rows
 _CARRIED_OVER = 1.0  # seconds; an explanation leaves no more than these to the next ones

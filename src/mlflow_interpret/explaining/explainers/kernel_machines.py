@@ -16,17 +16,16 @@ import numpy as np
 
 from mlflow_interpret.core.errors import CannotExplainError
 from mlflow_interpret.core.statistics import FloatArray, sample_rows
-from mlflow_interpret.explaining.attributions import Attributions
 from mlflow_interpret.explaining.batch import RowBatch
 from mlflow_interpret.explaining.encoding import NOT_NUMBERS, is_numeric, numbers
 from mlflow_interpret.explaining.explainers.additivity import values_per_output
 from mlflow_interpret.explaining.explainers.base import (
-    Explainer,
     ExplainerInfo,
     ExplainRequest,
     register,
     weight_notes,
 )
+from mlflow_interpret.explaining.explainers.closed_form import ClosedFormExplainer
 from mlflow_interpret.explaining.explainers.linear import linear_output
 from mlflow_interpret.explaining.explainers.permutation import BACKGROUND_ROWS
 from mlflow_interpret.explaining.model_adapter import ModelAdapter
@@ -43,10 +42,8 @@ _TINY = float(np.finfo(np.float64).tiny)
 
 
 @register(priority=56)
-class KernelMachineExplainer(Explainer):
+class KernelMachineExplainer(ClosedFormExplainer):
     """Explains models whose output is a weighted sum of product kernels."""
-
-    is_checked = False
 
     @classmethod
     def supports(cls, adapter: ModelAdapter) -> bool:  # noqa: D102
@@ -59,8 +56,8 @@ class KernelMachineExplainer(Explainer):
             raise CannotExplainError(NOT_NUMBERS)
         picked = sample_rows(len(request.background), BACKGROUND_ROWS, request.plan.random_state)
         background = request.background.subset(picked)
-        self._values = ProductKernelValues(machine, numbers(background.frame), background.weights)
-        n_rows = _STEPS // self._values.steps_per_row
+        self._kernels = ProductKernelValues(machine, numbers(background.frame), background.weights)
+        n_rows = _STEPS // self._kernels.steps_per_row
         if n_rows < _MIN_ROWS:
             raise CannotExplainError(
                 f"its {len(machine.points):,} support vectors or training rows are too many for "
@@ -68,7 +65,7 @@ class KernelMachineExplainer(Explainer):
             )
         checked = background.subset(slice(_CHECKED_ROWS))
         self._scale, self._expected = linear_output(
-            self._adapter, checked.original, self._explain(checked), form="a sum of its kernels"
+            self._adapter, checked.original, self._values(checked), form="a sum of its kernels"
         )
         max_rows = int(np.clip(n_rows, _MIN_ROWS, MAX_ROWS))
         self.info = ExplainerInfo(
@@ -81,14 +78,8 @@ class KernelMachineExplainer(Explainer):
             is_parallel=True,
         )
 
-    def explain(self, batch: RowBatch, scale: str | None = None) -> Attributions:  # noqa: ARG002, D102
-        if not is_numeric(batch.frame):
-            raise CannotExplainError(NOT_NUMBERS)
-        outputs = self._adapter.output(self._scale)(batch.original)
-        return Attributions(self._explain(batch), self._expected, outputs, self._scale)
-
-    def _explain(self, batch: RowBatch) -> FloatArray:
-        values = values_per_output(self._adapter, self._values.explain(numbers(batch.frame)))
+    def _values(self, batch: RowBatch) -> FloatArray:
+        values = values_per_output(self._adapter, self._kernels.explain(numbers(batch.frame)))
         return values[0] if self._adapter.output_names is None else values
 
 

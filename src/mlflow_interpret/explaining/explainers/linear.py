@@ -13,16 +13,16 @@ from scipy import sparse
 
 from mlflow_interpret.core.errors import CannotExplainError
 from mlflow_interpret.core.statistics import FloatArray
-from mlflow_interpret.explaining.attributions import Attributions, additivity_error, is_sum
+from mlflow_interpret.explaining.attributions import additivity_error, is_sum
 from mlflow_interpret.explaining.batch import RowBatch
 from mlflow_interpret.explaining.encoding import NOT_NUMBERS, is_numeric, numbers
 from mlflow_interpret.explaining.explainers.base import (
-    Explainer,
     ExplainerInfo,
     ExplainRequest,
     register,
     weight_notes,
 )
+from mlflow_interpret.explaining.explainers.closed_form import ClosedFormExplainer
 from mlflow_interpret.explaining.model_adapter import ModelAdapter, per_class
 
 MAX_ROWS = 2_000
@@ -33,10 +33,8 @@ _CAPACITY = 1_000_000
 
 
 @register(priority=60)
-class LinearExplainer(Explainer):
+class LinearExplainer(ClosedFormExplainer):
     """Explains models with coefficients whose output is linear in the columns."""
-
-    is_checked = False
 
     @classmethod
     def supports(cls, adapter: ModelAdapter) -> bool:  # noqa: D102
@@ -61,12 +59,6 @@ class LinearExplainer(Explainer):
             capacity=_CAPACITY,
             notes=weight_notes(background),
         )
-
-    def explain(self, batch: RowBatch, scale: str | None = None) -> Attributions:  # noqa: ARG002, D102
-        if not is_numeric(batch.frame):
-            raise CannotExplainError(NOT_NUMBERS)
-        outputs = self._adapter.output(self._scale)(batch.original)
-        return Attributions(self._values(batch), self._expected, outputs, self._scale)
 
     def _values(self, batch: RowBatch) -> FloatArray:
         differences = numbers(batch.frame) - self._mean

@@ -14,16 +14,15 @@ from sklearn.naive_bayes import BernoulliNB, CategoricalNB, GaussianNB
 
 from mlflow_interpret.core.errors import CannotExplainError
 from mlflow_interpret.core.statistics import FloatArray
-from mlflow_interpret.explaining.attributions import Attributions
 from mlflow_interpret.explaining.batch import RowBatch
 from mlflow_interpret.explaining.encoding import NOT_NUMBERS, is_numeric, numbers
 from mlflow_interpret.explaining.explainers.base import (
-    Explainer,
     ExplainerInfo,
     ExplainRequest,
     register,
     weight_notes,
 )
+from mlflow_interpret.explaining.explainers.closed_form import ClosedFormExplainer
 from mlflow_interpret.explaining.explainers.linear import CHECKED_ROWS, MAX_ROWS, linear_output
 from mlflow_interpret.explaining.model_adapter import ModelAdapter
 
@@ -31,10 +30,8 @@ _PART_ROWS = 1_000
 
 
 @register(priority=58)
-class NaiveBayesExplainer(Explainer):
+class NaiveBayesExplainer(ClosedFormExplainer):
     """Explains the log-odds of GaussianNB, BernoulliNB and CategoricalNB."""
-
-    is_checked = False
 
     @classmethod
     def supports(cls, adapter: ModelAdapter) -> bool:  # noqa: D102
@@ -55,10 +52,6 @@ class NaiveBayesExplainer(Explainer):
             background_rows=len(background),
             notes=weight_notes(background),
         )
-
-    def explain(self, batch: RowBatch, scale: str | None = None) -> Attributions:  # noqa: ARG002, D102
-        outputs = self._adapter.output(self._scale)(batch.original)
-        return Attributions(self._values(batch), self._expected, outputs, self._scale)
 
     def _values(self, batch: RowBatch) -> FloatArray:
         return self._terms(batch) - self._mean[:, None]

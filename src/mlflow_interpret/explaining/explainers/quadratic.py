@@ -15,26 +15,23 @@ from sklearn.discriminant_analysis import QuadraticDiscriminantAnalysis
 
 from mlflow_interpret.core.errors import CannotExplainError
 from mlflow_interpret.core.statistics import FloatArray
-from mlflow_interpret.explaining.attributions import Attributions
 from mlflow_interpret.explaining.batch import RowBatch
 from mlflow_interpret.explaining.encoding import NOT_NUMBERS, is_numeric, numbers
 from mlflow_interpret.explaining.explainers.additivity import values_per_output
 from mlflow_interpret.explaining.explainers.base import (
-    Explainer,
     ExplainerInfo,
     ExplainRequest,
     register,
     weight_notes,
 )
+from mlflow_interpret.explaining.explainers.closed_form import ClosedFormExplainer
 from mlflow_interpret.explaining.explainers.linear import CHECKED_ROWS, MAX_ROWS, linear_output
 from mlflow_interpret.explaining.model_adapter import ModelAdapter
 
 
 @register(priority=57)
-class QuadraticExplainer(Explainer):
+class QuadraticExplainer(ClosedFormExplainer):
     """Explains the log-odds of QuadraticDiscriminantAnalysis."""
-
-    is_checked = False
 
     @classmethod
     def supports(cls, adapter: ModelAdapter) -> bool:  # noqa: D102
@@ -62,12 +59,6 @@ class QuadraticExplainer(Explainer):
             background_rows=len(background),
             notes=weight_notes(background),
         )
-
-    def explain(self, batch: RowBatch, scale: str | None = None) -> Attributions:  # noqa: ARG002, D102
-        if not is_numeric(batch.frame):
-            raise CannotExplainError(NOT_NUMBERS)
-        outputs = self._adapter.output(self._scale)(batch.original)
-        return Attributions(self._values(batch), self._expected, outputs, self._scale)
 
     def _values(self, batch: RowBatch) -> FloatArray:
         # The columns' means are 0 after centering, so the parts of a pair with one unknown column

@@ -1,4 +1,4 @@
-"""The examples and the README's code run as they stand."""
+"""The examples and the code of the README and the documentation run as they stand."""
 
 from __future__ import annotations
 
@@ -16,18 +16,23 @@ from programs import run_python
 ROOT = Path(__file__).parents[1]
 JOBS = {"azureml_script"}  # run as a job of the double, in tests/azureml_system
 EXAMPLES = sorted(p for p in (ROOT / "examples").glob("*.py") if p.stem not in JOBS)
-README = (ROOT / "README.md").read_text(encoding="utf-8")
-CODE = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
-TUNING = (ROOT / "docs" / "tuning.md").read_text(encoding="utf-8")
-OPTUNA, SEARCH = re.findall(r"```python\n(.*?)```", TUNING, flags=re.DOTALL)
+PAGES = ["README.md", "docs/getting-started.md"]
 
 
-# Each part of the README by itself, but in one process, because imports take the longest.
+def code_of(page: str) -> list[str]:
+    """The Python code of a page, one item for each block."""
+    text = (ROOT / page).read_text(encoding="utf-8")
+    return re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
+
+
+OPTUNA, SEARCH = code_of("docs/tuning.md")
+
+# Each block of a page by itself, but in one process, because imports take the longest.
 ONE_BY_ONE = """
 import runpy, sys
 import mlflow, mlflow_interpret
 for path in sys.argv[1:]:
-    mlflow.set_experiment(path)
+    mlflow.set_experiment(path.partition("-")[0])
     runpy.run_path(path, run_name="__main__")
     mlflow_interpret.autolog(disable=True)
 """
@@ -65,14 +70,16 @@ def test_an_example_explains_its_runs(store, tmp_path, example):
         assert "randomforestclassifier__max_depth" in " ".join(explained.data.params)
 
 
-def test_the_readmes_code_runs(store, tmp_path):
-    assert len(CODE) >= 2
-    names = [f"readme-{number}.py" for number in range(len(CODE))]
-    for name, code in zip(names, CODE):
-        (tmp_path / name).write_text(code, encoding="utf-8")
-    run(ONE_BY_ONE, store, tmp_path, names)
-    for name in names:
-        assert explained_runs(experiment_names=[name])
+def test_the_code_of_the_pages_runs_block_by_block_without_a_warning(store, tmp_path):
+    names = []
+    for page in PAGES:
+        for number, code in enumerate(code_of(page)):
+            names.append(f"{Path(page).stem.replace('-', ' ')}-{number}.py")
+            (tmp_path / names[-1]).write_text(code, encoding="utf-8")
+    output = run(ONE_BY_ONE, store, tmp_path, names)
+    assert "warning" not in output.lower()
+    assert len(explained_runs(experiment_names=["README"])) == 2
+    assert len(explained_runs(experiment_names=["getting started"])) == 2
 
 
 def test_the_tuning_loop_explains_each_trial_and_the_best_model(store):

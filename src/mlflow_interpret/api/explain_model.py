@@ -58,5 +58,6 @@ def explain_model(model: Any, initialization_examples: Any, options: Options) ->
             options.n_jobs,
             time_budget,
             report,
+            output=options.output,
         )
         return explain(context, plan)

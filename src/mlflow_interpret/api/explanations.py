@@ -33,6 +33,7 @@ def explain(
     engineered: bool = False,
     n_jobs: int | None = None,
     time_budget: float | None = None,
+    output: str = "auto",
     silent: bool = False,
 ) -> Any:
     """Explain a fitted model as `autolog` does, without a run.
@@ -58,6 +59,8 @@ def explain(
             by raw columns.
         n_jobs: As for `autolog`.
         time_budget: Seconds for the explanation, None for no limit; as for `autolog`.
+        output: The output of a classifier that contributions add up to: ``"auto"``,
+            ``"probability"``, ``"log-odds"`` or ``"raw"``, as for `autolog`.
         silent: Show no progress.
 
     Returns:
@@ -66,9 +69,13 @@ def explain(
         package is installed, else a `GlobalExplanation` with the same interface.
 
     Raises:
-        OptionError: An argument is not allowed.
+        OptionError: An argument is not allowed, or the model has no such ``output``.
         CannotExplainError: The model or its rows cannot be explained.
         ExplanationNotFoundError: There is no explanation by engineered columns.
+
+    Example:
+        >>> explanation = mlflow_interpret.explain(booster, X, output="probability")
+        >>> explanation.expected_values  # mean probability of each class
     """
     from mlflow_interpret.explaining.native_data import (
         as_evaluation_examples,
@@ -90,6 +97,7 @@ def explain(
             random_state=random_state,
             n_jobs=n_jobs,
             time_budget=time_budget,
+            output=output,
             silent=silent,
         ),
     )

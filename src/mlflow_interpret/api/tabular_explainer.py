@@ -43,6 +43,7 @@ class TabularExplainer:
         model_task: str = "unknown",
         use_gpu: bool = False,  # noqa: ARG002
         *,
+        output: str = "auto",
         random_state: int = 0,
         n_jobs: int | None = None,
         silent: bool = True,
@@ -64,6 +65,7 @@ class TabularExplainer:
             model_task: ``classification``, ``regression`` or ``unknown``; checked, and known from
                 the model.
             use_gpu: Accepted for compatibility; the values are computed on the CPU.
+            output: The output that contributions add up to, as for `mlflow_interpret.explain`.
             random_state: The seed of all random numbers.
             n_jobs: Number of parallel jobs, as for `mlflow_interpret.autolog`.
             silent: Show no progress.
@@ -98,6 +100,7 @@ class TabularExplainer:
             else _pipeline(model, transformations, initialization_examples)
         )
         self._random_state, self._n_jobs, self._silent = random_state, n_jobs, silent
+        self._output = output
         self._options(None, None)  # checks the arguments before anything is computed
 
     def __repr__(self) -> str:
@@ -172,6 +175,7 @@ class TabularExplainer:
             random_state=self._random_state,
             n_jobs=self._n_jobs,
             time_budget=None,
+            output=self._output,
             silent=self._silent,
         )
 

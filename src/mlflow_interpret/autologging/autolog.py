@@ -24,6 +24,7 @@ def autolog(
     classes: Sequence[Any] | None = None,
     max_rows: int | None = None,
     engine: str = "auto",
+    output: str = "auto",
     n_jobs: int | None = None,
     time_budget: float | str | None = "auto",
     top_k: int = 20,
@@ -76,6 +77,12 @@ def autolog(
             model. ``"kernel"`` is TabularExplainer's kernel explainer. ``"tabular"`` is the
             explainer that TabularExplainer chooses: shap's for trees and linear models, else
             kernel.
+        output: The output of classifiers that contributions add up to. ``"auto"`` is the one of the
+            fastest exact explainer: probabilities of forests, log-odds of boosters and logistic
+            regression. ``"probability"`` and ``"log-odds"`` are that output of every classifier;
+            contributions are sampled, with their errors, where no explainer is exact on it.
+            ``"raw"`` is the decision function or margin. Regressors, and classifiers without
+            probabilities, are explained as by ``"auto"``, with a note.
         n_jobs: Number of batches of rows that joblib explains in parallel, as in scikit-learn.
             Default: all cores if the work is long enough, or the setting of
             ``joblib.parallel_config``.
@@ -138,6 +145,7 @@ def autolog(
         classes=classes,
         max_rows=max_rows,
         engine=engine,
+        output=output,
         n_jobs=n_jobs,
         time_budget=time_budget,
         top_k=top_k,

@@ -231,6 +231,8 @@ def _plan(options: Options, event: FitEvent, report: Report | None = None) -> Pl
         n_jobs=options.n_jobs,
         time_budget=seconds,
         progress=report,
+        output=options.output,
+        is_output_optional=True,
     )
 
 

@@ -61,6 +61,9 @@ class Plan:
         random_state: The seed of the choice of rows, of their order and of the explainer.
         engine: ``auto``, ``kernel`` for the kernel explainer of TabularExplainer, or ``tabular``
             for the explainer that TabularExplainer chooses.
+        output: The output that contributions add up to: ``auto``, ``probability``, ``log-odds`` or
+            ``raw``.
+        is_output_optional: A model that lacks this output is explained on another one, with a note.
         n_jobs: The number of batches explained in parallel, as in scikit-learn. None: in this
             process, or on all cores where starting other processes pays, or as
             ``joblib.parallel_config`` says.
@@ -74,6 +77,8 @@ class Plan:
     n_jobs: int | None = None
     time_budget: float | None = None
     progress: Callable[[int, int], None] | None = None
+    output: str = "auto"
+    is_output_optional: bool = False
 
 
 @dataclass(frozen=True, eq=False)

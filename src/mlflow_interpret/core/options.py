@@ -21,6 +21,9 @@ METRICS = ("importance", "share")
 
 ENGINES = ("auto", "kernel", "tabular")
 
+OUTPUTS = ("auto", "probability", "log-odds", "raw")
+"""Outputs of a model that contributions add up to."""
+
 _MAX_SEED = 2**32 - 1
 _MAX_POINTS = 20_000  # rows that Azure ML studio shows
 _MAX_COMMENT = 1000  # characters of a property or tag in Azure ML
@@ -60,6 +63,7 @@ class Options:
     classes: Sequence[Any] | None = _option(None, checks.labels)
     max_rows: int | None = _option(None, checks.integer(1, optional=True))
     engine: str = _option("auto", checks.one_of(*ENGINES))
+    output: str = _option("auto", checks.one_of(*OUTPUTS))
     n_jobs: int | None = _option(None, checks.n_jobs)
     time_budget: float | str | None = _option(None, checks.time_budget)
     top_k: int = _option(20, checks.integer(1, MAX_METRICS))

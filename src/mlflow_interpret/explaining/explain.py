@@ -25,6 +25,7 @@ from mlflow_interpret.explaining.explainers.base import ExplainRequest
 from mlflow_interpret.explaining.fitted_models import last_step
 from mlflow_interpret.explaining.inputs import ExplainInputs, draw_inputs
 from mlflow_interpret.explaining.model_adapter import ModelAdapter
+from mlflow_interpret.explaining.requested_output import output_notes, with_available_output
 from mlflow_interpret.explaining.row_sources import RowSource, row_source
 from mlflow_interpret.explaining.select import explain_rows
 from mlflow_interpret.explaining.time_budget import Budget, Clock
@@ -69,16 +70,20 @@ def explain_inputs(inputs: ExplainInputs, plan: Plan, clock: Clock = time.monoto
 def _explain(inputs: ExplainInputs, plan: Plan, clock: Clock) -> Explanation:
     start = time.perf_counter()
     adapter, source = inputs.adapter(), row_source(inputs, plan.random_state)
+    background = inputs.background_rows()
+    plan, output_replaced = with_available_output(plan, adapter, background)
     # Partitions are explained in full, wherever they lie, so a budget does not apply to them.
     budget = Budget(None if source.is_partitioned else plan.time_budget, clock)
     request = ExplainRequest(
         adapter,
-        inputs.background_rows(),
+        background,
         plan,
         budget,
         is_background_given=inputs.is_background_given,
     )
     result = explain_rows(request, source)
+    notes = output_replaced or output_notes(plan.output, result.scale, adapter)
+    result = replace(result, notes=tuple(dict.fromkeys((*notes, *result.notes))))
     rows = source.kept_rows(result.aggregates)
     importances = result.aggregates.importances()
     explanation = Explanation(

@@ -38,6 +38,10 @@ PREDICTION = "prediction"
 PROBABILITY = "probability"
 DECISION_FUNCTION = "decision function"
 LOG_ODDS = "log-odds"
+PROBABILITY_LOG_ODDS = "log-odds of the probabilities"
+"""The log-odds computed from ``predict_proba``, for a model whose margin they are not."""
+SMALLEST_PROBABILITY = 1e-6
+"""Smaller probabilities count as this one in the log-odds, which would be infinite for 0."""
 _ROUNDING = 1e-6
 
 
@@ -120,11 +124,13 @@ class ModelAdapter:
         """The output on a scale.
 
         Args:
-            scale: Name of the scale, from `outputs` or `scale_of`.
+            scale: Name of the scale, from `outputs` or `scale_of`, or `PROBABILITY_LOG_ODDS`.
 
         Raises:
             CannotExplainError: The model has no such output.
         """
+        if scale == PROBABILITY_LOG_ODDS:
+            return self._probability_log_odds
         wanted = DECISION_FUNCTION if scale == LOG_ODDS else scale
         for name, output in self.outputs():
             if name == wanted:
@@ -139,6 +145,8 @@ class ModelAdapter:
             scores: ``(n_rows,)`` or ``(n_rows, n_outputs)`` outputs on that scale.
             rows: The rows.
         """
+        if scale == PROBABILITY_LOG_ODDS:
+            return LOG_ODDS
         if scale != DECISION_FUNCTION or self.labels is None or self.targets is not None:
             return scale
         probabilities = self.probabilities(rows)
@@ -174,10 +182,14 @@ class ModelAdapter:
 
     def _log_odds(self, rows: Any) -> FloatArray:
         """Log-odds of two classes; of several, log-probabilities less their mean."""
-        logs: FloatArray = np.asarray(self.model.predict_log_proba(rows), np.float64)
-        others = logs[:, ::-1] if logs.shape[1] == 2 else logs.mean(axis=1, keepdims=True)
-        log_odds: FloatArray = logs - others
-        return log_odds
+        return _less_others(np.asarray(self.model.predict_log_proba(rows), np.float64))
+
+    def _probability_log_odds(self, rows: Any) -> FloatArray:
+        """The log-odds as in `_log_odds`, from ``predict_proba``, by target."""
+        logs = np.log(np.maximum(self._scores("predict_proba", rows), SMALLEST_PROBABILITY))
+        ends = np.cumsum([len(labels) for labels in self.labels or ()])
+        targets = np.split(logs, ends[:-1], axis=1)
+        return np.concatenate([_less_others(target) for target in targets], axis=1)
 
     def _votes(self, rows: Any) -> FloatArray:
         predicted = self.predict(rows)
@@ -188,6 +200,13 @@ class ModelAdapter:
         ]
         shares: FloatArray = np.concatenate(votes, axis=1).astype(np.float64)
         return shares
+
+
+def _less_others(logs: FloatArray) -> FloatArray:
+    """Log-probabilities less the other one of two, or less the mean of several."""
+    others = logs[:, ::-1] if logs.shape[1] == 2 else logs.mean(axis=1, keepdims=True)
+    log_odds: FloatArray = logs - others
+    return log_odds
 
 
 def _average_path(forest: Any, rows: Any) -> FloatArray:

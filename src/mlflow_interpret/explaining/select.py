@@ -16,6 +16,7 @@ from mlflow_interpret.explaining.explainers.base import (
     exact_explainer,
     registered_explainers,
 )
+from mlflow_interpret.explaining.requested_output import is_requested
 from mlflow_interpret.explaining.row_scheduler import run
 from mlflow_interpret.explaining.row_sources import RowSource
 from mlflow_interpret.explaining.time_budget import TooSlowError
@@ -24,6 +25,8 @@ __all__ = ["exact_explainer", "explain_rows", "sampling_explainer"]
 
 _logger = logging.getLogger(__name__)
 
+_PROBE_ROWS = 5
+"""Number of rows that show the scale of an explainer."""
 _MORE_ROWS = 3
 """Sampling must explain this many times the rows of an exact explainer to be preferred to it: fewer
 rows do not make up for the error of sampling."""
@@ -46,8 +49,10 @@ def explain_rows(request: ExplainRequest, source: RowSource) -> AttributionResul
     if not any(registered_explainers(request.plan.engine, exact=True)):
         return _sample(request, source)
     try:
+        explainer = exact_explainer(request)
+        _check_scale(explainer, request)
         return run(
-            exact_explainer(request),
+            explainer,
             source,
             request.plan,
             request.budget,
@@ -65,6 +70,23 @@ def explain_rows(request: ExplainRequest, source: RowSource) -> AttributionResul
         notes=(note_because("Explained as a black box", reason), *result.notes),
         attribution_check=reason.check if isinstance(reason, MisattributedError) else None,
     )
+
+
+def _check_scale(explainer: Explainer, request: ExplainRequest) -> None:
+    """Check that attributions are on the requested scale.
+
+    Raises:
+        CannotExplainError: They are not.
+    """
+    requested, rows = request.plan.output, request.sample or request.background
+    if requested == "auto":
+        return
+    scale = explainer.explain(rows.subset(slice(_PROBE_ROWS))).scale
+    if not is_requested(requested, scale, request.adapter):
+        raise CannotExplainError(
+            f"the exact values of {explainer.info.method} add up to the {scale or 'raw output'}, "
+            f"and output={requested!r} is requested"
+        )
 
 
 def sampling_explainer(request: ExplainRequest) -> Explainer:

@@ -19,6 +19,7 @@ from mlflow_interpret.explaining.explainers.base import (
 )
 from mlflow_interpret.explaining.explainers.permutation_sampler import evaluations, sample_shapley
 from mlflow_interpret.explaining.model_adapter import PREDICTED_LABEL, ModelAdapter, Output
+from mlflow_interpret.explaining.requested_output import output_notes, requested_outputs
 from mlflow_interpret.explaining.time_budget import Metered, OutOfTimeError
 
 BLACK_BOX_ROWS = 200
@@ -108,7 +109,7 @@ class PermutationExplainer(Explainer):
         self._meter = Metered(request.budget)
         background = request.background
         background = background.subset(sample_rows(len(background), BACKGROUND_ROWS, self._seed))
-        self._scale, output = callable_output(self._adapter, background)
+        self._scale, output = callable_output(self._adapter, background, plan.output)
         self._background, self._background_outputs = predict_background(
             self._adapter, output, background, self._meter, self._seed
         )
@@ -131,6 +132,7 @@ class PermutationExplainer(Explainer):
             notes=(
                 *self._precision_notes(is_reduced),
                 *notes_on(self._scale),
+                *output_notes(plan.output, self._scale, self._adapter),
                 *weight_notes(self._background),
             ),
             is_parallel=True,
@@ -254,19 +256,22 @@ def _effort(width: int, max_rows: int | None, allowed: int) -> tuple[int, int]:
     return int(np.clip(affordable, _MIN_WIDE_ROWS, BLACK_BOX_ROWS)), permutations
 
 
-def callable_output(adapter: ModelAdapter, background: RowBatch) -> tuple[str, Output]:
+def callable_output(
+    adapter: ModelAdapter, background: RowBatch, requested: str = "auto"
+) -> tuple[str, Output]:
     """The first output of the model that succeeds on one row.
 
     Args:
         adapter: The model.
         background: Rows, of which the first is predicted.
+        requested: The option ``output``.
 
     Raises:
         CannotExplainError: The model has no such output.
     """
     row = background.subset(np.arange(1)).original
     failure: Exception | None = None
-    for scale, output in adapter.outputs():
+    for scale, output in requested_outputs(requested, adapter, background):
         try:
             output(row)
         except Exception as error:

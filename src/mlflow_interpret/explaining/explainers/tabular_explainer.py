@@ -36,7 +36,12 @@ from mlflow_interpret.explaining.explainers.permutation import (
     predict_background,
 )
 from mlflow_interpret.explaining.explainers.shap_trees import TREE_STEPS, tree_rows
-from mlflow_interpret.explaining.model_adapter import ModelAdapter
+from mlflow_interpret.explaining.model_adapter import (
+    LOG_ODDS,
+    PROBABILITY_LOG_ODDS,
+    ModelAdapter,
+)
+from mlflow_interpret.explaining.requested_output import output_notes
 from mlflow_interpret.explaining.sklearn_trees import tree_notes
 from mlflow_interpret.explaining.time_budget import Metered
 from mlflow_interpret.runtime.isolation import seeded_numpy
@@ -168,7 +173,10 @@ class KernelExplainer(Explainer):
         self._summarized = len(background) > 100
         n = BACKGROUND_ROWS if self._summarized else _SMALL_BACKGROUND
         background = background.subset(sample_rows(len(background), n, self._seed))
-        self._scale, output = callable_output(self._adapter, background)
+        requested = request.plan.output
+        self._scale, output = callable_output(self._adapter, background, requested)
+        is_log_odds = requested == LOG_ODDS or self._scale == PROBABILITY_LOG_ODDS
+        self._named_scale = LOG_ODDS if is_log_odds else self._scale
         self._background = background
         self._n_samples: int | str = "auto"
         if self._meter.is_limited:
@@ -184,7 +192,7 @@ class KernelExplainer(Explainer):
             implementation="TabularExplainer, KernelExplainer",
             max_rows=KERNEL_ROWS,
             background_rows=len(self._background),
-            notes=self._notes(),
+            notes=(*self._notes(), *output_notes(requested, self._scale, self._adapter)),
             is_parallel=True,
             is_reduced=self._n_samples != "auto" or len(self._background) < len(background),
         )
@@ -241,7 +249,7 @@ class KernelExplainer(Explainer):
             )
         outputs = box.output(box.rows)
         outputs = outputs[:, 0] if self._adapter.output_names is None else outputs
-        return Attributions(values, by_row[0][1], outputs, self._scale)
+        return Attributions(values, by_row[0][1], outputs, self._named_scale)
 
 
 class _EncodedModel:

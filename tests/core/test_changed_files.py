@@ -14,6 +14,8 @@ from tests.explanations import explanation
 
 from mlflow_interpret import InvalidExplanationError
 from mlflow_interpret.core import explanation_checks, explanation_io, json_files, parquet_files
+from mlflow_interpret.core.background import Background
+from mlflow_interpret.core.background_io import BACKGROUND
 from mlflow_interpret.core.explanation_io import EXPLANATION, LOCAL, PREDICTIONS, ROWS
 
 
@@ -24,7 +26,10 @@ def folder(tmp_path):
     predicted = np.array(["c0"] * 40)
     probabilities = np.full((40, 3), 1 / 3)
     record = explanation(n_classes=3)
-    fields = {"predicted": predicted, "predicted_probabilities": probabilities}
+    background = Background(record.features, "dataframe", rows=record.evaluation_rows, n_drawn=40)
+    fields = {
+        "predicted": predicted, "predicted_probabilities": probabilities, "background": background
+    }  # fmt: skip
     explanation_io.write(type(record)(**{**vars(record), **fields}), folder)
     return folder
 
@@ -167,12 +172,43 @@ def test_probabilities_of_unknown_classes_are_read(folder):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="links need a privilege on Windows")
-@pytest.mark.parametrize("name", [EXPLANATION, LOCAL, ROWS, PREDICTIONS])
+@pytest.mark.parametrize("name", [EXPLANATION, LOCAL, ROWS, PREDICTIONS, BACKGROUND])
 def test_links_to_other_places_are_not_followed(folder, tmp_path, name):
     (folder / name).rename(tmp_path / name)
     (folder / name).symlink_to(tmp_path / name)
     with pytest.raises(InvalidExplanationError, match=f"{name}: a link to a place outside"):
         explanation_io.read(folder)
+
+
+ENTRY = {
+    "container": "array", "names": None, "columns": None, "is_given": False, "has_rows": True,
+    "has_weights": False, "n_drawn": 40,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("entry", "problem"),
+    [
+        ([], "'background' has entries of other types"),
+        ({**ENTRY, "container": "pickle"}, "'background' has entries of other types"),
+        ({**ENTRY, "n_drawn": "40"}, "'background' has entries of other types"),
+        ({**ENTRY, "names": [1] * 6}, "'background' has names that are no texts"),
+        ({**ENTRY, "columns": ["a"]}, "'background' has other columns than names"),
+        ({**ENTRY, "has_weights": True}, r"background_rows.parquet: it has the shape \(40, 6\)"),
+        ({**ENTRY, "names": ["a"]}, r"background_rows.parquet: it has the shape \(40, 6\)"),
+    ],
+)
+def test_background_rows_that_do_not_fit(folder, entry, problem):
+    change(folder, background=entry)
+    with pytest.raises(InvalidExplanationError, match=problem):
+        explanation_io.read(folder)
+
+
+def test_an_explanation_without_background_rows_is_read(folder):
+    (folder / BACKGROUND).unlink()
+    assert explanation_io.read(folder).background.rows is None
+    change(folder, background=None)  # as of earlier versions
+    assert explanation_io.read(folder).background is None
 
 
 def test_names_that_pandas_refuses_are_escaped_in_the_rows(folder):

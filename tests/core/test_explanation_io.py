@@ -16,6 +16,8 @@ from palmerpenguins import load_penguins
 
 from explanation_cases import made
 from mlflow_interpret.core import explanation_io, json_files
+from mlflow_interpret.core.background import Background
+from mlflow_interpret.core.background_io import BACKGROUND
 from mlflow_interpret.core.details import Details, RowCounts, as_notes
 from mlflow_interpret.core.errors import ExplanationNotFoundError
 from mlflow_interpret.core.explanation import Explanation
@@ -422,3 +424,39 @@ def test_standard_errors_stay_without_rows(tmp_path):
     np.testing.assert_array_equal(explanation_io.read(tmp_path).standard_errors(), errors)
     table = pd.read_json(tmp_path / explanation_io.GLOBAL, orient="split").set_index("feature")
     np.testing.assert_allclose(table.loc[["a", "b"], "standard_error"], errors, rtol=0.05)
+
+
+class TestBackground:
+    """The rows with which further rows are explained in the same way."""
+
+    @staticmethod
+    def rows():
+        return pd.DataFrame(
+            {"a": np.array([1.5, np.nan], "float32"), "b": pd.Categorical(["x", "y"], ["y", "x"])}
+        )
+
+    @pytest.mark.parametrize("columns", [None, ("A", "B"), (0, 1), (("n", "a"), ("n", "b"))])
+    @pytest.mark.parametrize("weights", [None, np.array([0.5, 1.5])])
+    def test_it_is_read_back(self, tmp_path, columns, weights):
+        written = Background(
+            ("a", "b"), "dataframe", columns, rows=self.rows(), weights=weights, n_drawn=7
+        )
+        read = again(regression(background=written), tmp_path).background
+        assert (read.names, read.container, read.columns, read.is_given, read.n_drawn) == (
+            ("a", "b"), "dataframe", columns, False, 7
+        )  # fmt: skip
+        pd.testing.assert_frame_equal(read.rows, written.rows)
+        assert same_bits(read.weights, weights)
+
+    def test_a_column_may_have_the_name_of_the_weights(self, tmp_path):
+        rows = self.rows().set_axis(["sample_weight", "b"], axis=1)
+        names = tuple(rows)
+        written = Background(names, "dataframe", rows=rows, weights=np.array([0.5, 1.5]))
+        read = again(regression(names, background=written), tmp_path).background
+        pd.testing.assert_frame_equal(read.rows, rows)
+
+    def test_without_rows_only_its_columns_are_kept(self, tmp_path):
+        written = Background(("a", "b"), "array", rows=self.rows(), is_given=True, n_drawn=2)
+        read = again(regression(background=written).without_rows(), tmp_path).background
+        assert (read.rows, read.container, read.is_given) == (None, "array", True)
+        assert not (tmp_path / BACKGROUND).exists()

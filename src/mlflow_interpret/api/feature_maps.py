@@ -51,6 +51,7 @@ def raw_record(
         is_raw=True,
         is_engineered=False,
         engineered=None,
+        background=None,
         global_errors=None,
         per_class_errors=None,
     )

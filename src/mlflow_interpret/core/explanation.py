@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from mlflow_interpret.core.background import Background
 from mlflow_interpret.core.details import Details, RowCounts
 from mlflow_interpret.core.statistics import FloatArray, rank
 
@@ -110,6 +111,8 @@ class Explanation:
             None.
         raw: The explanation of texts as a single raw column, whose words this explanation is about,
             or None.
+        background: The background rows and the container of the model's rows, to explain further
+            rows in the same way; None where they are not known.
         global_errors: ``(F,)`` standard errors of the global values, None to compute them from the
             local values; see `standard_errors`.
         per_class_errors: ``(C, F)`` standard errors of the per-class values, None to compute them
@@ -136,6 +139,7 @@ class Explanation:
     is_engineered: bool = False
     engineered: Explanation | None = None
     raw: Explanation | None = None
+    background: Background | None = None
     global_errors: FloatArray | None = None
     per_class_errors: FloatArray | None = None
     id: str = field(default_factory=lambda: str(uuid.uuid4()))
@@ -228,6 +232,7 @@ class Explanation:
             true_labels=None,
             engineered=None if self.engineered is None else self.engineered.without_rows(),
             raw=None if self.raw is None else self.raw.without_rows(),
+            background=None if self.background is None else self.background.without_rows(),
         )
 
     def ranked(self) -> list[tuple[str, float]]:

@@ -6,6 +6,7 @@
     local_importances.parquet     one row for each explained row and class
     evaluation_rows.parquet       the explained rows
     predictions.parquet           their predictions, probabilities and true labels
+    background_rows.parquet       the rows that stand for "feature unknown", if the method has any
     engineered/                   the same by engineered column, for a pipeline that was split
     raw/                          the same with texts as a single column, beside one by words
 
@@ -22,6 +23,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from mlflow_interpret.core import background_io
+from mlflow_interpret.core.background_io import BACKGROUND
 from mlflow_interpret.core.details import Details, RowCounts
 from mlflow_interpret.core.errors import ExplanationNotFoundError
 from mlflow_interpret.core.explanation import (
@@ -57,7 +60,7 @@ PREDICTIONS = "predictions.parquet"
 ENGINEERED = "engineered"
 RAW = "raw"
 
-READ = (EXPLANATION, LOCAL, ROWS, PREDICTIONS)
+READ = (EXPLANATION, LOCAL, ROWS, PREDICTIONS, BACKGROUND)
 """The files of a view that `read` reads."""
 
 _FORMAT = 1
@@ -76,6 +79,8 @@ def write(explanation: Explanation, folder: Path) -> None:
     predictions = _predictions(explanation)
     if predictions is not None:
         write_table(predictions, folder / PREDICTIONS)
+    if explanation.background is not None:
+        background_io.write_rows(explanation.background, folder)
     for name, view in ((ENGINEERED, explanation.engineered), (RAW, explanation.raw)):
         if view is not None:
             (folder / name).mkdir()
@@ -162,6 +167,7 @@ def _read_view(root: Path, part: str) -> Explanation:
         is_engineered=summary["is_engineered"],
         id=summary["id"],
         details=details,
+        background=background_io.read(summary.get("background"), summary["features"], folder),
     )
 
 
@@ -236,6 +242,7 @@ def _read_summary(path: Path) -> dict[str, Any]:
     if isinstance(summary, dict) and isinstance(summary.get("format"), int):
         _check_format(summary["format"])
     check_summary(summary)
+    background_io.check(summary.get("background"), len(summary["features"]))
     return dict(summary)
 
 
@@ -277,6 +284,7 @@ def _summary(explanation: Explanation) -> dict[str, Any]:
         "row_digests": _digests(explanation),
         "per_class_values": to_json_numbers(explanation.per_class_values),
         "local_shape": None if local is None else list(local.shape),
+        "background": background_io.to_json(explanation.background, explanation.features),
         "details": explanation.details.to_json(),
     }
 

@@ -73,6 +73,7 @@ def _view(
         evaluation_rows=frame,
         is_raw=False,
         is_engineered=True,
+        background=None,
         details=replace(
             raw.details,
             n_features=len(features),

@@ -18,6 +18,7 @@ from mlflow_interpret.core.details import Details, ModelInfo, Note, RowCounts, a
 from mlflow_interpret.core.directions import directions
 from mlflow_interpret.core.explanation import Explanation, Plan, TrainingContext
 from mlflow_interpret.explaining.attributions import AttributionResult
+from mlflow_interpret.explaining.background_rows import stored_background
 from mlflow_interpret.explaining.convergence import interval_record
 from mlflow_interpret.explaining.dataframes import is_one_dimensional
 from mlflow_interpret.explaining.engineered_views import by_engineered_column, by_words
@@ -74,6 +75,7 @@ def _explain(inputs: ExplainInputs, plan: Plan, clock: Clock) -> Explanation:
     plan, output_replaced = with_available_output(plan, adapter, background)
     # Partitions are explained in full, wherever they lie, so a budget does not apply to them.
     budget = Budget(None if source.is_partitioned else plan.time_budget, clock)
+    background = inputs.background_rows()
     request = ExplainRequest(
         adapter,
         background,
@@ -117,7 +119,11 @@ def _explain(inputs: ExplainInputs, plan: Plan, clock: Clock) -> Explanation:
         directions=_directions(explanation),
         seconds=round(time.perf_counter() - start, 3),
     )
-    return replace(explanation, details=details)
+    return replace(
+        explanation,
+        details=details,
+        background=stored_background(inputs, background, result, plan.random_state),
+    )
 
 
 def _details(

@@ -9,6 +9,7 @@ import pandas as pd
 
 from mlflow_interpret.core.errors import CannotExplainError, OptionError
 from mlflow_interpret.core.explanation import Explanation
+from mlflow_interpret.core.group_views import by_group
 from mlflow_interpret.core.importance_tables import ranked_features
 from mlflow_interpret.core.option_checks import option_error
 from mlflow_interpret.core.statistics import FloatArray
@@ -21,14 +22,21 @@ class Conversions:
     __slots__ = ()  # the layout of a class that is replaced by a subclass must stay
     _mlflow_interpret_record: Explanation
 
-    def to_frame(self) -> pd.DataFrame:
+    def to_frame(self, *, groups: bool = False) -> pd.DataFrame:
         """Return the features by falling importance, or the contributions of a local explanation.
+
+        Args:
+            groups: Return the groups of ``feature_groups`` and the features in no group instead.
+                The index is then ``group``.
 
         Returns:
             A table with the index ``feature`` and the columns ``importance``, ``share`` (of the
             total, from 0 to 1), ``rank`` (from 1), ``standard_error`` of the importance (NaN where
             it is unknown) and ``direction`` (empty where it is unknown). Of a local explanation,
             ``(R, F)`` contributions; ``(R, C * F)`` with two levels of columns for several outputs.
+
+        Raises:
+            CannotExplainError: ``groups`` is True and the explanation has no groups.
 
         Example:
             >>> from sklearn.linear_model import LinearRegression
@@ -40,8 +48,33 @@ class Conversions:
             {'x0': 1, 'x1': 2}
         """
         record = self._mlflow_interpret_record
+        if groups:
+            return importance_table(_with_known_groups(record)).rename_axis("group")
         is_global = hasattr(self, "get_feature_importance_dict")
         return importance_table(record) if is_global else contribution_table(record)
+
+    def get_group_importance_dict(self) -> dict[str, float]:
+        """Return the importances of the groups and of the features in no group, in falling order.
+
+        The importance of a group is the mean over the rows of the absolute sum of its features'
+        contributions. Contributions of opposite signs cancel out, so it is at most the sum of the
+        features' importances.
+
+        Raises:
+            CannotExplainError: The explanation has no groups.
+
+        Example:
+            >>> import numpy as np
+            >>> from sklearn.linear_model import LinearRegression
+            >>> X = np.array([[0.0, 1.0, 2.0], [1.0, 0.0, 2.0], [2.0, 2.0, 0.0], [3.0, 1.0, 0.0]])
+            >>> model = LinearRegression().fit(X, [1.0, 2.0, 3.0, 4.0])
+            >>> explanation = mlflow_interpret.explain(
+            ...     model, X, feature_groups={"first two": ["x0", "x1"]}, silent=True
+            ... )
+            >>> sorted(explanation.get_group_importance_dict())
+            ['first two', 'x2']
+        """
+        return dict(_with_known_groups(self._mlflow_interpret_record).ranked())
 
     def to_shap(self, output: Any = None) -> Any:
         """Return the contributions as a ``shap.Explanation``, for the plots of shap.
@@ -68,6 +101,16 @@ class Conversions:
         from mlflow_interpret.report.summary import render_summary
 
         return render_summary(self._mlflow_interpret_record)
+
+
+def _with_known_groups(record: Explanation) -> Explanation:
+    """The explanation by group of a record."""
+    if record.groups is None:
+        raise CannotExplainError(
+            "The explanation has no groups; pass feature_groups to explain, log_explanation or "
+            "autolog."
+        )
+    return by_group(record)
 
 
 def with_conversions(explanation: Any) -> Any:

@@ -45,6 +45,7 @@ def explain_model(model: Any, initialization_examples: Any, options: Options) ->
         evaluation_labels=options.evaluation_labels,
         features=options.features,
         classes=options.classes,
+        feature_groups=options.feature_groups,
     )
     with (
         suppress_warnings(),

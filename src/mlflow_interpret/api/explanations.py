@@ -12,7 +12,8 @@ from mlflow_interpret.api.explain_model import explain_model
 from mlflow_interpret.api.global_explanation import public_explanation
 from mlflow_interpret.autologging.run_context import ExplanationRun, RunContext, active_run
 from mlflow_interpret.core.errors import OptionError
-from mlflow_interpret.core.options import Options, check_views
+from mlflow_interpret.core.group_views import with_groups
+from mlflow_interpret.core.options import FeatureGrouping, Options, check_views
 from mlflow_interpret.runtime.isolation import suppress_warnings
 from mlflow_interpret.runtime.messages import show_messages
 from mlflow_interpret.stores import mlflow as mlflow_store
@@ -34,6 +35,7 @@ def explain(
     n_jobs: int | None = None,
     time_budget: float | None = None,
     output: str = "auto",
+    feature_groups: FeatureGrouping | None = None,
     silent: bool = False,
 ) -> Any:
     """Explain a fitted model as `autolog` does, without a run.
@@ -61,6 +63,8 @@ def explain(
         time_budget: Seconds for the explanation, None for no limit; as for `autolog`.
         output: The output of a classifier that contributions add up to: ``"auto"``,
             ``"probability"``, ``"log-odds"`` or ``"raw"``, as for `autolog`.
+        feature_groups: Groups of columns, as for `autolog`. Their importances are
+            ``get_group_importance_dict()`` and ``to_frame(groups=True)``.
         silent: Show no progress.
 
     Returns:
@@ -98,6 +102,7 @@ def explain(
             n_jobs=n_jobs,
             time_budget=time_budget,
             output=output,
+            feature_groups=feature_groups,
             silent=silent,
         ),
     )
@@ -113,6 +118,7 @@ def log_explanation(
     evaluation_examples: Any = None,
     max_rows: int | None = None,
     random_state: int = 0,
+    feature_groups: FeatureGrouping | None = None,
     true_ys: Any = None,
     model_id: str | None = None,
     comment: str | None = None,
@@ -141,6 +147,8 @@ def log_explanation(
         evaluation_examples: As for `explain`.
         max_rows: As for `explain`.
         random_state: As for `explain`.
+        feature_groups: Groups of columns, as for `explain`. Those of a given ``explanation`` are
+            computed from its contributions by row.
         true_ys: True labels of the explained rows, ``(n_rows,)``.
         model_id: The `mlflow.entities.LoggedModel` that the metrics are about, as for
             `mlflow.log_metrics`.
@@ -162,12 +170,14 @@ def log_explanation(
 
     Raises:
         OptionError: An argument is not allowed.
-        CannotExplainError: ``explanation`` is no global explanation.
+        CannotExplainError: ``explanation`` is no global explanation, or it has no contributions by
+            row and ``feature_groups`` are given.
         RunNotFoundError: There is no such run.
     """
     from mlflow_interpret.autologging.baseline import log_to_run
 
     options = Options(
+        feature_groups=feature_groups,
         comment=comment,
         model_id=model_id,
         top_k=top_k,
@@ -195,9 +205,13 @@ def log_explanation(
             evaluation_examples,
             max_rows=max_rows,
             random_state=random_state,
+            feature_groups=feature_groups,
             silent=silent,
         )
+        feature_groups = None  # of all explained rows already
     record = interpret_community.to_record(explanation, true_ys)
+    if feature_groups is not None:
+        record = with_groups(record, feature_groups)
     tracking_uri = mlflow_store.current_tracking_uri()
     context = RunContext(tracking_uri, run_id or active_run()[0])
     with suppress_warnings(), ExplanationRun(context, record.id) as chosen:

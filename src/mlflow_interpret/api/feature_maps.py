@@ -54,4 +54,5 @@ def raw_record(
         background=None,
         global_errors=None,
         per_class_errors=None,
+        groups=None,
     )

@@ -12,7 +12,8 @@ from mlflow_interpret.api.explain_model import explain_model
 from mlflow_interpret.api.global_explanation import public_explanation, public_local_explanation
 from mlflow_interpret.core.errors import CannotExplainError, OptionError
 from mlflow_interpret.core.explanation import Explanation
-from mlflow_interpret.core.options import Options
+from mlflow_interpret.core.group_views import with_groups
+from mlflow_interpret.core.options import FeatureGrouping, Options
 from mlflow_interpret.core.text import describe_value
 
 _TASKS = ("classification", "regression", "unknown")
@@ -46,6 +47,7 @@ class TabularExplainer:
         output: str = "auto",
         random_state: int = 0,
         n_jobs: int | None = None,
+        feature_groups: FeatureGrouping | None = None,
         silent: bool = True,
     ) -> None:
         """Create the explainer.
@@ -68,6 +70,8 @@ class TabularExplainer:
             output: The output that contributions add up to, as for `mlflow_interpret.explain`.
             random_state: The seed of all random numbers.
             n_jobs: Number of parallel jobs, as for `mlflow_interpret.autolog`.
+            feature_groups: Groups of features, as for `mlflow_interpret.explain`. With
+                ``explain_subset``, they are groups of the subset.
             silent: Show no progress.
 
         Raises:
@@ -99,6 +103,7 @@ class TabularExplainer:
             if transformations is None
             else _pipeline(model, transformations, initialization_examples)
         )
+        self._feature_groups = feature_groups
         self._random_state, self._n_jobs, self._silent = random_state, n_jobs, silent
         self._output = output
         self._options(None, None)  # checks the arguments before anything is computed
@@ -162,8 +167,12 @@ class TabularExplainer:
         if isinstance(rows, np.ndarray) and rows.ndim == 1:
             rows = rows[None, :]
         options = self._options(rows if labels is None else (rows, labels), _n_rows(rows))
+        if self.explain_subset is None:
+            return explain_model(self._explained_model, self.initialization_examples, options)
+        options = replace(options, feature_groups=None)
         record = explain_model(self._explained_model, self.initialization_examples, options)
-        return record if self.explain_subset is None else _subset(record, self.explain_subset)
+        record = _subset(record, self.explain_subset)
+        return record if self._feature_groups is None else with_groups(record, self._feature_groups)
 
     def _options(self, evaluation_examples: Any, max_rows: int | None) -> Options:
         return Options(
@@ -176,6 +185,7 @@ class TabularExplainer:
             n_jobs=self._n_jobs,
             time_budget=None,
             output=self._output,
+            feature_groups=self._feature_groups,
             silent=self._silent,
         )
 
@@ -260,4 +270,5 @@ def _subset(record: Explanation, positions: Sequence[int]) -> Explanation:
         evaluation_rows=None if rows is None else rows.iloc[:, chosen],
         engineered=None,
         background=None,
+        groups=None,
     )

@@ -9,7 +9,7 @@ from typing import Any
 
 from mlflow_interpret.autologging import incremental, logged_models
 from mlflow_interpret.autologging.explain_fit import after_fit
-from mlflow_interpret.core.options import Options
+from mlflow_interpret.core.options import FeatureGrouping, Options
 from mlflow_interpret.runtime.messages import show_messages
 from mlflow_interpret.runtime.versions import unsupported_versions
 
@@ -45,6 +45,7 @@ def autolog(
     silent: bool = False,
     disable_for_unsupported_versions: bool = False,
     extra_tags: Mapping[str, str] | None = None,
+    feature_groups: FeatureGrouping | None = None,
     estimators: Sequence[type] | None = None,
 ) -> None:
     """Explain each model after its ``fit`` and log the explanation to the MLflow run.
@@ -127,6 +128,10 @@ def autolog(
         disable_for_unsupported_versions: Do nothing if a package is installed in a version that
             was not tested.
         extra_tags: Tags for new runs.
+        feature_groups: Groups of columns, ``{"address": ["street", "city"]}``, or a function that
+            returns the name of a column's group, None for no group. The contributions of a group
+            are summed by row. Its importance is logged beside those of the columns. A model
+            without these columns is explained without groups, with a warning.
         estimators: Further classes with ``fit`` and ``predict`` to explain, with their subclasses,
             that are no scikit-learn estimators.
 
@@ -166,6 +171,7 @@ def autolog(
         silent=silent,
         disable_for_unsupported_versions=disable_for_unsupported_versions,
         extra_tags=extra_tags,
+        feature_groups=feature_groups,
         estimators=estimators,
     )
     from mlflow_interpret.autologging import fit_hooks

@@ -253,6 +253,8 @@ def _context(options: Options, event: FitEvent, fit: Fit) -> TrainingContext:
         initialization_examples=options.initialization_examples,
         features=options.features,
         classes=options.classes,
+        feature_groups=options.feature_groups,
+        are_groups_required=False,
         run_id=fit.context.run_id,
         notes=notes,
     )

@@ -116,6 +116,12 @@ def log_computed(options: Options, fit: Fit, computed: Computed) -> str | None:
     explained = record.explanation.details
     if explained.additivity_breach is not None:
         warn(options, f"{fit.model}: {explained.additivity_breach} Run {logged.run_id}")
+    if explained.groups_missing is not None:
+        warn(
+            options,
+            f"{fit.model} was explained without groups: {explained.groups_missing.rstrip('.')}. "
+            f"Change feature_groups of autolog. Run {logged.run_id}",
+        )
     if explained.partial_reason is not None:
         _warn_partial(options, fit, f"{explained.partial_reason} Run {logged.run_id}", explained)
     return logged.run_id

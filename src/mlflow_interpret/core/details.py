@@ -117,6 +117,7 @@ class Details:
         raw_explanation_id: The id of the view by raw column, of a view by engineered column.
         baseline: The comparison with a baseline run.
         baseline_missing: The reason why there is no such comparison.
+        groups_missing: The reason why there are no importances of the groups that were asked for.
         extra: Further entries of a file that this version does not know.
     """
 
@@ -144,6 +145,7 @@ class Details:
     raw_explanation_id: str | None = None
     baseline: Mapping[str, Any] | None = None
     baseline_missing: str | None = None
+    groups_missing: str | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
 
     @property

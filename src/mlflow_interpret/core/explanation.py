@@ -14,6 +14,7 @@ import pandas as pd
 
 from mlflow_interpret.core.background import Background
 from mlflow_interpret.core.details import Details, RowCounts
+from mlflow_interpret.core.feature_groups import GroupImportances
 from mlflow_interpret.core.statistics import FloatArray, rank
 
 Task = Literal["classification", "regression"]
@@ -37,6 +38,9 @@ class TrainingContext:
         classes: Names that replace the model's class labels, or None.
         run_id: The MLflow run that was active during the fit, or None.
         notes: Sentences about the rows for the status record.
+        feature_groups: Groups of features, as for `feature_groups.resolve_groups`, or None.
+        are_groups_required: Groups that are not allowed are an error. Otherwise the explanation
+            has no groups, and the reason.
     """
 
     model: Any
@@ -51,6 +55,8 @@ class TrainingContext:
     notes: tuple[str, ...] = ()
     sample_weight: Any = None
     rows_source: str = "training rows"
+    feature_groups: Any = None
+    are_groups_required: bool = True
 
 
 @dataclass(frozen=True)
@@ -117,6 +123,7 @@ class Explanation:
             local values; see `standard_errors`.
         per_class_errors: ``(C, F)`` standard errors of the per-class values, None to compute them
             from the local values; see `per_class_standard_errors`.
+        groups: The importances of groups of features, or None.
         id: A GUID.
         details: How the explanation was computed, for the status record.
     """
@@ -142,6 +149,7 @@ class Explanation:
     background: Background | None = None
     global_errors: FloatArray | None = None
     per_class_errors: FloatArray | None = None
+    groups: GroupImportances | None = None
     id: str = field(default_factory=lambda: str(uuid.uuid4()))
     details: Details = field(default_factory=Details)
 

@@ -25,6 +25,12 @@ _ARRAYS = {
     "per_class_values": "CF",
     "per_class_standard_errors": "CF",
 }
+_GROUP_ARRAYS = {
+    "values": "G",
+    "standard_errors": "G",
+    "per_class_values": "CG",
+    "per_class_standard_errors": "CG",
+}
 _TYPES: dict[str, type | tuple[type, ...]] = {
     "format": int,
     "id": str,
@@ -92,6 +98,8 @@ def check_summary(summary: Any) -> None:
     _check_labels(summary["classes"])
     _check_arrays(summary)
     _check_local_shape(summary)
+    if summary.get("groups") is not None:
+        _check_groups(summary["groups"], _n_outputs(summary))
 
 
 def check_status(record: Any, stores: Sequence[str]) -> None:
@@ -170,6 +178,26 @@ def _check_arrays(summary: Mapping[str, Any]) -> None:
         shape = np.asarray(expected_values, dtype=np.float64).shape
         if shape not in {(), (1,)}:
             _check_shape("expected_values", shape, "C", lengths)
+
+
+def _check_groups(groups: Any, n_outputs: int | None) -> None:
+    """Check the importances of groups of features."""
+    _require(isinstance(groups, dict), "'groups' is not a map")
+    columns, names = groups.get("columns"), groups.get("names")
+    _require(isinstance(columns, dict) and isinstance(names, list), "'groups' lacks its names")
+    lists = [names, *columns.values()]
+    are_texts = all(
+        isinstance(texts, list) and all(isinstance(text, str) for text in texts) for texts in lists
+    )
+    _require(are_texts, "'groups' holds other names than text")
+    _require(len(set(names)) == len(names) and set(columns) <= set(names), "'groups' has no names")
+    intervals = groups.get("intervals")
+    _require(intervals is None or isinstance(intervals, dict), "'intervals' is not a map")
+    _require(groups.get("values") is not None, "'groups' has no values")
+    for name, axes in _GROUP_ARRAYS.items():
+        if groups.get(name) is not None:
+            shape = np.asarray(groups[name], dtype=np.float64).shape
+            _check_shape(name, shape, axes, {"G": len(names), "C": n_outputs})
 
 
 def _check_local_shape(summary: Mapping[str, Any]) -> None:

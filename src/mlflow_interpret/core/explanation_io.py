@@ -3,6 +3,7 @@
     explanation.json              names, classes, expected values, global and per-class values
     global_importances.json       a table in the format of mlflow.log_table, most important first
     per_class_importances.json    the same for each class, or for each target
+    group_importances.json        the same as global_importances.json by group of features
     local_importances.parquet     one row for each explained row and class
     evaluation_rows.parquet       the explained rows
     predictions.parquet           their predictions, probabilities and true labels
@@ -41,6 +42,7 @@ from mlflow_interpret.core.explanation_checks import (
     check_summary,
     reading,
 )
+from mlflow_interpret.core.group_views import by_group, groups_from_json, groups_to_json
 from mlflow_interpret.core.importance_tables import global_table, per_class_table
 from mlflow_interpret.core.json_files import (
     from_json_numbers,
@@ -54,6 +56,7 @@ from mlflow_interpret.core.parquet_files import read_table, write_table
 EXPLANATION = "explanation.json"
 GLOBAL = "global_importances.json"
 PER_CLASS = "per_class_importances.json"
+GROUPS = "group_importances.json"
 LOCAL = "local_importances.parquet"
 ROWS = "evaluation_rows.parquet"
 PREDICTIONS = "predictions.parquet"
@@ -72,6 +75,8 @@ def write(explanation: Explanation, folder: Path) -> None:
     write_json(folder / GLOBAL, global_table(explanation))
     if explanation.per_class_values is not None:
         write_json(folder / PER_CLASS, per_class_table(explanation))
+    if explanation.groups is not None:
+        write_json(folder / GROUPS, global_table(by_group(explanation)))
     if explanation.local_values is not None:
         _write_local(explanation, folder / LOCAL)
     if explanation.evaluation_rows is not None:
@@ -165,6 +170,7 @@ def _read_view(root: Path, part: str) -> Explanation:
         true_labels=true_labels,
         is_raw=summary["is_raw"],
         is_engineered=summary["is_engineered"],
+        groups=groups_from_json(summary.get("groups")),
         id=summary["id"],
         details=details,
         background=background_io.read(summary.get("background"), summary["features"], folder),
@@ -286,6 +292,7 @@ def _summary(explanation: Explanation) -> dict[str, Any]:
         "local_shape": None if local is None else list(local.shape),
         "background": background_io.to_json(explanation.background, explanation.features),
         "details": explanation.details.to_json(),
+        **({} if explanation.groups is None else {"groups": groups_to_json(explanation.groups)}),
     }
 
 

@@ -187,6 +187,38 @@ def check_features(names: Any) -> None:
         raise _error("features", allowed, f"{repeated!r} more than once")
 
 
+def check_feature_groups(groups: Any) -> None:
+    """Check groups of features, as far as the names of all features are not needed.
+
+    Raises:
+        OptionError: The value is not allowed.
+    """
+    if groups is None or callable(groups):
+        return
+    allowed = (
+        "a dictionary of group names with lists of column names, a function that returns the name "
+        "of a column's group, or None"
+    )
+    if not isinstance(groups, Mapping):
+        raise option_error("feature_groups", allowed, groups)
+    if not groups:
+        raise _error("feature_groups", allowed, "an empty dictionary")
+    group_of: dict[str, str] = {}
+    for group, columns in groups.items():
+        if not isinstance(group, str) or not group.strip():
+            raise _error("feature_groups", allowed, f"the group name {describe_value(group)}")
+        are_names = _is_listlike(columns) and all(isinstance(name, str) for name in columns)
+        if not are_names or not len(columns):
+            problem = f"{describe_value(columns)} for {group!r}"
+            raise _error("feature_groups", allowed, problem)
+        for name in columns:
+            if name in group_of:
+                allowed = "groups that share no column and name each column once"
+                problem = f"{name!r} in {group_of[name]!r} and {group!r}"
+                raise _error("feature_groups", allowed, problem)
+            group_of[name] = group
+
+
 def check_estimators(estimators: Any) -> None:
     """Check classes of estimators.
 

@@ -6,7 +6,7 @@ An option that belongs to a store, as ``azureml``, is checked by the store.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,9 @@ MAX_METRICS = 30
 
 METRICS = ("importance", "share")
 """The kinds of metrics, the most important first."""
+
+FeatureGrouping = Mapping[str, Sequence[str]] | Callable[[str], str | None]
+"""Groups of columns: lists of columns by group name, or a function that names a column's group."""
 
 ENGINES = ("auto", "kernel", "tabular")
 
@@ -56,9 +59,10 @@ class Options:
             the given one.
     """
 
-    evaluation_examples: Any = None  # this and the next four are checked below
+    evaluation_examples: Any = None  # this and the next five are checked below
     initialization_examples: Any = None
     features: Sequence[str] | None = None
+    feature_groups: FeatureGrouping | None = None
     estimators: Sequence[type] | None = None
     classes: Sequence[Any] | None = _option(None, checks.labels)
     max_rows: int | None = _option(None, checks.integer(1, optional=True))
@@ -101,6 +105,7 @@ class Options:
         checks.check_pair(self.evaluation_examples)
         checks.check_rows("initialization_examples", self.initialization_examples)
         checks.check_features(self.features)
+        checks.check_feature_groups(self.feature_groups)
         checks.check_estimators(self.estimators)
         _check_fields(self)
 

@@ -8,17 +8,23 @@ the rows.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
 
+from mlflow_interpret.core.feature_groups import (
+    FeatureGroups,
+    GroupImportances,
+    group_importances,
+)
 from mlflow_interpret.core.statistics import FloatArray
 from mlflow_interpret.explaining.attributions import Attributions, concatenate, reorder
 from mlflow_interpret.explaining.batch import RowBatch
 from mlflow_interpret.explaining.convergence import (
     has_converged,
+    interval_record,
     intervals,
     row_importances,
     sampling_variance,
@@ -76,6 +82,9 @@ class Aggregates(Protocol):
 
     def histograms(self, features: Sequence[str]) -> list[Mapping[str, Any]] | None:
         """Mean attributions by the values of the leading features; None if not collected."""
+
+    def group_importances(self, groups: FeatureGroups, n_available: int) -> GroupImportances:
+        """Importances of groups of features over ``n_available`` rows."""
 
     def merge(self, other: Any) -> Aggregates:
         """The aggregates of the rows of both."""
@@ -166,6 +175,14 @@ class KeptRows:
 
     def histograms(self, features: Sequence[str]) -> None:  # noqa: ARG002, D102
         return None
+
+    def group_importances(self, groups: FeatureGroups, n_available: int) -> GroupImportances:  # noqa: D102
+        local, errors = self.attributions.local_values, self.attributions.sampling_error
+        # The errors of a group's columns are not independent; their sum is an upper bound.
+        bound = None if errors is None else groups.sums(errors)
+        of = intervals(groups.names, groups.sums(local), n_available, bound)
+        importances = group_importances(groups, local)
+        return replace(importances, intervals=interval_record(of, n_available))
 
     def merge(self, other: KeptRows) -> KeptRows:  # noqa: D102
         order = np.concatenate([self.order, other.order])

@@ -74,6 +74,7 @@ def _view(
         is_raw=False,
         is_engineered=True,
         background=None,
+        groups=None,  # of raw columns
         details=replace(
             raw.details,
             n_features=len(features),

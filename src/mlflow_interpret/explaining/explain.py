@@ -105,6 +105,11 @@ def _explain(inputs: ExplainInputs, plan: Plan, clock: Clock) -> Explanation:
         predicted_probabilities=adapter.probabilities(rows.original),
         true_labels=None if inputs.labels is None else inputs.labels[result.rows],
         is_raw=hasattr(adapter.model, "steps"),
+        groups=(
+            None
+            if inputs.groups is None
+            else result.aggregates.group_importances(inputs.groups, source.n_available)
+        ),
         details=_details(inputs, adapter, source, result, plan),
     )
     if result.engineered is not None:
@@ -159,6 +164,7 @@ def _details(
         n_features=len(inputs.names),
         random_state=plan.random_state,
         notes=as_notes(_notes(inputs, result)),
+        groups_missing=inputs.groups_missing,
         versions=_versions(),
         histograms=None if histograms is None else tuple(histograms),
     )

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from sklearn import get_config
 
-from mlflow_interpret.core.errors import CannotExplainError
+from mlflow_interpret.core.errors import CannotExplainError, OptionError
 from mlflow_interpret.core.explanation import Plan, TrainingContext
+from mlflow_interpret.core.feature_groups import FeatureGroups, resolve_groups
 from mlflow_interpret.core.statistics import FloatArray, sample_rows
 from mlflow_interpret.explaining.batch import RowBatch, as_batch, feature_names
 from mlflow_interpret.explaining.dask_rows import in_memory
@@ -48,6 +49,8 @@ class ExplainInputs:
         is_background_given: Whether the background rows are ``initialization_examples``.
         notes: Sentences about the rows for the status record.
         background_weights: ``(n_background,)`` weights of the background rows, or None.
+        groups: Groups of features, whose importances are computed, too, or None.
+        groups_missing: The reason why there are no groups although they were asked for, or None.
     """
 
     estimator: Any
@@ -65,6 +68,8 @@ class ExplainInputs:
     is_background_given: bool = False
     notes: tuple[str, ...] = ()
     background_weights: FloatArray | None = None
+    groups: FeatureGroups | None = None
+    groups_missing: str | None = None
 
     def adapter(self) -> ModelAdapter:
         """The part of the model that is explained.
@@ -104,10 +109,12 @@ def draw_inputs(context: TrainingContext, plan: Plan) -> ExplainInputs:
 
     Raises:
         CannotExplainError: There are no rows, or the arguments do not fit together.
+        OptionError: Required groups of features are not allowed.
     """
     context = in_memory(context, plan.random_state)
     training_rows = as_rows(context.X)
     names = feature_names(training_rows, context.features)
+    groups, groups_missing = _groups(context, names)
     limit = max(1, _MAX_CELLS // (len(names) * _n_outputs(context)))
     template, null_columns = empty_template(training_rows)
     if is_partitioned(context.evaluation_examples):
@@ -133,7 +140,23 @@ def draw_inputs(context: TrainingContext, plan: Plan) -> ExplainInputs:
         is_background_given=context.initialization_examples is not None,
         background_weights=weights,
         notes=(*context.notes, *weights_notes),
+        groups=groups,
+        groups_missing=groups_missing,
     )
+
+
+def _groups(
+    context: TrainingContext, names: tuple[str, ...]
+) -> tuple[FeatureGroups | None, str | None]:
+    """The groups of features, or the reason why there are none although they were asked for."""
+    if context.feature_groups is None:
+        return None, None
+    try:
+        return resolve_groups(context.feature_groups, names), None
+    except OptionError as error:
+        if context.are_groups_required:
+            raise
+        return None, str(error)
 
 
 def _draw_candidates(

@@ -168,7 +168,7 @@ class PartitionedSource:
         self._layout = TableLayout(columns, inputs.names, inputs.template, inputs.null_columns)
         background = inputs.background_rows().frame
         bins = tuple(Bins.of(background.iloc[:, i]) for i in range(background.shape[1]))
-        self.collect: Collect = SumCollector(bins, seed, SAMPLE_ROWS)
+        self.collect: Collect = SumCollector(bins, seed, SAMPLE_ROWS, inputs.groups)
         head = partitions.head(columns, _HEAD_ROWS)
         if not len(head):
             raise CannotExplainError("there are no rows to explain")

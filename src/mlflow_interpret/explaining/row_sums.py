@@ -11,17 +11,19 @@ import pandas as pd
 from pandas.util import hash_array
 from scipy import stats
 
+from mlflow_interpret.core.feature_groups import FeatureGroups, GroupImportances
 from mlflow_interpret.core.statistics import FloatArray
 from mlflow_interpret.explaining.attributions import Attributions, by_output, concatenate, reorder
 from mlflow_interpret.explaining.batch import RowBatch
 from mlflow_interpret.explaining.convergence import (
     LEVEL,
+    interval_record,
     leading_features,
     leading_intervals,
-    standard_errors_of_means,
 )
 from mlflow_interpret.explaining.dataframes import Indices
 from mlflow_interpret.explaining.histograms import Bins
+from mlflow_interpret.explaining.importance_sums import ImportanceSums
 
 SAMPLE_ROWS = 1_000
 _HISTOGRAMS = 30
@@ -76,9 +78,8 @@ class RowSums:
         n: Number of rows.
         scales: Names of the model outputs to which the batches add up.
         additivity_error: The largest difference between an output and the sum of its attributions.
-        absolute: ``(K, F)`` sums of absolute attributions.
-        squares: ``(F,)`` sums of squared importances of single rows.
-        noise: ``(F,)`` sums of the variances from sampling coalitions; zeros without sampling.
+        sums: Sums of the features.
+        group_sums: Sums of the groups of features, None without groups.
         variance: Sum of the mean variance of the attributions of each row.
         largest: Sum of the largest absolute attribution of each row.
         bins: The bins of each feature.
@@ -90,9 +91,8 @@ class RowSums:
     n: int
     scales: frozenset[str | None]
     additivity_error: float
-    absolute: FloatArray
-    squares: FloatArray
-    noise: FloatArray
+    sums: ImportanceSums
+    group_sums: ImportanceSums | None
     variance: float
     largest: float
     bins: tuple[Bins, ...]
@@ -110,27 +110,33 @@ class RowSums:
 
     @property
     def sampling_error(self) -> float | None:  # noqa: D102
-        if not self.noise.any():
+        if not self.sums.noise.any():
             return None
         return float(np.sqrt(self.variance / self.n) / (self.largest / self.n))
 
     def importances(self) -> FloatArray:  # noqa: D102
-        return self.absolute / self.n
+        return self.sums.importances()
 
     def errors(self) -> FloatArray | None:  # noqa: D102
-        return self._standard_errors(np.inf)
-
-    def _standard_errors(self, n_available: float) -> FloatArray | None:
-        mean = self.absolute.mean(axis=0) / self.n
-        variance = np.maximum(self.squares / self.n - mean**2, 0.0) * self.n / max(self.n - 1, 1)
-        return standard_errors_of_means(variance, self.n, n_available, self.noise / self.n)
+        return self.sums.standard_errors(np.inf)
 
     def intervals(self, features: Sequence[str], n_available: int) -> list[dict[str, Any]]:  # noqa: D102
-        # The correction for skewness of `half_widths` needs single rows, and is nothing for many.
-        errors = self._standard_errors(n_available)
-        quantile = stats.norm.ppf((1.0 + LEVEL) / 2.0)
-        half = None if errors is None else quantile * errors
-        return leading_intervals(features, self.importances().mean(axis=0), half)
+        return _intervals(features, self.sums, n_available)
+
+    def group_importances(self, groups: FeatureGroups, n_available: int) -> GroupImportances:  # noqa: D102
+        sums = self.group_sums
+        assert sums is not None  # noqa: S101 - the collector has the groups of the inputs
+        by_output = sums.importances()
+        has_outputs = self.attributions.local_values.ndim == 3
+        return GroupImportances(
+            columns=groups.columns,
+            names=groups.names,
+            values=by_output.mean(axis=0),
+            errors=sums.standard_errors(np.inf),
+            per_class_values=by_output if has_outputs else None,
+            per_class_errors=sums.output_errors() if has_outputs else None,
+            intervals=interval_record(_intervals(groups.names, sums, n_available), n_available),
+        )
 
     def has_converged(self, n_available: int) -> bool:  # noqa: D102
         return self.n == n_available
@@ -146,9 +152,12 @@ class RowSums:
             n=self.n + other.n,
             scales=self.scales | other.scales,
             additivity_error=max(self.additivity_error, other.additivity_error),
-            absolute=self.absolute + other.absolute,
-            squares=self.squares + other.squares,
-            noise=self.noise + other.noise,
+            sums=self.sums.merge(other.sums),
+            group_sums=(
+                None
+                if self.group_sums is None or other.group_sums is None
+                else self.group_sums.merge(other.group_sums)
+            ),
             variance=self.variance + other.variance,
             largest=self.largest + other.largest,
             bins=self.bins,
@@ -166,19 +175,20 @@ class SumCollector:
         bins: The bins of each feature.
         seed: Seed of the sample.
         sample_rows: Largest number of rows in the sample.
+        groups: Groups of features, or None.
     """
 
     bins: tuple[Bins, ...]
     seed: int
     sample_rows: int
+    groups: FeatureGroups | None = None
 
     def __call__(self, attributions: Attributions, batch: RowBatch) -> RowSums:
         """Aggregate the attributions of a batch."""
         local = by_output(attributions.local_values)
-        absolute = np.abs(local)
-        importances = absolute.mean(axis=0)
         errors = attributions.sampling_error
-        variance = np.zeros((1, *importances.shape)) if errors is None else by_output(errors) ** 2
+        errors = None if errors is None else by_output(errors)
+        variance = 0.0 if errors is None else float((errors**2).mean(axis=(0, 2)).sum())
         histograms = [
             bins.sums(batch.frame.iloc[:, i], local[..., i]) for i, bins in enumerate(self.bins)
         ]
@@ -193,16 +203,32 @@ class SumCollector:
             n=len(batch),
             scales=frozenset([attributions.scale]),
             additivity_error=attributions.additivity_error,
-            absolute=absolute.sum(axis=1),
-            squares=(importances**2).sum(axis=0),
-            noise=variance.mean(axis=0).sum(axis=0),
-            variance=float(variance.mean(axis=(0, 2)).sum()),
-            largest=float(absolute.max(axis=-1).mean(axis=0).sum()),
+            sums=ImportanceSums.of(local, errors),
+            group_sums=self._group_sums(local, errors),
+            variance=variance,
+            largest=float(np.abs(local).max(axis=-1).mean(axis=0).sum()),
             bins=self.bins,
             counts=tuple(counts for counts, _ in histograms),
             bin_sums=tuple(sums for _, sums in histograms),
             sample=sample.reduced(),
         )
+
+    def _group_sums(self, local: FloatArray, errors: FloatArray | None) -> ImportanceSums | None:
+        if self.groups is None:
+            return None
+        # The errors of a group's columns are not independent; their sum is an upper bound.
+        bound = None if errors is None else self.groups.sums(errors)
+        return ImportanceSums.of(self.groups.sums(local), bound)
+
+
+def _intervals(
+    names: Sequence[str], sums: ImportanceSums, n_available: int
+) -> list[dict[str, Any]]:
+    # The correction for skewness of `half_widths` needs single rows, and is nothing for many.
+    errors = sums.standard_errors(n_available)
+    quantile = stats.norm.ppf((1.0 + LEVEL) / 2.0)
+    half = None if errors is None else quantile * errors
+    return leading_intervals(names, sums.importances().mean(axis=0), half)
 
 
 def row_keys(seed: int, numbers: Indices) -> FloatArray:

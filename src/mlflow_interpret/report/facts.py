@@ -48,7 +48,11 @@ def facts(explanation: Explanation, run_facts: Mapping[str, Any]) -> list[tuple[
         ("Explanation", explanation.id),
         ("Aggregated in explanation", details.raw_explanation_id),
     ]  # fmt: skip
-    entries += [("Missing baseline", details.baseline_missing), ("Histograms", details.histograms)]
+    entries += [
+        ("Missing baseline", details.baseline_missing),
+        ("Missing groups", details.groups_missing),
+        ("Histograms", details.histograms),
+    ]
     entries += [(words(key), value) for key, value in details.extra.items()]
     entries.append(("Versions", details.versions))
     return [(name, _to_text(value)) for name, value in entries if value not in (None, "", [], {})]

@@ -12,7 +12,7 @@ from mlflow.utils.validation import MAX_ENTITY_KEY_LENGTH, _validate_metric_name
 
 from mlflow_interpret.core.details import Details
 from mlflow_interpret.core.explanation import Explanation
-from mlflow_interpret.stores.mlflow.metrics import metric_name, metrics_of
+from mlflow_interpret.stores.mlflow.metrics import MetricRoom, metric_name, metrics_of
 
 quick = settings(deadline=None, max_examples=100)
 TRAPS = st.sampled_from(
@@ -92,11 +92,11 @@ def test_shares_do_not_depend_on_the_scale(values, scale):
 
 def test_shares_take_the_names_that_importances_leave():
     record = explanation([f"f{i}" for i in range(20)])
-    metrics = metrics_of(record, 20, room=30)
+    metrics = metrics_of(record, 20, room=MetricRoom(30))
     assert [name.partition("/")[0] for name in metrics.values] == (
         ["importance"] * 20 + ["importance_share"] * 10
     )
-    metrics = metrics_of(record, 20, room=30, share_room=30)
+    metrics = metrics_of(record, 20, room=MetricRoom(30, 30))
     assert len(metrics.values) == 40
     assert metrics.left_out == 0
 
@@ -124,11 +124,11 @@ def test_later_explanations_of_a_run_have_their_own_groups():
 @pytest.mark.parametrize("room", [60, 30, 20, 10, 1, 0, -1, -70])
 def test_the_room_of_the_run_limits_the_metrics(room):
     record = explanation([f"f{i}" for i in range(100)])
-    metrics = metrics_of(record, 20, number=2, room=room)
+    metrics = metrics_of(record, 20, number=2, room=MetricRoom(room))
     assert len(metrics.values) == max(0, min(40, room))
     assert metrics.left_out == 100 - max(0, min(20, room))
     shifted = replace(record, details=Details.from_json({"baseline": SHIFTED}))
-    metrics = metrics_of(shifted, 20, number=2, room=room)
+    metrics = metrics_of(shifted, 20, number=2, room=MetricRoom(room))
     assert len(metrics.values) == max(0, min(43, room))
     assert metrics.left_out == 100 - len(metrics.features)
 

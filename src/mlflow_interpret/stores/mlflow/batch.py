@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
@@ -12,7 +12,15 @@ from mlflow.entities import Metric, Run, RunTag
 from mlflow_interpret.core.options import MAX_METRICS
 from mlflow_interpret.stores.base import StoreLimits
 from mlflow_interpret.stores.mlflow.layout import explanations_of, get_run
-from mlflow_interpret.stores.mlflow.metrics import PREFIX, SHARE, SHIFT
+from mlflow_interpret.stores.mlflow.metrics import (
+    GROUP,
+    GROUP_SHARE,
+    OWN_METRIC,
+    PREFIX,
+    SHARE,
+    SHIFT,
+    MetricRoom,
+)
 from mlflow_interpret.stores.mlflow.places import Place
 
 TagsFor = Callable[[Run, int, list[int]], list[RunTag]]
@@ -76,31 +84,28 @@ def metric_entities(
     ]
 
 
-def metric_room(run: Run, place: Place, limits: StoreLimits) -> tuple[int, int | None]:
+def metric_room(run: Run, place: Place, limits: StoreLimits) -> MetricRoom:
     """Return the number of metric names that an explanation may add to a run.
 
     Args:
         run: The run.
         place: The place of the explanation; its own metrics take no room.
-        limits: The limits of the server.
-
-    Returns:
-        The number of all names and that of shares. It is None for shares where the server has a
-        limit: the importances come first.
+        limits: The limits of the server. With a limit, the kinds of metrics share the room.
     """
-    own = f"-{place.number}" if place.number > 1 else ""
-    pattern = re.compile(rf"({PREFIX}|{SHARE}|{SHIFT})(-\d+)?/")
-    groups: list[str] = []  # of the metrics of other explanations
-    for name in run.data.metrics:
-        match = pattern.match(name)
-        if match and not (place.is_begun and (match[2] or "") == own):
-            groups.append(match[1])
-    n_shares = groups.count(SHARE)
+    own_number = f"-{place.number}" if place.number > 1 else ""
+    kinds: Counter[str] = Counter()  # of the metrics of other explanations
+    n_own = 0
+    for match in filter(None, map(OWN_METRIC.match, run.data.metrics)):
+        if place.is_begun and (match[2] or "") == own_number:
+            n_own += 1
+        else:
+            kinds[match[1]] += 1
     if limits.metrics is None:
-        return MAX_METRICS - len(groups) + n_shares, MAX_METRICS - n_shares
-    n_own = sum(bool(match) for match in map(pattern.match, run.data.metrics)) - len(groups)
+        n_groups = max(kinds[GROUP], kinds[GROUP_SHARE])
+        n_all = kinds[PREFIX] + kinds[SHIFT]
+        return MetricRoom(MAX_METRICS - n_all, MAX_METRICS - kinds[SHARE], MAX_METRICS - n_groups)
     n_others = len(run.data.metrics) - n_own
-    return min(MAX_METRICS - len(groups), limits.metrics - n_others), None
+    return MetricRoom(min(MAX_METRICS - kinds.total(), limits.metrics - n_others))
 
 
 def _is_logged(metric: Metric, run: Run) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 from mlflow import MlflowClient
@@ -10,18 +9,17 @@ from mlflow.entities import Run
 
 from mlflow_interpret.stores.mlflow.batch import metric_entities
 from mlflow_interpret.stores.mlflow.layout import TAG, Logged, get_run
-from mlflow_interpret.stores.mlflow.metrics import PREFIX, SHARE, SHIFT
+from mlflow_interpret.stores.mlflow.metrics import OWN_METRIC
 
 RUN_TAG = f"{TAG}.run_id"
 EXPLANATION_TAG = f"{TAG}.explanation_id"
 
-_OURS = re.compile(rf"({PREFIX}|{SHARE}|{SHIFT})(-\d+)?/")
 _CONTEXT_TAG = "mlflow.data.context"
 
 
 def is_importance(metric: str) -> bool:
     """Return whether a metric of a run is of an explanation."""
-    return _OURS.match(metric) is not None
+    return OWN_METRIC.match(metric) is not None
 
 
 def link_explanation(logged: Logged, explanation_id: str, model_id: str) -> None:

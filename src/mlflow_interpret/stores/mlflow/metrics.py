@@ -6,15 +6,21 @@ import hashlib
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from mlflow_interpret.core.explanation import Explanation
+from mlflow_interpret.core.group_views import by_group
 from mlflow_interpret.core.options import MAX_METRICS, METRICS
 from mlflow_interpret.core.statistics import shares
 
 PREFIX = "importance"
 SHARE = "importance_share"
 SHIFT = "importance_shift"
+GROUP = "importance_group"
+GROUP_SHARE = "importance_share_group"
+
+OWN_METRIC = re.compile(rf"({PREFIX}|{SHARE}|{SHIFT}|{GROUP}|{GROUP_SHARE})(-\d+)?/")
+"""The beginning of the metrics of an explanation; from the second one on with its number."""
 
 # MLflow allows word characters, dashes, dots, spaces, colons and slashes; a colon fails on
 # Windows and a slash would open a group of its own in the MLflow UI.
@@ -31,60 +37,114 @@ class Metrics:
         features: Feature by metric name, of the importances.
         shares: Feature by metric name, of the shares.
         left_out: The number of features that are in the artifacts only.
+        groups: Group of features by metric name, of the importances of groups.
+        group_shares: Group of features by metric name, of the shares of groups.
+        groups_left_out: The number of groups that are in the artifacts only.
     """
 
     values: Mapping[str, float]
     features: Mapping[str, str]
     shares: Mapping[str, str]
     left_out: int
+    groups: Mapping[str, str] = field(default_factory=dict)
+    group_shares: Mapping[str, str] = field(default_factory=dict)
+    groups_left_out: int = 0
+
+
+@dataclass(frozen=True)
+class MetricRoom:
+    """The number of metric names that an explanation may add to a run.
+
+    Attributes:
+        all: The number of all names; of importances and shifts alone where the others are given.
+        shares: The number of shares. None: the names that the importances leave of ``all``.
+        groups: The number of importances of groups, and as many shares. None: the names that the
+            importances of features leave.
+    """
+
+    all: int = MAX_METRICS
+    shares: int | None = None
+    groups: int | None = None
 
 
 def metrics_of(
     explanation: Explanation,
     top_k: int,
     number: int = 1,
-    room: int = MAX_METRICS,
-    share_room: int | None = None,
+    room: MetricRoom | None = None,
     kinds: Sequence[str] = METRICS,
 ) -> Metrics:
-    """Return the ``top_k`` most important features as metrics.
+    """Return the ``top_k`` most important features, and groups of features, as metrics.
 
     ``importance/<feature>`` is in the units of the model's output. ``importance_share/<feature>``
     is the share of the total, from 0 to 1, which compares between models. The comparison with a
-    baseline comes first, as ``importance_shift/spearman`` and so on.
+    baseline comes first, as ``importance_shift/spearman`` and so on. Groups are
+    ``importance_group/<group>`` and ``importance_share_group/<group>``.
 
     Args:
         explanation: The explanation.
-        top_k: The largest number of features.
-        number: The number of the explanation in its run; from the second on the groups are
-            ``importance-<number>``, ``importance_share-<number>`` and
-            ``importance_shift-<number>``.
+        top_k: The largest number of features, and of groups.
+        number: The number of the explanation in its run; from the second on it follows the first
+            part of the names, as in ``importance-<number>/<feature>``.
         room: The number of metric names that the run can still take.
-        share_room: The number of names of shares that the run can still take. None: the names that
-            the importances leave of ``room``.
         kinds: ``importance``, ``share`` or both.
     """
+    room = MetricRoom() if room is None else room
     suffix = "" if number == 1 else f"-{number}"
     values = {
         f"{SHIFT}{suffix}/{name}": value
-        for name, value in list(_shift(explanation).items())[: max(0, room)]
+        for name, value in list(_shift(explanation).items())[: max(0, room.all)]
     }
-    names = _names(explanation.features)
-    parts = dict(zip(explanation.features, shares(explanation.global_values), strict=True))
-    ranked = [(name, value) for name, value in explanation.ranked() if math.isfinite(value)]
-    features: dict[str, str] = {}
-    share_features: dict[str, str] = {}
+
+    def add(group: str, numbers: Mapping[str, float], n: int | None) -> dict[str, str]:
+        n = room.all - len(values) if n is None else n
+        leading = list(numbers)[: max(0, min(top_k, n))]
+        names = group_names if group in {GROUP, GROUP_SHARE} else feature_names
+        added = {f"{group}{suffix}/{names[name]}": name for name in leading}
+        values.update({metric: numbers[name] for metric, name in added.items()})
+        return added
+
+    feature_names, group_names = _names(explanation.features), _names(_groups(explanation))
+    importances, parts = _ranked(explanation, explanation.features)
+    of_groups = explanation if explanation.groups is None else by_group(explanation)
+    group_importances, group_parts = _ranked(of_groups, _groups(explanation))
+    features, groups = {}, {}
     if "importance" in kinds:
-        for feature, importance in ranked[: max(0, min(top_k, room - len(values)))]:
-            name = f"{PREFIX}{suffix}/{names[feature]}"
-            values[name], features[name] = importance, feature
+        features = add(PREFIX, importances, None)
+        groups = add(GROUP, group_importances, room.groups)
+    share_features, group_shares = {}, {}
     if "share" in kinds:
-        share_room = room - len(values) if share_room is None else share_room
-        for feature, _ in ranked[: max(0, min(top_k, share_room))]:
-            name = f"{SHARE}{suffix}/{names[feature]}"
-            values[name], share_features[name] = float(parts[feature]), feature
+        share_features = add(SHARE, parts, room.shares)
+        group_shares = add(GROUP_SHARE, group_parts, room.groups)
     logged = {*features.values(), *share_features.values()}
-    return Metrics(values, features, share_features, len(explanation.features) - len(logged))
+    logged_groups = {*groups.values(), *group_shares.values()}
+    return Metrics(
+        values,
+        features,
+        share_features,
+        len(explanation.features) - len(logged),
+        groups,
+        group_shares,
+        len(group_names) - len(logged_groups),
+    )
+
+
+def _groups(explanation: Explanation) -> tuple[str, ...]:
+    return () if explanation.groups is None else tuple(explanation.groups.columns)
+
+
+def _ranked(
+    explanation: Explanation, names: Sequence[str]
+) -> tuple[dict[str, float], dict[str, float]]:
+    """Return the finite importances and shares of some features, by falling importance."""
+    parts = dict(zip(explanation.features, shares(explanation.global_values), strict=True))
+    chosen = set(names)
+    importances = {
+        name: value
+        for name, value in explanation.ranked()
+        if name in chosen and math.isfinite(value)
+    }
+    return importances, {name: float(parts[name]) for name in importances}
 
 
 def _shift(explanation: Explanation) -> dict[str, float]:

@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import logging
-import re
 
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from mlflow_interpret.stores.mlflow.layout import get_run
-from mlflow_interpret.stores.mlflow.metrics import PREFIX, SHARE, SHIFT
+from mlflow_interpret.stores.mlflow.metrics import OWN_METRIC
 
 _logger = logging.getLogger(__name__)
 
-# The groups of this package, which have a number from the second explanation of a run on, and the
-# group of MLflow's measurements of the machine.
-_OTHER_GROUPS = re.compile(rf"(?:{PREFIX}|{SHARE}|{SHIFT})(?:-\d+)?/|system/")
+_OF_MACHINE = "system/"  # MLflow's measurements of the machine
 
 
 def model_metrics(run: Run) -> dict[str, float]:
     """Return the metrics of a run without importances and measurements of the machine, by name."""
     metrics = run.data.metrics
-    names = sorted(name for name in metrics if not _OTHER_GROUPS.match(name))
+    names = sorted(
+        name for name in metrics if not OWN_METRIC.match(name) and not name.startswith(_OF_MACHINE)
+    )
     return {name: float(metrics[name]) for name in names}
 
 

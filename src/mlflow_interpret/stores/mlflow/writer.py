@@ -81,8 +81,8 @@ def log(
     run = get_run(client, run_id)
     place = find_place(client, run, explanation.id, _numbers.ids(tracking_uri, run_id))
     with _numbers.reserved(tracking_uri, run_id, place, explanation.id) as number:
-        room, share_room = metric_room(run, place, limits)
-        metrics = metrics_of(explanation, top_k, number, room, share_room, kinds)
+        room = metric_room(run, place, limits)
+        metrics = metrics_of(explanation, top_k, number, room, kinds)
         status = _status(record, metrics, state, comment, run_id)
         status.update({name: dict(entry) for name, entry in (entries or {}).items()})
         if limits.tags is not None:
@@ -203,6 +203,13 @@ def _status(
     record: Record, metrics: Metrics, state: State, comment: str | None, run_id: str
 ) -> dict[str, Any]:
     explanation = record.explanation
+    of_groups: dict[str, Any] = {}
+    if explanation.groups is not None:
+        of_groups = {
+            "groups": dict(metrics.groups),
+            "group_shares": dict(metrics.group_shares),
+            "groups_left_out": metrics.groups_left_out,
+        }
     return {
         "status": state,
         "reason": None,
@@ -217,5 +224,6 @@ def _status(
             "features": dict(metrics.features),
             "shares": dict(metrics.shares),
             "left_out": metrics.left_out,
+            **of_groups,
         },
     }

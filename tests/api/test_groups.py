@@ -46,6 +46,16 @@ def test_an_explanation_has_importances_and_a_table_by_group():
     assert list(explanation.to_frame().columns) == list(table.columns)
 
 
+def test_a_local_explanation_has_contributions_by_group():
+    explainer = mlflow_interpret.TabularExplainer(MODEL, X, feature_groups=GROUPS)
+    table = explainer.explain_local(X[:5]).to_frame()
+    groups = explainer.explain_local(X[:5]).to_frame(groups=True)
+    assert groups.columns.tolist() == ["address", "age"]
+    by_hand = table["street"] + table["city"] + table["zip"]
+    np.testing.assert_allclose(groups["address"], by_hand)
+    np.testing.assert_array_equal(groups["age"], table["age"])
+
+
 def test_the_explainer_of_tables_takes_groups_of_its_subset():
     explainer = mlflow_interpret.TabularExplainer(
         MODEL, X, explain_subset=[0, 1, 3], feature_groups={"place": ["street", "city"]}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import pandas as pd
 
 from mlflow_interpret.core.errors import CannotExplainError, OptionError
 from mlflow_interpret.core.explanation import Explanation
-from mlflow_interpret.core.group_views import by_group
+from mlflow_interpret.core.group_views import by_group, local_values_by_group
 from mlflow_interpret.core.importance_tables import ranked_features
 from mlflow_interpret.core.option_checks import option_error
 from mlflow_interpret.core.statistics import FloatArray
@@ -27,7 +28,7 @@ class Conversions:
 
         Args:
             groups: Return the groups of ``feature_groups`` and the features in no group instead.
-                The index is then ``group``.
+                The index is then ``group``; of a local explanation, the columns are groups.
 
         Returns:
             A table with the index ``feature`` and the columns ``importance``, ``share`` (of the
@@ -48,10 +49,15 @@ class Conversions:
             {'x0': 1, 'x1': 2}
         """
         record = self._mlflow_interpret_record
-        if groups:
-            return importance_table(_with_known_groups(record)).rename_axis("group")
         is_global = hasattr(self, "get_feature_importance_dict")
-        return importance_table(record) if is_global else contribution_table(record)
+        if not groups:
+            return importance_table(record) if is_global else contribution_table(record)
+        view = _by_known_group(record)
+        if is_global:
+            return importance_table(view).rename_axis("group")
+        local_values, rows = local_values_by_group(record), record.evaluation_rows
+        view = replace(view, local_values=local_values, evaluation_rows=rows)
+        return contribution_table(view).rename_axis(columns={"feature": "group"})
 
     def get_group_importance_dict(self) -> dict[str, float]:
         """Return the importances of the groups and of the features in no group, in falling order.
@@ -74,7 +80,7 @@ class Conversions:
             >>> sorted(explanation.get_group_importance_dict())
             ['first two', 'x2']
         """
-        return dict(_with_known_groups(self._mlflow_interpret_record).ranked())
+        return dict(_by_known_group(self._mlflow_interpret_record).ranked())
 
     def to_shap(self, output: Any = None) -> Any:
         """Return the contributions as a ``shap.Explanation``, for the plots of shap.
@@ -103,7 +109,7 @@ class Conversions:
         return render_summary(self._mlflow_interpret_record)
 
 
-def _with_known_groups(record: Explanation) -> Explanation:
+def _by_known_group(record: Explanation) -> Explanation:
     """The explanation by group of a record."""
     if record.groups is None:
         raise CannotExplainError(

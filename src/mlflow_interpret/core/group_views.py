@@ -9,11 +9,13 @@ from typing import Any
 from mlflow_interpret.core.errors import CannotExplainError
 from mlflow_interpret.core.explanation import Explanation
 from mlflow_interpret.core.feature_groups import (
+    FeatureGroups,
     GroupImportances,
     group_importances,
     resolve_groups,
 )
 from mlflow_interpret.core.json_files import from_json_numbers, to_json_numbers
+from mlflow_interpret.core.statistics import FloatArray
 
 
 def with_groups(explanation: Explanation, feature_groups: Any) -> Explanation:
@@ -67,6 +69,14 @@ def by_group(explanation: Explanation) -> Explanation:
             directions=directions or None,
         ),
     )
+
+
+def local_values_by_group(explanation: Explanation) -> FloatArray:
+    """Return ``(C, R, G)`` or ``(R, G)`` contributions by group and feature in no group."""
+    if explanation.groups is None or explanation.local_values is None:
+        raise ValueError("the explanation has no groups or no contributions of single rows")
+    groups = FeatureGroups(explanation.groups.columns, explanation.features)
+    return groups.sums(explanation.local_values)
 
 
 def groups_to_json(groups: GroupImportances) -> dict[str, Any]:

@@ -213,7 +213,7 @@ def test_a_run_says_what_was_lost_on_a_full_disk(store, fail, monkeypatch, caplo
     with mlflow.start_run() as run:
         fit()
     (warning,) = [r.getMessage() for r in caplog.records if r.levelname == "WARNING"]
-    assert "No space left on device Nor could it be kept" in warning
+    assert "No space left on device. Nor could it be kept" in warning
     assert "MLFLOW_INTERPRET_SPOOL" in warning
     tags = mlflow.get_run(run.info.run_id).data.tags
     assert tags["mlflow_interpret.status"] == "skipped"
@@ -230,6 +230,58 @@ def test_without_a_temporary_folder_the_explanation_is_kept(store, monkeypatch):
         fit()
     flush()
     assert folders(run) == ["mlflow_interpret"]
+
+
+def skipped_fit(**options):
+    mlflow_interpret.autolog(max_rows=5, **options)
+    Unexplainable().fit(X, y)
+
+
+class Unexplainable(RegressorMixin, BaseEstimator):
+    """A model that predicts nothing."""
+
+    def fit(self, X, y):
+        self.fitted_ = True
+        return self
+
+    def predict(self, X):
+        raise ValueError("no prediction")
+
+
+def test_the_reason_of_a_skipped_fit_is_kept_with_one_warning(store, fail, caplog):
+    fail("log_batch", is_done=False)
+    skipped_fit(extra_tags={"team": "a"})
+    (warning,) = [r.getMessage() for r in caplog.records if r.levelname == "WARNING"]
+    (run,) = all_runs()
+    assert warning.startswith("The fit of Unexplainable was not explained: ")
+    assert f"The reason could not be logged to run {run.info.run_id}: connection lost" in warning
+    assert warning.endswith("log it later with: mlflow-interpret flush")
+    assert f"{spool.folders()[0].name}  logged to run {run.info.run_id}" in flush()
+    (run,) = all_runs()
+    tags = run.data.tags
+    assert (run.info.status, tags["team"]) == ("FINISHED", "a")
+    assert tags["mlflow_interpret.status"] == "skipped"
+    assert "mlflow_interpret.explanation_id" not in tags
+    assert folders(run) == ["mlflow_interpret"]
+    assert "no prediction" in mlflow_store.status_of(run.info.run_id, store)["reason"]
+
+
+def test_a_kept_skipped_fit_finds_its_record_among_others(store, fail):
+    with mlflow.start_run() as run:
+        fit()
+        for number in range(6):  # the last of them have no tags
+            if number == 4:
+                fail("log_batch", is_done=True)
+            skipped_fit()
+            kept._kept.clear()
+    (waiting,) = spool.folders()
+    before = folders(run)
+    flush()
+    assert folders(run) == before
+    client = MlflowClient()
+    records = [mlflow_store.status_of(run.info.run_id, store, n) for n in range(1, 8)]
+    assert [record.get("fit_id") == waiting.name for record in records].index(True) == 5
+    assert client.get_run(run.info.run_id).data.tags["mlflow_interpret.explanations"] == "7"
 
 
 @each_fault

@@ -16,7 +16,7 @@ from mlflow_interpret.core.details import Details
 from mlflow_interpret.core.explanation import Explanation
 from mlflow_interpret.core.options import Options
 from mlflow_interpret.stores import mlflow as mlflow_store
-from mlflow_interpret.stores.spool import Entry
+from mlflow_interpret.stores.spool_entry import Entry
 
 DETAILS = {
     "rows": {"explained": 129, "available": 4420, "source": "training_rows"},

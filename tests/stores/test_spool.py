@@ -16,6 +16,7 @@ from mlflow_interpret.core.errors import MlflowInterpretError
 from mlflow_interpret.core.explanation import Explanation
 from mlflow_interpret.core.options import Options
 from mlflow_interpret.stores import spool
+from mlflow_interpret.stores.spool_entry import NewRun, SkippedFit
 
 
 def explanation(value=1.0):
@@ -174,9 +175,16 @@ def test_without_a_writable_home_the_spool_is_temporary(tmp_path, monkeypatch, h
 
 
 def test_a_new_run_is_read_back():
-    new_run = spool.NewRun("3", "a name", {"team": "a"}, 1.5)
+    new_run = NewRun("3", "a name", {"team": "a"}, 1.5)
     kept = replace(entry(run_id=None), new_run=new_run, created="2026-01-01T00:00:00+00:00")
     assert spool.entry_of(spool.keep(explanation(), kept)) == kept
+
+
+def test_a_skipped_fit_is_read_back():
+    skipped = replace(entry(), model="Ridge", skipped=SkippedFit("a fit", "no prediction"))
+    path = spool.keep_skipped("a fit", skipped)
+    assert spool.folders() == [path]
+    assert spool.entry_of(path) == skipped
 
 
 def test_entries_are_json_and_temporary_files_are_gone():

@@ -18,7 +18,7 @@ from mlflow_interpret.runtime.exit_hooks import call_at_exit
 from mlflow_interpret.runtime.forks import ForkSafeLock, call_after_fork
 from mlflow_interpret.runtime.work_queue import Job, WorkQueue
 from mlflow_interpret.stores import spool
-from mlflow_interpret.stores.spool import Entry
+from mlflow_interpret.stores.spool_entry import Entry
 
 _logger = logging.getLogger("mlflow_interpret")
 

@@ -1,8 +1,9 @@
-"""Explanations that could not be logged: kept in the spool, and logged later as by the fit."""
+"""Explanations and skipped fits that could not be logged: kept, and logged later as by the fit."""
 
 from __future__ import annotations
 
 import logging
+import uuid
 from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -21,9 +22,9 @@ from mlflow_interpret.runtime.messages import warn
 from mlflow_interpret.stores import drawing, spool
 from mlflow_interpret.stores import mlflow as mlflow_store
 from mlflow_interpret.stores.record import Record, now
-from mlflow_interpret.stores.spool import Entry, NewRun
+from mlflow_interpret.stores.spool_entry import Entry, NewRun, SkippedFit
 
-# The explanations that this process has kept, with their tracking URIs, oldest first.
+# The folders that this process has kept in the spool, with their tracking URIs, oldest first.
 _kept: deque[tuple[str, Path]] = deque()
 
 _AT_ONCE = 5  # of one fit
@@ -34,27 +35,33 @@ _logger = logging.getLogger("mlflow_interpret")
 
 @dataclass(frozen=True, eq=False)
 class Attempt:
-    """An attempt to log an explanation that failed.
+    """An attempt to log an explanation, or a skipped fit, that failed.
 
     Attributes:
         model: The class of the fitted model.
         tracking_uri: The tracking URI.
         run: The run.
-        computed: The explanation.
-        record: Its folder, None where it was not written.
-        is_logged: The explanation is in the run, which was not ended.
+        content: The explanation, with its folder if it was written; or the skipped fit.
+        is_logged: The content is in the run, which was not ended.
     """
 
     model: str
     tracking_uri: str
     run: ExplanationRun
-    computed: Computed
-    record: Record | None
+    content: Computed | Record | SkippedFit
     is_logged: bool
+
+    @property
+    def subject(self) -> str:
+        """The subject of the warning."""
+        if isinstance(self.content, SkippedFit):
+            reason = self.content.reason.rstrip(".")
+            return f"The fit of {self.model} was not explained: {reason}. The reason"
+        return f"The explanation of {self.model}"
 
 
 def keep(options: Options, attempt: Attempt, error: BaseException) -> None:
-    """Keep the explanation of an attempt in the spool, with one warning.
+    """Keep the explanation or the skipped fit of an attempt in the spool, with one warning.
 
     Args:
         options: The options.
@@ -63,16 +70,17 @@ def keep(options: Options, attempt: Attempt, error: BaseException) -> None:
     """
     uri, run_id = attempt.tracking_uri, attempt.run.run_id
     run = f"run {run_id}" if run_id else "a new run"
-    problem = one_line(error.problem if isinstance(error, MlflowInterpretError) else error)
-    subject = f"The explanation of {attempt.model}"
-    failure, later = f"{subject} could not be logged to {run}: {problem}", "log it later with"
+    reason = error.problem if isinstance(error, MlflowInterpretError) else error
+    problem = f"{one_line(reason).rstrip('.')}."
+    subject, later = attempt.subject, "log it later with"
+    failure = f"{subject} could not be logged to {run}: {problem}"
     if attempt.is_logged:
         failure = f"{subject} is in {run}, which could not be ended: {problem}"
         later = "end the run later with"
     try:
         folder = _kept_folder(options, attempt)
     except Exception as unwritable:
-        _logger.debug("The explanation could not be kept", exc_info=True)
+        _logger.debug("Nothing could be kept", exc_info=True)
         _note_loss(attempt, failure)
         warn(
             options,
@@ -95,20 +103,25 @@ def _flush_command(error: BaseException, tracking_uri: str) -> str:
 
 
 def _kept_folder(options: Options, attempt: Attempt) -> Path:
-    """Write the explanation of an attempt into the spool and return its folder."""
-    run, record, computed = attempt.run, attempt.record, attempt.computed
-    entry = Entry.of(options, attempt.tracking_uri, run.run_id)
-    created = None if record is None else record.created
-    entry = replace(entry, new_run=run.new_run(all_tags=True), created=created)
-    if record is None:  # the figures and the report are drawn when it is logged
-        data_only = replace(options, log_figures=False, log_report=False)
-        with spool.new_folder(computed.explanation_id) as folder:
-            computed.write(folder, data_only, None, {})
-            spool.update(folder, entry)
-        return folder
-    if attempt.is_logged:  # the folder belongs to the stores
-        return spool.keep(record.explanation, entry)
-    return spool.keep_folder(record.folder, record.explanation.id, entry)
+    """Write the content of an attempt into the spool and return its folder."""
+    run, content = attempt.run, attempt.content
+    model = attempt.model if isinstance(content, SkippedFit) else None
+    entry = Entry.of(options, attempt.tracking_uri, run.run_id, model)
+    entry = replace(entry, new_run=run.new_run(all_tags=True))
+    if isinstance(content, SkippedFit):
+        entry = replace(entry, created=now(), skipped=content)
+        return spool.keep_skipped(content.fit_id, entry)
+    if isinstance(content, Record):
+        entry = replace(entry, created=content.created)
+        if attempt.is_logged:  # the folder belongs to the stores
+            return spool.keep(content.explanation, entry)
+        return spool.keep_folder(content.folder, content.explanation.id, entry)
+    # The figures and the report are drawn when it is logged.
+    data_only = replace(options, log_figures=False, log_report=False)
+    with spool.new_folder(content.explanation_id) as folder:
+        content.write(folder, data_only, None, {})
+        spool.update(folder, entry)
+    return folder
 
 
 def _note_loss(attempt: Attempt, reason: str) -> None:
@@ -150,7 +163,7 @@ def log_kept(
     *,
     draw_later: bool = False,
 ) -> str:
-    """Log an explanation of the spool and delete it there.
+    """Log an explanation or a skipped fit of the spool and delete it there.
 
     Each step can be repeated, by this process or another: the run, the folder and the time of the
     first attempt are found again.
@@ -171,25 +184,51 @@ def log_kept(
     """
     with spool.claimed(folder):
         mlflow_store.check_reachable(tracking_uri)
-        entry, explanation = spool.entry_of(folder), spool.load(folder)
+        entry = spool.entry_of(folder)
+        skipped = entry.skipped
+        explanation = spool.load(folder) if skipped is None else None
         created = entry.created or now()
         entry = _with_autologged_run(entry, tracking_uri)
         run_id = entry.run_id
         if run_id is None:
-            new_run = entry.new_run or _new_run_of_0_1(explanation.id)
+            new_run = entry.new_run or _new_run_of_0_1(folder.name)
             entry = replace(entry, new_run=new_run)
-            run_id = _create(entry, new_run, explanation.id, experiment_id, tracking_uri)
+            run_id = _create(entry, new_run, experiment_id, tracking_uri)
         entry = replace(entry, run_id=run_id, created=created)
         spool.update(folder, entry)
-        options = _options(entry, explanation)
-        log_to_run(
-            explanation, run_id, tracking_uri, options, created=created, draw_later=draw_later
-        )
+        if skipped is not None:
+            _log_skipped(entry, skipped, run_id, tracking_uri)
+        elif explanation is not None:
+            options = _options(entry, explanation)
+            log_to_run(
+                explanation, run_id, tracking_uri, options, created=created, draw_later=draw_later
+            )
         if entry.new_run is not None:
             ended = datetime.fromisoformat(created).timestamp()
             mlflow_store.end_new_run(tracking_uri, run_id, ended)
         spool.drop(folder)
     return run_id
+
+
+def skip_pending(entry: Entry, reason: str) -> Path:
+    """Keep a fit that waited for its explanation as a skipped fit; return its folder."""
+    skipped, new_run = SkippedFit(str(uuid.uuid4()), reason), entry.new_run
+    if new_run is not None:
+        tags = mlflow_store.skipped_run_tags(skipped.fit_id, new_run.tags)
+        new_run = replace(new_run, tags=tags)
+    entry = replace(entry, explanation_id=None, skipped=skipped, new_run=new_run, created=now())
+    return spool.keep_skipped(skipped.fit_id, entry)
+
+
+def _log_skipped(entry: Entry, skipped: SkippedFit, run_id: str, tracking_uri: str) -> None:
+    details = {
+        "created": entry.created,
+        "model": {"fitted": entry.model},
+        "comment": entry.options.get("comment"),
+    }
+    mlflow_store.log_skipped(
+        run_id, tracking_uri, skipped.reason, details, fit_id=skipped.fit_id, is_repeated=True
+    )
 
 
 def _with_autologged_run(entry: Entry, tracking_uri: str) -> Entry:
@@ -207,21 +246,20 @@ def _with_autologged_run(entry: Entry, tracking_uri: str) -> Entry:
 def _create(
     entry: Entry,
     new_run: NewRun,
-    explanation_id: str,
     experiment_id: str | None,
     tracking_uri: str,
 ) -> str:
-    """Return the run that was created for an explanation without answer, else a new one."""
+    """Return the run that was created without an answer, else a new one."""
     is_same_store = without_credentials(tracking_uri) == entry.tracking_uri
     of_fit = new_run.experiment_id if is_same_store else None
     experiment_id = experiment_id or of_fit or mlflow_patches.default_experiment_id()
-    found = mlflow_store.find_new_run(tracking_uri, of_fit or experiment_id, explanation_id)
+    found = mlflow_store.find_new_run(tracking_uri, of_fit or experiment_id, new_run.tags)
     if found is not None:
         return found
     run_id = mlflow_store.create_run(
         tracking_uri, experiment_id, new_run.name, new_run.tags, new_run.started
     )
-    mlflow_store.delete_copies(tracking_uri, experiment_id, run_id, explanation_id)
+    mlflow_store.delete_copies(tracking_uri, experiment_id, run_id, new_run.tags)
     return run_id
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import shutil
+import uuid
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -19,6 +20,7 @@ from mlflow_interpret.core.options import Options
 from mlflow_interpret.core.text import format_number, truncate
 from mlflow_interpret.runtime import temporary_folders
 from mlflow_interpret.runtime.messages import inform_once, warn, warn_first
+from mlflow_interpret.stores.spool_entry import SkippedFit
 
 if TYPE_CHECKING:
     from mlflow_interpret.stores.record import Record
@@ -50,10 +52,20 @@ class Fit:
     is_background: bool = False
     link: ModelLink | None = None
 
-    def run(self, options: Options, explanation_id: str | None = None) -> ExplanationRun:
-        """Return a context with the run, which is created and ended where there is none."""
+    def run(self, options: Options, subject_id: str, *, is_skipped: bool = False) -> ExplanationRun:
+        """Return a context with the run, which is created and ended where there is none.
+
+        Args:
+            options: The options.
+            subject_id: The explanation, or the id of a fit that was skipped.
+            is_skipped: The fit was skipped.
+        """
         return ExplanationRun(
-            self.context, explanation_id, options.extra_tags, is_background=self.is_background
+            self.context,
+            subject_id,
+            options.extra_tags,
+            is_skipped=is_skipped,
+            is_background=self.is_background,
         )
 
 
@@ -103,7 +115,7 @@ def log_computed(options: Options, fit: Fit, computed: Computed) -> str | None:
     except (Exception, KeyboardInterrupt) as error:
         _logger.debug("Logging failed", exc_info=True)
         is_logged = logged is not None
-        attempt = kept.Attempt(fit.model, uri, run, computed, record, is_logged)
+        attempt = kept.Attempt(fit.model, uri, run, record or computed, is_logged)
         kept.keep(options, attempt, error)
         if folder is not None and not is_logged:
             shutil.rmtree(folder, ignore_errors=True)
@@ -142,17 +154,31 @@ def _warn_partial(options: Options, fit: Fit, reason: str, details: Details) -> 
 
 
 def skip(options: Options, fit: Fit, reason: str) -> None:
-    """Warn that a fit was not explained, and log the reason."""
+    """Warn that a fit was not explained, and log the reason; where that fails, keep it.
+
+    Args:
+        options: The options.
+        fit: The fit.
+        reason: The reason.
+    """
+    from mlflow_interpret.autologging import kept
     from mlflow_interpret.stores import mlflow as mlflow_store
 
-    warn(options, f"The fit of {fit.model} was not explained: {reason}")
+    uri, skipped, is_logged = fit.context.tracking_uri, SkippedFit(str(uuid.uuid4()), reason), False
+    run = fit.run(options, skipped.fit_id, is_skipped=True)
     try:
-        mlflow_store.check_reachable(fit.context.tracking_uri)
-        with fit.run(options) as run_id:
+        mlflow_store.check_reachable(uri)
+        with run as run_id:
             details = {"model": {"fitted": fit.model}, "comment": options.comment}
-            mlflow_store.log_skipped(run_id, fit.context.tracking_uri, reason, details)
-    except Exception:
+            mlflow_store.log_skipped(run_id, uri, reason, details, fit_id=skipped.fit_id)
+            is_logged = True
+    except (Exception, KeyboardInterrupt) as error:
         _logger.debug("The reason could not be logged", exc_info=True)
+        attempt = kept.Attempt(fit.model, uri, run, skipped, is_logged)
+        kept.keep(options, attempt, error)
+    else:
+        warn(options, f"The fit of {fit.model} was not explained: {reason}")
+        kept.log_earlier(options, uri)
 
 
 def note(options: Options, fit: Fit, reason: str) -> None:

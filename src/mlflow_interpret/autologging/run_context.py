@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from mlflow_interpret.autologging import mlflow_patches
 from mlflow_interpret.core.errors import RunNotFoundError
 from mlflow_interpret.stores import mlflow as mlflow_store
-from mlflow_interpret.stores.spool import NewRun
+from mlflow_interpret.stores.spool_entry import NewRun
 
 _logger = logging.getLogger("mlflow_interpret")
 
@@ -110,12 +110,15 @@ def active_run() -> tuple[str | None, bool]:
 
 
 class ExplanationRun:
-    """The run of an explanation: that of the context, or a new one that is ended afterwards.
+    """The run of an explanation, or of a skipped fit: that of the context, or a new one.
+
+    A new run is ended afterwards.
 
     Args:
         context: The run context.
-        explanation_id: The explanation, None for a fit that was skipped.
+        subject_id: The explanation, or the id of a fit that was skipped.
         extra_tags: The user's tags of a new run.
+        is_skipped: The fit was skipped.
         is_background: This is another thread than that of the fit: MLflow's active run is not
             changed.
 
@@ -126,14 +129,16 @@ class ExplanationRun:
     def __init__(
         self,
         context: RunContext,
-        explanation_id: str | None,
+        subject_id: str,
         extra_tags: Mapping[str, str] | None = None,
         *,
+        is_skipped: bool = False,
         is_background: bool = False,
     ) -> None:
         self._context = context
-        self._explanation_id = explanation_id
-        self._tags = mlflow_store.new_run_tags(explanation_id, extra_tags)
+        self._key = context.tracking_uri, subject_id
+        tags_for = mlflow_store.skipped_run_tags if is_skipped else mlflow_store.new_run_tags
+        self._tags = tags_for(subject_id, extra_tags)
         self._is_background = is_background
         self._experiment_id = context.experiment_id
         # With a name, the store draws none from the user's random state.
@@ -166,23 +171,22 @@ class ExplanationRun:
         """End a new run."""
         if self._context.run_id is not None:
             return
-        key = self._context.tracking_uri, self._explanation_id
-        _unfinished.add(key)
+        _unfinished.add(self._key)
         self._end()
         if kind is None:
-            _unfinished.discard(key)
+            _unfinished.discard(self._key)
 
     def _unfinished_run(self) -> str | None:
         """Return the run of an earlier attempt of this process."""
-        uri, explanation_id = self._context.tracking_uri, self._explanation_id
-        if explanation_id is None or (uri, explanation_id) not in _unfinished:
+        if self._key not in _unfinished:
             return None
+        uri = self._context.tracking_uri
         self._experiment_id = self._experiment_id or mlflow_patches.default_experiment_id()
-        return mlflow_store.find_new_run(uri, self._experiment_id, explanation_id)
+        return mlflow_store.find_new_run(uri, self._experiment_id, self._tags)
 
     def _create(self) -> str:
         uri = self._context.tracking_uri
-        _unfinished.add((uri, self._explanation_id))
+        _unfinished.add(self._key)
         self._experiment_id = self._experiment_id or mlflow_patches.default_experiment_id()
         if self._is_background:
             started = self._context.started
@@ -203,7 +207,7 @@ class ExplanationRun:
             str(self._experiment_id),
             str(self.run_id),
         )
-        mlflow_store.delete_copies(uri, experiment_id, run_id, self._explanation_id)
+        mlflow_store.delete_copies(uri, experiment_id, run_id, self._tags)
         # FINISHED: the training, which the run is about, has succeeded.
         if self._is_active:
             import mlflow
@@ -213,5 +217,5 @@ class ExplanationRun:
             mlflow_store.end_new_run(uri, run_id)
 
 
-# The explanations whose new run was not ended, so that another attempt takes the same run.
-_unfinished: set[tuple[str, str | None]] = set()
+# The explanations and skipped fits whose new run was not ended: another attempt takes the same run.
+_unfinished: set[tuple[str, str]] = set()

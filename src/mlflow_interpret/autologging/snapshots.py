@@ -25,7 +25,7 @@ from mlflow_interpret.core.errors import MlflowInterpretError
 from mlflow_interpret.runtime import process_folders, temporary_folders
 from mlflow_interpret.runtime.process_folders import ProcessFolder
 from mlflow_interpret.stores import spool
-from mlflow_interpret.stores.spool import Entry
+from mlflow_interpret.stores.spool_entry import Entry
 
 _ENTRY = "entry.json"
 _SNAPSHOT = "snapshot.pkl"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,9 @@ from mlflow_interpret.cli.terminal import tracking_uri_option
 )
 @click.option("--list", "only_list", is_flag=True, help="List the stored explanations only.")
 def flush(tracking_uri: str | None, experiment: str | None, only_list: bool) -> None:
-    """Log the explanations that this machine stored because the server did not answer.
+    """Log the explanations, and the fits that were skipped, that this machine stored.
+
+    It stores them if the server does not answer.
 
     Models whose background explanation was interrupted are explained first. Each explanation is
     logged to its run, in its own store or in that of --tracking-uri, and uploaded to Azure ML if it
@@ -39,11 +40,11 @@ def flush(tracking_uri: str | None, experiment: str | None, only_list: bool) -> 
         return tracking_uri or (current_uri if is_current else str(entry.tracking_uri))
 
     pending = snapshots.abandoned()
-    failures = sum(not _explain_pending(item, store_uri, only_list) for item in pending)
     drawings = drawing.abandoned()
+    total = len(pending) + len(drawings) + len(spool.folders())
+    failures = sum(not _explain_pending(item, only_list) for item in pending)
     failures += sum(not _draw_pending(path, store_uri, only_list) for path in drawings)
     folders = spool.folders()
-    total = failures + len(folders)
     if not folders and not pending and not drawings:
         click.echo(f"Nothing is kept in {spool.directory()}.")
         return
@@ -64,12 +65,10 @@ def flush(tracking_uri: str | None, experiment: str | None, only_list: bool) -> 
         raise click.ClickException(f"{failures} of {total} could not be logged.")
 
 
-def _explain_pending(pending: Any, store_uri: Callable[[Any], str], only_list: bool) -> bool:
+def _explain_pending(pending: Any, only_list: bool) -> bool:
     """Explain or list a model of a process that ended, and return whether it succeeded."""
-    from mlflow_interpret.autologging import background, outcomes
-    from mlflow_interpret.autologging.run_context import RunContext
+    from mlflow_interpret.autologging import background, kept
     from mlflow_interpret.core.errors import CannotExplainError
-    from mlflow_interpret.core.options import Options
     from mlflow_interpret.stores import spool
 
     name = pending.folder.name
@@ -82,13 +81,7 @@ def _explain_pending(pending: Any, store_uri: Callable[[Any], str], only_list: b
         background.recover(pending, entry)
     except CannotExplainError as error:
         click.echo(f"{name}  not explained: {error}", err=True)
-        fit = outcomes.Fit(
-            str(entry.model),
-            RunContext(store_uri(entry), entry.run_id, started=time.time()),
-            is_background=True,
-        )
-        comment = entry.options.get("comment")
-        outcomes.skip(Options(silent=True, comment=comment), fit, str(error))
+        kept.skip_pending(entry, str(error))
         pending.drop()
         return False
     except Exception as error:

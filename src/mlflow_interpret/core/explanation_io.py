@@ -235,14 +235,6 @@ def read_importances(
     )
 
 
-def read_id(path: Path) -> str | None:
-    """Return the id of the explanation in an ``explanation.json``, None where there is none."""
-    try:
-        return str(read_json(path)["id"])
-    except (KeyError, RecursionError, TypeError, ValueError):  # cut off, or written by others
-        return None
-
-
 def _read_summary(path: Path) -> dict[str, Any]:
     summary: Any = read_json(path)
     if isinstance(summary, dict) and isinstance(summary.get("format"), int):

@@ -39,6 +39,14 @@ def read_json(path: Path) -> Any:
     return json.loads(path.read_text(encoding="utf-8"))
 
 
+def read_id(path: Path, key: str) -> str | None:
+    """Return the id under a key of a JSON file, None where there is none."""
+    try:
+        return str(read_json(path)[key])
+    except (KeyError, RecursionError, TypeError, ValueError):  # cut off, or written by others
+        return None
+
+
 def _plain(value: Any) -> Any:
     if isinstance(value, np.generic):
         return value.item()

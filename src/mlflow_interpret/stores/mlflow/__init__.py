@@ -30,6 +30,7 @@ from mlflow_interpret.stores.mlflow.new_runs import (
     end_new_run,
     find_new_run,
     new_run_tags,
+    skipped_run_tags,
     with_mlflow_tags,
 )
 from mlflow_interpret.stores.mlflow.reader import (
@@ -78,6 +79,7 @@ __all__ = [
     "records",
     "request_experiment",
     "runs_with_explanations",
+    "skipped_run_tags",
     "status_of",
     "tag_name",
     "update_status",

@@ -1,7 +1,7 @@
-"""Runs that this package creates for explanations without a run.
+"""Runs that this package creates for fits without a run.
 
-Their tag with the id of the explanation is set when they are created: a run whose creation got no
-answer is found again by it.
+Their tag with the id of the explanation, or of the skipped fit, is set when they are created: a run
+whose creation got no answer is found again by it.
 """
 
 from __future__ import annotations
@@ -20,22 +20,33 @@ INTEGRATION = "mlflow_interpret"
 """The value of MLflow's tag ``mlflow.autologging`` of these runs."""
 
 _AUTOLOGGING = "mlflow.autologging"
+_EXPLANATION_ID = tag_name(1, "explanation_id")
+_FIT_ID = tag_name(1, "fit_id")
 
 _logger = logging.getLogger(__name__)
 
 
 def new_run_tags(
-    explanation_id: str | None, extra_tags: Mapping[str, str] | None = None
+    explanation_id: str, extra_tags: Mapping[str, str] | None = None
 ) -> dict[str, str]:
-    """Return the tags of a new run, without those that MLflow adds.
+    """Return the tags of a new run for an explanation, without those that MLflow adds.
 
     Args:
-        explanation_id: The explanation, None for a fit that was skipped.
+        explanation_id: The explanation.
         extra_tags: The user's tags.
     """
-    tags = {**(extra_tags or {}), _AUTOLOGGING: INTEGRATION}
-    if explanation_id is not None:
-        tags[tag_name(1, "explanation_id")] = explanation_id
+    return {**(extra_tags or {}), _AUTOLOGGING: INTEGRATION, _EXPLANATION_ID: explanation_id}
+
+
+def skipped_run_tags(fit_id: str, extra_tags: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return the tags of a new run for a fit that was skipped, without those that MLflow adds.
+
+    Args:
+        fit_id: The id of the skipped fit.
+        extra_tags: The user's tags, or those of the run of the explanation that failed.
+    """
+    tags = {**(extra_tags or {}), _AUTOLOGGING: INTEGRATION, _FIT_ID: fit_id}
+    tags.pop(_EXPLANATION_ID, None)
     return tags
 
 
@@ -45,9 +56,9 @@ def with_mlflow_tags(tags: Mapping[str, str]) -> dict[str, str]:
     return resolved
 
 
-def find_new_run(tracking_uri: str, experiment_id: str, explanation_id: str) -> str | None:
-    """Return the run that was created for an explanation, None where there is none."""
-    runs = _created_for(tracking_uri, experiment_id, explanation_id)
+def find_new_run(tracking_uri: str, experiment_id: str, tags: Mapping[str, str]) -> str | None:
+    """Return the run that was created with the ids in ``tags``, None where there is none."""
+    runs = _created_with(tracking_uri, experiment_id, tags)
     return runs[0].info.run_id if runs else None
 
 
@@ -77,13 +88,13 @@ def create_run(
 
 
 def delete_copies(
-    tracking_uri: str, experiment_id: str, run_id: str, explanation_id: str | None
+    tracking_uri: str, experiment_id: str, run_id: str, tags: Mapping[str, str]
 ) -> None:
     """Delete the empty runs of creations without an answer, which MLflow's client repeats."""
-    if explanation_id is None or urlsplit(tracking_uri).scheme not in {"http", "https"}:
+    if urlsplit(tracking_uri).scheme not in {"http", "https"}:
         return
     try:
-        for run in _created_for(tracking_uri, experiment_id, explanation_id):
+        for run in _created_with(tracking_uri, experiment_id, tags):
             if run.info.run_id != run_id and not run.data.metrics:
                 MlflowClient(tracking_uri).delete_run(run.info.run_id)
     except Exception:  # the explanation is more important
@@ -104,9 +115,12 @@ def end_new_run(tracking_uri: str, run_id: str, end_time: float | None = None) -
         client.set_terminated(run_id, end_time=end)
 
 
-def _created_for(tracking_uri: str, experiment_id: str, explanation_id: str) -> list[Run]:
-    """Return the runs that were created for an explanation, oldest first."""
-    conditions = {tag_name(1, "explanation_id"): explanation_id, _AUTOLOGGING: INTEGRATION}
+def _created_with(tracking_uri: str, experiment_id: str, tags: Mapping[str, str]) -> list[Run]:
+    """Return the runs that were created with the ids in ``tags``, oldest first."""
+    ids = {name: tags[name] for name in (_EXPLANATION_ID, _FIT_ID) if name in tags}
+    if not ids:
+        return []
+    conditions = {**ids, _AUTOLOGGING: INTEGRATION}
     return list(
         MlflowClient(tracking_uri).search_runs(
             [experiment_id],

@@ -1,7 +1,7 @@
 """The place of an explanation in a run: its number, found again by the explanation's id.
 
 A log that was cut off is continued in its folder. ``explanation.json``, which holds the id, is the
-first file of a folder.
+first file of a folder. The folder of a skipped fit holds a status record with the id of the fit.
 """
 
 from __future__ import annotations
@@ -13,11 +13,12 @@ from pathlib import Path
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
-from mlflow_interpret.core import explanation_io
+from mlflow_interpret.core import explanation_io, json_files
 from mlflow_interpret.runtime import temporary_folders
 from mlflow_interpret.stores.mlflow.artifacts import fetch, list_files
 from mlflow_interpret.stores.mlflow.layout import (
     MAX_NUMBER,
+    STATUS,
     TAGGED_EXPLANATIONS,
     explanations_of,
     folder_of,
@@ -63,7 +64,26 @@ def find_place(
         paths = list_files(client, run, folder_of(number))
         if not paths and number > count:
             return Place(number, is_begun=False)
-        if _held_id(client, run, number, paths) == explanation_id:
+        path = f"{folder_of(number)}/{explanation_io.EXPLANATION}"
+        if _read_id(client, run, path, paths, "id") == explanation_id:
+            return Place(number, is_begun=True)
+    return Place(MAX_NUMBER, is_begun=False)
+
+
+def find_skipped(client: MlflowClient, run: Run, fit_id: str) -> Place:
+    """Return the place of a skipped fit: where its id is, else the next free number.
+
+    Raises:
+        Exception: The artifact store does not answer.
+    """
+    count, ids = explanations_of(run), _tagged_ids(run)
+    for number in range(1, MAX_NUMBER):
+        if number in ids:
+            continue
+        paths = list_files(client, run, folder_of(number))
+        if not paths and number > count:
+            return Place(number, is_begun=False)
+        if _read_id(client, run, f"{folder_of(number)}/{STATUS}", paths, "fit_id") == fit_id:
             return Place(number, is_begun=True)
     return Place(MAX_NUMBER, is_begun=False)
 
@@ -91,10 +111,9 @@ def _is_skipped(run: Run, number: int) -> bool:
     return is_counted and run.data.tags.get(tag_name(number, "status")) == "skipped"
 
 
-def _held_id(client: MlflowClient, run: Run, number: int, paths: list[str]) -> str | None:
-    """Return the id of the explanation in a folder, None where it holds none."""
-    path = f"{folder_of(number)}/{explanation_io.EXPLANATION}"
+def _read_id(client: MlflowClient, run: Run, path: str, paths: list[str], key: str) -> str | None:
+    """Return the id in a file of a folder with the files ``paths``, None where there is none."""
     if path not in paths:
         return None
     with temporary_folders.temporary() as folder:
-        return explanation_io.read_id(fetch(run, path, client.tracking_uri, Path(folder)))
+        return json_files.read_id(fetch(run, path, client.tracking_uri, Path(folder)), key)

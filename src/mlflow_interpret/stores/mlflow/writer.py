@@ -37,7 +37,7 @@ from mlflow_interpret.stores.mlflow.layout import (
 )
 from mlflow_interpret.stores.mlflow.metrics import Metrics, metrics_of
 from mlflow_interpret.stores.mlflow.numbers import RunNumbers
-from mlflow_interpret.stores.mlflow.places import find_place, free_place
+from mlflow_interpret.stores.mlflow.places import find_place, find_skipped, free_place
 from mlflow_interpret.stores.mlflow.tags import explanation_tags, fitting_tags, table_tags
 from mlflow_interpret.stores.record import Record, now
 
@@ -114,7 +114,15 @@ def log(
     return Logged(tracking_uri, run_id, number, status, metrics.values, report)
 
 
-def log_skipped(run_id: str, tracking_uri: str, reason: str, details: Mapping[str, Any]) -> Logged:
+def log_skipped(
+    run_id: str,
+    tracking_uri: str,
+    reason: str,
+    details: Mapping[str, Any],
+    *,
+    fit_id: str | None = None,
+    is_repeated: bool = False,
+) -> Logged:
     """Write into a run that a fit was not explained.
 
     Args:
@@ -122,23 +130,29 @@ def log_skipped(run_id: str, tracking_uri: str, reason: str, details: Mapping[st
         tracking_uri: The tracking URI.
         reason: The reason.
         details: Further keys of the status record.
+        fit_id: The id of the fit, by which another attempt finds its place.
+        is_repeated: An earlier attempt failed.
     """
     client, limits = MlflowClient(tracking_uri), limits_of(tracking_uri)
     run = get_run(client, run_id)
+    is_found_by_id = is_repeated and fit_id is not None
+    place = find_skipped(client, run, str(fit_id)) if is_found_by_id else free_place(client, run)
     with (
-        _numbers.reserved(tracking_uri, run_id, free_place(client, run)) as number,
+        _numbers.reserved(tracking_uri, run_id, place) as number,
         temporary_folders.temporary() as folder,
     ):
         status = {
             "status": "skipped",
             "reason": reason,
             "run_id": run_id,
+            "fit_id": fit_id,
             "created": now(),
             **details,
         }
         path = Path(folder) / STATUS
         json_files.write_json(path, status)
-        client.log_artifact(run_id, str(path), folder_of(number))
+        if limits.overwrites or not place.is_begun:
+            client.log_artifact(run_id, str(path), folder_of(number))
         _numbers.mark_stored(tracking_uri, run_id, number, explained=False)
 
         def tags_for(run: Run, count: int, _: list[int]) -> list[RunTag]:

@@ -61,3 +61,24 @@ def _is_alive(pid):
         return state != "Z"
     state = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True)
     return state.stdout.strip() not in {"", "Z", "Zs"}
+
+
+@pytest.mark.skipif(
+    not Path("/proc/self/autogroup").exists(), reason="Linux' autogroups are not there"
+)
+def test_the_session_of_a_child_gives_way_until_someone_waits_for_it(tmp_path, monkeypatch):
+    (tmp_path / "asking.py").write_text(
+        "import sys\n"
+        "for _ in sys.stdin:\n"
+        "    group = open('/proc/self/autogroup').read().split()\n"
+        "    print(int(group[-1]), flush=True)\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    child = worker_process.Child("asking", niceness=10)
+    niceness = [child.ask({})]
+    child.hurry()
+    niceness.append(child.ask({}))
+    child.give_way()
+    niceness.append(child.ask({}))
+    child.end()
+    assert niceness == [10, 0, 10]

@@ -89,7 +89,7 @@ def autolog(
             ``joblib.parallel_config``.
         time_budget: Maximum number of seconds for an explanation. When it is spent, the result so
             far is logged with its error bars and marked as partial. ``"auto"`` is 10 % of the
-            duration of ``fit``, at least 3 and at most 60 seconds; repeated fits share a budget
+            duration of ``fit``, at least 2 and at most 60 seconds; repeated fits share a budget
             that grows by a tenth of the elapsed time. None is no limit.
         top_k: Number of features that become metrics, from 1 to 30. The artifacts hold all.
         metrics: The kinds of metrics. ``"importance"`` is in the units of the model's output,

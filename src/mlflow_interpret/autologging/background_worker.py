@@ -22,9 +22,8 @@ from typing import Any
 
 from mlflow_interpret.core.errors import CannotExplainError, describe_error, describe_unexpected
 from mlflow_interpret.core.explanation import Explanation, importances_of
+from mlflow_interpret.runtime.worker_process import NICENESS
 from mlflow_interpret.stores.record import write_record
-
-_NICENESS = 10  # the training has priority
 
 _private_folders: set[str] = set()  # with rows that must not outlive the training process
 
@@ -110,7 +109,7 @@ def main() -> None:
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # models may print
     if hasattr(os, "nice"):
-        os.nice(_NICENESS)
+        os.nice(NICENESS)
     requests: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(requests,), daemon=True).start()
     worker = Worker()

@@ -11,8 +11,9 @@ from mlflow_interpret.runtime.forks import ForkSafeLock
 
 SHARE = 0.1
 """Share of the elapsed time that explaining may take."""
-SHORTEST_BUDGET = 3.0
-"""Seconds; explaining then adds at most a quarter to 20 fits of a second: (3 + 0.1 * 20) / 20."""
+SHORTEST_BUDGET = 2.0
+"""Seconds; explaining then adds at most a fifth to 20 fits of a second: (2 + 0.1 * 20) / 20."""
+_SLOWEST = 3.0  # seconds that a model gets which is too slow for that budget
 LONGEST_BUDGET = 60.0  # seconds
 _SMALLEST = 0.1  # seconds, in which trees and linear models are explained on some rows
 _CARRIED_OVER = 1.0  # seconds; an explanation leaves no more than these to the next ones
@@ -46,24 +47,24 @@ class SharedBudget:
     def run(self, explain: Callable[[float], _Result], own: float) -> _Result:
         """Explain a model within the remaining budget.
 
-        A model that is too slow for it gets more, up to its own budget.
+        A model that is too slow for it gets more, up to its own budget or 3 seconds.
 
         Args:
             explain: Explains the model within a number of seconds.
             own: The fit's own budget, in seconds.
 
         Raises:
-            TooSlowError: Its own budget is too short, too.
+            TooSlowError: That is too short, too.
         """
-        seconds = self._remaining(own)
+        seconds, longest = self._remaining(own), max(own, _SLOWEST)
         started = self._clock()
         try:
-            while seconds < own:
+            while seconds < longest:
                 try:
                     return explain(seconds)
                 except TooSlowError:
-                    seconds = min(_GROWTH * seconds, own)
-            return explain(own)
+                    seconds = min(_GROWTH * seconds, longest)
+            return explain(longest)
         finally:
             self._spend(min(self._clock() - started, seconds))  # imports do not count
 

@@ -38,13 +38,34 @@ class StandaloneFigure(Figure):
 
     def draw(self, renderer: Any) -> None:
         """Draw the figure, with installed fallback fonts for letters that its font lacks."""
+        self._add_fallback_fonts()
+        super().draw(renderer)
+
+    def savefig(self, fname: Any, **options: Any) -> None:
+        """Save the figure, as matplotlib does.
+
+        With a layout engine matplotlib draws everything twice, once for the layout alone, so the
+        layout is made here.
+        """
+        engine = self.get_layout_engine()
+        if engine is None:
+            super().savefig(fname, **options)
+            return
+        self._add_fallback_fonts()
+        engine.execute(self)
+        self.set_layout_engine("none")
+        try:
+            super().savefig(fname, **options)
+        finally:
+            self.set_layout_engine(engine)
+
+    def _add_fallback_fonts(self) -> None:
         installed = set(fontManager.get_font_names())
         fallback = [family for family in FALLBACK_FONTS if family in installed]
         for text in self.findobj(Text) if fallback else ():
             families = text.get_fontfamily()
-            if families[-len(fallback) :] != fallback:
+            if not text.get_text().isascii() and families[-len(fallback) :] != fallback:
                 text.set_fontfamily([*families, *fallback])
-        super().draw(renderer)
 
     def _repr_png_(self) -> bytes:
         # IPython registers its own formatter for figures only when pyplot is used.

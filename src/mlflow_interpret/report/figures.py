@@ -63,8 +63,10 @@ def importances(explanation: Explanation, top_k: int = TOP_K, ax: Axes | None = 
             ecolor="#222222", elinewidth=1.2, capsize=2.5,
         )  # fmt: skip
     for position, end, value in zip(positions, ends, values, strict=True):
-        axes.annotate(format_number(float(value)), (end, position), (4, 0),
-                      textcoords="offset points", va="center", fontsize=8)  # fmt: skip
+        label = axes.annotate(format_number(float(value)), (end, position), (4, 0),
+                              textcoords="offset points", va="center", fontsize=8)  # fmt: skip
+        # The layout would measure every label, and only the outermost can leave the axes.
+        label.set_in_layout(bool(end == ends.max()))
     label_rows(axes, [explanation.features[i] for i in order])
     axes.margins(x=0.12)
     axes.set_xlim(left=0)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from mlflow_interpret.runtime.progress import wait
-from mlflow_interpret.runtime.worker_process import Child, Worker
+from mlflow_interpret.runtime.worker_process import NICENESS, Child, Worker
 
 _logger = logging.getLogger("mlflow_interpret")
 
@@ -60,7 +60,7 @@ class WorkQueue:
         self._running: list[Job] = []
         self._thread: threading.Thread | None = None
         self._is_needed = True
-        self.worker = Child(module)
+        self.worker = Child(module, NICENESS)
 
     def put(self, job: Job) -> None:
         """Queue a job."""
@@ -124,14 +124,18 @@ class WorkQueue:
             with self._changed:
                 self._changed.wait_for(lambda: not self._waiting and not self._running, seconds)
 
-        return wait(
-            lambda: len(self.pending()),
-            pause,
-            timeout,
-            description=description,
-            unit=unit,
-            silent=self.is_silent(),
-        )
+        self.worker.hurry()
+        try:
+            return wait(
+                lambda: len(self.pending()),
+                pause,
+                timeout,
+                description=description,
+                unit=unit,
+                silent=self.is_silent(),
+            )
+        finally:
+            self.worker.give_way()
 
     def end_idle(self) -> None:
         """End the thread and the worker if no job is pending; the next job starts others."""
@@ -153,7 +157,7 @@ class WorkQueue:
                 self._changed.wait_for(is_called, self._idle_seconds)
                 if not self._waiting:
                     self._thread = None
-                    worker, self.worker = self.worker, Child(self._module)
+                    worker, self.worker = self.worker, Child(self._module, NICENESS)
                     break
             if not self.worker.is_running:
                 try:

@@ -14,6 +14,9 @@ from typing import IO, Any, Protocol
 
 from mlflow_interpret.runtime import temporary_folders
 
+NICENESS = 10
+"""The niceness of processes that work beside the training, which has priority."""
+
 
 class ProcessDiedError(Exception):
     """A child process ended before it answered.
@@ -41,13 +44,17 @@ class Child:
 
     Args:
         module: The full name of the module to run.
+        niceness: The niceness of its session, where Linux shares the processors between sessions
+            (autogroups): there the niceness of a process alone in its session has no effect.
     """
 
-    def __init__(self, module: str) -> None:
+    def __init__(self, module: str, niceness: int = 0) -> None:
         self._module = module
+        self._niceness = niceness
         self._process: subprocess.Popen[str] | None = None
         self._folder: Path | None = None
         self._is_killed = False
+        self._is_awaited = False
 
     def ask(self, request: dict[str, Any]) -> dict[str, Any]:
         """Send a request and return the answer.
@@ -84,6 +91,22 @@ class Child:
         """Whether the process has been started and not been ended."""
         return self._process is not None
 
+    def hurry(self) -> None:
+        """Give the process its full share of the processors, as someone waits for it."""
+        self._is_awaited = True
+        self._set_session_niceness()
+
+    def give_way(self) -> None:
+        """Give other sessions priority again."""
+        self._is_awaited = False
+        self._set_session_niceness()
+
+    def _set_session_niceness(self) -> None:
+        process, niceness = self._process, 0 if self._is_awaited else self._niceness
+        if process is not None and self._niceness:
+            with suppress(OSError):  # not on Linux, or without autogroups
+                Path(f"/proc/{process.pid}/autogroup").write_text(str(niceness))
+
     def kill(self) -> None:
         """Kill the process for good, from any thread; its request ends with an error."""
         self._is_killed = True
@@ -108,6 +131,7 @@ class Child:
             # A file, because a pipe that nobody reads would fill up.
             with (self._folder / "errors").open("a", encoding="utf-8") as errors:
                 self._process = start(self._module, work, errors)
+            self._set_session_niceness()
             if self._is_killed:  # while the process started
                 _kill(self._process)
         return self._process

@@ -15,8 +15,7 @@ from typing import Any
 from mlflow_interpret.core import explanation_io
 from mlflow_interpret.core.errors import one_line
 from mlflow_interpret.report import artifacts
-
-_NICENESS = 10  # the training has priority
+from mlflow_interpret.runtime.worker_process import NICENESS
 
 
 def answer(request: dict[str, Any]) -> dict[str, Any]:
@@ -49,7 +48,7 @@ def main() -> None:
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     if hasattr(os, "nice"):
-        os.nice(_NICENESS)
+        os.nice(NICENESS)
     artifacts.import_figures()
     for line in sys.stdin:
         request = json.loads(line)

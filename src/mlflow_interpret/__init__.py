@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from mlflow_interpret.api.display import ExplanationDisplay
     from mlflow_interpret.api.explain_now import explain_now
+    from mlflow_interpret.api.explain_rows import explain_rows
     from mlflow_interpret.api.explanation_client import ExplanationClient, Run
     from mlflow_interpret.api.explanations import explain, load_explanation, log_explanation
     from mlflow_interpret.api.global_explanation import GlobalExplanation
@@ -45,6 +46,7 @@ __all__ = [
     "compare_runs",
     "explain",
     "explain_now",
+    "explain_rows",
     "flush",
     "load_explanation",
     "log_explanation",
@@ -61,6 +63,7 @@ _HOMES = {
     "compare_runs": "api.runs",
     "explain": "api.explanations",
     "explain_now": "api.explain_now",
+    "explain_rows": "api.explain_rows",
     "flush": "api.runs",
     "load_explanation": "api.explanations",
     "log_explanation": "api.explanations",

@@ -182,7 +182,7 @@ def test_links_to_other_places_are_not_followed(folder, tmp_path, name):
 
 ENTRY = {
     "container": "array", "names": None, "columns": None, "is_given": False, "has_rows": True,
-    "has_weights": False, "n_drawn": 40,
+    "has_weights": False, "n_drawn": 40, "engine": "auto", "output": "auto",
 }  # fmt: skip
 
 
@@ -191,6 +191,7 @@ ENTRY = {
     [
         ([], "'background' has entries of other types"),
         ({**ENTRY, "container": "pickle"}, "'background' has entries of other types"),
+        ({**ENTRY, "engine": "none"}, "'background' has entries of other types"),
         ({**ENTRY, "n_drawn": "40"}, "'background' has entries of other types"),
         ({**ENTRY, "names": [1] * 6}, "'background' has names that are no texts"),
         ({**ENTRY, "columns": ["a"]}, "'background' has other columns than names"),

@@ -28,6 +28,8 @@ class Background:
             uses none, or where rows of data are not stored.
         weights: ``(n_rows,)`` weights of the rows, None for equal ones.
         n_drawn: The number of background rows of which ``rows`` are a sample, or all.
+        engine: The option ``engine`` of the explanation.
+        output: The option ``output`` of the explanation.
     """
 
     names: tuple[str, ...]
@@ -37,6 +39,8 @@ class Background:
     rows: pd.DataFrame | None = None
     weights: FloatArray | None = None
     n_drawn: int = 0
+    engine: str = "auto"
+    output: str = "auto"
 
     def without_rows(self) -> Background:
         """Return the names and the container only."""

@@ -12,11 +12,15 @@ from mlflow_interpret.core.background import CONTAINERS, Background
 from mlflow_interpret.core.errors import InvalidExplanationError
 from mlflow_interpret.core.explanation import comparable_names, distinct_names
 from mlflow_interpret.core.explanation_checks import check_inside, reading
+from mlflow_interpret.core.options import ENGINES, OUTPUTS
 from mlflow_interpret.core.parquet_files import read_table, write_table
 
 BACKGROUND = "background_rows.parquet"
 
-_TYPES = {"container": str, "is_given": bool, "has_rows": bool, "has_weights": bool, "n_drawn": int}
+_TYPES = {
+    "container": str, "is_given": bool, "has_rows": bool, "has_weights": bool, "n_drawn": int,
+    "engine": str, "output": str,
+}  # fmt: skip
 _LABELS = (str, int, float, bool)
 
 
@@ -48,6 +52,8 @@ def to_json(background: Background | None, features: Sequence[str]) -> dict[str,
         "has_rows": background.rows is not None,
         "has_weights": background.weights is not None,
         "n_drawn": background.n_drawn,
+        "engine": background.engine,
+        "output": background.output,
     }
 
 
@@ -61,7 +67,8 @@ def check(entry: Any, n_features: int) -> None:
         return
     is_map = isinstance(entry, dict)
     fits = is_map and all(isinstance(entry.get(name), _TYPES[name]) for name in _TYPES)
-    if not fits or entry["container"] not in CONTAINERS:
+    allowed = {"container": CONTAINERS, "engine": ENGINES, "output": OUTPUTS}
+    if not fits or any(entry[name] not in values for name, values in allowed.items()):
         raise InvalidExplanationError("'background' has entries of other types")
     names, columns = entry.get("names"), entry.get("columns")
     are_texts = names is None or (
@@ -106,6 +113,8 @@ def read(entry: Mapping[str, Any] | None, features: Sequence[str], root: Path) -
         rows=rows,
         weights=weights,
         n_drawn=entry["n_drawn"],
+        engine=entry["engine"],
+        output=entry["output"],
     )
 
 

@@ -51,7 +51,8 @@ class RowCounts:
     """The number of explained rows and their source.
 
     Attributes:
-        source: ``training rows``, ``evaluation_examples`` or ``initialization_examples``.
+        source: ``training rows``, ``evaluation_examples``, ``initialization_examples`` or
+            ``new rows``.
         available: The number of rows in the source.
         explained: The number of explained rows.
         kept: The number of explained rows whose contributions are kept, None for all.

@@ -71,6 +71,7 @@ class Plan:
         output: The output that contributions add up to: ``auto``, ``probability``, ``log-odds`` or
             ``raw``.
         is_output_optional: A model that lacks this output is explained on another one, with a note.
+        is_sampled: Sample, also where an exact explainer is known.
         n_jobs: The number of batches explained in parallel, as in scikit-learn. None: in this
             process, or on all cores where starting other processes pays, or as
             ``joblib.parallel_config`` says.
@@ -86,6 +87,7 @@ class Plan:
     progress: Callable[[int, int], None] | None = None
     output: str = "auto"
     is_output_optional: bool = False
+    is_sampled: bool = False
 
 
 @dataclass(frozen=True, eq=False)

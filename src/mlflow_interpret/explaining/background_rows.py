@@ -9,6 +9,7 @@ import pandas as pd
 from scipy import sparse
 
 from mlflow_interpret.core.background import Background, Container
+from mlflow_interpret.core.explanation import Plan
 from mlflow_interpret.core.statistics import sample_rows
 from mlflow_interpret.explaining.attributions import AttributionResult
 from mlflow_interpret.explaining.batch import RowBatch
@@ -19,7 +20,7 @@ _MAX_BYTES = 20_000_000
 
 
 def stored_background(
-    inputs: ExplainInputs, background: RowBatch, result: AttributionResult, seed: int
+    inputs: ExplainInputs, background: RowBatch, result: AttributionResult, plan: Plan
 ) -> Background:
     """The background rows with which the attributions can be computed again.
 
@@ -27,12 +28,12 @@ def stored_background(
         inputs: The model and its rows.
         background: The background rows of the request.
         result: The attributions of the explained rows.
-        seed: The seed with which explainers draw some of the background rows.
+        plan: The options; explainers draw some of the background rows with its seed.
     """
     template = inputs.template
     rows = weights = None
     if result.background_rows is not None:
-        used = background.subset(_stored_indices(background, result, seed))
+        used = background.subset(_stored_indices(background, result, plan.random_state))
         rows, weights = used.frame.reset_index(drop=True), used.weights
     labels = getattr(template, "columns", None)
     columns = None if labels is None else tuple(labels)
@@ -44,6 +45,8 @@ def stored_background(
         rows=rows,
         weights=weights,
         n_drawn=len(background),
+        engine=plan.engine,
+        output=plan.output,
     )
 
 

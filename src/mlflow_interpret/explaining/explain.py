@@ -75,7 +75,6 @@ def _explain(inputs: ExplainInputs, plan: Plan, clock: Clock) -> Explanation:
     plan, output_replaced = with_available_output(plan, adapter, background)
     # Partitions are explained in full, wherever they lie, so a budget does not apply to them.
     budget = Budget(None if source.is_partitioned else plan.time_budget, clock)
-    background = inputs.background_rows()
     request = ExplainRequest(
         adapter,
         background,
@@ -127,7 +126,7 @@ def _explain(inputs: ExplainInputs, plan: Plan, clock: Clock) -> Explanation:
     return replace(
         explanation,
         details=details,
-        background=stored_background(inputs, background, result, plan.random_state),
+        background=stored_background(inputs, background, result, plan),
     )
 
 

@@ -46,7 +46,8 @@ def explain_rows(request: ExplainRequest, source: RowSource) -> AttributionResul
     if source.is_partitioned and request.plan.engine == "kernel":
         # The kernel explainer of TabularExplainer is too slow for all rows of partitions.
         request = replace(request, plan=replace(request.plan, engine="auto"))
-    if not any(registered_explainers(request.plan.engine, exact=True)):
+    is_known = any(registered_explainers(request.plan.engine, exact=True))
+    if request.plan.is_sampled or not is_known:
         return _sample(request, source)
     try:
         explainer = exact_explainer(request)

@@ -228,7 +228,7 @@ def _model_and_rows(model: Any, dataset: EvaluationDataset, model_type: str) -> 
             _logger.debug("%s has no raw model", type(model).__name__)
     import pandas as pd
 
-    from mlflow_interpret.integrations.black_box import black_box
+    from mlflow_interpret.api.black_box import black_box
 
     # The table that MLflow's own evaluators pass to the model.
     rows = pd.DataFrame(dataset.features_data, columns=dataset.feature_names)

@@ -17,6 +17,7 @@ from mlflow_interpret.stores.mlflow.layout import (
     get_run,
     tag_name,
 )
+from mlflow_interpret.stores.mlflow.loaded_models import find_model, load_model
 from mlflow_interpret.stores.mlflow.logged_models import (
     add_importances,
     is_importance,
@@ -65,12 +66,14 @@ __all__ = [
     "explanation_at",
     "explanations",
     "explanations_of",
+    "find_model",
     "find_new_run",
     "folder_of",
     "get_run",
     "is_importance",
     "link_explanation",
     "load",
+    "load_model",
     "log",
     "log_skipped",
     "new_run_tags",

@@ -9,6 +9,7 @@ import pandas as pd
 
 from mlflow_interpret.core.details import Details
 from mlflow_interpret.core.explanation import Explanation
+from mlflow_interpret.core.group_views import with_groups
 
 HOSTILE = [
     "<script>alert(1)</script>",
@@ -50,10 +51,13 @@ def hostile():
     names = tuple(f"{name}{i}" for i, name in enumerate(usable))
     cells = {i: pd.Series([name, *names[:4]], dtype=object) for i, name in enumerate(names)}
     rows = pd.DataFrame(cells).set_axis(pd.Index(names, dtype=object), axis=1)
-    return replace(
+    record = replace(
         explanation(len(names), 5, 3), features=names, classes=names[:3], evaluation_rows=rows,
         model_class=HOSTILE[0], expected_values=np.array([0.25, 0.5, 0.25]),
         predicted=np.array(names[:3] + names[:2], dtype=object),
         true_labels=np.array(names[:5], dtype=object),
         details=Details.from_json({"output_scale": HOSTILE[1], "notes": [HOSTILE[2]], HOSTILE[0]: HOSTILE[1]}),
     )  # fmt: skip
+    return with_groups(
+        record, {name: names[2 * i : 2 * i + 2] for i, name in enumerate(usable[:4])}
+    )

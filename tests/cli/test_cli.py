@@ -17,6 +17,7 @@ from logged_explanations import log
 from mlflow_interpret.cli import main
 from mlflow_interpret.core.details import Details
 from mlflow_interpret.core.explanation import Explanation
+from mlflow_interpret.core.feature_groups import GroupImportances
 from mlflow_interpret.stores import mlflow as mlflow_store
 from mlflow_interpret.stores import spool
 
@@ -77,6 +78,18 @@ class TestShow:
         assert rows[0][:3] == ["1", "bmi", "4.000"]
         bars = [line.count("█") for line in result.output.splitlines()[1:]]
         assert bars[0] == 2 * bars[1] > bars[2] > bars[3] == 0
+
+    def test_groups_are_shown(self, store):
+        groups = GroupImportances(
+            {"body": ("age", "bmi")}, ("body", "zero"), np.array([4.5, 0.0]), np.array([0.1, 0.0])
+        )
+        run_id = logged(explanation(groups=groups), store)
+        rows = lines_of(call("show", run_id, "--groups"))
+        assert [row[1:3] for row in rows] == [["body", "4.500"], ["zero", "0"]]
+        assert rows[0][3:5] == ["±", "0.20"]
+        result = call("show", logged(explanation(), store), "--groups")
+        assert result.exit_code == 1
+        assert "the explanation has no groups" in result.output
 
     def test_intervals_and_thousands_are_shown(self, store):
         known = explanation(

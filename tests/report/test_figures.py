@@ -16,9 +16,10 @@ from matplotlib.figure import Figure
 
 from mlflow_interpret.core.details import Details
 from mlflow_interpret.core.explanation import Explanation
+from mlflow_interpret.core.group_views import with_groups
 from mlflow_interpret.report import figure_parts
 from mlflow_interpret.report.figure_parts import wrap_name
-from mlflow_interpret.report.figures import beeswarm, importances, per_class
+from mlflow_interpret.report.figures import beeswarm, groups, importances, per_class
 
 
 def explanation(features, values, **details):
@@ -380,7 +381,7 @@ def test_pyplot_is_not_imported():
 import sys
 import numpy as np
 from mlflow_interpret.core.explanation import Explanation
-from mlflow_interpret.report.figures import beeswarm, importances, per_class
+from mlflow_interpret.report.figures import beeswarm, groups, importances, per_class
 values = np.random.default_rng(0).normal(size=(2, 9, 1))
 explanation = Explanation("m", "classification", None, ("a",), np.ones(1), (0, 1),
                           per_class_values=np.array([[1.0], [2.0]]), local_values=values)
@@ -407,3 +408,19 @@ def test_palette_of_okabe_and_ito():
     }
     assert {*figure_parts.STACK, figure_parts.BLUE, figure_parts.VERMILION} <= okabe_ito
     assert len(set(figure_parts.STACK)) == len(figure_parts.STACK)
+
+
+def test_groups_are_drawn_with_the_single_features():
+    record = local(n_classes=3)
+    assert groups(record) is None
+    figure = groups(with_groups(record, {"pair": ["f0", "f3"]}))
+    _, labels, widths = drawn(figure)
+    sums = record.local_values[..., 0] + record.local_values[..., 3]
+    expected = {"pair": np.abs(sums).mean(), "f1": record.global_values[1]}
+    expected["f2"] = record.global_values[2]
+    assert dict(zip(labels, widths, strict=True)) == pytest.approx(expected)
+    assert widths == sorted(widths, reverse=True)
+    assert "Importance by group" in figure.get_suptitle()
+    assert "3 groups and single features" in figure.get_suptitle()
+    alone = groups(with_groups(record, {"all": ["f0", "f1", "f2", "f3"]}))
+    assert "1 group" in alone.get_suptitle()

@@ -13,6 +13,7 @@ import pytest
 
 from explanations import HOSTILE, explanation, hostile
 from mlflow_interpret.core.details import Details
+from mlflow_interpret.core.group_views import with_groups
 from mlflow_interpret.core.text import format_number, truncate
 from mlflow_interpret.report.description import summary
 from mlflow_interpret.report.page import render_report
@@ -267,8 +268,9 @@ def test_hostile_names_are_escaped():
     explained = hostile()
     names = explained.features
     page = render_report(explained, {"run_id": HOSTILE[0], "comment": HOSTILE[1]})
-    table, plain = Table(page), Table(render_report(explanation(len(names), 5, 3)))
-    assert {row[1] for row in table.rows} == {truncate(name) for name in names}
+    plain = with_groups(explanation(len(names), 5, 3), {"a": ["f0", "f1"], "b": ["f2", "f3"]})
+    table, plain = Table(page), Table(render_report(plain))
+    assert {row[1] for row in table.rows[: len(names)]} == {truncate(name) for name in names}
     assert set(table.tags) <= {*plain.tags, "ul", "li"}
     assert table.tags.count("script") == 2
     assert "<img" not in page
@@ -281,3 +283,18 @@ def test_page_of_unusual_importances(value):
     values = np.array([value, 1.0, value])
     explained = replace(explanation(3).without_rows(), global_values=values, global_errors=values)
     assert len(Table(render_report(explained)).rows) == 3
+
+
+def test_groups_have_a_table_with_their_columns_and_shares():
+    record = explanation()
+    assert "Importances by group" not in render_report(record)
+    record = with_groups(record, {"pair": ["f0", "f3"]})
+    rows = Table(render_report(record)).rows[len(record.features) :]
+    importances = dict(zip(record.groups.names, record.groups.values, strict=True))
+    ranked = sorted(importances, key=importances.__getitem__, reverse=True)
+    assert [row[0].split()[0] for row in rows] == ranked
+    pair = rows[ranked.index("pair")]
+    assert pair[0] == "pair f0, f3"
+    assert pair[2].split()[0] == format_number(float(importances["pair"]))
+    share = 100 * importances["pair"] / sum(importances.values())
+    assert pair[3].strip() == f"{share:.1f} %"

@@ -31,6 +31,7 @@ _NAME_LENGTH = 60
 @top_option(20)
 @class_option
 @engineered_option
+@click.option("--groups", is_flag=True, help="Groups of columns, as of autolog's feature_groups.")
 @click.option(
     "--workspace",
     metavar="WORKSPACE",
@@ -42,6 +43,7 @@ def show(
     top: int,
     label: str | None,
     engineered: bool,
+    groups: bool,
     workspace: str | None,
     tracking_uri: str | None,
 ) -> None:
@@ -64,6 +66,8 @@ def show(
             engineered=engineered,
             workspace=workspace,
         )
+        if groups:
+            explanation = _by_group(explanation)
         ranking = explanation.ranked() if label is None else _class_ranking(explanation, label)
         half_widths = _half_widths(explanation) if label is None else {}
     click.echo(_headline(explanation, run_id))
@@ -71,6 +75,17 @@ def show(
         click.echo(line)
     if len(ranking) > top:
         click.echo(f"      ... and {len(ranking) - top:,} more; --top {len(ranking)} shows all")
+
+
+def _by_group(explanation: Explanation) -> Explanation:
+    from mlflow_interpret.core.errors import OptionError
+    from mlflow_interpret.core.group_views import by_group
+
+    if explanation.groups is None:
+        raise OptionError(
+            "--groups must be left out: the explanation has no groups. Log one with feature_groups."
+        )
+    return by_group(explanation)
 
 
 def _class_ranking(explanation: Explanation, label: str) -> list[tuple[str, float]]:

@@ -17,11 +17,13 @@ from mlflow_interpret.report.page import render_report
 FIGURE = "global_importances.png"
 BEESWARM = "beeswarm.png"
 PER_CLASS = "per_class_importances.png"
+GROUPS = "group_importances.png"
 REPORT = "report.html"
 
 __all__ = [
     "BEESWARM",
     "FIGURE",
+    "GROUPS",
     "PER_CLASS",
     "REPORT",
     "describe",
@@ -114,6 +116,7 @@ def _figure_writers(explanation: Explanation) -> dict[str, Callable[[Path], None
         FIGURE: partial(_save_figure, figures.importances, explanation),
         BEESWARM: partial(_save_figure, figures.beeswarm, explanation),
         PER_CLASS: partial(_save_figure, figures.per_class, explanation),
+        GROUPS: partial(_save_figure, figures.groups, explanation),
     }
 
 

@@ -78,13 +78,13 @@ def label_axis(axes: Axes, label: str) -> None:
 
 def set_title(
     figure: Figure, axes: Axes, ax: Axes | None, title: str, explanation: Explanation,
-    n_drawn: int, details: str = "",
+    n_drawn: int, details: str = "", noun: str = "features",
 ) -> None:  # fmt: skip
     """Set the title of the figure, or of the user's axes."""
     total = len(explanation.features)
-    count = f"top {n_drawn} of {total} features" if n_drawn < total else f"{total} features"
+    count = f"top {n_drawn} of {total} {noun}" if n_drawn < total else f"{total} {noun}"
     if total == 1:
-        count = "1 feature"
+        count = f"1 {noun.removesuffix('s')}"
     rows = explanation.details.rows
     row_count = (
         f", {rows.explained:,} of {rows.available:,} rows"

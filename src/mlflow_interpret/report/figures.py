@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mlflow_interpret.core.explanation import Explanation
+from mlflow_interpret.core.group_views import by_group
 from mlflow_interpret.core.statistics import INTERVAL, FloatArray, rank
 from mlflow_interpret.core.text import format_number, truncate
 from mlflow_interpret.report.figure_parts import (
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["beeswarm", "importances", "per_class"]
+__all__ = ["beeswarm", "groups", "importances", "per_class"]
 
 _MAX_HEAT_MAP_CLASSES = 30
 _MAX_UPRIGHT_LABEL = 3  # characters of a class label that fit horizontally below a cell
@@ -47,6 +48,31 @@ def importances(explanation: Explanation, top_k: int = TOP_K, ax: Axes | None = 
     Returns:
         The figure; a new one is independent of pyplot.
     """
+    figure, axes, n_drawn = _draw_importances(explanation, top_k, ax)
+    set_title(figure, axes, ax, "Global importance", explanation, n_drawn)
+    return figure
+
+
+def groups(explanation: Explanation, top_k: int = TOP_K, ax: Axes | None = None) -> Figure | None:
+    """Draw the importances of groups of features, and of the features in no group.
+
+    Returns:
+        The figure, or None if there are no groups.
+    """
+    if explanation.groups is None:
+        return None
+    view = by_group(explanation)
+    figure, axes, n_drawn = _draw_importances(view, top_k, ax)
+    n_groups, n_names = len(explanation.groups.columns), len(view.features)
+    noun = "groups" if n_groups == n_names else "groups and single features"
+    set_title(figure, axes, ax, "Importance by group", view, n_drawn, noun=noun)
+    return figure
+
+
+def _draw_importances(
+    explanation: Explanation, top_k: int, ax: Axes | None
+) -> tuple[Figure, Axes, int]:
+    """Draw the bars; returns their figure, axes and number."""
     order = rank(explanation.global_values)[:top_k]
     figure, (axes,) = axes_of(ax, len(order))
     values = explanation.global_values[order]
@@ -72,8 +98,7 @@ def importances(explanation: Explanation, top_k: int = TOP_K, ax: Axes | None = 
     axes.set_xlim(left=0)
     interval = "" if errors is None else "\nlines: 95 % intervals"
     label_axis(axes, f"mean |contribution|{unit_of(explanation)}{interval}")
-    set_title(figure, axes, ax, "Global importance", explanation, len(order))
-    return figure
+    return figure, axes, len(order)
 
 
 def per_class(

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from mlflow_interpret.core.details import Details, ModelInfo
 from mlflow_interpret.core.explanation import Explanation
-from mlflow_interpret.core.statistics import INTERVAL, FloatArray
-from mlflow_interpret.core.text import NAME_LENGTH, format_number, truncate
+from mlflow_interpret.core.group_views import by_group
+from mlflow_interpret.core.statistics import INTERVAL, FloatArray, rank, shares
+from mlflow_interpret.core.text import NAME_LENGTH, format_number, format_percent, truncate
 from mlflow_interpret.rendering import html
 from mlflow_interpret.report.baseline_section import baseline_section
 from mlflow_interpret.report.description import summary
@@ -19,6 +20,8 @@ from mlflow_interpret.report.page_data import Selection, page_data, select
 from mlflow_interpret.report.tiles import tiles
 
 _MAX_METRICS = 12  # beside the headline
+_MAX_GROUPS = 50  # rows of the table of groups
+_MAX_COLUMNS = 12  # names of a group's columns
 
 
 def render_report(explanation: Explanation, run_facts: Mapping[str, Any] | None = None) -> str:
@@ -49,6 +52,7 @@ def render_report(explanation: Explanation, run_facts: Mapping[str, Any] | None 
         "output_kind": explanation.output_kind,
         "has_points": selection.n_distributions > 0,
         **_row_section(explanation, selection),
+        "groups": _group_rows(explanation),
         "baseline": baseline_section(explanation),
         "facts": facts(explanation, run_facts),
         "notes": [str(note) for note in details.notes],
@@ -140,6 +144,29 @@ def _rows(explanation: Explanation, features: list[int]) -> list[dict[str, Any]]
         }
         for position, i in enumerate(features, start=1)
     ]
+
+
+def _group_rows(explanation: Explanation) -> list[dict[str, Any]]:
+    """Rows of the table of groups and of features in no group; empty if there are no groups."""
+    if explanation.groups is None:
+        return []
+    view, columns = by_group(explanation), explanation.groups.columns
+    leading = [int(i) for i in rank(view.global_values)[:_MAX_GROUPS]]
+    parts = shares(view.global_values)
+    return [
+        {
+            **row,
+            "share": format_percent(float(parts[i])),
+            "columns": _some(columns.get(view.features[i], ())),
+        }
+        for i, row in zip(leading, _rows(view, leading), strict=True)
+    ]
+
+
+def _some(columns: Sequence[str]) -> str:
+    names = [truncate(name, 60) for name in columns[:_MAX_COLUMNS]]
+    n_others = len(columns) - len(names)
+    return ", ".join(names) + (f" and {n_others:,} more" if n_others > 0 else "")
 
 
 def _largest_finite(values: FloatArray) -> float:

@@ -27,10 +27,11 @@ class ExplanationDisplay:
         run_id: The run of the explanation, for the report.
         metrics: The metrics of the model in the run, for the report.
 
-    Examples:
-        >>> display = ExplanationDisplay.from_run(run_id)          # doctest: +SKIP
-        >>> display.plot_importances().savefig("importances.png")  # doctest: +SKIP
-        >>> display.save("report.html")                            # doctest: +SKIP
+    Example:
+        >>> display = mlflow_interpret.ExplanationDisplay.from_run(run_id)
+        >>> display.plot_importances(top_k=5).savefig("importances.png")
+        >>> display.save("report.html").name
+        'report.html'
     """
 
     def __init__(

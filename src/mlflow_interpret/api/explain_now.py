@@ -35,10 +35,12 @@ def explain_now(model: Any, X: Any = None, y: Any = None) -> str | None:
         CannotExplainError: The model or its rows cannot be explained, or there are no rows.
 
     Example:
-        >>> mlflow_interpret.autolog()
-        >>> for X, y in batches:
-        ...     model.partial_fit(X, y, classes=[0, 1])
-        >>> run_id = mlflow_interpret.explain_now(model)
+        >>> from sklearn.linear_model import SGDRegressor
+        >>> mlflow_interpret.autolog(silent=True)
+        >>> incremental = SGDRegressor(random_state=0)
+        >>> for batch in (slice(0, 200), slice(200, 442)):
+        ...     incremental = incremental.partial_fit(X[batch], y[batch])
+        >>> incremental_id = mlflow_interpret.explain_now(incremental)
     """
     show_messages()
     if X is None:

@@ -31,6 +31,11 @@ class ExplanationClient:
     It takes the place of ``azureml.interpret.ExplanationClient``, on Python 3.10 to 3.14, with or
     without azureml-core. Nothing is written to the current directory or the environment, an upload
     is retried and never made twice, and true labels may be of any type.
+
+    Example:
+        >>> run = mlflow_interpret.Run.get_context()  # doctest: +SKIP
+        >>> client = mlflow_interpret.ExplanationClient.from_run(run)  # doctest: +SKIP
+        >>> client.upload_model_explanation(explanation)  # doctest: +SKIP
     """
 
     def __init__(self, run: Any, open_run: Callable[[], AzureRun]) -> None:

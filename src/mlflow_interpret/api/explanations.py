@@ -78,8 +78,9 @@ def explain(
         ExplanationNotFoundError: There is no explanation by engineered columns.
 
     Example:
-        >>> explanation = mlflow_interpret.explain(booster, X, output="probability")
-        >>> explanation.expected_values  # mean probability of each class
+        >>> explanation = mlflow_interpret.explain(model, X, silent=True)
+        >>> explanation.get_ranked_global_names(top_k=2)
+        ['bmi', 's5']
     """
     from mlflow_interpret.explaining.native_data import (
         as_evaluation_examples,
@@ -173,6 +174,9 @@ def log_explanation(
         CannotExplainError: ``explanation`` is no global explanation, or it has no contributions by
             row and ``feature_groups`` are given.
         RunNotFoundError: There is no such run.
+
+    Example:
+        >>> run_id = mlflow_interpret.log_explanation(explanation, comment="first try")
     """
     from mlflow_interpret.autologging.baseline import log_to_run
 
@@ -257,6 +261,11 @@ def load_explanation(
         InvalidExplanationError: The files of the explanation are damaged or were changed.
         AzureMLError: The workspace refuses or does not respond.
         TrackingUnavailableError: The tracking server does not respond.
+
+    Example:
+        >>> explanation = mlflow_interpret.load_explanation(run_id)
+        >>> explanation.to_frame()["direction"].head(2).to_dict()
+        {'bmi': 'higher values raise it', 's5': 'higher values raise it'}
     """
     check_views(engineered=engineered, raw=raw)
     if workspace is not None:

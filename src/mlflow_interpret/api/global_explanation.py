@@ -42,6 +42,14 @@ class GlobalExplanation(LocalExplanation):
 
     It has the attributes and methods of interpret-community's global explanations, those of
     `LocalExplanation` where the contributions of each row are there, and no need of that package.
+
+    Example:
+        >>> explanation.get_ranked_global_names(top_k=3)
+        ['bmi', 's5', 'bp']
+        >>> len(explanation.local_importance_values)  # a list for each explained row
+        442
+        >>> explanation.to_frame().columns.tolist()
+        ['importance', 'share', 'rank', 'standard_error', 'direction']
     """
 
     def __init__(self, record: Explanation, top_k: int | None = None) -> None:

@@ -57,6 +57,13 @@ def compare_runs(
         RunNotFoundError: A run or model version does not exist.
         ExplanationNotFoundError: Fewer than two different runs hold an explanation.
         TrackingUnavailableError: The tracking server does not respond.
+
+    Example:
+        >>> rigid = Ridge(alpha=10).fit(X, y)
+        >>> other_id = mlflow_interpret.log_explanation(mlflow_interpret.explain(rigid, X))
+        >>> comparison = mlflow_interpret.compare_runs([run_id, other_id])
+        >>> comparison.agreement["top_k_overlap"].tolist()
+        [1.0]
     """
     from mlflow_interpret.api import compare_runs
 
@@ -95,6 +102,9 @@ def push(
             this one ended.
         RunNotFoundError: There is no such run in the tracking store.
         ExplanationNotFoundError: The run holds no explanation.
+
+    Example:
+        >>> mlflow_interpret.push(run_id, azureml="config.json")  # doctest: +SKIP
     """
     from mlflow_interpret.api import push as push_runs
 
@@ -115,6 +125,10 @@ def flush(timeout: float | None = None) -> bool:
 
     Returns:
         Whether all work has ended.
+
+    Example:
+        >>> mlflow_interpret.flush()
+        True
     """
     from mlflow_interpret.autologging import background
     from mlflow_interpret.stores import delivery

@@ -27,6 +27,11 @@ class TabularExplainer:
     interpret-community cannot explain, or explains by sampling only, is explained here, too. Every
     evaluation row is explained. `interpret.ext.blackbox` has the class as
     ``MlflowInterpretTabularExplainer``.
+
+    Example:
+        >>> explainer = mlflow_interpret.TabularExplainer(model, X)
+        >>> explainer.explain_global(X).get_ranked_global_names(top_k=2)
+        ['bmi', 's5']
     """
 
     available_explanations = ("global", "local")

@@ -29,6 +29,12 @@ class RunComparison:
         importances: The compared importances, one item for each run.
         skipped: The reason why a run is not compared, by run id.
         top_k: Number of features in figures, and of top features in `agreement`.
+
+    Example:
+        >>> comparison = mlflow_interpret.compare_runs([run_id, other_id])
+        >>> significant = comparison.differences.query("differs")
+        >>> significant["feature"].head(2).tolist()
+        ['age', 'sex']
     """
 
     importances: tuple[Importances, ...]
@@ -45,9 +51,9 @@ class RunComparison:
         explained rows).
 
         Examples:
-            >>> comparison.table.pivot(  # doctest: +SKIP
-            ...     index="feature", columns="name", values="share"
-            ... )
+            >>> shares = comparison.table.pivot(index="feature", columns="name", values="share")
+            >>> shares.shape
+            (10, 2)
         """
         return tables.importance_table(self.importances)
 

@@ -34,6 +34,9 @@ class Run:
     Attributes:
         id: The run's id.
         experiment: Its experiment, with the workspace.
+
+    Example:
+        >>> run = mlflow_interpret.Run.get_context()  # doctest: +SKIP
     """
 
     id: str

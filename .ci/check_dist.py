@@ -7,10 +7,12 @@ needs build, twine and uv. The files stay in FOLDER, by default `dist`.
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
 import tarfile
+import tempfile
 import zipfile
 from pathlib import Path
 
@@ -27,9 +29,10 @@ def check_wheel(wheel: Path) -> None:
     """Check that the wheel holds the package with its templates, and nothing beside it."""
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
+        info = wheel.name.removesuffix("-py3-none-any.whl") + ".dist-info"
+        description = archive.read(f"{info}/METADATA").decode()
     print(f"{wheel.name}: {len(names)} files, {wheel.stat().st_size // 1000} kB")
     folders = {name.partition("/")[0] for name in names}
-    info = wheel.name.removesuffix("-py3-none-any.whl") + ".dist-info"
     assert folders == {"mlflow_interpret", info}, folders
     modules = {
         path.relative_to(ROOT / "src").as_posix()
@@ -40,6 +43,8 @@ def check_wheel(wheel: Path) -> None:
     assert "mlflow_interpret/py.typed" in names
     assert f"{info}/licenses/LICENSE" in names
     assert f"{info}/entry_points.txt" in names
+    relative = re.findall(r"\]\((?!http|#)[^)]+\)", description)
+    assert not relative, f"relative links, which the package index does not have: {relative}"
 
 
 def check_sdist(sdist: Path) -> None:
@@ -60,6 +65,16 @@ def check_binary_packages(wheel: Path) -> None:
         print(f"Python {python}: installs from binary packages")
 
 
+def check_installation(wheel: Path) -> None:
+    """Install the wheel into an empty environment, and run its command."""
+    with tempfile.TemporaryDirectory() as folder:
+        environment = Path(folder) / "environment"
+        run("uv", "venv", "--quiet", "--python", sys.executable, environment)
+        (python,) = [*environment.glob("bin/python"), *environment.glob("Scripts/python.exe")]
+        run("uv", "pip", "install", "--quiet", "--only-binary", ":all:", "--python", python, wheel)
+        run(python, "-m", "mlflow_interpret.cli", "--version")
+
+
 def _requirement(wheel: Path) -> Path:
     path = wheel.parent / "requirements.in"
     path.write_text(f"mlflow-interpret @ {wheel.as_uri()}\n", encoding="utf-8")
@@ -76,6 +91,7 @@ def main() -> None:
     check_wheel(wheel)
     check_sdist(sdist)
     check_binary_packages(wheel)
+    check_installation(wheel)
     for path in folder.glob("requirements*"):
         path.unlink()
 

@@ -88,8 +88,9 @@ def explain_rows(
         CannotExplainError: The model is another one than the explained one, or cannot be explained.
 
     Example:
-        >>> explanation = mlflow_interpret.explain_rows("models:/churn@champion", new_rows)
-        >>> explanation.to_frame()  # contributions by row
+        >>> explanation = mlflow_interpret.explain_rows(  # doctest: +SKIP
+        ...     "models:/churn@champion", new_rows
+        ... )
     """
     _check_arguments(model, rows, labels)
     options = Options(n_jobs=n_jobs, silent=silent)

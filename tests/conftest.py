@@ -8,6 +8,7 @@ import shutil
 import threading
 import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import mlflow
@@ -61,6 +62,7 @@ USE_MARKERS = {
     "chromium": "browser",
     "cloud": "slow",  # an HTTP server in a thread
     "cluster": "subprocess",
+    "model_store": "slow",
     "dask_client": "subprocess",
     "loaded_after": "subprocess",
     "run_python": "subprocess",
@@ -196,6 +198,26 @@ def store(_migrated: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> I
     yield uri
     while mlflow.active_run():
         mlflow.end_run()
+    mlflow.set_tracking_uri(before)
+
+
+@pytest.fixture(scope="module")
+def model_store(_migrated: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The URI of an MLflow store for the models of all tests of a module."""
+    path = tmp_path_factory.mktemp("models") / "mlflow.db"
+    shutil.copy(_migrated, path)
+    uri = f"sqlite:///{path}"
+    mlflow.MlflowClient(uri).create_experiment("test", path.with_name("artifacts").as_uri())
+    return uri
+
+
+@contextmanager
+def tracking_to(uri: str) -> Iterator[None]:
+    """Log to the experiment "test" of a store."""
+    before = mlflow.get_tracking_uri()
+    mlflow.set_tracking_uri(uri)
+    mlflow.set_experiment("test")
+    yield
     mlflow.set_tracking_uri(before)
 
 

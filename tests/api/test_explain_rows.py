@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import logging
-import shutil
-
 import mlflow
 import numpy as np
 import pandas as pd
 import pytest
 from sklearn.compose import make_column_transformer
-from sklearn.datasets import load_diabetes, load_iris
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
@@ -19,6 +15,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
 
 import mlflow_interpret
+from conftest import tracking_to
+from explained_runs import DIABETES, IRIS, PROGRESSION, SPECIES, log_model, log_run
 from mlflow_interpret import (
     CannotExplainError,
     ExplanationNotFoundError,
@@ -27,10 +25,6 @@ from mlflow_interpret import (
 )
 from mlflow_interpret.interpret_community import to_record
 
-pytestmark = pytest.mark.slow
-
-IRIS, SPECIES = load_iris(return_X_y=True, as_frame=True)
-DIABETES, PROGRESSION = load_diabetes(return_X_y=True, as_frame=True)
 MIXED = DIABETES[["bmi", "bp"]].assign(
     sex=np.where(DIABETES["sex"] > 0, "m", "f"),
     age=pd.Categorical(np.where(DIABETES["age"] > 0, "old", "young"), ["young", "old"]),
@@ -65,48 +59,6 @@ CASES = {
 }  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def module_store(_migrated, tmp_path_factory):
-    path = tmp_path_factory.mktemp("models") / "mlflow.db"
-    shutil.copy(_migrated, path)
-    uri = f"sqlite:///{path}"
-    mlflow.MlflowClient(uri).create_experiment("test", path.with_name("artifacts").as_uri())
-    return uri
-
-
-@pytest.fixture(autouse=True)
-def _tracked(module_store):
-    before = mlflow.get_tracking_uri()
-    mlflow.set_tracking_uri(module_store)
-    mlflow.set_experiment("test")
-    yield
-    mlflow.set_tracking_uri(before)
-
-
-def log_model(model, name="model"):
-    package = type(model).__module__.partition(".")[0]
-    flavor = getattr(
-        mlflow, package if package in {"xgboost", "lightgbm", "catboost"} else "sklearn"
-    )
-    options = {"serialization_format": "cloudpickle"} if flavor is mlflow.sklearn else {}
-    logging.getLogger("mlflow").setLevel(logging.ERROR)
-    return flavor.log_model(model, name=name, pip_requirements=["mlflow"], **options)
-
-
-def log_run(model, rows, labels, **options):
-    """The id of a run with a fitted model and its explanation, and the record of the latter."""
-    model.fit(rows, labels)
-    explanation = mlflow_interpret.explain(
-        model, rows, **{key: options.pop(key) for key in ("max_rows", "classes") if key in options}
-    )
-    with mlflow.start_run() as run:
-        log_model(model)
-        mlflow_interpret.log_explanation(
-            explanation, log_figures=False, log_report=False, **options
-        )
-    return run.info.run_id, to_record(explanation)
-
-
 @pytest.mark.parametrize("name", CASES)
 def test_contributions_equal_those_of_the_run(name):
     make, rows, labels = CASES[name]
@@ -138,14 +90,16 @@ def test_sampled_contributions_equal_those_of_the_run_within_their_error():
     assert np.abs(explained.local_values).sum() > 0
 
 
+@pytest.fixture(autouse=True)
+def _tracked(model_store):
+    with tracking_to(model_store):
+        yield
+
+
 @pytest.fixture(scope="module")
-def linear(module_store):
-    before = mlflow.get_tracking_uri()
-    mlflow.set_tracking_uri(module_store)
-    mlflow.set_experiment("test")
-    run_id, record = log_run(LinearRegression(), DIABETES, PROGRESSION)
-    mlflow.set_tracking_uri(before)
-    return run_id, record
+def linear(model_store):
+    with tracking_to(model_store):
+        return log_run(LinearRegression(), DIABETES, PROGRESSION)
 
 
 class TestRows:

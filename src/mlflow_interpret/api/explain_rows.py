@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,6 +18,9 @@ from mlflow_interpret.core.explanation import Explanation, Plan
 from mlflow_interpret.core.options import Options
 from mlflow_interpret.runtime.isolation import suppress_warnings
 from mlflow_interpret.stores import mlflow as mlflow_store
+
+if TYPE_CHECKING:
+    from mlflow_interpret.explaining.row_explainer import RowExplainer
 
 _NAMES = (
     "the URI of a logged model ('models:/name@alias', 'models:/<model id>', "
@@ -173,6 +176,33 @@ def explain_new_rows(
             check_model(inputs.adapter(), stored)
         record = explain_inputs(inputs, plan)
     return _as_new_rows(record, explained)
+
+
+def row_explainer(
+    explained: ExplainedModel, rows: Any = None, initialization_examples: Any = None
+) -> RowExplainer:
+    """Prepare an explainer of any number of rows.
+
+    Args:
+        explained: The model and its explanation.
+        rows: Some of the rows, for models whose explanation was logged without rows.
+        initialization_examples: As for `explain_rows`.
+
+    Raises:
+        OptionError: Background rows are missing, or rows have other columns.
+        CannotExplainError: The model cannot be explained.
+    """
+    from mlflow_interpret.explaining.new_rows import check_model, context_of
+    from mlflow_interpret.explaining.row_explainer import RowExplainer
+
+    stored = explained.explanation
+    context = context_of(explained.model, stored, rows, None, initialization_examples)
+    context = replace(context, evaluation_examples=None)
+    with suppress_warnings(), fit_hooks.unrecorded():
+        explainer = RowExplainer(context, plan_of(stored), stored.targets)
+    if not explained.is_black_box:
+        check_model(explainer.adapter, stored)
+    return explainer
 
 
 def plan_of(stored: Explanation) -> Plan:

@@ -21,7 +21,7 @@ from mlflow_interpret.explaining.row_scheduler import run
 from mlflow_interpret.explaining.row_sources import RowSource
 from mlflow_interpret.explaining.time_budget import TooSlowError
 
-__all__ = ["exact_explainer", "explain_rows", "sampling_explainer"]
+__all__ = ["exact_explainer", "exact_explainer_on_scale", "explain_rows", "sampling_explainer"]
 
 _logger = logging.getLogger(__name__)
 
@@ -50,10 +50,8 @@ def explain_rows(request: ExplainRequest, source: RowSource) -> AttributionResul
     if request.plan.is_sampled or not is_known:
         return _sample(request, source)
     try:
-        explainer = exact_explainer(request)
-        _check_scale(explainer, request)
         return run(
-            explainer,
+            exact_explainer_on_scale(request),
             source,
             request.plan,
             request.budget,
@@ -71,6 +69,18 @@ def explain_rows(request: ExplainRequest, source: RowSource) -> AttributionResul
         notes=(note_because("Explained as a black box", reason), *result.notes),
         attribution_check=reason.check if isinstance(reason, MisattributedError) else None,
     )
+
+
+def exact_explainer_on_scale(request: ExplainRequest) -> Explainer:
+    """Prepare the first exact explainer that supports the model, if it is on the requested scale.
+
+    Raises:
+        CannotExplainError: There is none; the message completes a sentence that ends with
+            "because".
+    """
+    explainer = exact_explainer(request)
+    _check_scale(explainer, request)
+    return explainer
 
 
 def _check_scale(explainer: Explainer, request: ExplainRequest) -> None:

@@ -1,0 +1,170 @@
+"""The command ``explain``: contributions of the rows in a file."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+from click.testing import CliRunner
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.linear_model import LinearRegression
+
+import mlflow_interpret
+from conftest import tracking_to
+from explained_runs import DIABETES, IRIS, PROGRESSION, SPECIES, log_run
+from mlflow_interpret.api import explain_file
+from mlflow_interpret.cli import main
+from mlflow_interpret.interpret_community import to_record
+
+
+@pytest.fixture(autouse=True)
+def _tracked(model_store):
+    with tracking_to(model_store):
+        yield
+
+
+@pytest.fixture(scope="module")
+def linear(model_store):
+    with tracking_to(model_store):
+        return log_run(LinearRegression(), DIABETES, PROGRESSION)[0]
+
+
+@pytest.fixture
+def rows(tmp_path):
+    path = tmp_path / "rows.parquet"
+    DIABETES.assign(id=range(len(DIABETES))).to_parquet(path, row_group_size=100)
+    return path
+
+
+def call(*arguments):
+    return CliRunner().invoke(main, ["explain", *map(str, arguments)])
+
+
+def formula():
+    coefficients = LinearRegression().fit(DIABETES, PROGRESSION).coef_
+    return coefficients * (DIABETES - DIABETES.mean()).to_numpy()
+
+
+def test_contributions_are_written_in_the_order_of_the_rows(linear, rows, tmp_path):
+    target = tmp_path / "out.parquet"
+    result = call(linear, rows, "-o", target)
+    assert result.exit_code == 0, result.output
+    assert "442 rows explained" in result.output
+    assert "does not take were ignored: id" in result.output
+    written = pd.read_parquet(target)
+    names = [f"contribution/{name}" for name in DIABETES]
+    assert list(written) == ["prediction", "expected_value", *names]
+    np.testing.assert_allclose(written[names], formula(), atol=1e-9)
+    sums = written["expected_value"] + written[names].sum(axis=1)
+    np.testing.assert_allclose(sums, written["prediction"])
+    assert sorted(path.name for path in tmp_path.iterdir() if path.is_file()) == [
+        "out.parquet", "rows.parquet"
+    ]  # fmt: skip
+
+
+def test_rows_are_explained_in_batches(linear, rows, tmp_path, monkeypatch):
+    monkeypatch.setattr(explain_file, "_READ_ROWS", 60)
+    target, reports = tmp_path / "out.parquet", []
+    explain_file.explain_file(
+        linear, rows, target, report=lambda done, total: reports.append((done, total))
+    )
+    # Batches do not cross the row groups of 100 rows.
+    assert reports[:3] == [(60, 442), (100, 442), (160, 442)]
+    assert reports[-1] == (442, 442)
+    assert pq.ParquetFile(target).metadata.num_row_groups == len(reports)
+    contributions = pd.read_parquet(target).filter(like="contribution/")
+    np.testing.assert_allclose(contributions, formula(), atol=1e-9)
+
+
+def test_csv_files(linear, tmp_path):
+    source, target = tmp_path / "rows.csv", tmp_path / "out.csv"
+    DIABETES[DIABETES.columns[::-1]].to_csv(source, index=False)
+    assert call(linear, source, "-o", target).exit_code == 0
+    written = pd.read_csv(target)
+    np.testing.assert_allclose(written.filter(like="contribution/"), formula(), atol=1e-9)
+
+
+def test_several_classes_of_a_model_of_arrays(tmp_path):
+    names = ("setosa", "versicolor", "virginica")
+    model = RandomForestClassifier(3, random_state=0)
+    run_id, _ = log_run(model, IRIS.to_numpy(), SPECIES, classes=names)
+    source, target = tmp_path / "rows", tmp_path / "out.parquet"
+    source.mkdir()
+    IRIS[:70].to_parquet(source / "1.parquet")
+    IRIS[70:].to_parquet(source / "2.parquet")
+    result = call(run_id, source, "-o", target)
+    assert result.exit_code == 0, result.output
+    written = pd.read_parquet(target)
+    explained = to_record(mlflow_interpret.explain_rows(run_id, IRIS.to_numpy()))
+    assert written["prediction"].tolist() == model.predict(IRIS.to_numpy()).tolist()
+    for i, name in enumerate(names):
+        columns = written.filter(like=f"contribution/{name}/")
+        np.testing.assert_allclose(columns, explained.local_values[i])
+        np.testing.assert_allclose(written[f"expected_value/{name}"], explained.expected_values[i])
+
+
+def test_two_classes_have_the_contributions_to_the_second(tmp_path):
+    run_id, stored = log_run(RandomForestClassifier(3, random_state=0), IRIS, SPECIES == 2)
+    source, target = tmp_path / "rows.parquet", tmp_path / "out.parquet"
+    stored.evaluation_rows.to_parquet(source)
+    assert call(run_id, source, "-o", target).exit_code == 0
+    written = pd.read_parquet(target)
+    np.testing.assert_allclose(written.filter(like="contribution/"), stored.local_values[1])
+    assert written["prediction"].dtype == bool
+
+
+def test_background_rows_of_a_file(rows, tmp_path):
+    run_id, _ = log_run(LinearRegression(), DIABETES, PROGRESSION, log_data=False)
+    target = tmp_path / "out.parquet"
+    refused = call(run_id, rows, "-o", target)
+    assert refused.exit_code == 1
+    assert "Error: --initialization-examples must be the training rows" in refused.output
+    assert not target.exists()
+    assert call(run_id, rows, "-o", target, "--initialization-examples", rows).exit_code == 0
+    contributions = pd.read_parquet(target).filter(like="contribution/")
+    np.testing.assert_allclose(contributions, formula(), atol=1e-9)
+
+
+def test_an_existing_file_is_replaced_by_force_only(linear, rows, tmp_path):
+    target = tmp_path / "out.parquet"
+    target.write_text("precious")
+    result = call(linear, rows, "-o", target)
+    assert (result.exit_code, target.read_text()) == (1, "precious")
+    assert f"--output must be a new file, got '{target}'" in result.output
+    assert call(linear, rows, "-o", target, "--force").exit_code == 0
+    assert len(pd.read_parquet(target)) == len(DIABETES)
+
+
+def test_a_failure_leaves_no_file(linear, rows, tmp_path, monkeypatch):
+    monkeypatch.setattr(explain_file, "_READ_ROWS", 60)
+
+    def fail(done, total):
+        if done > 100:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        explain_file.explain_file(linear, rows, tmp_path / "out.parquet", report=fail)
+    assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["rows.parquet"]
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (None, "ROWS must be a Parquet or CSV file, .* which does not exist"),
+        (b"no Parquet", "ROWS must be a readable parquet file"),
+        (DIABETES.drop(columns="bmi"), "ROWS must have the 10 columns .* a file without 'bmi'"),
+        (DIABETES[:0], "ROWS must have at least one row, got none"),
+    ],
+)
+def test_files_that_are_not_allowed(linear, tmp_path, content, problem):
+    source = tmp_path / "rows.parquet"
+    if isinstance(content, bytes):
+        source.write_bytes(content)
+    elif content is not None:
+        content.to_parquet(source)
+    result = call(linear, source, "-o", tmp_path / "out.parquet")
+    assert result.exit_code == 1
+    assert re.search(problem, result.output), result.output

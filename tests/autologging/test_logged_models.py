@@ -6,6 +6,7 @@ import logging
 
 import mlflow
 import pytest
+from click.testing import CliRunner
 from mlflow import MlflowClient
 from mlflow.models import Model
 from sklearn.datasets import load_diabetes
@@ -14,7 +15,11 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.tree import DecisionTreeRegressor
 
 import mlflow_interpret
+from mlflow_interpret.autologging import kept
+from mlflow_interpret.cli import main
 from mlflow_interpret.runtime.progress import nothing
+from mlflow_interpret.stores import mlflow as mlflow_store
+from mlflow_interpret.stores import spool
 from mlflow_interpret.stores.mlflow import search
 from mlflow_interpret.stores.mlflow.importances import load_importances
 
@@ -208,6 +213,30 @@ def test_a_server_that_refuses_is_one_warning_with_a_remedy(store, monkeypatch, 
     values = {name.partition("/")[2]: value for name, value in importances(model_id).items()}
     expected = {name.partition("/")[2]: value for name, value in exact(model).items()}
     assert values == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.mark.parametrize("is_same_process", [True, False])
+def test_a_kept_explanation_is_linked_to_its_models(store, monkeypatch, is_same_process):
+    autolog()
+    model, other = Ridge(), Ridge()
+    with mlflow.start_run() as run:
+        with monkeypatch.context() as patch:
+            patch.setattr(MlflowClient, "log_batch", lambda *_, **__: 1 / 0)
+            model.fit(X, y)
+        first = log(model)
+        if is_same_process:
+            other.fit(X, y)  # logs what is kept
+        else:
+            kept._kept.clear()
+            assert CliRunner().invoke(main, ["flush"]).exit_code == 0
+        second = log(model) if is_same_process else None
+    number = mlflow_store.explanations_of(mlflow.get_run(run.info.run_id))
+    assert number == (2 if is_same_process else 1)
+    for model_id in filter(None, (first, second)):
+        assert importances(model_id) == pytest.approx(exact(model), rel=1e-9)
+        tags = MlflowClient().get_logged_model(model_id).tags
+        assert tags["mlflow_interpret.run_id"] == run.info.run_id
+    assert spool.folders() == []
 
 
 def test_mlflow_is_as_before_when_autolog_is_off():

@@ -187,6 +187,16 @@ def test_a_skipped_fit_is_read_back():
     assert spool.entry_of(path) == skipped
 
 
+def test_logged_models_are_added_to_an_entry():
+    path = spool.keep(explanation(), entry())
+    for model_id in ("m-1", "m-2", "m-1"):
+        spool.add_model(path, model_id)
+    assert spool.entry_of(path) == replace(entry(), model_ids=("m-1", "m-2"))
+    spool.drop(path)
+    with pytest.raises(spool.ClaimedError, match="has logged it"):
+        spool.add_model(path, "m-3")
+
+
 def test_entries_are_json_and_temporary_files_are_gone():
     path = spool.keep(explanation(), entry())
     assert json.loads((path / "entry.json").read_text("utf-8"))["comment"] == "a comment — ü"

@@ -115,6 +115,8 @@ def submit(options: Options, fit: outcomes.Fit, content: Any) -> None:
     except Exception as error:
         _logger.debug("The snapshot could not be written", exc_info=True)
         raise NotQueuedError(f"{type(error).__name__}: {one_line(error)}") from error
+    if fit.link is not None:
+        fit.link.add_waiting(fit.context.tracking_uri, pending.folder)
     explain = partial(_explain, options, fit, pending, explanation_id)
     _queue.put(Job(explain, options.silent, size))
 

@@ -10,9 +10,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
-from mlflow_interpret.autologging import mlflow_patches
+from mlflow_interpret.autologging import logged_models, mlflow_patches
 from mlflow_interpret.autologging.baseline import log_to_run
 from mlflow_interpret.autologging.computed import Computed
+from mlflow_interpret.autologging.logged_models import ModelLink
 from mlflow_interpret.autologging.run_context import ExplanationRun, RunContext, resolved
 from mlflow_interpret.core.errors import MlflowInterpretError, RunNotFoundError, one_line
 from mlflow_interpret.core.explanation import Explanation
@@ -24,13 +25,26 @@ from mlflow_interpret.stores import mlflow as mlflow_store
 from mlflow_interpret.stores.record import Record, now
 from mlflow_interpret.stores.spool_entry import Entry, NewRun, SkippedFit
 
-# The folders that this process has kept in the spool, with their tracking URIs, oldest first.
-_kept: deque[tuple[str, Path]] = deque()
+_logger = logging.getLogger("mlflow_interpret")
 
 _AT_ONCE = 5  # of one fit
 
+_kept: deque[Kept] = deque()  # oldest first
 
-_logger = logging.getLogger("mlflow_interpret")
+
+@dataclass(frozen=True)
+class Kept:
+    """An explanation or a skipped fit that this process has kept.
+
+    Attributes:
+        tracking_uri: The tracking URI.
+        folder: Its folder in the spool.
+        link: Its link to the logged models of MLflow.
+    """
+
+    tracking_uri: str
+    folder: Path
+    link: ModelLink | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +57,7 @@ class Attempt:
         run: The run.
         content: The explanation, with its folder if it was written; or the skipped fit.
         is_logged: The content is in the run, which was not ended.
+        link: Its link to the logged models of MLflow.
     """
 
     model: str
@@ -50,6 +65,7 @@ class Attempt:
     run: ExplanationRun
     content: Computed | Record | SkippedFit
     is_logged: bool
+    link: ModelLink | None = None
 
     @property
     def subject(self) -> str:
@@ -88,7 +104,9 @@ def keep(options: Options, attempt: Attempt, error: BaseException) -> None:
             f"writable folder in the environment variable {spool.VARIABLE}.",
         )
         return
-    _kept.append((uri, folder))
+    if attempt.link is not None:
+        attempt.link.add_waiting(uri, folder)
+    _kept.append(Kept(uri, folder, attempt.link))
     warn(options, f"{failure} It is kept in {folder}; {later}: {_flush_command(error, uri)}")
 
 
@@ -138,19 +156,21 @@ def log_earlier(options: Options, tracking_uri: str) -> None:
         options: The options of the fit that was logged.
         tracking_uri: Its store.
     """
-    waiting = [entry for entry in list(_kept) if entry[0] == tracking_uri][:_AT_ONCE]
-    for entry in waiting:
-        folder = entry[1]
+    waiting = [kept for kept in list(_kept) if kept.tracking_uri == tracking_uri][:_AT_ONCE]
+    for kept in waiting:
+        folder = kept.folder
         with suppress(ValueError):  # another thread takes it
-            _kept.remove(entry)
+            _kept.remove(kept)
             try:
-                run_id = log_kept(folder, tracking_uri, draw_later=drawing.has_room())
+                run_id = log_kept(
+                    folder, tracking_uri, draw_later=drawing.has_room(), link=kept.link
+                )
             except spool.ClaimedError:
                 continue
             except Exception as error:
                 _logger.debug("%s could not be logged", folder, exc_info=True)
                 if not isinstance(error, RunNotFoundError):
-                    _kept.append(entry)
+                    _kept.append(kept)
                 return
             if not options.silent:
                 _logger.info("The explanation in %s is logged to run %s.", folder, run_id)
@@ -162,6 +182,7 @@ def log_kept(
     experiment_id: str | None = None,
     *,
     draw_later: bool = False,
+    link: ModelLink | None = None,
 ) -> str:
     """Log an explanation or a skipped fit of the spool and delete it there.
 
@@ -174,6 +195,7 @@ def log_kept(
         experiment_id: The experiment for a new run. Default: that of the fit, if it is known and
             ``tracking_uri`` is its store.
         draw_later: Draw the figures and the report beside the training.
+        link: The link to the logged models of this process. Default: those of the entry.
 
     Returns:
         The run.
@@ -200,9 +222,13 @@ def log_kept(
             _log_skipped(entry, skipped, run_id, tracking_uri)
         elif explanation is not None:
             options = _options(entry, explanation)
-            log_to_run(
+            logged = log_to_run(
                 explanation, run_id, tracking_uri, options, created=created, draw_later=draw_later
             )
+            if link is not None:
+                link.add_explanation(options, explanation, logged)
+            else:
+                logged_models.connect(options, explanation, logged, entry.model_ids)
         if entry.new_run is not None:
             ended = datetime.fromisoformat(created).timestamp()
             mlflow_store.end_new_run(tracking_uri, run_id, ended)

@@ -11,6 +11,7 @@ import weakref
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from mlflow_interpret.autologging import mlflow_patches
@@ -19,6 +20,7 @@ from mlflow_interpret.core.explanation import Explanation
 from mlflow_interpret.core.options import Options
 from mlflow_interpret.runtime.messages import warn
 from mlflow_interpret.stores import mlflow as mlflow_store
+from mlflow_interpret.stores import spool
 
 _logger = logging.getLogger("mlflow_interpret")
 
@@ -42,6 +44,7 @@ class ModelLink:
     """
 
     _models: list[tuple[str, str]] = field(default_factory=list)  # tracking URI and model id
+    _waiting: list[tuple[str, Path]] = field(default_factory=list)  # tracking URI and spool folder
     _explained: list[_Explained] = field(default_factory=list)
     _pairs: dict[tuple[str, str], object] = field(default_factory=dict)
 
@@ -50,37 +53,74 @@ class ModelLink:
         self._models.append((tracking_uri, model_id))
         for explained in self._explained[-1:]:
             self._connect(explained, tracking_uri, model_id)
+        for uri, folder in list(self._waiting):
+            _note_model(folder, uri, tracking_uri, model_id)
+
+    def add_waiting(self, tracking_uri: str, folder: Path) -> None:
+        """Add an explanation that waits in the spool; its entry gets all logged models."""
+        self._waiting.append((tracking_uri, folder))
+        for uri, model_id in list(self._models):
+            _note_model(folder, tracking_uri, uri, model_id)
 
     def add_explanation(
         self, options: Options, explanation: Explanation, logged: mlflow_store.Logged
     ) -> None:
         """Add an explanation, and log its importances to all logged models."""
-        rows = explanation.details.rows
-        of_training_rows = rows is not None and rows.source == "training rows"
-        explained = _Explained(options, explanation.id, of_training_rows, logged)
+        explained = _explained(options, explanation, logged)
         self._explained.append(explained)
         for tracking_uri, model_id in list(self._models):
             self._connect(explained, tracking_uri, model_id)
 
     def _connect(self, explained: _Explained, tracking_uri: str, model_id: str) -> None:
-        token, logged = object(), explained.logged
-        pair = (explained.explanation_id, model_id)
-        if tracking_uri != logged.tracking_uri or self._pairs.setdefault(pair, token) is not token:
-            return
-        try:
-            mlflow_store.add_importances(
-                logged, model_id, of_training_rows=explained.of_training_rows
-            )
-            mlflow_store.link_explanation(logged, explained.explanation_id, model_id)
-        except Exception as error:  # the model is logged, and so is the explanation
-            _logger.debug("The logged model has no importances", exc_info=True)
-            warn(
-                explained.options,
-                f"The importances of run {logged.run_id} could not be logged to the logged model "
-                f"{model_id}: {one_line(error)}. Log them with mlflow_interpret.log_explanation("
-                f"mlflow_interpret.load_explanation({logged.run_id!r}), {logged.run_id!r}, "
-                f"model_id={model_id!r}).",
-            )
+        token, pair = object(), (explained.explanation_id, model_id)
+        is_same_store = tracking_uri == explained.logged.tracking_uri
+        if is_same_store and self._pairs.setdefault(pair, token) is token:
+            _connect(explained, model_id)
+
+
+def connect(
+    options: Options,
+    explanation: Explanation,
+    logged: mlflow_store.Logged,
+    model_ids: Iterable[str],
+) -> None:
+    """Log the importances of an explanation to logged models of its store."""
+    for model_id in model_ids:
+        _connect(_explained(options, explanation, logged), model_id)
+
+
+def _explained(
+    options: Options, explanation: Explanation, logged: mlflow_store.Logged
+) -> _Explained:
+    rows = explanation.details.rows
+    of_training_rows = rows is not None and rows.source == "training rows"
+    return _Explained(options, explanation.id, of_training_rows, logged)
+
+
+def _connect(explained: _Explained, model_id: str) -> None:
+    logged = explained.logged
+    try:
+        mlflow_store.add_importances(logged, model_id, of_training_rows=explained.of_training_rows)
+        mlflow_store.link_explanation(logged, explained.explanation_id, model_id)
+    except Exception as error:  # the model is logged, and so is the explanation
+        _logger.debug("The logged model has no importances", exc_info=True)
+        warn(
+            explained.options,
+            f"The importances of run {logged.run_id} could not be logged to the logged model "
+            f"{model_id}: {one_line(error)}. Log them with mlflow_interpret.log_explanation("
+            f"mlflow_interpret.load_explanation({logged.run_id!r}), {logged.run_id!r}, "
+            f"model_id={model_id!r}).",
+        )
+
+
+def _note_model(folder: Path, tracking_uri: str, model_uri: str, model_id: str) -> None:
+    """Add a logged model to the entry of an explanation in the spool, if it is in its store."""
+    if model_uri != tracking_uri:
+        return
+    try:
+        spool.add_model(folder, model_id)
+    except Exception:  # it is logged meanwhile, or the disk is full
+        _logger.debug("The logged model is not noted in %s", folder, exc_info=True)
 
 
 _links: dict[int, tuple[weakref.ref[Any], ModelLink]] = {}  # by the id of the model

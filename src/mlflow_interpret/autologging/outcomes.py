@@ -115,7 +115,7 @@ def log_computed(options: Options, fit: Fit, computed: Computed) -> str | None:
     except (Exception, KeyboardInterrupt) as error:
         _logger.debug("Logging failed", exc_info=True)
         is_logged = logged is not None
-        attempt = kept.Attempt(fit.model, uri, run, record or computed, is_logged)
+        attempt = kept.Attempt(fit.model, uri, run, record or computed, is_logged, fit.link)
         kept.keep(options, attempt, error)
         if folder is not None and not is_logged:
             shutil.rmtree(folder, ignore_errors=True)

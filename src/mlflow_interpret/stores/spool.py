@@ -10,6 +10,7 @@ import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import platformdirs
@@ -27,6 +28,7 @@ class ClaimedError(MlflowInterpretError):
 
 VARIABLE = "MLFLOW_INTERPRET_SPOOL"
 _ENTRY = "entry.json"
+_UPDATE_SECONDS = 1.0  # for another thread that changes the same entry
 
 
 def directory() -> Path:
@@ -126,9 +128,25 @@ def load(folder: Path) -> Explanation:
     return explanation_io.read(folder)
 
 
+def add_model(folder: Path, model_id: str) -> None:
+    """Add a logged model to an entry.
+
+    Raises:
+        ClaimedError: Another process logs the explanation, or it is logged.
+    """
+    with claimed(folder, _UPDATE_SECONDS):
+        entry = entry_of(folder)
+        if model_id not in entry.model_ids:
+            update(folder, replace(entry, model_ids=(*entry.model_ids, model_id)))
+
+
 @contextmanager
-def claimed(folder: Path) -> Iterator[None]:
+def claimed(folder: Path, timeout: float = 0.0) -> Iterator[None]:
     """Keep other processes from logging an explanation during a block.
+
+    Args:
+        folder: The folder of the explanation.
+        timeout: Seconds to wait for another process.
 
     Raises:
         ClaimedError: Another process logs it, or has logged it meanwhile.
@@ -136,7 +154,7 @@ def claimed(folder: Path) -> Iterator[None]:
     path = folder.with_name(f"{folder.name}.lock")
     lock = FileLock(path, mode=0o600)
     try:
-        lock.acquire(blocking=False)
+        lock.acquire(timeout=timeout)
     except Timeout as error:
         raise ClaimedError("Another process is logging it.") from error
     try:

@@ -78,6 +78,7 @@ class Entry:
         created: The time of the status record, ISO 8601; None before the first attempt.
         explanation_id: The id that the explanation will have, for a fit that waits.
         skipped: The fit that was skipped, None for an explanation.
+        model_ids: The logged models of the fitted model, in the same store.
     """
 
     tracking_uri: str
@@ -89,6 +90,7 @@ class Entry:
     created: str | None = None
     explanation_id: str | None = None
     skipped: SkippedFit | None = None
+    model_ids: tuple[str, ...] = ()
 
     @classmethod
     def of(
@@ -119,6 +121,7 @@ class Entry:
         values = dict(content)
         uri, run_id = values.pop("tracking_uri"), values.pop("run_id")
         new_run, skipped = values.pop("new_run", None), values.pop("skipped", None)
+        model_ids = tuple(values.pop("model_ids", ()))
         others = {key: values.pop(key) for key in _OTHERS if key in values}
         names = _option_names()
         return cls(
@@ -127,6 +130,7 @@ class Entry:
             {names[key]: value for key, value in values.items()},
             new_run=None if new_run is None else NewRun(**new_run),
             skipped=None if skipped is None else SkippedFit(**skipped),
+            model_ids=model_ids,
             **others,
         )
 
@@ -141,6 +145,8 @@ class Entry:
             content["new_run"] = asdict(self.new_run)
         if self.skipped is not None:
             content["skipped"] = asdict(self.skipped)
+        if self.model_ids:
+            content["model_ids"] = list(self.model_ids)
         later = {"created": self.created, "explanation_id": self.explanation_id}
         content |= {key: value for key, value in later.items() if value is not None}
         return content

@@ -60,13 +60,12 @@ def _create_store() -> None:
     os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{folder}/mlflow.db"
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
     os.environ["MLFLOW_INTERPRET_SPOOL"] = f"{folder}/spool"
-    os.environ["TQDM_DISABLE"] = "1"
     os.environ["PYTHONWARNINGS"] = "ignore:IProgress"  # of tqdm; needed for progress bars only
     mlflow.set_tracking_uri(os.environ["MLFLOW_TRACKING_URI"])
     # MLflow's messages about new tables and experiments distract from the tutorials.
     for tutorial in Path(__file__).parent.glob("tutorials/*.md"):
         for name in re.findall(r'set_experiment\("(.*)"\)', tutorial.read_text(encoding="utf-8")):
-            mlflow.create_experiment(name)
+            mlflow.create_experiment(name, artifact_location=f"{folder}/{name}")
 
 
 def _link_to_repository(_app: Sphinx, name: str, source: list[str]) -> None:

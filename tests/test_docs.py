@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import mlflow_interpret
+from mlflow_interpret.explaining import shared_budget
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = Path(mlflow_interpret.__file__).parent
@@ -35,6 +36,28 @@ def test_links_lead_to_files_and_headings(page):
             target = page.parent / path if path else page
             assert target.exists(), link
             assert not heading or heading in headings(target), link
+
+
+def test_the_described_time_budget_is_that_of_the_package():
+    claim = re.compile(r"([\d.]+) %[^.]*?\bat least (\d+) and\s+at most (\d+)")
+    expected = (10 * 10 * shared_budget.SHARE, shared_budget.SHORTEST_BUDGET, 60)
+    for page in ("README.md", "CHANGELOG.md", "docs/getting-started.md", "docs/options.md"):
+        (claimed,) = claim.findall((ROOT / page).read_text(encoding="utf-8"))
+        assert tuple(map(float, claimed)) == expected, page
+
+
+def test_the_speedups_of_the_readme_are_in_the_results():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    results = (ROOT / "benchmarks" / "RESULTS.md").read_text(encoding="utf-8")
+    table = readme.partition("| model | speedup |")[2].partition("\n\n")[0]
+    speedups = [
+        number
+        for row in table.splitlines()[2:]
+        for number in re.findall(r"[\d.]+", row.split("|")[2])
+    ]
+    assert len(speedups) > 6
+    for number in speedups:
+        assert re.search(rf"\| {re.escape(number)} \|", results), number
 
 
 def test_the_explained_messages_are_those_of_the_package():

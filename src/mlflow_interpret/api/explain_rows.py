@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mlflow_interpret.api import load
-from mlflow_interpret.api.global_explanation import public_explanation
+from mlflow_interpret.api.global_explanation import GlobalExplanation, public_explanation
 from mlflow_interpret.autologging import fit_hooks
 from mlflow_interpret.core import option_checks as checks
 from mlflow_interpret.core.details import as_notes
@@ -57,7 +57,7 @@ def explain_rows(
     n_jobs: int | None = None,
     engineered: bool = False,
     silent: bool = False,
-) -> Any:
+) -> GlobalExplanation:
     """Explain new rows with a logged model, in the same way as the explanation of its run.
 
     MLflow loads the model by the flavor of scikit-learn, XGBoost, LightGBM or CatBoost; any other

@@ -26,11 +26,11 @@ _SECONDS = 300.0
 
 
 class ExplanationClient:
-    """Uploads explanations to an Azure ML run and downloads them; scripts change the import alone.
+    """A drop-in replacement for azureml-interpret's ExplanationClient.
 
-    It takes the place of ``azureml.interpret.ExplanationClient``, on Python 3.10 to 3.14, with or
-    without azureml-core. Nothing is written to the current directory or the environment, an upload
-    is retried and never made twice, and true labels may be of any type.
+    It uploads explanations to an Azure ML run and downloads them, on Python 3.10 to 3.14, with or
+    without azureml-core. Scripts change their import only. Nothing is written to the current
+    directory or the environment. Uploads are retried, and an explanation is uploaded once.
 
     Example:
         >>> run = mlflow_interpret.Run.get_context()  # doctest: +SKIP
@@ -39,7 +39,7 @@ class ExplanationClient:
     """
 
     def __init__(self, run: Any, open_run: Callable[[], AzureRun]) -> None:
-        """Create the client; `from_run` and `from_run_id` are the ways to do so.
+        """Create the client. Use `from_run` or `from_run_id`.
 
         Args:
             run: The value that names the run.

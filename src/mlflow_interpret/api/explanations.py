@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 from mlflow_interpret import interpret_community
 from mlflow_interpret.api import load
 from mlflow_interpret.api.explain_model import explain_model
-from mlflow_interpret.api.global_explanation import public_explanation
+from mlflow_interpret.api.global_explanation import GlobalExplanation, public_explanation
 from mlflow_interpret.autologging.run_context import ExplanationRun, RunContext, active_run
 from mlflow_interpret.core.errors import OptionError
 from mlflow_interpret.core.group_views import with_groups
@@ -29,31 +29,30 @@ def explain(
     features: Sequence[str] | None = None,
     classes: Sequence[Any] | None = None,
     max_rows: int | None = None,
-    engine: str = "auto",
+    engine: Literal["auto", "kernel", "tabular"] = "auto",
     random_state: int = 0,
     engineered: bool = False,
     n_jobs: int | None = None,
     time_budget: float | None = None,
-    output: str = "auto",
+    output: Literal["auto", "probability", "log-odds", "raw"] = "auto",
     feature_groups: FeatureGrouping | None = None,
     silent: bool = False,
-) -> Any:
+) -> GlobalExplanation:
     """Explain a fitted model as `autolog` does, without a run.
 
     Args:
         model: A fitted scikit-learn classifier, regressor, pipeline or search, or a model of
-            XGBoost, LightGBM or CatBoost, native ones included.
-        initialization_examples: The training rows, ``(n_rows, n_features)``; or a Series, array or
+            XGBoost, LightGBM or CatBoost, also of their native interfaces.
+        initialization_examples: The training rows, ``(n_rows, n_features)``; a Series, array or
             list of texts, whose words are then the features; or a Dask collection, DMatrix,
             LightGBM Dataset or Pool that holds the rows.
-        evaluation_examples: Rows to explain, or ``(rows, labels)``; or a Dask DataFrame, a Parquet
-            dataset (`pyarrow.dataset.Dataset`) or its path, of which all rows are explained by
-            partition, unless ``max_rows`` is given. Default: a seeded sample of
-            ``initialization_examples``.
-        features: Feature names, one for each column. Default: the columns' own.
+        evaluation_examples: Rows to explain, or ``(rows, labels)``. All rows of a Dask DataFrame, a
+            Parquet dataset (`pyarrow.dataset.Dataset`) or its path are explained by partition,
+            unless ``max_rows`` is given. Default: a seeded sample of ``initialization_examples``.
+        features: Feature names, one for each column. Default: the column names.
         classes: Class names in the order of the model's classes. Default: the model's labels.
-        max_rows: The most rows to explain. Fewer are explained once the ranking of the leading
-            features has converged, unless this is the number of all rows. Default: a limit that
+        max_rows: Maximum number of rows to explain. Fewer are explained once the ranking of the
+            leading features is stable, unless this is the number of all rows. Default: a limit that
             depends on the explainer.
         engine: As for `autolog`.
         random_state: The seed of the sample of rows and of the explainer.
@@ -135,13 +134,14 @@ def log_explanation(
     visualization_points: int | None = None,
     silent: bool = False,
 ) -> str:
-    """Log an explanation of this package or of interpret-community, or compute and log one.
+    """Log an explanation to an MLflow run, or compute and log one.
 
-    An explanation that the run holds already keeps its folder and metrics; a log that failed
-    half-way is completed there.
+    Logging the same explanation twice adds nothing to the run. If the first attempt failed
+    half-way, the second one completes it.
 
     Args:
-        explanation: A global explanation. None to compute one of ``model``.
+        explanation: A global explanation of this package or of interpret-community. Default:
+            explain ``model``.
         run_id: The run. Default: the active run, or a new one, which is then ended.
         model: A fitted model to explain, as for `explain`.
         initialization_examples: As for `explain`.
@@ -230,7 +230,7 @@ def load_explanation(
     engineered: bool = False,
     raw: bool = False,
     workspace: Any = None,
-) -> Any:
+) -> GlobalExplanation:
     """Load an explanation from an MLflow run, or from Azure ML; nothing is unpickled.
 
     The MLflow run is searched first. If it has no such explanation and the tracking URI is an

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -14,7 +14,7 @@ from mlflow_interpret.core.explanation import Explanation
 from mlflow_interpret.core.statistics import FloatArray, rank
 
 
-def public_explanation(record: Explanation, top_k: int | None = None) -> Any:
+def public_explanation(record: Explanation, top_k: int | None = None) -> GlobalExplanation:
     """The explanation that users get for a record.
 
     Args:
@@ -26,7 +26,8 @@ def public_explanation(record: Explanation, top_k: int | None = None) -> Any:
         `GlobalExplanation`, which has the same interface.
     """
     if interpret_community.is_available():
-        return with_conversions(interpret_community.to_interpret_community(record, top_k))
+        explanation = interpret_community.to_interpret_community(record, top_k)
+        return cast("GlobalExplanation", with_conversions(explanation))  # with the same interface
     return GlobalExplanation(record, top_k)
 
 
@@ -40,8 +41,8 @@ def public_local_explanation(record: Explanation) -> Any:
 class GlobalExplanation(LocalExplanation):
     """A global explanation of a model: the importance of each feature over all explained rows.
 
-    It has the attributes and methods of interpret-community's global explanations, those of
-    `LocalExplanation` where the contributions of each row are there, and no need of that package.
+    It has the attributes and methods of interpret-community's global explanations. If the
+    contributions of each row are known, it also has those of its local explanations.
 
     Example:
         >>> explanation.get_ranked_global_names(top_k=3)

@@ -81,10 +81,10 @@ def push(
     upload_timeout: float = 300.0,
     visualization_points: int | None = None,
 ) -> list[str]:
-    """Finish uploads to Azure ML that failed or never ran, without computing again.
+    """Finish uploads to Azure ML that failed or never started. Nothing is computed again.
 
     The explanations of the MLflow run are uploaded unless Azure ML has them, so a second call does
-    nothing. Any machine that can read the run can do this.
+    nothing. It works on any machine that can read the run.
 
     Args:
         run_id: The MLflow run.
@@ -117,11 +117,11 @@ def push(
 def flush(timeout: float | None = None) -> bool:
     """Wait for background work: explanations in the background, figures, reports and uploads.
 
-    Afterwards, no thread or process of this package is left, unless the time was up.
+    Afterwards, no thread or process of this package is running, unless the timeout has passed.
 
     Args:
-        timeout: The most seconds to wait. Default: until all work has ended; each upload ends after
-            its ``upload_timeout``.
+        timeout: Maximum number of seconds to wait. Default: no limit; each upload ends after its
+            ``upload_timeout``.
 
     Returns:
         Whether all work has ended.

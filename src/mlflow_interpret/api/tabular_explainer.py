@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -20,13 +20,12 @@ _TASKS = ("classification", "regression", "unknown")
 
 
 class TabularExplainer:
-    """Explains models of tables; it takes the place of interpret-community's TabularExplainer.
+    """A drop-in replacement for interpret-community's TabularExplainer.
 
-    Scripts change the import alone. The values come from the explainers of this package: a pipeline
-    is explained by raw column and with the fast explainer for its last step, and a model that
-    interpret-community cannot explain, or explains by sampling only, is explained here, too. Every
-    evaluation row is explained. `interpret.ext.blackbox` has the class as
-    ``MlflowInterpretTabularExplainer``.
+    Scripts change their import only. The values are those of `explain`: pipelines are explained by
+    raw column, by the fast explainer of their last step, and models that interpret-community cannot
+    explain are explained, too. All evaluation rows are explained. `interpret.ext.blackbox` has the
+    class as ``MlflowInterpretTabularExplainer``.
 
     Example:
         >>> explainer = mlflow_interpret.TabularExplainer(model, X)
@@ -49,7 +48,7 @@ class TabularExplainer:
         model_task: str = "unknown",
         use_gpu: bool = False,  # noqa: ARG002
         *,
-        output: str = "auto",
+        output: Literal["auto", "probability", "log-odds", "raw"] = "auto",
         random_state: int = 0,
         n_jobs: int | None = None,
         feature_groups: FeatureGrouping | None = None,
@@ -64,13 +63,13 @@ class TabularExplainer:
             explain_subset: Positions of the features to explain. Default: all.
             features: Feature names. Default: those of the columns.
             classes: Class names in the order of the model's classes. Default: the model's labels.
-            transformations: What was applied to the rows before ``model`` was fitted on them: a
-                fitted ColumnTransformer, another fitted transformer, or a list of ``(columns,
-                transformer)`` with fitted transformers, None for columns that are taken as they
-                are. The features are then those before the transformations.
+            transformations: The transformations of the rows that ``model`` was fitted on: a fitted
+                ColumnTransformer, another fitted transformer, or a list of ``(columns,
+                transformer)`` with fitted transformers, or None for unchanged columns. The features
+                are then those before the transformations.
             allow_all_transformations: Accepted for compatibility; any transformation is allowed.
-            model_task: ``classification``, ``regression`` or ``unknown``; checked, and known from
-                the model.
+            model_task: ``classification``, ``regression`` or ``unknown``. The task is recognized
+                from the model.
             use_gpu: Accepted for compatibility; the values are computed on the CPU.
             output: The output that contributions add up to, as for `mlflow_interpret.explain`.
             random_state: The seed of all random numbers.

@@ -18,14 +18,13 @@ from mlflow_interpret.cli.terminal import tracking_uri_option
 )
 @click.option("--list", "only_list", is_flag=True, help="List the stored explanations only.")
 def flush(tracking_uri: str | None, experiment: str | None, only_list: bool) -> None:
-    """Log the explanations, and the fits that were skipped, that this machine stored.
-
-    It stores them if the server does not answer.
+    """Log explanations that this machine stored while the server did not answer.
 
     Models whose background explanation was interrupted are explained first. Each explanation is
-    logged to its run, in its own store or in that of --tracking-uri, and uploaded to Azure ML if it
-    is an Azure ML run. It is then deleted from this machine. If logging fails, it is kept. Figures
-    and reports that an interrupted process did not draw are drawn.
+    logged to its run, in its own store or in that of --tracking-uri, and uploaded to Azure ML if
+    the run is an Azure ML run. It is then deleted from this machine; if logging fails, it is kept.
+    The reasons of skipped fits are logged, too. Figures and reports that an interrupted process
+    did not draw are drawn.
     """
     from mlflow_interpret.autologging import snapshots
     from mlflow_interpret.core.redaction import without_credentials

@@ -26,10 +26,9 @@ class Experiment:
 
 @dataclass(frozen=True)
 class Run:
-    """The run of this process's Azure ML job; it takes the place of ``azureml.core.Run``.
+    """The run of this process's Azure ML job, in place of ``azureml.core.Run``.
 
-    It names the run for `mlflow_interpret.ExplanationClient`. Metrics, files and models are logged
-    with MLflow.
+    Pass it to `mlflow_interpret.ExplanationClient`. Log metrics, files and models with MLflow.
 
     Attributes:
         id: The run's id.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from mlflow_interpret.api.cross_explain import CrossExplanation, cross_explain
     from mlflow_interpret.api.display import ExplanationDisplay
     from mlflow_interpret.api.explain_now import explain_now
     from mlflow_interpret.api.explain_rows import explain_rows
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AzureMLError",
     "CannotExplainError",
+    "CrossExplanation",
     "ExplanationClient",
     "ExplanationDisplay",
     "ExplanationNotFoundError",
@@ -44,6 +46,7 @@ __all__ = [
     "__version__",
     "autolog",
     "compare_runs",
+    "cross_explain",
     "explain",
     "explain_now",
     "explain_rows",
@@ -56,6 +59,8 @@ __all__ = [
 _HOMES = {
     "ExplanationClient": "api.explanation_client",
     "Run": "api.explanation_client",
+    "CrossExplanation": "api.cross_explain",
+    "cross_explain": "api.cross_explain",
     "ExplanationDisplay": "api.display",
     "GlobalExplanation": "api.global_explanation",
     "TabularExplainer": "api.tabular_explainer",

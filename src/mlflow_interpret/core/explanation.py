@@ -13,6 +13,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from mlflow_interpret.core.background import Background
+from mlflow_interpret.core.cross_validation import CrossValidation
 from mlflow_interpret.core.details import Details, RowCounts
 from mlflow_interpret.core.feature_groups import GroupImportances
 from mlflow_interpret.core.statistics import FloatArray, rank
@@ -126,6 +127,7 @@ class Explanation:
         per_class_errors: ``(C, F)`` standard errors of the per-class values, None to compute them
             from the local values; see `per_class_standard_errors`.
         groups: The importances of groups of features, or None.
+        cross_validation: The folds whose mean this explanation is, or None.
         id: A GUID.
         details: How the explanation was computed, for the status record.
     """
@@ -152,6 +154,7 @@ class Explanation:
     global_errors: FloatArray | None = None
     per_class_errors: FloatArray | None = None
     groups: GroupImportances | None = None
+    cross_validation: CrossValidation | None = None
     id: str = field(default_factory=lambda: str(uuid.uuid4()))
     details: Details = field(default_factory=Details)
 

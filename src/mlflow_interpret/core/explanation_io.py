@@ -4,6 +4,8 @@
     global_importances.json       a table in the format of mlflow.log_table, most important first
     per_class_importances.json    the same for each class, or for each target
     group_importances.json        the same as global_importances.json by group of features
+    fold_importances.json         the importances in each fold of a cross-validation
+    fold_scores.json              the rows and scores of each fold
     local_importances.parquet     one row for each explained row and class
     evaluation_rows.parquet       the explained rows
     predictions.parquet           their predictions, probabilities and true labels
@@ -24,7 +26,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mlflow_interpret.core import background_io
+from mlflow_interpret.core import background_io, cross_validation
 from mlflow_interpret.core.background_io import BACKGROUND
 from mlflow_interpret.core.details import Details, RowCounts
 from mlflow_interpret.core.errors import ExplanationNotFoundError
@@ -43,7 +45,12 @@ from mlflow_interpret.core.explanation_checks import (
     reading,
 )
 from mlflow_interpret.core.group_views import by_group, groups_from_json, groups_to_json
-from mlflow_interpret.core.importance_tables import global_table, per_class_table
+from mlflow_interpret.core.importance_tables import (
+    fold_table,
+    global_table,
+    per_class_table,
+    score_table,
+)
 from mlflow_interpret.core.json_files import (
     from_json_numbers,
     labels_to_json,
@@ -57,6 +64,8 @@ EXPLANATION = "explanation.json"
 GLOBAL = "global_importances.json"
 PER_CLASS = "per_class_importances.json"
 GROUPS = "group_importances.json"
+FOLDS = "fold_importances.json"
+FOLD_SCORES = "fold_scores.json"
 LOCAL = "local_importances.parquet"
 ROWS = "evaluation_rows.parquet"
 PREDICTIONS = "predictions.parquet"
@@ -77,6 +86,9 @@ def write(explanation: Explanation, folder: Path) -> None:
         write_json(folder / PER_CLASS, per_class_table(explanation))
     if explanation.groups is not None:
         write_json(folder / GROUPS, global_table(by_group(explanation)))
+    if explanation.cross_validation is not None:
+        write_json(folder / FOLDS, fold_table(explanation.cross_validation, explanation.features))
+        write_json(folder / FOLD_SCORES, score_table(explanation.cross_validation))
     if explanation.local_values is not None:
         _write_local(explanation, folder / LOCAL)
     if explanation.evaluation_rows is not None:
@@ -120,6 +132,9 @@ def _read_view(root: Path, part: str) -> Explanation:
         check_inside(folder / EXPLANATION, root)
         summary = _read_summary(folder / EXPLANATION)
         details = Details.from_json(summary["details"])
+        folds = cross_validation.from_json(
+            summary.get("cross_validation"), len(summary["features"])
+        )
     local_shape, classes, targets = (
         summary["local_shape"],
         summary["classes"],
@@ -171,6 +186,7 @@ def _read_view(root: Path, part: str) -> Explanation:
         is_raw=summary["is_raw"],
         is_engineered=summary["is_engineered"],
         groups=groups_from_json(summary.get("groups")),
+        cross_validation=folds,
         id=summary["id"],
         details=details,
         background=background_io.read(summary.get("background"), summary["features"], folder),
@@ -284,8 +300,17 @@ def _summary(explanation: Explanation) -> dict[str, Any]:
         "local_shape": None if local is None else list(local.shape),
         "background": background_io.to_json(explanation.background, explanation.features),
         "details": explanation.details.to_json(),
-        **({} if explanation.groups is None else {"groups": groups_to_json(explanation.groups)}),
+        **_parts(explanation),
     }
+
+
+def _parts(explanation: Explanation) -> dict[str, Any]:
+    """The entries that few explanations have."""
+    groups, folds = explanation.groups, explanation.cross_validation
+    parts = {} if groups is None else {"groups": groups_to_json(groups)}
+    return (
+        parts if folds is None else {**parts, "cross_validation": cross_validation.to_json(folds)}
+    )
 
 
 def _digests(explanation: Explanation) -> list[str] | None:

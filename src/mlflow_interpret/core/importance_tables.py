@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from mlflow_interpret.core.cross_validation import CrossValidation
 from mlflow_interpret.core.directions import direction_of
 from mlflow_interpret.core.explanation import Explanation
 from mlflow_interpret.core.json_files import labels_to_json, to_json_numbers
@@ -84,6 +86,33 @@ def per_class_table(explanation: Explanation) -> dict[str, Any]:
         for position, i in enumerate(rank(values[c]), start=1)
     ]
     return {"columns": [kind, "feature", "importance", "rank"], "data": _rows_to_json(rows)}
+
+
+def fold_table(folds: CrossValidation, features: Sequence[str]) -> dict[str, Any]:
+    """Return the importances of all features by fold, ranked, as a table like `global_table`."""
+    means, deviations = folds.importances.mean(axis=0), folds.standard_deviations()
+    parts = shares(means)
+    columns = ["feature", "share", "mean", "standard_deviation"]
+    columns += [f"fold_{number}" for number in range(1, len(folds) + 1)]
+    rows = [
+        [
+            features[i],
+            round(float(parts[i]), 4),
+            significant(float(means[i])),
+            significant(float(deviations[i]), 2),
+            *(significant(float(value)) for value in folds.importances[:, i]),
+        ]
+        for i in rank(means)
+    ]
+    return {"columns": columns, "data": _rows_to_json(rows)}
+
+
+def score_table(folds: CrossValidation) -> dict[str, Any]:
+    """Return the rows and scores of each fold as a table in the format of `mlflow.log_table`."""
+    columns = ["fold", "train_rows", "test_rows", *folds.scores]
+    values = zip(folds.train_rows, folds.test_rows, *folds.scores.values(), strict=True)
+    rows = [[number, *row] for number, row in enumerate(values, start=1)]
+    return {"columns": columns, "data": _rows_to_json(rows)}
 
 
 def _rows_to_json(rows: list[list[Any]]) -> list[list[Any]]:

@@ -31,7 +31,7 @@ from mlflow_interpret.explaining.row_sources import RowSource, row_source
 from mlflow_interpret.explaining.select import explain_rows
 from mlflow_interpret.explaining.time_budget import Budget, Clock
 
-__all__ = ["draw_inputs", "explain", "explain_inputs"]
+__all__ = ["directions_of", "draw_inputs", "explain", "explain_inputs"]
 
 _PACKAGES = ("mlflow-interpret", "interpret-community", "shap", "scikit-learn", "numpy", "mlflow")
 
@@ -120,7 +120,7 @@ def _explain(inputs: ExplainInputs, plan: Plan, clock: Clock) -> Explanation:
             explanation = replace(explanation, engineered=view)
     details = replace(
         explanation.details,
-        directions=_directions(explanation),
+        directions=directions_of(explanation),
         seconds=round(time.perf_counter() - start, 3),
     )
     return replace(
@@ -169,8 +169,8 @@ def _details(
     )
 
 
-def _directions(explanation: Explanation) -> dict[str, dict[str, Any]] | None:
-    """The directions of the leading features; None for several outputs, which have none."""
+def directions_of(explanation: Explanation) -> dict[str, dict[str, Any]] | None:
+    """Return the directions of the leading features; None for several outputs, which have none."""
     rows, local = explanation.evaluation_rows, explanation.local_values
     if local is not None and local.ndim == 3:
         local = local[1] if explanation.has_two_classes else None

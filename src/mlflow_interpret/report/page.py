@@ -16,6 +16,7 @@ from mlflow_interpret.rendering import html
 from mlflow_interpret.report.baseline_section import baseline_section
 from mlflow_interpret.report.description import summary
 from mlflow_interpret.report.facts import facts
+from mlflow_interpret.report.folds_section import folds_section
 from mlflow_interpret.report.page_data import Selection, page_data, select
 from mlflow_interpret.report.tiles import tiles
 
@@ -53,6 +54,7 @@ def render_report(explanation: Explanation, run_facts: Mapping[str, Any] | None 
         "has_points": selection.n_distributions > 0,
         **_row_section(explanation, selection),
         "groups": _group_rows(explanation),
+        "folds": folds_section(explanation),
         "baseline": baseline_section(explanation),
         "facts": facts(explanation, run_facts),
         "notes": [str(note) for note in details.notes],

@@ -7,6 +7,7 @@ from mlflow_interpret.stores.mlflow.connection import (
     current_tracking_uri,
     request_experiment,
 )
+from mlflow_interpret.stores.mlflow.folds import child_run, log_scores
 from mlflow_interpret.stores.mlflow.layout import (
     STATUS,
     TAG,
@@ -59,6 +60,7 @@ __all__ = [
     "add_files",
     "add_importances",
     "check_reachable",
+    "child_run",
     "create_run",
     "current_tracking_uri",
     "delete_copies",
@@ -75,6 +77,7 @@ __all__ = [
     "load",
     "load_model",
     "log",
+    "log_scores",
     "log_skipped",
     "new_run_tags",
     "note_skipped",

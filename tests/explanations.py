@@ -26,9 +26,9 @@ HOSTILE = [
 ]
 
 
-def explanation(n_features=6, n_rows=40, n_classes=None, rows=None):
+def explanation(n_features=6, n_rows=40, n_classes=None, rows=None, seed=0):
     """Contributions are the rows' values, times a number for each feature and class."""
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(seed)
     X = rng.normal(size=(n_rows, n_features))
     values = X * rng.exponential(size=n_features)
     if n_classes:

@@ -53,6 +53,20 @@ def change(folder, **entries):
         ({"per_class_values": [[1.0] * 6] * 2}, "'per_class_values' has the shape"),
         ({"standard_errors": [None, {}]}, "cannot be read: TypeError"),
         ({"expected_values": [1.0, 2.0]}, "'expected_values' has the shape"),
+        ({"cross_validation": 7}, "'cross_validation' has other entries"),
+        ({"cross_validation": {"importances": [["<b>"]]}}, "'cross_validation' has other entries"),
+        (
+            {
+                "cross_validation": {
+                    "splitter": "",
+                    "importances": [[1.0]],
+                    "train_rows": [1],
+                    "test_rows": [1],
+                    "scores": {},
+                }
+            },
+            "'cross_validation' does not fit the features",
+        ),
         ({"local_shape": [3, 40]}, "'local_shape' has the shape"),
         ({"local_shape": [3, -40, 6]}, "'local_shape' is not two or three numbers"),
         (

@@ -42,6 +42,11 @@ class CrossExplanation:
         child_run_ids: The run of each fold, empty without ``child_runs``.
         ranking_agreement: Kendall's coefficient of concordance of the folds' rankings, from 0 to
             1; None for a single feature.
+
+    Example:
+        >>> result = mlflow_interpret.cross_explain(Ridge(), X, y, cv=3, silent=True)
+        >>> len(result.explanations), len(result.scores)
+        (3, 3)
     """
 
     explanation: Any
@@ -142,12 +147,10 @@ def cross_explain(
         RunNotFoundError: There is no such run.
 
     Example:
-        >>> from sklearn.datasets import load_breast_cancer
-        >>> from sklearn.ensemble import RandomForestClassifier
-        >>> X, y = load_breast_cancer(return_X_y=True, as_frame=True)
-        >>> result = mlflow_interpret.cross_explain(RandomForestClassifier(), X, y, cv=5)
-        >>> result.importances.head()
-        >>> result.scores["test_score"].mean()
+        >>> result = mlflow_interpret.cross_explain(Ridge(), X, y, cv=5, silent=True)
+        >>> ranked = result.importances  # mean, standard deviation and each fold
+        >>> r2 = result.scores["test_score"].mean()
+        >>> again = mlflow_interpret.load_explanation(result.run_id)
     """
     if not hasattr(estimator, "fit") or isinstance(estimator, type):
         raise option_error("estimator", "a scikit-learn estimator with fit and predict", estimator)

@@ -34,14 +34,15 @@ def folds_section(explanation: Explanation) -> dict[str, Any] | None:
             _row(explanation.features[i], folds.importances[:, i], len(shown))
             for i in rank(explanation.global_values)[:_MAX_FEATURES]
         ],
-        "scores": [_row(words(name), np.asarray(values), len(shown)) for name, values in scores],
+        # As scikit-learn's std_test_score, and the metric of the same name.
+        "scores": [_row(words(name), np.asarray(v), len(shown), ddof=0) for name, v in scores],
     }
 
 
-def _row(name: str, values: Any, n_shown: int) -> dict[str, Any]:
+def _row(name: str, values: Any, n_shown: int, ddof: int = 1) -> dict[str, Any]:
     return {
         "name": name,
         "mean": format_number(float(values.mean())),
-        "deviation": format_number(float(values.std(ddof=1)), 2),
+        "deviation": format_number(float(values.std(ddof=ddof)), 2),
         "folds": [format_number(float(value)) for value in values[:n_shown]],
     }

@@ -27,8 +27,9 @@ def log_model(model, name="model"):
 def log_run(model, rows, labels, **options):
     """The id of a run with a fitted model and its explanation, and the record of the latter."""
     model.fit(rows, labels)
+    of_explain = {"max_rows", "classes", "feature_groups"} & options.keys()
     explanation = mlflow_interpret.explain(
-        model, rows, **{key: options.pop(key) for key in ("max_rows", "classes") if key in options}
+        model, rows, **{key: options.pop(key) for key in of_explain}
     )
     with mlflow.start_run() as run:
         log_model(model)

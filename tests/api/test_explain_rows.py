@@ -62,8 +62,12 @@ CASES = {
 @pytest.mark.parametrize("name", CASES)
 def test_contributions_equal_those_of_the_run(name):
     make, rows, labels = CASES[name]
-    run_id, stored = log_run(make(), rows, labels, max_rows=40)
+    run_id, stored = log_run(make(), rows, labels, max_rows=40, feature_groups=lambda _: "all")
     explained = to_record(mlflow_interpret.explain_rows(run_id, rows))
+    sums = np.abs(explained.local_values.sum(axis=-1))
+    assert dict(zip(explained.groups.names, explained.groups.values, strict=True)) == pytest.approx(
+        {"all": sums.mean()}
+    )
     assert explained.local_values.shape[-2] == len(rows)
     assert explained.details.rows.source == "new rows"
     assert (explained.method, explained.details.output_scale) == (

@@ -300,6 +300,24 @@ class TestCompare:
         assert "... and 1 more feature\n" in result.output
         assert "<h1>2 runs compared</h1>" in page.read_text("utf-8")
 
+    def test_runs_are_compared_by_groups_of_columns(self, store):
+        groups = GroupImportances(
+            {"body": ("age", "bmi")}, ("body", "zero"), np.array([4.5, 0.0]), np.array([0.1, 0.0])
+        )
+        names = ("age", "bmi", "zero")
+        record = explanation(features=names, global_values=np.array([1.0, 4.0, 0.0]), groups=groups)
+        first, second = logged(record, store), logged(record, store)
+        result = call("compare", first, second, "--group", "body=age,bmi")
+        assert result.exit_code == 0, result.output
+        rows = {line.split()[0]: line.split()[1:] for line in result.output.splitlines() if line}
+        assert rows["body"] == ["1", "100%", "1", "100%"]
+        assert "bmi" not in rows
+        for wrong, problem in (("age,bmi", "NAME=COLUMN"), ("body=weight", "'weight', which none")):
+            result = call("compare", first, second, "--group", wrong)
+            assert result.exit_code != 0
+            assert "--group must be " in result.output
+            assert problem in result.output
+
     def test_default_runs_are_those_of_the_experiment_from_the_oldest_on(self, store):
         first, second = logged(explanation(), store), logged(explanation(), store)
         for arguments in ([], ["--experiment", "test"], ["--tracking-uri", store]):

@@ -17,6 +17,7 @@ from mlflow_interpret.core import explanation_checks, explanation_io, json_files
 from mlflow_interpret.core.background import Background
 from mlflow_interpret.core.background_io import BACKGROUND
 from mlflow_interpret.core.explanation_io import EXPLANATION, LOCAL, PREDICTIONS, ROWS
+from mlflow_interpret.core.importances_io import read_importances
 
 
 @pytest.fixture
@@ -93,7 +94,7 @@ def test_entries_that_do_not_fit(folder, entries, problem):
         explanation_io.read(folder)
     if "local_shape" not in entries or "'local_shape'" in problem:
         with pytest.raises(InvalidExplanationError, match=problem):
-            explanation_io.read_importances(folder / EXPLANATION, "run", "name")
+            read_importances(folder / EXPLANATION, "run", "name")
 
 
 @pytest.mark.parametrize(

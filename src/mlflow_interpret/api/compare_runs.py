@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from mlflow_interpret.compare import RunComparison
-from mlflow_interpret.core.errors import ExplanationNotFoundError
+from mlflow_interpret.core.errors import ExplanationNotFoundError, OptionError
+from mlflow_interpret.core.explanation import Importances
 from mlflow_interpret.core.options import Comparison
 from mlflow_interpret.core.text import truncate
 from mlflow_interpret.runtime.progress import progress
@@ -34,7 +35,9 @@ def compare(runs: Iterable[Any] | None, tracking_uri: str, options: Comparison) 
             report,
             label=options.label,
             engineered=options.engineered,
+            feature_groups=options.feature_groups,
         )
+    _check_groups(options.feature_groups, importances)
     if len(importances) < 2:
         is_default = runs is None and options.experiment_names is None
         raise ExplanationNotFoundError(
@@ -50,6 +53,30 @@ def compare(runs: Iterable[Any] | None, tracking_uri: str, options: Comparison) 
     if not options.silent:
         _warn(comparison)
     return comparison
+
+
+def _check_groups(given: Any, importances: Sequence[Importances]) -> None:
+    """Check that some run has each column of the groups.
+
+    Raises:
+        OptionError: No run has a column, or a function groups no column.
+    """
+    if given is None or not importances:
+        return
+    present = {
+        column
+        for run in importances
+        for columns in (run.groups or {}).values()
+        for column in columns
+    }
+    wanted = set() if callable(given) else {name for names in given.values() for name in names}
+    unknown = sorted(wanted - present)
+    if unknown or not present:
+        problem = f"{unknown[0]!r}, which none has" if unknown else "no group of a column"
+        raise OptionError(
+            f"feature_groups must be groups of columns of the compared models, got {problem}.",
+            argument="feature_groups",
+        )
 
 
 def _too_few(count: str, skipped: Mapping[str, str]) -> str:

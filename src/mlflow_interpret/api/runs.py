@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from mlflow_interpret.core.options import Comparison, Options
+from mlflow_interpret.core.options import Comparison, FeatureGrouping, Options
 from mlflow_interpret.runtime.messages import show_messages
 from mlflow_interpret.stores import mlflow as mlflow_store
 
@@ -24,6 +24,7 @@ def compare_runs(
     top_k: int = 10,
     label: str | None = None,
     engineered: bool = False,
+    feature_groups: FeatureGrouping | None = None,
     silent: bool = False,
 ) -> RunComparison:
     """Compare the explanations of several runs.
@@ -45,6 +46,10 @@ def compare_runs(
         top_k: The number of features in figures and in the overlap of `RunComparison.agreement`.
         label: Compare the importances for this class or target instead of the mean over all.
         engineered: Compare by engineered columns.
+        feature_groups: Compare by groups of columns, as for `autolog`, and by the columns in no
+            group. Groups that a run did not log are computed from its contributions by row, which
+            are then read, too; a run without them is left out. A run without some of the columns
+            gets a mark.
         silent: Suppress warnings and progress bars.
 
     Returns:
@@ -68,7 +73,15 @@ def compare_runs(
     from mlflow_interpret.api import compare_runs
 
     options = Comparison(
-        experiment_names, filter_string, order_by, max_results, top_k, label, engineered, silent
+        experiment_names,
+        filter_string,
+        order_by,
+        max_results,
+        top_k,
+        label,
+        engineered,
+        silent,
+        feature_groups,
     )
     show_messages()
     return compare_runs.compare(runs, mlflow_store.current_tracking_uri(), options)

@@ -21,6 +21,7 @@ from mlflow_interpret.cli.terminal import (
 
 _OPTION_NAMES = {
     "experiment_names": "--experiment",
+    "feature_groups": "--group",
     "filter_string": "--filter",
     "order_by": "--order-by",
 }
@@ -57,6 +58,13 @@ _UNLIMITED_WIDTH = 10_000
 @class_option
 @engineered_option
 @click.option(
+    "--group",
+    "groups",
+    multiple=True,
+    metavar="NAME=COLUMN,...",
+    help="Group of columns to compare; can be given several times.",
+)
+@click.option(
     "--html",
     type=click.Path(dir_okay=False, writable=True, path_type=Path),
     help="File for an HTML page with figures and all differences.",
@@ -71,6 +79,7 @@ def compare(
     top: int,
     label: str | None,
     engineered: bool,
+    groups: tuple[str, ...],
     html: Path | None,
     tracking_uri: str | None,
 ) -> None:
@@ -96,6 +105,7 @@ def compare(
             top_k=top,
             label=label,
             engineered=engineered,
+            feature_groups=_feature_groups(groups),
         )
     arrows = ("▲", "▼") if supports_unicode() else ("+", "-")
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else _UNLIMITED_WIDTH
@@ -108,3 +118,14 @@ def compare(
                 f"--html must be a file that can be written, got {str(html)!r}: {error.strerror}."
             ) from error
         click.echo(f"The page is in {html}")
+
+
+def _feature_groups(groups: tuple[str, ...]) -> dict[str, list[str]] | None:
+    """The groups of the options ``--group``, None without."""
+    columns: dict[str, list[str]] = {}
+    for group in groups:
+        name, _, names = group.partition("=")
+        if not name.strip() or not all(names.split(",")):
+            raise click.BadParameter(f"--group must be NAME=COLUMN,COLUMN,..., got {group!r}.")
+        columns.setdefault(name, []).extend(names.split(","))
+    return columns or None

@@ -21,6 +21,7 @@ from mlflow_interpret.compare.run_facts import (
 )
 from mlflow_interpret.core.explanation import Importances
 from mlflow_interpret.core.statistics import FloatArray, finite, shares
+from mlflow_interpret.core.text import truncate
 
 MAX_RUNS_IN_PAIRS = 100
 """With more runs, each run is compared with the first one only."""
@@ -105,6 +106,7 @@ def _marks_against(reference: Importances, run: Importances) -> list[str]:
         result.append(
             f"other features: {len(features - expected)} more, {len(expected - features)} missing"
         )
+    result += _group_marks(reference, run)
     if run.scale != reference.scale:
         result.append(f"other scale: {run.scale or 'unknown'}")
     outputs, expected = set(run.output_names or ()), set(reference.output_names or ())
@@ -116,6 +118,17 @@ def _marks_against(reference: Importances, run: Importances) -> list[str]:
         result.append(f"other method: {run.method}")
     rows = _row_mark(reference, run)
     return [*result, rows] if rows else result
+
+
+def _group_marks(reference: Importances, run: Importances) -> list[str]:
+    """Caveats for groups that have other columns in the run."""
+    result = []
+    for group, expected in (reference.groups or {}).items():
+        columns = set((run.groups or {}).get(group, expected))
+        if columns != set(expected):
+            counts = f"{len(columns - set(expected))} more, {len(set(expected) - columns)} missing"
+            result.append(f"other columns in {truncate(group, 40)}: {counts}")
+    return result
 
 
 def _row_mark(reference: Importances, run: Importances) -> str | None:

@@ -284,6 +284,8 @@ class Importances:
         output_names: The classes or targets that the importances are averaged over, or None.
         metrics: The metrics of the run by name, without importances.
         params: The params of the run by name.
+        groups: The features of each group, whose name replaces them in ``features``; None without
+            groups.
     """
 
     run_id: str
@@ -301,6 +303,7 @@ class Importances:
     output_names: tuple[str, ...] | None = None
     metrics: Mapping[str, float] = field(default_factory=dict)
     params: Mapping[str, str] = field(default_factory=dict)
+    groups: Mapping[str, tuple[str, ...]] | None = None
 
 
 def importances_of(explanation: Explanation) -> Importances:

@@ -28,15 +28,12 @@ import pandas as pd
 
 from mlflow_interpret.core import background_io, cross_validation
 from mlflow_interpret.core.background_io import BACKGROUND
-from mlflow_interpret.core.details import Details, RowCounts
+from mlflow_interpret.core.details import Details
 from mlflow_interpret.core.errors import ExplanationNotFoundError
 from mlflow_interpret.core.explanation import (
     Explanation,
-    Importances,
-    as_text,
     comparable_names,
     encodable,
-    estimator_name,
 )
 from mlflow_interpret.core.explanation_checks import (
     check_inside,
@@ -130,7 +127,7 @@ def _read_view(root: Path, part: str) -> Explanation:
         raise ExplanationNotFoundError(f"{folder.name} holds no {EXPLANATION}")
     with reading(f"{part}{EXPLANATION}"):
         check_inside(folder / EXPLANATION, root)
-        summary = _read_summary(folder / EXPLANATION)
+        summary = read_summary(folder / EXPLANATION)
         details = Details.from_json(summary["details"])
         folds = cross_validation.from_json(
             summary.get("cross_validation"), len(summary["features"])
@@ -209,49 +206,13 @@ def _read_table(root: Path, name: str, shape: tuple[int | None, int | None]) -> 
         return read_table(path, shape)
 
 
-def read_importances(
-    path: Path, run_id: str, run_name: str, label: str | None = None
-) -> Importances:
-    """Read the importances of an explanation from its ``explanation.json``.
-
-    Args:
-        path: The file.
-        run_id: The run of the explanation.
-        run_name: The name of the run.
-        label: A class or target, instead of the mean over all.
+def read_summary(path: Path) -> dict[str, Any]:
+    """Read an ``explanation.json`` and check its content.
 
     Raises:
-        ExplanationNotFoundError: The file has a newer format, or there is no such class.
+        ExplanationNotFoundError: The file has a newer format.
         InvalidExplanationError: The file is damaged or was changed.
     """
-    with reading(EXPLANATION):
-        summary = _read_summary(path)
-        details = Details.from_json(summary["details"])
-    values, errors = summary["global_values"], summary.get("standard_errors")
-    output_names = as_text(summary["classes"] or summary.get("targets"))
-    if label is not None:
-        place, output_names = _place_of(summary, label), None
-        values, errors = summary["per_class_values"], summary.get("per_class_standard_errors")
-        values, errors = values[place], None if errors is None else errors[place]
-    names = comparable_names(summary["features"])
-    digests = summary.get("row_digests")
-    return Importances(
-        run_id=run_id,
-        run_name=run_name,
-        explanation_id=summary["id"],
-        method=summary["method"],
-        model_class=estimator_name(summary["model_class"], details),
-        scale=details.output_scale,
-        features=names,
-        values=from_json_numbers(values),
-        errors=from_json_numbers(errors),
-        rows=details.rows or RowCounts(),
-        row_digests=None if digests is None else dict(zip(names, digests, strict=True)),
-        output_names=output_names,
-    )
-
-
-def _read_summary(path: Path) -> dict[str, Any]:
     summary: Any = read_json(path)
     if isinstance(summary, dict) and isinstance(summary.get("format"), int):
         _check_format(summary["format"])
@@ -266,14 +227,6 @@ def _check_format(version: int) -> None:
             f"{EXPLANATION} has format {version} and this version reads up to {_FORMAT}; "
             "upgrade mlflow-interpret"
         )
-
-
-def _place_of(summary: dict[str, Any], label: str) -> int:
-    labels = as_text(summary["classes"] or summary.get("targets")) or ()
-    if label not in labels or summary["per_class_values"] is None:
-        known = ", ".join(labels[:20]) if labels else "none"
-        raise ExplanationNotFoundError(f"it has no class or target {label!r} (it has: {known})")
-    return labels.index(label)
 
 
 def _summary(explanation: Explanation) -> dict[str, Any]:

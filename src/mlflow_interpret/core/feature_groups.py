@@ -15,6 +15,7 @@ from mlflow_interpret.core.statistics import FloatArray
 from mlflow_interpret.core.text import describe_value
 
 _ARGUMENT = "feature_groups"
+_ALLOWED_FUNCTION = "a function that returns the name of a column's group, or None"
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,9 +49,8 @@ class FeatureGroups:
 
     def sums(self, values: FloatArray) -> FloatArray:
         """Return ``(..., G)`` sums by group of ``(..., F)`` values."""
-        sums = [values[..., positions].sum(axis=-1) for positions in self._positions]
-        by_group = np.stack(sums, axis=-1)
-        return np.concatenate([by_group, values[..., self._single]], axis=-1)
+        sums = [values[..., positions].sum(axis=-1, keepdims=True) for positions in self._positions]
+        return np.concatenate([*sums, values[..., self._single]], axis=-1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,6 +94,8 @@ def resolve_groups(given: Any, features: Sequence[str]) -> FeatureGroups:
             have; groups overlap or are empty; or the function fails.
     """
     columns = _call(given, features) if callable(given) else given
+    if callable(given) and not columns:
+        raise _error(_ALLOWED_FUNCTION, f"None for each column ({_some(features)})")
     check_feature_groups(columns)
     known = set(features)
     for group, names in columns.items():
@@ -103,6 +105,28 @@ def resolve_groups(given: Any, features: Sequence[str]) -> FeatureGroups:
                 f"groups of columns that the model has ({_some(features)})",
                 f"{_some(unknown)} for {group!r}",
             )
+    return _groups(columns, features)
+
+
+def present_groups(given: Any, features: Sequence[str]) -> FeatureGroups:
+    """Return the groups that an option gives, without columns that a model does not have.
+
+    Groups of which the model has no column are left out. The arguments and errors are those of
+    `resolve_groups`, but unknown features are no error.
+    """
+    columns = _call(given, features) if callable(given) else given
+    known = set(features)
+    present = {group: [n for n in names if n in known] for group, names in columns.items()}
+    present = {group: names for group, names in present.items() if names}
+    if present:
+        check_feature_groups(present)
+    return _groups(present, features)
+
+
+def _groups(columns: Mapping[str, Sequence[str]], features: Sequence[str]) -> FeatureGroups:
+    """The groups with their columns in the order of the features."""
+    known = set(features)
+    for group, names in columns.items():
         if group in known and group not in names:
             raise _error(
                 "groups with names of their own",
@@ -142,21 +166,18 @@ def group_importances(groups: FeatureGroups, local_values: FloatArray) -> GroupI
 
 def _call(function: Callable[[str], Any], features: Sequence[str]) -> dict[str, list[str]]:
     """The groups that a function of the feature's name returns."""
-    allowed = "a function that returns the name of a column's group, or None"
     columns: dict[str, list[str]] = {}
     for name in features:
         try:
             group = function(name)
         except Exception as error:
             problem = f"{type(error).__name__} for {name!r}: {one_line(error)}"
-            raise _error(allowed, problem) from error
+            raise _error(_ALLOWED_FUNCTION, problem) from error
         if group is None:
             continue
         if not isinstance(group, str):
-            raise _error(allowed, f"{describe_value(group)} for {name!r}")
+            raise _error(_ALLOWED_FUNCTION, f"{describe_value(group)} for {name!r}")
         columns.setdefault(group, []).append(name)
-    if not columns:
-        raise _error(allowed, f"None for each column ({_some(features)})")
     return columns
 
 

@@ -155,8 +155,10 @@ class Comparison:
     label: str | None = _option(None, checks.label)
     engineered: bool = _option(False, checks.flag)
     silent: bool = _option(False, checks.flag)
+    feature_groups: FeatureGrouping | None = None
 
     def __post_init__(self) -> None:
+        checks.check_feature_groups(self.feature_groups)
         _check_fields(self)
 
 

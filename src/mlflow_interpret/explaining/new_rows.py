@@ -47,6 +47,7 @@ def context_of(
         initialization_examples=training_rows if background.is_given else None,
         features=background.names if is_table else None,
         classes=record.classes,
+        feature_groups=None if record.groups is None else record.groups.columns,
     )
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from mlflow import MlflowClient
 from mlflow.entities import Run
@@ -15,9 +16,11 @@ from mlflow_interpret.core import explanation_io
 from mlflow_interpret.core.errors import (
     ExplanationNotFoundError,
     InvalidExplanationError,
+    OptionError,
     one_line,
 )
 from mlflow_interpret.core.explanation import Importances
+from mlflow_interpret.core.importances_io import read_importances
 from mlflow_interpret.runtime import temporary_folders
 from mlflow_interpret.runtime.progress import Report
 from mlflow_interpret.stores.mlflow.artifacts import fetch, list_files, map_concurrently
@@ -49,6 +52,7 @@ def load_importances(
     *,
     label: str | None = None,
     engineered: bool = False,
+    feature_groups: Any = None,
 ) -> tuple[list[Importances], dict[str, str]]:
     """Read the importances of each run, many at once.
 
@@ -58,14 +62,20 @@ def load_importances(
         report: Called with the progress.
         label: A class or target, instead of the mean over all.
         engineered: Read the view by engineered column.
+        feature_groups: Groups of features, which replace their features.
 
     Returns:
         The importances in the order of the runs, and by run id the reasons why others have none.
+
+    Raises:
+        OptionError: The groups are not allowed.
     """
 
     def read(named: Named) -> Importances | str:
         try:
-            return _read(named, tracking_uri, label, engineered)
+            return _read(named, tracking_uri, label, engineered, feature_groups)
+        except OptionError:
+            raise
         except ExplanationNotFoundError as error:
             return str(error)
         except InvalidExplanationError as error:
@@ -84,7 +94,9 @@ def load_importances(
     return loaded, reasons
 
 
-def _read(named: Named, tracking_uri: str, label: str | None, engineered: bool) -> Importances:
+def _read(
+    named: Named, tracking_uri: str, label: str | None, engineered: bool, feature_groups: Any
+) -> Importances:
     run = named.run
     count = count_of(MlflowClient(tracking_uri), run)
     tags: Mapping[str, str] = run.data.tags
@@ -108,8 +120,14 @@ def _read(named: Named, tracking_uri: str, label: str | None, engineered: bool) 
         try:
             with temporary_folders.temporary() as folder:
                 file = fetch(run, path, tracking_uri, Path(folder))
-                importances = explanation_io.read_importances(
-                    file, run.info.run_id, named.name, label
+                local = f"{folder_of(number)}/{part}{explanation_io.LOCAL}"
+                importances = read_importances(
+                    file,
+                    run.info.run_id,
+                    named.name,
+                    label,
+                    feature_groups,
+                    partial(fetch, run, local, tracking_uri, Path(folder)),
                 )
             return replace(
                 importances,
@@ -117,7 +135,7 @@ def _read(named: Named, tracking_uri: str, label: str | None, engineered: bool) 
                 metrics=model_metrics(run),
                 params=dict(run.data.params),
             )
-        except ExplanationNotFoundError:
+        except (ExplanationNotFoundError, OptionError):
             raise
         except Exception as error:  # stores raise different errors for a missing file
             paths = list_files(MlflowClient(tracking_uri), run, folder_of(number))

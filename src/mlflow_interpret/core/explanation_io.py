@@ -218,6 +218,7 @@ def read_summary(path: Path) -> dict[str, Any]:
         _check_format(summary["format"])
     check_summary(summary)
     background_io.check(summary.get("background"), len(summary["features"]))
+    cross_validation.from_json(summary.get("cross_validation"), len(summary["features"]))
     return dict(summary)
 
 

@@ -254,13 +254,14 @@ def test_explain_now_explains_what_is_not_observed(store, caplog, monkeypatch):
         mlflow_interpret.explain_now(model.__class__())
 
 
-def test_an_estimator_of_a_cross_validation_is_explained(caplog, monkeypatch):
+def test_the_estimators_of_a_cross_validation_are_explained(caplog, monkeypatch, store):
     monkeypatch.setattr("mlflow_interpret.runtime.messages._informed", set())
     caplog.set_level(logging.INFO, "mlflow_interpret")
     mlflow_interpret.autolog()
-    results = cross_validate(DecisionTreeClassifier(), X, y, cv=2, return_estimator=True)
-    assert "cross_validate(return_estimator=True)" in caplog.text
-    assert mlflow_interpret.explain(results["estimator"][0], X, silent=True)
+    cross_validate(DecisionTreeClassifier(), X, y, cv=2)
+    assert "mlflow_interpret.cross_explain(model, X, y)" in caplog.text
+    result = mlflow_interpret.cross_explain(DecisionTreeClassifier(), X, y, cv=2)
+    assert is_explained(result.run_id, store)
 
 
 def test_a_booster_of_a_fold_is_explained(caplog, monkeypatch):
@@ -332,8 +333,8 @@ REMEDIES = {
     ("autologging", "mlflow_interpret.explain(model, X)"): (
         "test_a_class_with_predict_around_an_estimator_is_explained"
     ),
-    ("autologging", "return_estimator=True"): (
-        "test_an_estimator_of_a_cross_validation_is_explained"
+    ("autologging", "mlflow_interpret.cross_explain(model, X, y)"): (
+        "test_the_estimators_of_a_cross_validation_are_explained"
     ),
     ("autologging", "evaluation_examples"): (
         "autologging/test_dask_training.py::test_native_training_on_a_cluster_needs_examples"

@@ -200,8 +200,8 @@ register_library(
         training_data=lambda _: (None, None),
         trained_model=result_of,
         unexplained=lambda _: (
-            "trains copies of the model and keeps none; call fit, or pass an estimator of "
-            "cross_validate(return_estimator=True) to mlflow_interpret.explain(model, X)"
+            "trains copies of the model and keeps none; call fit, or "
+            "mlflow_interpret.cross_explain(model, X, y), which explains them"
         ),
     )
 )

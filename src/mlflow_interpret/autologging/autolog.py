@@ -74,11 +74,16 @@ def autolog(
     warning, and the run has the reason. Only the outermost ``fit`` is explained: not those inside
     a search, an ensemble or a cross-validation. Calling `autolog` again replaces all options.
 
-    Explained are classifiers, regressors, rankers, outlier detectors, pipelines and searches of
-    scikit-learn, of CatBoost, and of packages that follow scikit-learn's conventions, and models
+    It explains classifiers, regressors, rankers, outlier detectors, pipelines and searches of
+    scikit-learn, of CatBoost and of packages that follow scikit-learn's conventions, and the models
     of ``xgboost.train``, ``lightgbm.train`` and ``catboost.train``. ``fit_predict`` and
     ``fit_transform`` of a model count as its ``fit``. A model that ``partial_fit`` trains is
     explained when the active run ends, or by `explain_now`.
+
+    The options below are in groups: the five above; the rows and the explainer (``max_rows`` to
+    ``estimators``); the contents of the run (``top_k`` to ``log_description``); Azure ML
+    (``azureml`` to ``visualization_points``); and the options of all autologgers of MLflow
+    (``disable`` to ``extra_tags``).
 
     Args:
         evaluation_examples: Rows to explain, ``(n_rows, n_features)``, or ``(rows, labels)`` with
@@ -94,8 +99,8 @@ def autolog(
             contributions. False keeps them out of MLflow, Azure ML and the spool.
         baseline: A run to compare the ranking of features with: a run id, a model version
             (``"models:/name/1"``, ``"models:/name@alias"``), or ``"latest"``, the latest finished
-            run of the experiment with an explanation, preferably of the same class of model. A
-            baseline that cannot be read is a warning.
+            run of the experiment with an explanation, preferably of the same class of model. If
+            the baseline cannot be read, there is a warning.
         background: Explain the model in another process while the training continues. ``fit``
             returns at once; `flush` and the end of the process wait for the explanations.
         max_rows: Maximum number of rows to explain. Fewer are explained once the ranking of the
@@ -112,10 +117,11 @@ def autolog(
         engine: The explainer. ``"auto"`` is the first one that has exact values for the model, else
             sampled permutations. ``"kernel"`` is TabularExplainer's kernel explainer. ``"tabular"``
             lets TabularExplainer choose.
-        output: The output of classifiers that contributions add up to. ``"auto"`` is the one of the
-            fastest exact explainer: probabilities of forests, log-odds of boosters and logistic
-            regression. ``"probability"`` and ``"log-odds"`` are that output of every classifier;
-            contributions are sampled, with their errors, where no explainer is exact on it.
+        output: The output of classifiers that contributions add up to. ``"auto"`` is the output
+            of the fastest exact explainer: probabilities of forests, log-odds of boosters and
+            logistic regression. ``"probability"`` and ``"log-odds"`` are that output of every
+            classifier; contributions are sampled, with their errors, where no explainer is exact on
+            it.
             ``"raw"`` is the decision function or margin. Regressors, and classifiers without
             probabilities, are explained as by ``"auto"``, with a note.
         n_jobs: Number of batches of rows that joblib explains in parallel, as in scikit-learn.

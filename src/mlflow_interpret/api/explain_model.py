@@ -60,5 +60,6 @@ def explain_model(model: Any, initialization_examples: Any, options: Options) ->
             time_budget,
             report,
             output=options.output,
+            interactions=options.n_interacting,
         )
         return explain(context, plan)

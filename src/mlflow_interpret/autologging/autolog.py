@@ -30,6 +30,7 @@ def autolog(
     feature_groups: FeatureGrouping | None = None,
     engine: Literal["auto", "kernel", "tabular"] = "auto",
     output: Literal["auto", "probability", "log-odds", "raw"] = "auto",
+    interactions: bool | int = False,
     n_jobs: int | None = None,
     random_state: int = 0,
     estimators: Sequence[type] | None = None,
@@ -124,6 +125,9 @@ def autolog(
             it.
             ``"raw"`` is the decision function or margin. Regressors, and classifiers without
             probabilities, are explained as by ``"auto"``, with a note.
+        interactions: Compute the interactions of the ten leading features, or of another number,
+            from 2 to 30: a table, a figure and a section of the report. They take up to 30 % of the
+            time budget in addition.
         n_jobs: Number of batches of rows that joblib explains in parallel, as in scikit-learn.
             Default: all cores if the work is long enough, or the setting of
             ``joblib.parallel_config``.
@@ -180,6 +184,7 @@ def autolog(
         feature_groups=feature_groups,
         engine=engine,
         output=output,
+        interactions=interactions,
         n_jobs=n_jobs,
         random_state=random_state,
         estimators=estimators,

@@ -232,6 +232,7 @@ def _plan(options: Options, event: FitEvent, report: Report | None = None) -> Pl
         time_budget=seconds,
         progress=report,
         output=options.output,
+        interactions=options.n_interacting,
         is_output_optional=True,
     )
 

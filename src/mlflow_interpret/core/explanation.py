@@ -16,6 +16,7 @@ from mlflow_interpret.core.background import Background
 from mlflow_interpret.core.cross_validation import CrossValidation
 from mlflow_interpret.core.details import Details, RowCounts
 from mlflow_interpret.core.feature_groups import GroupImportances
+from mlflow_interpret.core.interactions import Interactions
 from mlflow_interpret.core.statistics import FloatArray, rank
 
 Task = Literal["classification", "regression"]
@@ -73,6 +74,7 @@ class Plan:
             ``raw``.
         is_output_optional: A model that lacks this output is explained on another one, with a note.
         is_sampled: Sample, also where an exact explainer is known.
+        interactions: The number of leading features whose interactions are computed.
         n_jobs: The number of batches explained in parallel, as in scikit-learn. None: in this
             process, or on all cores where starting other processes pays, or as
             ``joblib.parallel_config`` says.
@@ -89,6 +91,7 @@ class Plan:
     output: str = "auto"
     is_output_optional: bool = False
     is_sampled: bool = False
+    interactions: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,6 +131,7 @@ class Explanation:
             from the local values; see `per_class_standard_errors`.
         groups: The importances of groups of features, or None.
         cross_validation: The folds whose mean this explanation is, or None.
+        interactions: Interactions of the leading features, or None.
         id: A GUID.
         details: How the explanation was computed, for the status record.
     """
@@ -155,6 +159,7 @@ class Explanation:
     per_class_errors: FloatArray | None = None
     groups: GroupImportances | None = None
     cross_validation: CrossValidation | None = None
+    interactions: Interactions | None = None
     id: str = field(default_factory=lambda: str(uuid.uuid4()))
     details: Details = field(default_factory=Details)
 

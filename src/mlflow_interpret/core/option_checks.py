@@ -12,6 +12,9 @@ from typing import Any
 from mlflow_interpret.core.errors import OptionError
 from mlflow_interpret.core.text import describe_value
 
+MAX_INTERACTING = 30
+"""Number of features whose interactions can be computed."""
+
 Check = Callable[[Any], "str | None"]
 
 
@@ -53,6 +56,12 @@ def integer(low: int, high: int | None = None, *, optional: bool = False) -> Che
         return None if fits else allowed
 
     return check
+
+
+def number_of_features(value: Any) -> str | None:
+    """Check a number of interacting features."""
+    fits = isinstance(value, bool) or (_is_integer(value) and 2 <= value <= MAX_INTERACTING)
+    return None if fits else f"True, False or a number of features from 2 to {MAX_INTERACTING}"
 
 
 def text(allowed: str, *, longest: int | None = None, empty: bool = False) -> Check:

@@ -24,6 +24,9 @@ FeatureGrouping = Mapping[str, Sequence[str]] | Callable[[str], str | None]
 
 ENGINES = ("auto", "kernel", "tabular")
 
+INTERACTING = 10
+"""Number of leading features whose interactions are computed, unless the user gives another."""
+
 OUTPUTS = ("auto", "probability", "log-odds", "raw")
 """Outputs of a model that contributions add up to."""
 
@@ -68,6 +71,7 @@ class Options:
     max_rows: int | None = _option(None, checks.integer(1, optional=True))
     engine: str = _option("auto", checks.one_of(*ENGINES))
     output: str = _option("auto", checks.one_of(*OUTPUTS))
+    interactions: bool | int = _option(False, checks.number_of_features)
     n_jobs: int | None = _option(None, checks.n_jobs)
     time_budget: float | str | None = _option(None, checks.time_budget)
     top_k: int = _option(20, checks.integer(1, MAX_METRICS))
@@ -108,6 +112,13 @@ class Options:
         checks.check_feature_groups(self.feature_groups)
         checks.check_estimators(self.estimators)
         _check_fields(self)
+
+    @property
+    def n_interacting(self) -> int:
+        """Number of leading features whose interactions are computed, 0 for none."""
+        if isinstance(self.interactions, bool):
+            return INTERACTING if self.interactions else 0
+        return int(self.interactions)
 
     @property
     def partitioned(self) -> bool:

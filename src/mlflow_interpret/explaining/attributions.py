@@ -16,6 +16,7 @@ from mlflow_interpret.explaining.dataframes import Indices
 
 if TYPE_CHECKING:
     from mlflow_interpret.explaining.aggregates import Aggregates
+    from mlflow_interpret.explaining.explainers.base import Explainer
 
 _TOLERANCE = 1e-3
 """Largest difference between the sums and the output, relative to the size of the attributions."""
@@ -26,6 +27,24 @@ _ROUNDING = 1e-6
 def by_output(values: FloatArray) -> FloatArray:
     """``(K, n_rows, F)`` attributions, also for a model with a single output."""
     return values if values.ndim == 3 else values[None]
+
+
+def sum_pairs(interactions: FloatArray, sources: Indices, columns: Indices) -> FloatArray:
+    """Sum interactions of engineered columns up by raw column.
+
+    Args:
+        interactions: ``(..., n, n)`` interactions of engineered columns.
+        sources: ``(n,)`` raw column of each engineered column.
+        columns: ``(k,)`` raw columns.
+
+    Returns:
+        ``(..., k, k)`` interactions, 0 on the diagonal.
+    """
+    belongs: FloatArray = (np.asarray(columns)[:, None] == sources).astype(np.float64)
+    summed: FloatArray = belongs @ interactions @ belongs.T
+    diagonal = np.arange(len(belongs))
+    summed[..., diagonal, diagonal] = 0.0
+    return summed
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,6 +120,7 @@ class AttributionResult:
         partial: Whether rows or permutations were left out before the ranking was stable, other
             than by the user's ``max_rows``.
         attribution_check: The check of the attributions of single columns, or None.
+        explainer: The explainer.
     """
 
     method: str
@@ -119,6 +139,7 @@ class AttributionResult:
     has_converged: bool = True
     partial: bool = False
     attribution_check: AttributionCheck | None = None
+    explainer: Explainer | None = None
 
     @property
     def breach(self) -> str | None:

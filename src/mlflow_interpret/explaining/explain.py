@@ -19,12 +19,14 @@ from mlflow_interpret.core.directions import directions
 from mlflow_interpret.core.explanation import Explanation, Plan, TrainingContext
 from mlflow_interpret.explaining.attributions import AttributionResult
 from mlflow_interpret.explaining.background_rows import stored_background
+from mlflow_interpret.explaining.batch import RowBatch
 from mlflow_interpret.explaining.convergence import interval_record
 from mlflow_interpret.explaining.dataframes import is_one_dimensional
 from mlflow_interpret.explaining.engineered_views import by_engineered_column, by_words
 from mlflow_interpret.explaining.explainers.base import ExplainRequest
 from mlflow_interpret.explaining.fitted_models import last_step
 from mlflow_interpret.explaining.inputs import ExplainInputs, draw_inputs
+from mlflow_interpret.explaining.interactions import compute_interactions
 from mlflow_interpret.explaining.model_adapter import ModelAdapter
 from mlflow_interpret.explaining.requested_output import output_notes, with_available_output
 from mlflow_interpret.explaining.row_sources import RowSource, row_source
@@ -118,6 +120,7 @@ def _explain(inputs: ExplainInputs, plan: Plan, clock: Clock) -> Explanation:
         else:
             view = by_engineered_column(explanation, result.engineered, n_available)
             explanation = replace(explanation, engineered=view)
+    explanation = _with_interactions(explanation, request, result, rows)
     details = replace(
         explanation.details,
         directions=directions_of(explanation),
@@ -128,6 +131,23 @@ def _explain(inputs: ExplainInputs, plan: Plan, clock: Clock) -> Explanation:
         details=details,
         background=stored_background(inputs, background, result, plan),
     )
+
+
+def _with_interactions(
+    explanation: Explanation, request: ExplainRequest, result: AttributionResult, rows: RowBatch
+) -> Explanation:
+    """The explanation with the interactions that the plan asks for, or with the reason why not."""
+    interactions, notes = None, ()
+    if is_one_dimensional(request.background.template):
+        if request.plan.interactions:
+            notes = ("Interactions were not computed: the rows are texts.",)
+    else:
+        interactions, notes = compute_interactions(
+            request, result, rows, explanation.global_values, explanation.features
+        )
+    all_notes = (*explanation.details.notes, *as_notes(notes))
+    details = replace(explanation.details, notes=all_notes)
+    return replace(explanation, interactions=interactions, details=details)
 
 
 def _details(

@@ -53,6 +53,14 @@ class NativeModel(ABC):
             CannotExplainError: The library has no Shapley values for this model.
         """
 
+    def interactions(self, rows: Any) -> FloatArray:
+        """``(n_rows, n_outputs, n_features, n_features)`` interactions in the margins.
+
+        Raises:
+            CannotExplainError: The library has none.
+        """
+        raise CannotExplainError(f"the library of {self.implementation} has no interactions")
+
 
 class NativeRegressor:
     """A native model that predicts numbers: targets, ranks, counts.
@@ -180,6 +188,11 @@ class _XGBoost(NativeModel):
         values = self._predict(rows, pred_contribs=True, strict_shape=True)
         return np.asarray(values, dtype=np.float64)
 
+    def interactions(self, rows: Any) -> FloatArray:
+        refuse_gblinear(self.native_model)
+        values = self._predict(rows, pred_interactions=True, strict_shape=True)
+        return np.asarray(values, dtype=np.float64)[..., :-1, :-1]
+
     def _predict(self, rows: Any, **kind: bool) -> npt.NDArray[Any]:
         predicted: npt.NDArray[Any] = self.native_model.predict(
             self._matrix(rows), iteration_range=self._iterations, **kind
@@ -257,6 +270,9 @@ class _CatBoost(NativeModel):
     def contributions(self, rows: Any) -> FloatArray:
         return catboost_contributions(self.native_model, catboost_pool(self.native_model, rows))
 
+    def interactions(self, rows: Any) -> FloatArray:
+        return catboost_interactions(self.native_model, catboost_pool(self.native_model, rows))
+
 
 def catboost_pool(model: Any, rows: Any) -> Any:
     """Rows with the kinds of columns that a CatBoost model was trained with."""
@@ -274,6 +290,13 @@ def catboost_contributions(model: Any, pool: Any) -> FloatArray:
     """``(n_rows, n_outputs, n_features + 1)`` contributions of a CatBoost model."""
     values = np.asarray(model.get_feature_importance(pool, type="ShapValues"), dtype=np.float64)
     return values if values.ndim == 3 else values[:, None, :]
+
+
+def catboost_interactions(model: Any, pool: Any) -> FloatArray:
+    """``(n_rows, n_outputs, n_features, n_features)`` interactions of a CatBoost model."""
+    values = model.get_feature_importance(pool, type="ShapInteractionValues")
+    array: FloatArray = np.asarray(values, dtype=np.float64)[..., :-1, :-1]
+    return array if array.ndim == 4 else array[:, None]
 
 
 _MODELS: dict[tuple[str, str], type[NativeModel]] = {

@@ -325,6 +325,7 @@ class RowScheduler:
             partial=stopped == "time_budget" or info.is_reduced or self._is_rough(),
             aggregates=aggregates,
             attribution_check=info.attribution_check,
+            explainer=self.explainer,
         )
 
     def _is_rough(self) -> bool:

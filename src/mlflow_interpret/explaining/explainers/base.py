@@ -40,6 +40,7 @@ from mlflow_interpret.explaining import explainers
 from mlflow_interpret.explaining.attribution_check import MisattributedError, check_attributions
 from mlflow_interpret.explaining.attributions import Attributions
 from mlflow_interpret.explaining.batch import RowBatch
+from mlflow_interpret.explaining.dataframes import Indices
 from mlflow_interpret.explaining.model_adapter import ModelAdapter
 from mlflow_interpret.explaining.time_budget import Budget
 
@@ -146,6 +147,7 @@ class Explainer(ABC):
             request. The check then compares them with sampled ones, for which `outputs` gets some
             thousand rows.
         is_by_raw_column: Whether the attributions are those of the raw columns of the request.
+        is_additive: Whether the explained output is a sum of functions of single columns.
         info: Its properties.
     """
 
@@ -154,6 +156,7 @@ class Explainer(ABC):
     is_checked: bool = True
     is_interventional: bool = False
     is_by_raw_column: bool = False
+    is_additive: bool = False
     info: ExplainerInfo
 
     @classmethod
@@ -200,6 +203,27 @@ class Explainer(ABC):
             scale: Name of the outputs.
         """
         return self.explain(batch, scale).outputs
+
+    def interactions(self, batch: RowBatch, columns: Indices) -> FloatArray:
+        """Compute the interactions of pairs of columns, exactly.
+
+        An interaction is half of the Shapley interaction index of Grabisch and Roubens (1999), as a
+        cell of ``shap_interaction_values``: a pair has two cells.
+
+        Args:
+            batch: At least one row.
+            columns: ``(k,)`` positions of columns.
+
+        Returns:
+            ``(n_outputs, n_rows, k, k)`` symmetric interactions, 0 on the diagonal.
+
+        Raises:
+            CannotExplainError: The explainer has no exact interactions.
+        """
+        if not self.is_additive:
+            raise CannotExplainError(f"{self.info.method} has no exact interactions")
+        n_outputs = len(np.atleast_1d(self.explain(batch.subset(slice(1))).expected_values))
+        return np.zeros((n_outputs, len(batch), len(columns), len(columns)))
 
 
 def refuse_given_background(request: ExplainRequest) -> None:

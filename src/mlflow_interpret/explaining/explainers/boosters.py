@@ -12,6 +12,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from mlflow_interpret.core.errors import CannotExplainError
 from mlflow_interpret.core.statistics import FloatArray
 from mlflow_interpret.explaining.attributions import Attributions
 from mlflow_interpret.explaining.batch import RowBatch
+from mlflow_interpret.explaining.dataframes import Indices
 from mlflow_interpret.explaining.explainers.additivity import check_shapes
 from mlflow_interpret.explaining.explainers.base import (
     Explainer,
@@ -30,12 +32,17 @@ from mlflow_interpret.explaining.explainers.base import (
     register,
     weight_notes,
 )
+from mlflow_interpret.explaining.explainers.booster_interactions import (
+    LightGBMInteractions,
+    own_interactions,
+)
 from mlflow_interpret.explaining.model_adapter import ModelAdapter
 from mlflow_interpret.explaining.native_models import (
     NativeClassifier,
     NativeRegressor,
     as_columns,
     catboost_contributions,
+    catboost_interactions,
     catboost_pool,
     refuse_gblinear,
 )
@@ -93,6 +100,33 @@ class BoosterExplainer(Explainer):
             ) from error
         return attributions
 
+    def interactions(self, batch: RowBatch, columns: Indices) -> FloatArray:  # noqa: D102
+        model, library = self._adapter.model, _library(self._adapter.model)
+        if library is None:
+            raise CannotExplainError(f"{self._adapter.name} is no booster")
+
+        def contributions(rows: Any) -> FloatArray:
+            return library.compute(model, rows)[0]
+
+        try:
+            if library.interactions is None:
+                values = self._lightgbm_interactions.explain(contributions, batch, columns)
+            else:
+                matrices = partial(library.interactions, model)
+                values = own_interactions(matrices, contributions, batch, columns)
+        except CannotExplainError:
+            raise
+        except Exception as error:
+            name = self._adapter.name
+            raise CannotExplainError(f"{name} gave no interactions", error) from error
+        is_binary = len(values) == 1 and len(self._adapter.classes or ()) == 2
+        return np.concatenate([-values, values]) if is_binary else values
+
+    @cached_property
+    def _lightgbm_interactions(self) -> LightGBMInteractions:
+        n_classes = len(self._adapter.classes or ())
+        return LightGBMInteractions(self._adapter.model, n_classes if n_classes > 2 else 1)
+
 
 def is_booster(model: Any) -> bool:
     """Whether the model is of XGBoost, LightGBM or CatBoost, or of a subclass."""
@@ -145,7 +179,9 @@ def booster_attributions(model: Any, rows: Any, n_classes: int | None) -> Attrib
 
 def _library(model: Any) -> _Library | None:
     if isinstance(model, (NativeClassifier, NativeRegressor)):
-        return _Library(model.native.implementation, _native, _check_native, _native_notes)
+        name = model.native.implementation
+        interactions = None if name.startswith("lightgbm") else _native_interactions
+        return _Library(name, _native, _check_native, _native_notes, interactions)
     for base in type(model).__mro__:
         package = base.__module__.partition(".")[0]
         if (package, base.__name__) in _LIBRARIES:
@@ -155,6 +191,11 @@ def _library(model: Any) -> _Library | None:
 
 def _native(model: Any, rows: Any) -> tuple[FloatArray, FloatArray]:
     return model.native.contributions(rows), model.native.margins(rows)
+
+
+def _native_interactions(model: Any, rows: Any) -> FloatArray:
+    values: FloatArray = model.native.interactions(rows)
+    return values
 
 
 def _check_native(model: Any) -> None:
@@ -169,10 +210,18 @@ def _native_notes(model: Any) -> tuple[str, ...]:
 
 
 def _xgboost(model: Any, rows: Any) -> tuple[FloatArray, FloatArray]:
+    refuse_gblinear(model.get_booster())
+    values = _xgboost_predict(model, rows, pred_contribs=True)
+    return _float64(values), as_columns(model.predict(rows, output_margin=True))
+
+
+def _xgboost_interactions(model: Any, rows: Any) -> FloatArray:
+    return _float64(_xgboost_predict(model, rows, pred_interactions=True))[..., :-1, :-1]
+
+
+def _xgboost_predict(model: Any, rows: Any, **kind: bool) -> Any:
     from xgboost import DMatrix
 
-    booster = model.get_booster()
-    refuse_gblinear(booster)
     matrix = DMatrix(
         rows,
         missing=model.missing,
@@ -180,13 +229,9 @@ def _xgboost(model: Any, rows: Any) -> tuple[FloatArray, FloatArray]:
         feature_types=model.feature_types,
         enable_categorical=model.enable_categorical,
     )
-    values = booster.predict(
-        matrix,
-        pred_contribs=True,
-        iteration_range=_iteration_range(model),
-        strict_shape=True,
+    return model.get_booster().predict(
+        matrix, iteration_range=_iteration_range(model), strict_shape=True, **kind
     )
-    return _float64(values), as_columns(model.predict(rows, output_margin=True))
 
 
 def _iteration_range(model: Any) -> tuple[int, int]:
@@ -218,6 +263,10 @@ def _catboost(model: Any, rows: Any) -> tuple[FloatArray, FloatArray]:
     raw = {} if type(model).__name__ == "CatBoostRanker" else {"prediction_type": "RawFormulaVal"}
     margins = as_columns(model.predict(pool, **raw))
     return catboost_contributions(model, pool), margins
+
+
+def _catboost_interactions(model: Any, rows: Any) -> FloatArray:
+    return catboost_interactions(model, catboost_pool(model, rows))
 
 
 def _accept(model: Any) -> None:
@@ -261,19 +310,24 @@ class _Library:
             ``(n_rows, n_outputs)`` outputs.
         check: Raises `CannotExplainError` for a model whose contributions are known to be wrong.
         notes: Notes on a model, for the status record.
+        interactions: Maps a model and rows to ``(n_rows, n_outputs, n_features, n_features)``
+            interactions; None for LightGBM, which has none.
     """
 
     implementation: str
     compute: Callable[[Any, Any], tuple[FloatArray, FloatArray]]
     check: Callable[[Any], None] = _accept
     notes: Callable[[Any], tuple[str, ...]] = _no_notes
+    interactions: Callable[[Any, Any], FloatArray] | None = None
 
 
 _LIBRARIES = {
-    ("xgboost", "XGBModel"): _Library("xgboost pred_contribs", _xgboost),
+    ("xgboost", "XGBModel"): _Library(
+        "xgboost pred_contribs", _xgboost, interactions=_xgboost_interactions
+    ),
     ("lightgbm", "LGBMModel"): _Library("lightgbm pred_contrib", _lightgbm),
     ("catboost", "CatBoost"): _Library(
-        "catboost ShapValues", _catboost, _check_catboost, _catboost_notes
+        _CATBOOST, _catboost, _check_catboost, _catboost_notes, _catboost_interactions
     ),
 }
 

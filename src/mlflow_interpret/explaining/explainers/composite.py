@@ -8,8 +8,13 @@ import numpy as np
 
 from mlflow_interpret.core.errors import CannotExplainError
 from mlflow_interpret.core.statistics import FloatArray, sample_rows
-from mlflow_interpret.explaining.attributions import Attributions, EngineeredAttributions
+from mlflow_interpret.explaining.attributions import (
+    Attributions,
+    EngineeredAttributions,
+    sum_pairs,
+)
 from mlflow_interpret.explaining.batch import RowBatch
+from mlflow_interpret.explaining.dataframes import Indices
 from mlflow_interpret.explaining.explainers.base import (
     Explainer,
     ExplainRequest,
@@ -24,6 +29,8 @@ _ENGINEERED_CELLS = 20_000_000
 columns of one."""
 _MAX_COLUMNS = 20_000
 _MIN_ROWS = 20
+_PAIRED_COLUMNS = 300
+"""Limit of the engineered columns of the raw columns whose interactions are computed."""
 
 
 @register(priority=90)
@@ -56,6 +63,7 @@ class PipelineExplainer(Explainer):
             n_raw = request.background.frame.shape[1]
             last = replace(last, raw_columns=parts.raw_columns(n_raw))
         self._last = exact_explainer(last)
+        self.is_additive = self._last.is_additive
         info = self._last.info
         limit = max(_MIN_ROWS, limit // len(parts.last.output_names or (None,)))
         self.info = replace(
@@ -77,6 +85,18 @@ class PipelineExplainer(Explainer):
             local_values=self._parts.by_raw_column(local_values, n_raw),
             engineered=EngineeredAttributions(engineered, local_values),
         )
+
+    def interactions(self, batch: RowBatch, columns: Indices) -> FloatArray:  # noqa: D102
+        if self.is_additive:
+            return super().interactions(batch, columns)
+        if self._last.is_by_raw_column:
+            raise CannotExplainError("its exact interactions are not by raw column")
+        sources = self._parts.raw_columns(batch.frame.shape[1])
+        used = np.flatnonzero(np.isin(sources, columns))
+        if len(used) > _PAIRED_COLUMNS:
+            raise CannotExplainError(f"its {len(used):,} engineered columns are too many")
+        pairs = self._last.interactions(self._engineer(batch), used)
+        return sum_pairs(pairs, sources[used], columns)
 
     def _engineer(self, rows: RowBatch) -> RowBatch:
         try:
@@ -132,6 +152,10 @@ class MultiTargetExplainer(Explainer):
             expected_values=np.concatenate([target.expected_values for target in targets]),
             outputs=np.column_stack([target.outputs for target in targets]),
         )
+
+    def interactions(self, batch: RowBatch, columns: Indices) -> FloatArray:  # noqa: D102
+        targets = [explainer.interactions(batch, columns) for explainer in self._explainers]
+        return np.concatenate(targets)
 
 
 def _target_adapters(adapter: ModelAdapter) -> list[ModelAdapter]:

@@ -36,6 +36,8 @@ _CAPACITY = 1_000_000
 class LinearExplainer(ClosedFormExplainer):
     """Explains models with coefficients whose output is linear in the columns."""
 
+    is_additive = True
+
     @classmethod
     def supports(cls, adapter: ModelAdapter) -> bool:  # noqa: D102
         return linear_coefficients(adapter.model) is not None

@@ -33,6 +33,8 @@ _PART_ROWS = 1_000
 class NaiveBayesExplainer(ClosedFormExplainer):
     """Explains the log-odds of GaussianNB, BernoulliNB and CategoricalNB."""
 
+    is_additive = True
+
     @classmethod
     def supports(cls, adapter: ModelAdapter) -> bool:  # noqa: D102
         return isinstance(adapter.model, (GaussianNB, BernoulliNB, CategoricalNB))

@@ -16,6 +16,7 @@ from sklearn.discriminant_analysis import QuadraticDiscriminantAnalysis
 from mlflow_interpret.core.errors import CannotExplainError
 from mlflow_interpret.core.statistics import FloatArray
 from mlflow_interpret.explaining.batch import RowBatch
+from mlflow_interpret.explaining.dataframes import Indices
 from mlflow_interpret.explaining.encoding import NOT_NUMBERS, is_numeric, numbers
 from mlflow_interpret.explaining.explainers.additivity import values_per_output
 from mlflow_interpret.explaining.explainers.base import (
@@ -66,6 +67,15 @@ class QuadraticExplainer(ClosedFormExplainer):
         cells = numbers(batch.frame) - self._center
         values = cells * (cells @ self._matrices) + self._slopes[:, None] * cells
         values -= (self._matrices * self._covariance).sum(axis=2)[:, None]
+        binary = len(values) == 2
+        return values_per_output(self._adapter, values[1:] - values[:1] if binary else values)
+
+    def interactions(self, batch: RowBatch, columns: Indices) -> FloatArray:  # noqa: D102
+        cells = numbers(batch.frame)[:, columns] - self._center[columns]
+        pairs = np.ix_(columns, columns)
+        products = cells[:, :, None] * cells[:, None, :] + self._covariance[pairs]
+        values = np.stack([matrix[pairs] * products for matrix in self._matrices])
+        values[..., np.arange(len(columns)), np.arange(len(columns))] = 0.0
         binary = len(values) == 2
         return values_per_output(self._adapter, values[1:] - values[:1] if binary else values)
 

@@ -13,8 +13,9 @@ import numpy as np
 
 from mlflow_interpret.core.errors import CannotExplainError
 from mlflow_interpret.core.statistics import FloatArray
-from mlflow_interpret.explaining.attributions import Attributions, by_output
+from mlflow_interpret.explaining.attributions import Attributions, by_output, sum_pairs
 from mlflow_interpret.explaining.batch import RowBatch
+from mlflow_interpret.explaining.dataframes import Indices
 from mlflow_interpret.explaining.encoding import NOT_NUMBERS, is_numeric, numbers
 from mlflow_interpret.explaining.explainers.additivity import attributions_of
 from mlflow_interpret.explaining.explainers.base import (
@@ -112,6 +113,19 @@ class SumExplainer(Explainer):
             values += self._sum.coefficients[:, None, :] * differences
             expected += self._sum.coefficients @ self._mean
         return attributions_of(self._adapter, batch, values, expected, scale)
+
+    def interactions(self, batch: RowBatch, columns: Indices) -> FloatArray:  # noqa: D102
+        k = len(columns)
+        values = np.zeros((len(self._sum.offset), len(batch), k, k))
+        for term, rows in zip(self._terms, member_rows(self._sum, batch), strict=True):
+            own = term.member.columns
+            own = np.arange(rows.frame.shape[1]) if own is None else np.asarray(own)
+            used = np.flatnonzero(np.isin(own, columns))
+            if not len(used):
+                continue
+            pairs = sum_pairs(term.explainer.interactions(rows, used), own[used], columns)
+            values += np.tensordot(term.member.weights, pairs, axes=1)
+        return values
 
     def _properties(
         self, members: list[ExplainerInfo], own_notes: tuple[str, ...]

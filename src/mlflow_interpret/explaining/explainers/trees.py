@@ -8,6 +8,7 @@ unlike those of shap's algorithm.
 from __future__ import annotations
 
 from contextlib import suppress
+from functools import cached_property
 from importlib import import_module
 from importlib.util import find_spec
 
@@ -17,6 +18,7 @@ from mlflow_interpret.core.errors import CannotExplainError
 from mlflow_interpret.core.statistics import FloatArray
 from mlflow_interpret.explaining.attributions import Attributions
 from mlflow_interpret.explaining.batch import RowBatch
+from mlflow_interpret.explaining.dataframes import Indices
 from mlflow_interpret.explaining.explainers.additivity import attributions_of
 from mlflow_interpret.explaining.explainers.base import (
     Explainer,
@@ -26,7 +28,11 @@ from mlflow_interpret.explaining.explainers.base import (
     register,
     weight_notes,
 )
-from mlflow_interpret.explaining.explainers.shapiq_kernel import Kernel, TreePaths
+from mlflow_interpret.explaining.explainers.shapiq_kernel import (
+    Kernel,
+    PairKernel,
+    TreePaths,
+)
 from mlflow_interpret.explaining.model_adapter import ModelAdapter
 from mlflow_interpret.explaining.sklearn_trees import (
     is_tree_ensemble,
@@ -85,6 +91,13 @@ class TreeExplainer(Explainer):
         values, expected = self._trees.explain(cells), self._trees.expected
         return attributions_of(self._adapter, batch, values, expected, scale)
 
+    def interactions(self, batch: RowBatch, columns: Indices) -> FloatArray:  # noqa: D102
+        return self._interactions.explain(tree_cells(self._adapter.model, batch), columns)
+
+    @cached_property
+    def _interactions(self) -> TreeInteractions:
+        return TreeInteractions(trees_of(self._adapter.model))
+
 
 class TreeValues:
     """The attributions of the outputs of trees.
@@ -123,6 +136,38 @@ class TreeValues:
         for k, kernel in self._kernels:
             kernel.add_values(cells, sums[k])
         return np.tensordot(self._mix, sums, axes=1)
+
+
+class TreeInteractions:
+    """The interactions of columns in the outputs of trees.
+
+    Args:
+        trees: The trees of a model.
+    """
+
+    def __init__(self, trees: Trees) -> None:
+        self._mix, self._single_precision = trees.mix, trees.single_precision
+        self._kernels = []
+        for k in range(trees.values.shape[1]):
+            pruned = trees.of_sum(k)
+            paths = _paths(pruned)
+            if paths.n_features > 1:
+                self._kernels.append((k, PairKernel.of(pruned, paths)))
+
+    def explain(self, cells: FloatArray, columns: Indices) -> FloatArray:
+        """Compute ``(n_outputs, n_rows, k, k)`` interactions; see `Explainer.interactions`.
+
+        Args:
+            cells: ``(n_rows, n_features)`` rows.
+            columns: ``(k,)`` columns.
+        """
+        if self._single_precision:
+            cells = cells.astype(np.float32).astype(np.float64)
+        n_sums, n_columns = self._mix.shape[1], len(columns)
+        sums = np.zeros((n_sums, len(cells), n_columns, n_columns))
+        for k, kernel in self._kernels:
+            kernel.add_interactions(cells, columns, sums[k])
+        return 0.5 * np.tensordot(self._mix, sums, axes=1)
 
 
 def _paths(trees: Trees) -> TreePaths:

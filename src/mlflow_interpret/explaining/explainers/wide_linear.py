@@ -50,6 +50,7 @@ class WideLinearExplainer(Explainer):
     """Explains pipelines that end in a linear model of more than `LEADING` columns."""
 
     is_checked = False
+    is_additive = True
 
     @classmethod
     def supports(cls, adapter: ModelAdapter) -> bool:  # noqa: D102

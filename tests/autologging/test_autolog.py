@@ -63,6 +63,25 @@ def importances(run):
     return {name: value for name, value in run.data.metrics.items() if "importance/" in name}
 
 
+def test_the_output_and_interactions_are_in_the_run(store):
+    mlflow_interpret.autolog(output="probability", interactions=3)
+    tree().fit(X, species)
+    LinearRegression().fit(X, y)
+    mlflow_interpret.flush()
+    linear, classes = (run.info.run_id for run in all_runs())
+    assert {"interactions.json", "interactions.png"} <= artifacts(classes)
+    table = mlflow.artifacts.load_dict(f"runs:/{classes}/mlflow_interpret/interactions.json")
+    assert len(table["data"]) == 3
+    explanation = mlflow_interpret.load_explanation(classes)
+    assert len(explanation.get_interactions()) == 3
+    details = explanation._mlflow_interpret_record.details
+    assert details.output_scale == "probability"
+    details = mlflow_interpret.load_explanation(linear)._mlflow_interpret_record.details
+    notes = " ".join(map(str, details.notes))
+    assert "output='probability' does not apply to LinearRegression" in notes
+    assert "The interactions are 0" in notes
+
+
 def test_a_fit_without_a_run_makes_one_and_closes_it(store):
     mlflow_interpret.autolog()
     tree().fit(X, species)

@@ -79,6 +79,7 @@ REFUSED = {
     "disable_for_unsupported_versions": [None],
     "extra_tags": [["a"], {1: "a"}, "a=b"],
     "engine": ["tree", "", None, 1, ["auto"]],
+    "interactions": [None, "yes", 1, 31, -2, 2.5],
     "output": ["probabilities", "", None, 1, ["raw"], True],
     "estimators": ["Model", Run, [Run], ["Model"], [Model()], [Model, None], {"a": Model}],
     "feature_groups": [
@@ -133,6 +134,7 @@ ALLOWED = {
     "disable_for_unsupported_versions": [True],
     "extra_tags": [None, {}, {"a": "b"}],
     "engine": ["auto", "kernel", "tabular"],
+    "interactions": [False, True, 2, 30, np.int64(5)],
     "output": ["auto", "probability", "log-odds", "raw"],
     "estimators": [None, [], [Model], (Model, Model)],
     "feature_groups": [None, {"a": ["b"]}, {"a": ("a", "b")}, str.upper],

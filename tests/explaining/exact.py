@@ -12,6 +12,8 @@ from math import factorial
 import numpy as np
 import pandas as pd
 
+from .path_dependent import interaction_indices
+
 
 def shapley(output, rows: pd.DataFrame, background: pd.DataFrame):
     """Values ``(n_rows, n_features)`` or ``(n_classes, n_rows, n_features)``, and the mean output.
@@ -32,6 +34,18 @@ def shapley(output, rows: pd.DataFrame, background: pd.DataFrame):
     expected = np.atleast_1d(worth[()][0])
     # (features, rows[, classes]) -> ([classes,] rows, features)
     return np.moveaxis(values, 0, 1) if values.ndim == 2 else values.transpose(2, 1, 0), expected
+
+
+def interactions(output, rows: pd.DataFrame, background: pd.DataFrame):
+    """Halves of the Shapley interaction indices, ``(n_classes, n_rows, n_features, n_features)``."""
+    width = rows.shape[1]
+    worth = {
+        frozenset(c): _worth(output, rows, background, c)
+        for size in range(width + 1)
+        for c in combinations(range(width), size)
+    }
+    pairs = interaction_indices(worth, width) / 2
+    return np.moveaxis(pairs if pairs.ndim == 4 else pairs[..., None], (3, 2), (0, 1))
 
 
 def _worth(output, rows, background, coalition):

@@ -34,6 +34,39 @@ def shapley(trees, rows):
     return np.array([_row(trees, row) for row in rows])
 
 
+def interactions(trees, rows):
+    """``(n_rows, n_features, n_features)`` halves of the Shapley interaction indices of all pairs."""
+    return np.array([_pairs(trees, row) for row in np.asarray(rows)])
+
+
+def _pairs(trees, row):
+    width = len(row)
+    worth = {
+        frozenset(c): sum(_expectation(tree, row, c) for tree in trees)
+        for size in range(width + 1)
+        for c in combinations(range(width), size)
+    }
+    return interaction_indices(worth, width) / 2
+
+
+def interaction_indices(worth, width):
+    """``(n, n, ...)`` indices of Grabisch and Roubens (1999) of a game, by enumeration.
+
+    ``worth``: the worth of each coalition, a frozenset.
+    """
+    pairs = np.zeros((width, width, *np.shape(worth[frozenset()])))
+    for i, j in combinations(range(width), 2):
+        for coalition in worth:
+            if coalition & {i, j}:
+                continue
+            size = len(coalition)
+            weight = factorial(size) * factorial(width - size - 2) / factorial(width - 1)
+            change = worth[coalition | {i, j}] + worth[coalition]
+            change = change - worth[coalition | {i}] - worth[coalition | {j}]
+            pairs[i, j] = pairs[j, i] = pairs[i, j] + weight * change
+    return pairs
+
+
 def _row(trees, row):
     width = len(row)
     worth = {

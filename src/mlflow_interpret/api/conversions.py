@@ -12,6 +12,7 @@ from mlflow_interpret.core.errors import CannotExplainError, OptionError
 from mlflow_interpret.core.explanation import Explanation
 from mlflow_interpret.core.group_views import by_group, local_values_by_group
 from mlflow_interpret.core.importance_tables import ranked_features
+from mlflow_interpret.core.interactions import COLUMNS
 from mlflow_interpret.core.option_checks import option_error
 from mlflow_interpret.core.statistics import FloatArray
 from mlflow_interpret.runtime.optional_import import import_optional
@@ -81,6 +82,39 @@ class Conversions:
             ['first two', 'x2']
         """
         return dict(_by_known_group(self._mlflow_interpret_record).ranked())
+
+    def get_interactions(self) -> pd.DataFrame:
+        """Return the pairs of leading features by falling interaction.
+
+        An interaction is the part of the output that two features have together only. It has the
+        unit of the output and is half of the Shapley interaction index, as a cell of
+        ``shap_interaction_values``; the table has its mean absolute value over the rows.
+
+        Returns:
+            A table with the columns ``feature_1``, ``feature_2``, ``interaction``, ``share`` (of
+            all pairs, from 0 to 1) and ``standard_error`` (NaN where it is unknown).
+
+        Raises:
+            CannotExplainError: The explanation has no interactions.
+
+        Example:
+            >>> import numpy as np
+            >>> from sklearn.ensemble import RandomForestRegressor
+            >>> X = np.random.default_rng(0).normal(size=(200, 3))
+            >>> model = RandomForestRegressor(20, random_state=0).fit(X, X[:, 0] * X[:, 1])
+            >>> explanation = mlflow_interpret.explain(model, X, interactions=True, silent=True)
+            >>> pair = explanation.get_interactions().iloc[0]
+            >>> sorted([pair.feature_1, pair.feature_2])
+            ['x0', 'x1']
+        """
+        interactions = self._mlflow_interpret_record.interactions
+        if interactions is None:
+            raise CannotExplainError(
+                "The explanation has no interactions; pass interactions=True to explain or "
+                "autolog. If you did, a note in its status record has the reason."
+            )
+        table = pd.DataFrame([vars(pair) for pair in interactions.ranked()], columns=list(COLUMNS))
+        return table.astype({"standard_error": float})
 
     def to_shap(self, output: Any = None) -> Any:
         """Return the contributions as a ``shap.Explanation``, for the plots of shap.

@@ -159,6 +159,26 @@ class ExplanationDisplay:
             )
         return figure
 
+    def plot_interactions(self, *, top_k: int = 15, ax: Axes | None = None) -> Figure:
+        """Draw the interactions of pairs of leading features as bars with 95 % intervals.
+
+        Args:
+            top_k: Maximum number of pairs.
+            ax: Matplotlib axes to draw into. Default: those of a new figure.
+
+        Raises:
+            OptionError: ``top_k`` is not a positive integer.
+            ExplanationNotFoundError: The explanation has no interactions.
+        """
+        from mlflow_interpret.report import figures
+
+        figure = figures.interactions(self._record, _positive(top_k), ax)
+        if figure is None:
+            raise ExplanationNotFoundError(
+                "The explanation has no interactions; explain the model with interactions=True."
+            )
+        return figure
+
     def to_html(self) -> str:
         """Render the report as a self-contained HTML page that works offline."""
         return render_report(self._record, {"run_id": self._run_id, "metrics": self._metrics})

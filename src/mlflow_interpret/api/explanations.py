@@ -35,6 +35,7 @@ def explain(
     n_jobs: int | None = None,
     time_budget: float | None = None,
     output: Literal["auto", "probability", "log-odds", "raw"] = "auto",
+    interactions: bool | int = False,
     feature_groups: FeatureGrouping | None = None,
     silent: bool = False,
 ) -> GlobalExplanation:
@@ -62,6 +63,8 @@ def explain(
         time_budget: Seconds for the explanation, None for no limit; as for `autolog`.
         output: The output of a classifier that contributions add up to: ``"auto"``,
             ``"probability"``, ``"log-odds"`` or ``"raw"``, as for `autolog`.
+        interactions: Compute the interactions of the ten leading features, or of another number,
+            from 2 to 30, as for `autolog`. They are ``get_interactions()``.
         feature_groups: Groups of columns, as for `autolog`. Their importances are
             ``get_group_importance_dict()`` and ``to_frame(groups=True)``.
         silent: Show no progress.
@@ -102,6 +105,7 @@ def explain(
             n_jobs=n_jobs,
             time_budget=time_budget,
             output=output,
+            interactions=interactions,
             feature_groups=feature_groups,
             silent=silent,
         ),

@@ -52,6 +52,7 @@ def raw_record(
         is_engineered=False,
         engineered=None,
         background=None,
+        interactions=None,
         global_errors=None,
         per_class_errors=None,
         groups=None,

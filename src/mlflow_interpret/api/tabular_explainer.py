@@ -273,6 +273,7 @@ def _subset(record: Explanation, positions: Sequence[int]) -> Explanation:
         per_class_errors=columns(record.per_class_errors),
         evaluation_rows=None if rows is None else rows.iloc[:, chosen],
         engineered=None,
+        interactions=None,
         background=None,
         groups=None,
     )

@@ -6,6 +6,7 @@
     group_importances.json        the same as global_importances.json by group of features
     fold_importances.json         the importances in each fold of a cross-validation
     fold_scores.json              the rows and scores of each fold
+    interactions.json             the same for pairs of features, if they were computed
     local_importances.parquet     one row for each explained row and class
     evaluation_rows.parquet       the explained rows
     predictions.parquet           their predictions, probabilities and true labels
@@ -48,6 +49,11 @@ from mlflow_interpret.core.importance_tables import (
     per_class_table,
     score_table,
 )
+from mlflow_interpret.core.interactions import (
+    interaction_table,
+    interactions_from_json,
+    interactions_to_json,
+)
 from mlflow_interpret.core.json_files import (
     from_json_numbers,
     labels_to_json,
@@ -63,6 +69,7 @@ PER_CLASS = "per_class_importances.json"
 GROUPS = "group_importances.json"
 FOLDS = "fold_importances.json"
 FOLD_SCORES = "fold_scores.json"
+INTERACTIONS = "interactions.json"
 LOCAL = "local_importances.parquet"
 ROWS = "evaluation_rows.parquet"
 PREDICTIONS = "predictions.parquet"
@@ -86,6 +93,8 @@ def write(explanation: Explanation, folder: Path) -> None:
     if explanation.cross_validation is not None:
         write_json(folder / FOLDS, fold_table(explanation.cross_validation, explanation.features))
         write_json(folder / FOLD_SCORES, score_table(explanation.cross_validation))
+    if explanation.interactions is not None:
+        write_json(folder / INTERACTIONS, interaction_table(explanation.interactions))
     if explanation.local_values is not None:
         _write_local(explanation, folder / LOCAL)
     if explanation.evaluation_rows is not None:
@@ -148,6 +157,8 @@ def _read_view(root: Path, part: str) -> Explanation:
             (PREDICTIONS, (n_rows, None)),
         )
     )
+    with reading(f"{part}{EXPLANATION}"):
+        interactions = interactions_from_json(summary.get("interactions"))
     with reading(f"{part}{ROWS}"):
         if rows is not None:
             rows = _named(rows, summary["features"])
@@ -184,6 +195,7 @@ def _read_view(root: Path, part: str) -> Explanation:
         is_engineered=summary["is_engineered"],
         groups=groups_from_json(summary.get("groups")),
         cross_validation=folds,
+        interactions=interactions,
         id=summary["id"],
         details=details,
         background=background_io.read(summary.get("background"), summary["features"], folder),
@@ -261,10 +273,14 @@ def _summary(explanation: Explanation) -> dict[str, Any]:
 def _parts(explanation: Explanation) -> dict[str, Any]:
     """The entries that few explanations have."""
     groups, folds = explanation.groups, explanation.cross_validation
-    parts = {} if groups is None else {"groups": groups_to_json(groups)}
-    return (
-        parts if folds is None else {**parts, "cross_validation": cross_validation.to_json(folds)}
-    )
+    parts: dict[str, Any] = {}
+    if groups is not None:
+        parts["groups"] = groups_to_json(groups)
+    if folds is not None:
+        parts["cross_validation"] = cross_validation.to_json(folds)
+    if explanation.interactions is not None:
+        parts["interactions"] = interactions_to_json(explanation.interactions)
+    return parts
 
 
 def _digests(explanation: Explanation) -> list[str] | None:

@@ -61,6 +61,7 @@ def by_group(explanation: Explanation) -> Explanation:
         engineered=None,
         raw=None,
         groups=None,
+        interactions=None,
         details=replace(
             explanation.details,
             n_features=len(groups.names),

@@ -95,10 +95,8 @@ def interaction_table(interactions: Interactions) -> dict[str, Any]:
     return {"columns": list(COLUMNS), "data": rows}
 
 
-def interactions_to_json(interactions: Interactions | None) -> dict[str, Any] | None:
+def interactions_to_json(interactions: Interactions) -> dict[str, Any]:
     """Return the entry of ``explanation.json``."""
-    if interactions is None:
-        return None
     return {
         "features": list(interactions.features),
         "values": to_json_numbers(interactions.values),

@@ -17,6 +17,7 @@ from sklearn import config_context
 from mlflow_interpret.core.details import Details, ModelInfo, Note, RowCounts, as_notes
 from mlflow_interpret.core.directions import directions
 from mlflow_interpret.core.explanation import Explanation, Plan, TrainingContext
+from mlflow_interpret.core.interactions import Interactions
 from mlflow_interpret.explaining.attributions import AttributionResult
 from mlflow_interpret.explaining.background_rows import stored_background
 from mlflow_interpret.explaining.batch import RowBatch
@@ -137,7 +138,8 @@ def _with_interactions(
     explanation: Explanation, request: ExplainRequest, result: AttributionResult, rows: RowBatch
 ) -> Explanation:
     """The explanation with the interactions that the plan asks for, or with the reason why not."""
-    interactions, notes = None, ()
+    interactions: Interactions | None = None
+    notes: tuple[str | Note, ...] = ()
     if is_one_dimensional(request.background.template):
         if request.plan.interactions:
             notes = ("Interactions were not computed: the rows are texts.",)

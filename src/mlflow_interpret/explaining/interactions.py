@@ -82,8 +82,8 @@ def compute_interactions(
     if len(columns) < 2 or not len(rows):
         return None, ("Interactions were not computed: they need two features and a row.",)
     try:
-        with_notes = _Computation(request, result, rows, columns)
-        sizes = with_notes.run()
+        computation = _Computation(request, result, rows, columns)
+        sizes = computation.run()
     except OutOfTimeError:
         note = "Interactions were not computed: the time budget was spent; pass a longer one."
         return None, (note,)
@@ -93,7 +93,7 @@ def compute_interactions(
         _logger.debug("The interactions failed", exc_info=True)
         failure = CannotExplainError("the model or its explainer failed", error)
         return None, (note_because("Interactions were not computed", failure),)
-    return _aggregate(sizes, tuple(names[i] for i in columns)), tuple(with_notes.notes(sizes))
+    return _aggregate(sizes, tuple(names[i] for i in columns)), tuple(computation.notes(sizes))
 
 
 def _aggregate(sizes: _Sizes, features: tuple[str, ...]) -> Interactions:
@@ -143,12 +143,11 @@ class _Computation:
         budget = self._request.budget
         budget.reserve(_BUDGET_SHARE)
         explainer = self._result.explainer
-        try:
-            if explainer is None or not explainer.is_exact:
-                raise CannotExplainError("the model is explained by sampling")
-            return self._of_rows(self._exact(explainer), self._exact_limit(explainer), budget)
-        except CannotExplainError as error:
-            self._reason = error
+        if explainer is not None:
+            try:
+                return self._of_rows(self._exact(explainer), self._exact_limit(explainer), budget)
+            except CannotExplainError as error:
+                self._reason = error
         compute, limit = self._sampled()
         return self._of_rows(compute, limit, budget)
 
@@ -203,7 +202,8 @@ class _Computation:
     def _of_rows(self, compute: _Compute, limit: int, budget: Budget) -> _Sizes:
         """The sizes of the interactions of the first rows, in chunks that take a short time."""
         limit = min(limit, len(self._rows))
-        values, errors = [], []
+        values: list[FloatArray] = []
+        errors: list[FloatArray] = []
         start, size = 0, 1
         end = budget.now() + min(budget.remaining, _MAX_SECONDS)
         while start < limit and (budget.now() < end or not values):

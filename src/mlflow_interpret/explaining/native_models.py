@@ -53,7 +53,7 @@ class NativeModel(ABC):
             CannotExplainError: The library has no Shapley values for this model.
         """
 
-    def interactions(self, rows: Any) -> FloatArray:
+    def interactions(self, rows: Any) -> FloatArray:  # noqa: ARG002
         """``(n_rows, n_outputs, n_features, n_features)`` interactions in the margins.
 
         Raises:

@@ -18,12 +18,14 @@ FIGURE = "global_importances.png"
 BEESWARM = "beeswarm.png"
 PER_CLASS = "per_class_importances.png"
 GROUPS = "group_importances.png"
+INTERACTIONS = "interactions.png"
 REPORT = "report.html"
 
 __all__ = [
     "BEESWARM",
     "FIGURE",
     "GROUPS",
+    "INTERACTIONS",
     "PER_CLASS",
     "REPORT",
     "describe",
@@ -117,6 +119,7 @@ def _figure_writers(explanation: Explanation) -> dict[str, Callable[[Path], None
         BEESWARM: partial(_save_figure, figures.beeswarm, explanation),
         PER_CLASS: partial(_save_figure, figures.per_class, explanation),
         GROUPS: partial(_save_figure, figures.groups, explanation),
+        INTERACTIONS: partial(_save_figure, figures.interactions, explanation),
     }
 
 

@@ -24,13 +24,14 @@ from mlflow_interpret.report.figure_parts import (
     unit_of,
     wrap_name,
 )
+from mlflow_interpret.report.interaction_figures import interactions
 from mlflow_interpret.report.row_figures import beeswarm
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["beeswarm", "groups", "importances", "per_class"]
+__all__ = ["beeswarm", "groups", "importances", "interactions", "per_class"]
 
 _MAX_HEAT_MAP_CLASSES = 30
 _MAX_UPRIGHT_LABEL = 3  # characters of a class label that fit horizontally below a cell

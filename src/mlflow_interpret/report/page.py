@@ -17,6 +17,7 @@ from mlflow_interpret.report.baseline_section import baseline_section
 from mlflow_interpret.report.description import summary
 from mlflow_interpret.report.facts import facts
 from mlflow_interpret.report.folds_section import folds_section
+from mlflow_interpret.report.interaction_figures import interaction_rows
 from mlflow_interpret.report.page_data import Selection, page_data, select
 from mlflow_interpret.report.tiles import tiles
 
@@ -55,6 +56,8 @@ def render_report(explanation: Explanation, run_facts: Mapping[str, Any] | None 
         **_row_section(explanation, selection),
         "groups": _group_rows(explanation),
         "folds": folds_section(explanation),
+        "interactions": interaction_rows(explanation),
+        "interactions_kind": _interactions_kind(explanation),
         "baseline": baseline_section(explanation),
         "facts": facts(explanation, run_facts),
         "notes": [str(note) for note in details.notes],
@@ -118,6 +121,17 @@ def _lead(explanation: Explanation) -> str:
     if explanation.classes is None:  # the targets may have different units
         text += " Targets with larger values have more weight: select a target to see it alone."
     return text
+
+
+def _interactions_kind(explanation: Explanation) -> str:
+    interactions = explanation.interactions
+    if interactions is None:
+        return ""
+    pairs = f"the {len(interactions.features)} most important features"
+    rows = "1 row" if interactions.n_rows == 1 else f"{interactions.n_rows:,} rows"
+    if interactions.is_sampled:
+        return f"Pairs of {pairs}, estimated from sampled coalitions of {rows}."
+    return f"Pairs of {pairs}, exact, over {rows}."
 
 
 def _notices(details: Details) -> list[str]:

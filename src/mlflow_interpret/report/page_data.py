@@ -97,6 +97,7 @@ def page_data(explanation: Explanation, selection: Selection) -> dict[str, Any]:
         "n_features": len(explanation.features),
         "mirrored": explanation.is_mirrored,
         "directions": _directions(explanation, selection),
+        "partners": _partners(explanation, selection),
         "points": _points(explanation, selection) if selection.n_distributions else None,
     }
 
@@ -106,6 +107,22 @@ def _directions(explanation: Explanation, selection: Selection) -> list[str]:
     names = [explanation.features[i] for i in selection.features[:MAX_DIRECTIONS]]
     known = [direction_of(explanation.details.directions, name) for name in names]
     return ["" if direction is None else truncate(direction.text) for direction in known]
+
+
+def _partners(explanation: Explanation, selection: Selection) -> dict[int, int]:
+    """The features with the largest interactions with other ones, by index, if they have colors."""
+    if explanation.interactions is None or explanation.evaluation_rows is None:
+        return {}
+    listed = [explanation.features[i] for i in selection.features[: selection.n_distributions]]
+    partners = {}
+    for index, name in enumerate(listed):
+        partner = explanation.interactions.strongest_partner(name)
+        if partner is None or partner not in listed:
+            continue
+        column = explanation.evaluation_rows.iloc[:, explanation.features.index(partner)]
+        if distributions.scale(column).is_ordered:  # colors have an order
+            partners[index] = listed.index(partner)
+    return partners
 
 
 def _largest_outputs(explanation: Explanation, limit: int) -> list[int]:

@@ -18,6 +18,7 @@ from mlflow_interpret.core.errors import CannotExplainError
 from mlflow_interpret.core.statistics import FloatArray
 from mlflow_interpret.explaining.attributions import Attributions
 from mlflow_interpret.explaining.batch import RowBatch
+from mlflow_interpret.explaining.dataframes import Indices
 from mlflow_interpret.explaining.encoding import NOT_NUMBERS, is_numeric, numbers
 from mlflow_interpret.explaining.explainers.additivity import attributions_of, split_by_output
 from mlflow_interpret.explaining.explainers.base import (
@@ -106,6 +107,22 @@ class ShapTreeExplainer(Explainer):
             raise CannotExplainError("shap's TreeExplainer failed", error) from error
         return attributions_of(adapter, batch, values, expected, scale)
 
+    def interactions(self, batch: RowBatch, columns: Indices) -> FloatArray:  # noqa: D102
+        if not is_numeric(batch.frame):
+            raise CannotExplainError(NOT_NUMBERS)
+        adapter, explainer = self._adapter, self._explainer
+        try:
+            raw = explainer.shap_interaction_values(numbers(batch.frame))
+            values = _output_first(raw, n_dimensions=4)
+            flat = values.reshape(*values.shape[:-2], -1)
+            by_output, _ = split_by_output(adapter, flat, explainer.expected_value)
+        except Exception as error:
+            raise CannotExplainError("shap's TreeExplainer failed", error) from error
+        pairs = by_output.reshape(-1, *values.shape[-3:])[..., columns[:, None], columns]
+        diagonal = np.arange(len(columns))
+        pairs[..., diagonal, diagonal] = 0.0
+        return pairs
+
 
 def tree_rows(model: Any, steps: int = TREE_STEPS) -> int:
     """Number of rows that cost at most ``steps``, by the leaves and the depth of the trees."""
@@ -119,12 +136,14 @@ def tree_rows(model: Any, steps: int = TREE_STEPS) -> int:
     return int(np.clip(steps // row_steps, MIN_ROWS, MAX_ROWS))
 
 
-def _output_first(values: Any) -> FloatArray:
+def _output_first(values: Any, n_dimensions: int = 3) -> FloatArray:
     """``(n_outputs, n_rows, n_features)`` or ``(n_rows, n_features)`` values.
+
+    Interactions have one more dimension of features: ``n_dimensions`` is 4.
 
     Since version 0.45 shap has the outputs last; before, it returned a list with one array for each
     output.
     """
     array: FloatArray = np.asarray(values, dtype=np.float64)
-    several_last = array.ndim == 3 and not isinstance(values, list)
+    several_last = array.ndim == n_dimensions and not isinstance(values, list)
     return np.moveaxis(array, -1, 0) if several_last else array

@@ -32,9 +32,12 @@ function scatterPlot(index, availableWidth) {
     const jitter = spread * (((i * 0.61803) % 1) - 0.5);
     return [positions[i] === null ? box.left + 4 : x(positions[i]) + jitter, y(value)];
   });
-  const dots = (isShown) => centers.filter((_, i) => isShown(positions[i])).map(([left, top]) => `M${left.toFixed(1)} ${top.toFixed(1)}h.01`).join("");
-  svg.append(make("path", { class: "points", d: dots((position) => position !== null) }));
-  if (positions.includes(null)) svg.append(make("path", { class: "points missing", d: dots((position) => position === null) }));
+  const partner = partnerOf(index);
+  const styles = centers.map((_, i) => (positions[i] === null ? "missing" : partner?.styles[i] ?? ""));
+  for (const style of new Set(styles)) {
+    const dots = centers.filter((_, i) => styles[i] === style).map(([left, top]) => `M${left.toFixed(1)} ${top.toFixed(1)}h.01`);
+    svg.append(make("path", { class: `points ${style}`.trim(), d: dots.join("") }));
+  }
   const [left, top] = centers[selectedRow];
   svg.append(make("circle", { class: "selected", cx: left, cy: top, r: 6 }));
   svg.addEventListener("click", (event) => {
@@ -52,13 +55,23 @@ function scatterPlot(index, availableWidth) {
     });
   }
   svg.append(make("text", { x: (box.left + box.right) / 2, y: box.bottom + (alternates ? 45 : 32), "text-anchor": "middle" }, values ? truncateToWidth(box.right - box.left, name) : "the values of the rows were not stored"));
-  return [title, svg, make("p", { class: "muted small" }, directionText(index) + caption(values, rowContributions.length))];
+  return [title, svg, make("p", { class: "muted small" }, directionText(index) + caption(values, rowContributions.length) + (partner?.caption ?? ""))];
 }
 
 // The direction is that of the only output, or of the second of two classes.
 function directionText(index) {
   const direction = outputOf(index) === 1 ? "" : pageData.directions[index];
   return direction ? `Direction: ${direction}. ` : "";
+}
+
+// The colors of the rows by the value of the feature with the largest interaction, or null.
+function partnerOf(index) {
+  const partner = pageData.partners[index];
+  const values = partner === undefined ? null : valuesOf(partner);
+  if (!values || (values.kind === "category" && !values.ordered)) return null;
+  const names = ["low", "lower", "middle", "higher", "high"];
+  const styles = positionsOf(values).map((position) => (position === null ? "middle" : names[Math.min(Math.floor(position * 5), 4)]));
+  return { styles, caption: ` Color: the value of ${features[partner].name}, low to high; its interaction with this feature is the largest.` };
 }
 
 function missingReason(index) {

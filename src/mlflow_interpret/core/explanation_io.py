@@ -85,16 +85,7 @@ _FORMAT = 1
 def write(explanation: Explanation, folder: Path) -> None:
     """Write an explanation into an existing folder."""
     write_json(folder / EXPLANATION, _summary(explanation))
-    write_json(folder / GLOBAL, global_table(explanation))
-    if explanation.per_class_values is not None:
-        write_json(folder / PER_CLASS, per_class_table(explanation))
-    if explanation.groups is not None:
-        write_json(folder / GROUPS, global_table(by_group(explanation)))
-    if explanation.cross_validation is not None:
-        write_json(folder / FOLDS, fold_table(explanation.cross_validation, explanation.features))
-        write_json(folder / FOLD_SCORES, score_table(explanation.cross_validation))
-    if explanation.interactions is not None:
-        write_json(folder / INTERACTIONS, interaction_table(explanation.interactions))
+    _write_importances(explanation, folder)
     if explanation.local_values is not None:
         _write_local(explanation, folder / LOCAL)
     if explanation.evaluation_rows is not None:
@@ -108,6 +99,20 @@ def write(explanation: Explanation, folder: Path) -> None:
         if view is not None:
             (folder / name).mkdir()
             write(view, folder / name)
+
+
+def _write_importances(explanation: Explanation, folder: Path) -> None:
+    """Write the tables of importances and interactions."""
+    write_json(folder / GLOBAL, global_table(explanation))
+    if explanation.per_class_values is not None:
+        write_json(folder / PER_CLASS, per_class_table(explanation))
+    if explanation.groups is not None:
+        write_json(folder / GROUPS, global_table(by_group(explanation)))
+    if explanation.cross_validation is not None:
+        write_json(folder / FOLDS, fold_table(explanation.cross_validation, explanation.features))
+        write_json(folder / FOLD_SCORES, score_table(explanation.cross_validation))
+    if explanation.interactions is not None:
+        write_json(folder / INTERACTIONS, interaction_table(explanation.interactions))
 
 
 def read(folder: Path) -> Explanation:

@@ -32,6 +32,7 @@ def check_wheel(wheel: Path) -> None:
         info = wheel.name.removesuffix("-py3-none-any.whl") + ".dist-info"
         description = archive.read(f"{info}/METADATA").decode()
     print(f"{wheel.name}: {len(names)} files, {wheel.stat().st_size // 1000} kB")
+    print("\n".join(f"  {name}" for name in names))
     folders = {name.partition("/")[0] for name in names}
     assert folders == {"mlflow_interpret", info}, folders
     modules = {

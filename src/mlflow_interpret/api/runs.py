@@ -11,11 +11,14 @@ from mlflow_interpret.runtime.messages import show_messages
 from mlflow_interpret.stores import mlflow as mlflow_store
 
 if TYPE_CHECKING:
+    import pandas as pd
+    from mlflow.entities import Run
+
     from mlflow_interpret.compare import RunComparison
 
 
 def compare_runs(
-    runs: Iterable[Any] | None = None,
+    runs: Iterable[str | Run] | pd.DataFrame | None = None,
     *,
     experiment_names: Sequence[str] | None = None,
     filter_string: str = "",

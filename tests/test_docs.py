@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from pathlib import Path
 
@@ -48,6 +49,16 @@ def test_the_described_time_budget_is_that_of_the_package():
     for page in ("README.md", "CHANGELOG.md", "docs/getting-started.md", "docs/options.md"):
         (claimed,) = claim.findall((ROOT / page).read_text(encoding="utf-8"))
         assert tuple(map(float, claimed)) == expected, page
+
+
+def test_the_page_of_options_has_all_options_of_autolog():
+    page = (ROOT / "docs" / "options.md").read_text(encoding="utf-8")
+    missing = [
+        name
+        for name in inspect.signature(mlflow_interpret.autolog).parameters
+        if f"`{name}`" not in page
+    ]
+    assert not missing
 
 
 def test_the_speedups_of_the_readme_are_in_the_results():

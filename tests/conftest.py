@@ -62,6 +62,7 @@ USE_MARKERS = {
     "chromium": "browser",
     "cloud": "slow",  # an HTTP server in a thread
     "cluster": "subprocess",
+    "model_server": "subprocess",
     "model_store": "slow",
     "dask_client": "subprocess",
     "loaded_after": "subprocess",

@@ -19,23 +19,44 @@ _SECONDS = 180
 @contextmanager
 def mlflow_server(database: Path, folder: Path) -> Iterator[str]:
     """The URL of a server on a SQLite store that has its tables; it keeps artifacts in ``folder``."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    url = f"http://127.0.0.1:{port}"
-    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1"]
-    command += ["--port", str(port), "--workers", "1", "--serve-artifacts"]
+    command = ["server", "--workers", "1", "--serve-artifacts"]
     command += ["--backend-store-uri", f"sqlite:///{database}"]
     command += ["--artifacts-destination", str(folder / "artifacts")]
     environment = {k: v for k, v in os.environ.items() if not k.startswith("MLFLOW_")}
     environment["MLFLOW_DISABLE_TELEMETRY"] = "true"
     environment["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"  # half a dozen idle processes
+    with _running(command, environment, folder, "health") as url:
+        yield url
+
+
+@contextmanager
+def model_server(uri: str, store: str, folder: Path) -> Iterator[str]:
+    """The URL of a server of a logged model, in an environment like that of this process."""
+    scripts = (
+        f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # MLflow calls uvicorn
+    )
+    environment = {**os.environ, "MLFLOW_TRACKING_URI": store, "PATH": scripts}
+    command = ["models", "serve", "--model-uri", uri, "--env-manager", "local", "--workers", "1"]
+    with _running(command, environment, folder, "ping") as url:
+        yield url
+
+
+@contextmanager
+def _running(
+    command: list[str], environment: dict[str, str], folder: Path, health: str
+) -> Iterator[str]:
+    """The URL of a command of MLflow that serves HTTP until the end of the block."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    url = f"http://127.0.0.1:{port}"
+    command = [sys.executable, "-m", "mlflow", *command, "--host", "127.0.0.1", "--port", str(port)]
     with (folder / "server.log").open("w") as log:
         server = subprocess.Popen(
             command, env=environment, stdout=log, stderr=log, start_new_session=True
         )
         try:
-            _wait(f"{url}/health", server, folder / "server.log")
+            _wait(f"{url}/{health}", server, folder / "server.log")
             yield url
         finally:
             _end(server)

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from mlflow_interpret.api.display import ExplanationDisplay
     from mlflow_interpret.api.explain_now import explain_now
     from mlflow_interpret.api.explain_rows import explain_rows
+    from mlflow_interpret.api.explainable_model import log_explainable_model
     from mlflow_interpret.api.explanation_client import ExplanationClient, Run
     from mlflow_interpret.api.explanations import explain, load_explanation, log_explanation
     from mlflow_interpret.api.global_explanation import GlobalExplanation
@@ -52,6 +53,7 @@ __all__ = [
     "explain_rows",
     "flush",
     "load_explanation",
+    "log_explainable_model",
     "log_explanation",
     "push",
 ]
@@ -71,6 +73,7 @@ _HOMES = {
     "explain_rows": "api.explain_rows",
     "flush": "api.runs",
     "load_explanation": "api.explanations",
+    "log_explainable_model": "api.explainable_model",
     "log_explanation": "api.explanations",
     "push": "api.runs",
 }

@@ -155,7 +155,7 @@ def test_a_failure_leaves_no_file(linear, rows, tmp_path, monkeypatch):
     [
         (None, "ROWS must be a Parquet or CSV file, .* which does not exist"),
         (b"no Parquet", "ROWS must be a readable parquet file"),
-        (DIABETES.drop(columns="bmi"), "ROWS must have the 10 columns .* a file without 'bmi'"),
+        (DIABETES.drop(columns="bmi"), "ROWS must have the 10 columns .* a table without 'bmi'"),
         (DIABETES[:0], "ROWS must have at least one row, got none"),
     ],
 )

@@ -12,6 +12,7 @@ from typing import Any
 import pandas as pd
 
 from mlflow_interpret.api.explain_rows import explained_model, row_explainer
+from mlflow_interpret.api.row_columns import columns_of, labelled
 from mlflow_interpret.autologging import fit_hooks
 from mlflow_interpret.core.errors import OptionError, one_line
 from mlflow_interpret.runtime.isolation import suppress_warnings
@@ -72,17 +73,17 @@ def explain_file(
     head = next(_batches(dataset, None, _HEAD_ROWS), None)
     if head is None:
         raise OptionError("rows must have at least one row, got none.", argument="rows")
-    columns = _columns_of(explained.explanation, head)
+    columns = columns_of(explained.explanation, head)
     if background is not None:
-        background = _labelled(background, columns, "initialization_examples")
-    explainer = row_explainer(explained, _labelled(head, columns, "rows"), background)
+        background = labelled(background, columns, "initialization_examples")
+    explainer = row_explainer(explained, labelled(head, columns, "rows"), background)
     total = None if _is_csv(source) else dataset.count_rows()
     n_done = 0
     with _writer(target) as write:
         for rows in _batches(dataset, [str(label) for label in columns], explainer.batch_rows):
-            labelled = _labelled(rows, columns, "rows")
+            batch = labelled(rows, columns, "rows")
             with suppress_warnings(), fit_hooks.unrecorded():
-                table = explainer.table(labelled, n_done)
+                table = explainer.table(batch, n_done)
             write(table)
             n_done += len(rows)
             report(n_done, total)
@@ -111,38 +112,6 @@ def _open(path: Path, argument: str) -> Any:
             f"{argument} must be a readable {kind} file, got {str(path)!r}: {one_line(error)}",
             argument=argument,
         ) from error
-
-
-def _columns_of(record: Any, head: pd.DataFrame) -> list[Any]:
-    """The column labels of the model, by name; those of the file for a model without names."""
-    background = record.background
-    names = list(record.features if background is None else background.names)
-    if background is not None and background.columns is not None:
-        names = list(background.columns)
-    is_named = {str(name) for name in names} <= set(head.columns)
-    if not is_named and background is not None and background.container in {"array", "sparse"}:
-        return list(head.columns)
-    return names
-
-
-def _labelled(rows: pd.DataFrame, columns: list[Any], argument: str) -> pd.DataFrame:
-    """The columns of the model, with its labels.
-
-    Raises:
-        OptionError: A column is missing.
-    """
-    missing = [str(label) for label in columns if str(label) not in rows.columns]
-    if missing:
-        more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
-        raise OptionError(
-            f"{argument} must have the {len(columns)} columns of the model, got a file without "
-            f"{', '.join(map(repr, missing[:5]))}{more}.",
-            argument=argument,
-        )
-    labelled = rows[[str(label) for label in columns]]
-    if any(isinstance(label, tuple) for label in columns):
-        return labelled.set_axis(pd.MultiIndex.from_tuples(columns), axis=1)
-    return labelled.set_axis(columns, axis=1)
 
 
 def _batches(dataset: Any, columns: list[str] | None, n_rows: int) -> Iterator[pd.DataFrame]:

@@ -121,9 +121,21 @@ def explained_model(model: str, explanation_id: str | None = None) -> ExplainedM
     )
     with suppress_warnings():
         loaded = mlflow_store.load_model(address.uri)
-    is_black_box = loaded.flavor == "pyfunc"
-    fitted = _as_black_box(loaded.model, record) if is_black_box else loaded.model
+    fitted, is_black_box = loaded.model, False
+    if loaded.flavor == "pyfunc":
+        inside = _model_inside(loaded.model)
+        is_black_box = inside is None
+        fitted = _as_black_box(loaded.model, record) if inside is None else inside
     return ExplainedModel(address.uri, address.run_id, fitted, record, is_black_box)
+
+
+def _model_inside(model: Any) -> Any:
+    """The model of its library inside a model of `log_explainable_model`, else None."""
+    try:
+        python_model = model.unwrap_python_model()
+    except Exception:  # a pyfunc model of another flavor, or of a server
+        return None
+    return getattr(python_model, "mlflow_interpret_model", None)
 
 
 def _as_black_box(model: Any, record: Explanation) -> Any:

@@ -140,7 +140,13 @@ class TestTo:
     def test_explanations_of_this_package_have_their_method(self, pair):
         record, ours, own = pair
         assert to_record(ours).details == record.details
-        assert to_record(own).details.to_json() == {"notes": ["Computed by the caller."]}
+        details = to_record(own).details
+        assert details.to_json().keys() == {"notes", "directions"}
+        assert [str(note) for note in details.notes] == ["Computed by the caller."]
+        leading = own.get_ranked_global_names(3)
+        assert [details.directions.get(name) for name in leading] == [
+            record.details.directions.get(name) for name in leading
+        ]
 
 
 class TestFrom:

@@ -10,6 +10,7 @@ import pandas as pd
 from scipy import sparse
 
 from mlflow_interpret.core.details import Details, as_notes
+from mlflow_interpret.core.directions import directions_of
 from mlflow_interpret.core.errors import CannotExplainError, OptionError
 from mlflow_interpret.core.explanation import Explanation, Task, distinct_names
 from mlflow_interpret.core.statistics import FloatArray, rank
@@ -169,7 +170,7 @@ def _foreign_record(explanation: Any) -> Explanation:
     classes = getattr(explanation, "classes", None)
     if classes is None and task == "classification":
         classes = range(int(explanation.num_classes))
-    return Explanation(
+    record = Explanation(
         method=str(explanation.method),
         task=task,
         model_class=explanation.model_type,
@@ -187,6 +188,7 @@ def _foreign_record(explanation: Any) -> Explanation:
         id=str(explanation.id),
         details=Details(notes=as_notes(["Computed by the caller.", *notes])),
     )
+    return replace(record, details=replace(record.details, directions=directions_of(record)))
 
 
 def _with_labels(record: Explanation, true_labels: Any) -> Explanation:

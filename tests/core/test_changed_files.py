@@ -83,6 +83,8 @@ def change(folder, **entries):
         ({"details": {"rows": {"explained": 10**30}}}, "'explained' is a huge number"),
         ({"details": {"histograms": ["a"]}}, "'histograms' has a wrong type"),
         ({"details": {"directions": {"f0": 1}}}, "'directions' has a wrong type"),
+        ({"details": {"directions": {"f0": {"outputs": 1}}}}, "'outputs' has a wrong type"),
+        ({"details": {"directions": {"f0": {"outputs": {"c": 1}}}}}, "'outputs' has a wrong type"),
         ({"details": {"baseline": {"spearman": "x"}}}, "'spearman' has a wrong type"),
         ({"details": {"notes": 3}}, "'notes' has a wrong type"),
     ],

@@ -291,9 +291,9 @@ def test_tables_are_ranked_and_hold_every_feature(tmp_path):
     assert [row[3] for row in table["data"]] == [1, 2]
     assert sum(row[1] for row in table["data"]) == pytest.approx(1, abs=1e-4)
     table = json.loads((tmp_path / explanation_io.PER_CLASS).read_text("utf-8"))
-    assert table["columns"] == ["class", "feature", "importance", "rank"]
+    assert table["columns"] == ["class", "feature", "importance", "rank", "direction"]
     assert len(table["data"]) == 6
-    for label, feature, importance, _ in table["data"]:
+    for label, feature, importance, *_ in table["data"]:
         c, f = written.classes.index(label), written.features.index(feature)
         assert importance == float(f"{written.per_class_values[c, f]:.4g}")
     for label in written.classes:
@@ -348,7 +348,7 @@ class TestSeveralTargets:
         for name in ("local_values", "per_class_values", "predicted", "true_labels"):
             np.testing.assert_array_equal(getattr(found, name), getattr(record, name))
         table = pd.read_json(tmp_path / explanation_io.PER_CLASS, orient="split")
-        assert list(table) == ["target", "feature", "importance", "rank"]
+        assert list(table) == ["target", "feature", "importance", "rank", "direction"]
         assert set(table["target"]) == {"up", "down"}
 
     def test_labels_of_several_columns_are_read_back(self, tmp_path):

@@ -48,6 +48,8 @@ def test_groups_of_the_raw_columns_of_a_pipeline():
     expected = [by_hand(record.local_values, columns) for columns in ([0, 1, 2], [3, 4])]
     np.testing.assert_allclose(record.groups.values, expected)
     assert record.engineered.groups is None
+    assert len(record.engineered.details.directions) == 7
+    assert set(record.details.directions["age"]["outputs"]) <= {"0", "1", "2"}
     assert len(record.engineered.features) == 7
 
 

@@ -172,11 +172,7 @@ class Details:
     def without_values(self) -> Details:
         """Return the details without values of rows: histograms, categories, quoted errors."""
         notes = tuple(note.without_values() for note in self.notes)
-        directions = {
-            feature: entry
-            for feature, entry in (self.directions or {}).items()
-            if "highest" not in entry  # the names of categories
-        }
+        directions = _without_categories(self.directions or {})
         return replace(self, histograms=None, directions=directions or None, notes=notes)
 
     def to_json(self) -> dict[str, Any]:
@@ -262,6 +258,18 @@ def note_because(text: str, error: MlflowInterpretError) -> Note:
 def as_notes(texts: Iterable[str | Note]) -> tuple[Note, ...]:
     """Return notes of texts that hold no values of rows, and of notes."""
     return tuple(text if isinstance(text, Note) else Note(text) for text in texts)
+
+
+def _without_categories(directions: Mapping[str, Any]) -> dict[str, Any]:
+    """Return directions without those that name categories, which are values of rows."""
+    public: dict[str, Any] = {}
+    for name, entry in directions.items():
+        outputs = _without_categories(entry["outputs"]) if "outputs" in entry else None
+        if outputs:
+            public[name] = {**entry, "outputs": outputs}
+        elif outputs is None and "highest" not in entry:
+            public[name] = entry
+    return public
 
 
 def _read(cls: type[Any], entries: Any) -> Any:

@@ -51,7 +51,12 @@ def check_details(cls: type[Any], entries: Mapping[str, Any], known: Mapping[str
     """
     check_types(cls, known)
     _check_maps("histograms", entries.get("histograms"))
-    _check_maps("directions", list((known.get("directions") or {}).values()))
+    directions = list((known.get("directions") or {}).values())
+    _check_maps("directions", directions)
+    for direction in directions:
+        outputs = direction.get("outputs", {})
+        _require("outputs", isinstance(outputs, Mapping))
+        _check_maps("outputs", list(outputs.values()))
     _require("notes", isinstance(entries.get("notes") or [], (list, tuple)))
     _require("public_notes", isinstance(entries.get("public_notes") or {}, Mapping))
     _check_baseline(known.get("baseline") or {})

@@ -80,12 +80,33 @@ def per_class_table(explanation: Explanation) -> dict[str, Any]:
         return {"columns": [], "data": []}
     names = labels_to_json(explanation.output_names or tuple(range(len(values))))
     kind = "target" if explanation.classes is None and explanation.targets else "class"
-    rows = [
-        [label, explanation.features[i], significant(float(values[c, i])), position]
-        for c, label in enumerate(names)
-        for position, i in enumerate(rank(values[c]), start=1)
-    ]
-    return {"columns": [kind, "feature", "importance", "rank"], "data": _rows_to_json(rows)}
+    rows = []
+    for c, label in enumerate(names):
+        for position, i in enumerate(rank(values[c]), start=1):
+            name = explanation.features[i]
+            direction = direction_text(explanation, name, c) or None
+            rows.append([label, name, significant(float(values[c, i])), position, direction])
+    columns = [kind, "feature", "importance", "rank", "direction"]
+    return {"columns": columns, "data": _rows_to_json(rows)}
+
+
+def direction_text(explanation: Explanation, feature: str, output: int) -> str:
+    """Return the direction in which a feature moves an output, empty where it is unknown.
+
+    Args:
+        explanation: The explanation.
+        feature: The feature.
+        output: The position of the class or target.
+    """
+    direction = direction_of(explanation.details.directions, feature)
+    if direction is None:
+        return ""
+    if explanation.has_two_classes and not direction.outputs:  # it is about the second class
+        is_known = output == 1 or explanation.is_mirrored
+        return (direction if output == 1 else direction.opposite).text if is_known else ""
+    names = explanation.output_names or ()
+    of_output = direction.outputs.get(str(names[output])) if output < len(names) else None
+    return "" if of_output is None else of_output.text
 
 
 def fold_table(folds: CrossValidation, features: Sequence[str]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from mlflow_interpret.core.details import as_notes
+from mlflow_interpret.core.directions import directions_of
 from mlflow_interpret.core.explanation import Explanation
 from mlflow_interpret.core.statistics import FloatArray, rank
 from mlflow_interpret.explaining.attributions import EngineeredAttributions
@@ -34,7 +35,8 @@ def by_engineered_column(
     """
     view = _view(raw, engineered.rows.frame, engineered.local_values, n_available)
     notes = as_notes(["The last step's own columns; raw_explanation_id sums them up."])
-    view = replace(view, details=replace(view.details, notes=notes))
+    details = replace(view.details, notes=notes, directions=directions_of(view))
+    view = replace(view, details=details)
     return view.without_rows() if engineered.local_values.size > _CELLS else view
 
 

@@ -9,13 +9,12 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 from importlib import metadata
-from typing import Any
 
 import numpy as np
 from sklearn import config_context
 
 from mlflow_interpret.core.details import Details, ModelInfo, Note, RowCounts, as_notes
-from mlflow_interpret.core.directions import directions
+from mlflow_interpret.core.directions import directions_of
 from mlflow_interpret.core.explanation import Explanation, Plan, TrainingContext
 from mlflow_interpret.core.interactions import Interactions
 from mlflow_interpret.explaining.attributions import AttributionResult
@@ -34,7 +33,7 @@ from mlflow_interpret.explaining.row_sources import RowSource, row_source
 from mlflow_interpret.explaining.select import explain_rows
 from mlflow_interpret.explaining.time_budget import Budget, Clock
 
-__all__ = ["directions_of", "draw_inputs", "explain", "explain_inputs"]
+__all__ = ["draw_inputs", "explain", "explain_inputs"]
 
 _PACKAGES = ("mlflow-interpret", "interpret-community", "shap", "scikit-learn", "numpy", "mlflow")
 
@@ -189,16 +188,6 @@ def _details(
         versions=_versions(),
         histograms=None if histograms is None else tuple(histograms),
     )
-
-
-def directions_of(explanation: Explanation) -> dict[str, dict[str, Any]] | None:
-    """Return the directions of the leading features; None for several outputs, which have none."""
-    rows, local = explanation.evaluation_rows, explanation.local_values
-    if local is not None and local.ndim == 3:
-        local = local[1] if explanation.has_two_classes else None
-    if rows is None or local is None or rows.shape[1] != local.shape[1]:
-        return None
-    return directions(explanation.features, explanation.global_values, rows, local) or None
 
 
 def _notes(inputs: ExplainInputs, result: AttributionResult) -> Iterator[str | Note]:

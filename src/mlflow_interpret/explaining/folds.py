@@ -14,11 +14,11 @@ from scipy.stats import rankdata
 
 from mlflow_interpret.core.cross_validation import CrossValidation
 from mlflow_interpret.core.details import Details, Note, RowCounts
+from mlflow_interpret.core.directions import directions_of
 from mlflow_interpret.core.errors import CannotExplainError
 from mlflow_interpret.core.explanation import Explanation
 from mlflow_interpret.core.feature_groups import GroupImportances
 from mlflow_interpret.core.statistics import FloatArray
-from mlflow_interpret.explaining.explain import directions_of
 
 HELD_OUT = "held-out rows"
 """The source of the explained rows."""

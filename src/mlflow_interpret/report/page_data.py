@@ -13,8 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from mlflow_interpret.core.directions import MAX_DIRECTIONS, direction_of
+from mlflow_interpret.core.directions import direction_of
 from mlflow_interpret.core.explanation import Explanation
+from mlflow_interpret.core.importance_tables import direction_text
 from mlflow_interpret.core.statistics import FloatArray, rank, sample_rows
 from mlflow_interpret.core.text import truncate
 from mlflow_interpret.rendering import html
@@ -40,6 +41,7 @@ _SUFFICIENT_ROWS = 150  # to recognize a distribution
 _MIN_DISTRIBUTIONS = 20
 _MAX_PRECISE_BYTES = 100_000  # of the points with two bytes each
 _CATEGORY_LENGTH = 40
+_MAX_DIRECTIONS = 30
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,11 +104,25 @@ def page_data(explanation: Explanation, selection: Selection) -> dict[str, Any]:
     }
 
 
-def _directions(explanation: Explanation, selection: Selection) -> list[str]:
-    """The directions of the leading features in words, empty where they are not known."""
-    names = [explanation.features[i] for i in selection.features[:MAX_DIRECTIONS]]
+def _directions(explanation: Explanation, selection: Selection) -> list[list[str]]:
+    """The directions of the leading features in words, over all outputs and by output.
+
+    Empty where they are not known.
+    """
+    names = [explanation.features[i] for i in selection.features[:_MAX_DIRECTIONS]]
     known = [direction_of(explanation.details.directions, name) for name in names]
-    return ["" if direction is None else truncate(direction.text) for direction in known]
+    overall = ["" if direction is None else _short(direction.text) for direction in known]
+    return [
+        overall,
+        *(
+            [_short(direction_text(explanation, name, output)) for name in names]
+            for output in selection.outputs
+        ),
+    ]
+
+
+def _short(text: str) -> str:
+    return truncate(text) if text else ""
 
 
 def _partners(explanation: Explanation, selection: Selection) -> dict[int, int]:

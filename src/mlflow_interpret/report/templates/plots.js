@@ -58,9 +58,8 @@ function scatterPlot(index, availableWidth) {
   return [title, svg, make("p", { class: "muted small" }, directionText(index) + caption(values, rowContributions.length) + (partner?.caption ?? ""))];
 }
 
-// The direction is that of the only output, or of the second of two classes.
 function directionText(index) {
-  const direction = outputOf(index) === 1 ? "" : pageData.directions[index];
+  const direction = pageData.directions[outputOf(index)]?.[index];
   return direction ? `Direction: ${direction}. ` : "";
 }
 

@@ -125,7 +125,7 @@ def test_an_interpret_community_that_fails_at_import_is_absent(
     monkeypatch.setattr(doctor, "_import_error", lambda: "TypeError: Converting np.inexact")
     (finding,) = findings(store, "explanations")
     assert finding.state == "note"
-    assert "0.32.0 cannot be imported beside shap" in finding.text
+    assert "0.32.0 cannot be imported with shap" in finding.text
     assert "mlflow_interpret.GlobalExplanation" in finding.text
     assert remedy in finding.remedy
 

@@ -100,7 +100,7 @@ def _explanations() -> Iterator[Finding]:
         yield _finding("ok", f"explanations are of the types of {name}")
         return
     shap, numpy = versions.version_of("shap"), versions.version_of("numpy")
-    text = f"{name} cannot be imported beside shap {shap} and numpy {numpy} ({error}), so {ours}"
+    text = f"{name} cannot be imported with shap {shap} and numpy {numpy} ({error}), so {ours}"
     yield _finding("note", text, _conflict_remedy(shap, numpy))
 
 

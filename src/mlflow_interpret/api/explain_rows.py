@@ -75,8 +75,8 @@ def explain_rows(
         explanation_id: The explanation whose settings are used. Default: that of the model, or the
             latest of its run.
         n_jobs: As for `explain`.
-        engineered: Return the explanation by engineered columns, which pipelines have beside that
-            by raw columns.
+        engineered: Return the explanation by engineered columns, which pipelines have in addition
+            to that by raw columns.
         silent: Show no progress.
 
     Returns:

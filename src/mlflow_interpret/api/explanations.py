@@ -57,8 +57,8 @@ def explain(
             depends on the explainer.
         engine: As for `autolog`.
         random_state: The seed of the sample of rows and of the explainer.
-        engineered: Return the explanation by engineered columns, which pipelines have beside that
-            by raw columns.
+        engineered: Return the explanation by engineered columns, which pipelines have in addition
+            to that by raw columns.
         n_jobs: As for `autolog`.
         time_budget: Seconds for the explanation, None for no limit; as for `autolog`.
         output: The output of a classifier that contributions add up to: ``"auto"``,
@@ -246,8 +246,8 @@ def load_explanation(
             ``"models:/<model id>"``) for the run that it comes from.
         explanation_id: The id of one of the run's explanations. Default: the latest.
         comment: Only an explanation with this comment.
-        engineered: Return the explanation by engineered columns, which pipelines have beside that
-            by raw columns.
+        engineered: Return the explanation by engineered columns, which pipelines have in addition
+            to that by raw columns.
         raw: Only an explanation by raw columns of a pipeline.
         workspace: Read from this Azure ML workspace only; ``run_id`` is then a run id. An
             ``azureml.core.Workspace``, an ``azure.ai.ml.MLClient``, an ``azureml://`` URI, a

@@ -113,7 +113,7 @@ def autolog(
         classes: Class names in the order of the model's classes. Default: the model's labels.
         feature_groups: Groups of columns, ``{"address": ["street", "city"]}``, or a function that
             returns the name of a column's group, None for no group. The contributions of a group
-            are summed by row. Its importance is logged beside those of the columns. A model
+            are summed by row. Its importance is logged in addition to those of the columns. A model
             without these columns is explained without groups, with a warning.
         engine: The explainer. ``"auto"`` is the first one that has exact values for the model, else
             sampled permutations. ``"kernel"`` is TabularExplainer's kernel explainer. ``"tabular"``
@@ -140,8 +140,8 @@ def autolog(
             a server limits the number of metrics, importances come first.
         comment: A text for the status record and for Azure ML studio.
         log_figures: Log figures: importances, contributions by row, importances by class. They and
-            the report are drawn beside the training; `flush` and the end of the process wait for
-            them.
+            the report are drawn while the training continues; `flush` and the end of the process
+            wait for them.
         log_report: Log the HTML report.
         log_description: Describe a run that has no description: a sentence, the leading features
             and a link to the report, in Markdown.
@@ -151,7 +151,7 @@ def autolog(
             resource id of a workspace or the path of its ``config.json`` is a workspace, in which
             each MLflow run gets a counterpart; a tag of each names the other. False uploads
             nothing.
-        upload_timeout: Maximum number of seconds for an upload, which runs beside the training.
+        upload_timeout: Maximum number of seconds for an upload, while the training continues.
             `push` completes uploads that were cut off.
         visualization_points: Number of explained rows to upload to Azure ML with their
             contributions, from 0 to 20,000. Default: all contributions, and 5,000 rows, which is

@@ -20,6 +20,7 @@ import mlflow_interpret
 from explanations import explanation
 from mlflow_interpret import ExplanationDisplay, ExplanationNotFoundError, OptionError
 from mlflow_interpret.core.errors import CannotExplainError
+from mlflow_interpret.core.group_views import with_groups
 
 
 def store_folder(run):
@@ -43,6 +44,15 @@ def test_figures_of_a_computed_explanation(iris):
     assert "contribution to class 2" in display.plot_beeswarm(label="2").axes[0].get_xlabel()
     assert "by class" in display.plot_per_class().get_suptitle()
     assert "DecisionTreeClassifier" in repr(display)
+
+
+def test_groups_are_drawn(iris):
+    record = with_groups(iris._mlflow_interpret_record, {"petal": list(iris.features[2:])})
+    figure = ExplanationDisplay(record).plot_groups()
+    names = [text.get_text() for text in figure.axes[0].get_yticklabels()]
+    assert set(names) == {"petal", *iris.features[:2]}
+    with pytest.raises(ExplanationNotFoundError, match="explain the model with feature_groups"):
+        ExplanationDisplay.from_explanation(iris).plot_groups()
 
 
 def test_figures_in_axes_of_the_user(iris):

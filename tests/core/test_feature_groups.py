@@ -93,6 +93,14 @@ def test_importances_alone_cannot_be_added_up():
         with_groups(replace(explanation(), local_values=None), GROUPS)
 
 
+def test_groups_of_a_sample_of_the_rows_say_so():
+    rows = {"rows": {"explained": 900, "available": 900, "kept": 40}}
+    record = with_groups(replace(explanation(), details=Details.from_json(rows)), GROUPS)
+    (note,) = record.details.notes
+    assert str(note) == "Importances of groups are means over 40 of the explained rows."
+    assert with_groups(explanation(), GROUPS).details.notes == ()
+
+
 @pytest.mark.parametrize("n_classes", [None, 3])
 @pytest.mark.parametrize("log_data", [True, False])
 def test_files_hold_groups_with_all_digits(n_classes, log_data, tmp_path):

@@ -179,6 +179,26 @@ class ExplanationDisplay:
             )
         return figure
 
+    def plot_groups(self, *, top_k: int = 20, ax: Axes | None = None) -> Figure:
+        """Draw the importances of groups of columns, and of the columns in no group.
+
+        Args:
+            top_k: Maximum number of bars.
+            ax: Matplotlib axes to draw into. Default: those of a new figure.
+
+        Raises:
+            OptionError: ``top_k`` is not a positive integer.
+            ExplanationNotFoundError: The explanation has no groups.
+        """
+        from mlflow_interpret.report import figures
+
+        figure = figures.groups(self._record, _positive(top_k), ax)
+        if figure is None:
+            raise ExplanationNotFoundError(
+                "The explanation has no groups; explain the model with feature_groups."
+            )
+        return figure
+
     def to_html(self) -> str:
         """Render the report as a self-contained HTML page that works offline."""
         return render_report(self._record, {"run_id": self._run_id, "metrics": self._metrics})

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from mlflow_interpret.core.details import RowCounts, as_notes
 from mlflow_interpret.core.errors import CannotExplainError
 from mlflow_interpret.core.explanation import Explanation
 from mlflow_interpret.core.feature_groups import (
@@ -35,7 +36,12 @@ def with_groups(explanation: Explanation, feature_groups: Any) -> Explanation:
             "the explanation has no contributions of single rows, which feature_groups adds up; "
             "the importances of single columns do not add up to that of their group"
         )
-    return replace(explanation, groups=group_importances(groups, explanation.local_values))
+    details, local = explanation.details, explanation.local_values
+    explained = (details.rows or RowCounts()).explained or 0
+    if explained > local.shape[-2]:
+        note = f"Importances of groups are means over {local.shape[-2]:,} of the explained rows."
+        details = replace(details, notes=(*details.notes, *as_notes([note])))
+    return replace(explanation, groups=group_importances(groups, local), details=details)
 
 
 def by_group(explanation: Explanation) -> Explanation:
@@ -62,6 +68,7 @@ def by_group(explanation: Explanation) -> Explanation:
         raw=None,
         groups=None,
         interactions=None,
+        cross_validation=None,
         details=replace(
             explanation.details,
             n_features=len(groups.names),

@@ -17,6 +17,7 @@ ROOT = Path(__file__).parents[1]
 JOBS = {"azureml_script"}  # run as a job of the double, in tests/azureml_system
 EXAMPLES = sorted(p for p in (ROOT / "examples").glob("*.py") if p.stem not in JOBS)
 PAGES = ["README.md", "docs/getting-started.md"]
+GUIDES = ["docs/groups.md", "docs/interactions.md", "docs/output-scale.md"]  # start with a program
 
 
 def code_of(page: str) -> list[str]:
@@ -72,8 +73,9 @@ def test_an_example_explains_its_runs(store, tmp_path, example):
 
 def test_the_code_of_the_pages_runs_block_by_block_without_a_warning(store, tmp_path):
     names = []
-    for page in PAGES:
-        for number, code in enumerate(code_of(page)):
+    for page in PAGES + GUIDES:
+        blocks = code_of(page)
+        for number, code in enumerate(blocks if page in PAGES else blocks[:1]):
             names.append(f"{Path(page).stem.replace('-', ' ')}-{number}.py")
             (tmp_path / names[-1]).write_text(code, encoding="utf-8")
     output = run(ONE_BY_ONE, store, tmp_path, names)

@@ -272,6 +272,17 @@ def test_direction_of_a_feature_is_that_of_the_second_class(open_report):
         assert (text in page.locator("tr.detail").inner_text()) == is_shown
 
 
+def test_each_of_several_classes_has_its_direction(open_report):
+    explained = explanation(1, 30, 3)
+    outputs = {"c0": {"correlation": 0.9}, "c2": {"correlation": -0.9}}
+    details = Details.from_json({"directions": {"f0": {"outputs": outputs}}})
+    page = open_report(replace(explained, details=details))
+    for output, text in (("c0", "raise it"), ("c1", None), ("c2", "lower it")):
+        page.locator("#output").select_option(label=output)
+        shown = page.locator("tr.detail").inner_text()
+        assert "Direction" not in shown if text is None else f"higher values {text}" in shown
+
+
 def test_singular_row(open_report):
     page = open_report(explanation(2, 1))
     assert "1 row;" in page.locator("tr.detail").inner_text()

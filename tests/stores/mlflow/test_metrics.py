@@ -12,6 +12,8 @@ from mlflow.utils.validation import MAX_ENTITY_KEY_LENGTH, _validate_metric_name
 
 from mlflow_interpret.core.details import Details
 from mlflow_interpret.core.explanation import Explanation
+from mlflow_interpret.core.feature_groups import GroupImportances
+from mlflow_interpret.stores.mlflow.logged_models import is_importance
 from mlflow_interpret.stores.mlflow.metrics import MetricRoom, metric_name, metrics_of
 
 quick = settings(deadline=None, max_examples=100)
@@ -178,3 +180,47 @@ def test_long_names_that_differ_at_the_end_stay_distinct():
     one, other = metric_name("n" * 5000 + "1"), metric_name("n" * 5000 + "2")
     assert one != other
     assert one == metric_name("n" * 5000 + "1")
+
+
+GROUPED = GroupImportances(
+    {"group": ("a", "b"), "x/y": ("c", "d")}, ("group", "x/y", "e"), np.array([3.0, 5.0, 2.0])
+)
+
+
+def test_groups_are_metrics_with_their_shares():
+    record = replace(explanation(list("abcde")), groups=GROUPED)
+    metrics = metrics_of(record, 20)
+    groups = {name: value for name, value in metrics.values.items() if "group" in name}
+    assert groups == {
+        "importance_group/x_y": 5.0,
+        "importance_group/group": 3.0,
+        "importance_share_group/x_y": 0.5,
+        "importance_share_group/group": 0.3,
+    }
+    assert metrics.groups == {"importance_group/x_y": "x/y", "importance_group/group": "group"}
+    assert metrics.groups_left_out == 0
+    assert "importance_group-2/x_y" in metrics_of(record, 20, number=2).values
+    one = metrics_of(record, 1, kinds=("share",))
+    assert one.group_shares == {"importance_share_group/x_y": "x/y"}
+    assert one.groups_left_out == 1
+    assert not one.groups
+
+
+@pytest.mark.parametrize(("room", "n_groups", "n_shares"), [(14, 2, 2), (6, 1, 0), (5, 0, 0)])
+def test_a_limit_leaves_importances_of_groups_before_shares(room, n_groups, n_shares):
+    record = replace(explanation(list("abcde")), groups=GROUPED)
+    metrics = metrics_of(record, 20, room=MetricRoom(room))
+    assert len(metrics.values) <= room
+    assert len(metrics.features) == 5
+    assert len(metrics.groups) == n_groups
+    assert len(metrics.group_shares) == n_shares
+    unlimited = metrics_of(record, 20, room=MetricRoom(30, 30, 0))
+    assert not unlimited.groups
+    assert not unlimited.group_shares
+
+
+def test_metrics_of_groups_are_no_metrics_of_the_model():
+    record = replace(explanation(list("abcde")), groups=GROUPED)
+    for number in (1, 2):
+        assert all(is_importance(name) for name in metrics_of(record, 20, number=number).values)
+    assert not is_importance("importance_groups/a")

@@ -18,7 +18,9 @@ from datetime import datetime, timezone
 from importlib import metadata, util
 from pathlib import Path
 
-PARTS = ("engines", "interactions", "memory", "intervals", "training", "tuning", "comparing")
+PARTS = (
+    "engines", "interactions", "memory", "intervals", "training", "tuning", "comparing", "new_rows",
+)  # fmt: skip
 RESULTS = Path(__file__).with_name("RESULTS.md")
 BY_HAND = "## Against the goals"
 _PACKAGES = (

@@ -118,8 +118,17 @@ def _batches(dataset: Any, columns: list[str] | None, n_rows: int) -> Iterator[p
     """The rows of a dataset, in batches of at most ``n_rows``."""
     import pyarrow as pa
 
-    batches = dataset.to_batches(
-        columns=columns, batch_size=min(n_rows, _READ_ROWS), batch_readahead=1, fragment_readahead=1
+    options = {"columns": columns, "batch_size": min(n_rows, _READ_ROWS), "batch_readahead": 1}
+    # A reader of a Parquet file keeps what it has read, so each row group has one of its own.
+    parts = (
+        part
+        for fragment in dataset.get_fragments()
+        for part in (
+            fragment.split_by_row_group() if hasattr(fragment, "row_groups") else [fragment]
+        )
+    )
+    batches = (
+        batch for part in parts for batch in part.to_batches(schema=dataset.schema, **options)
     )
     for batch in batches:
         if batch.num_rows:

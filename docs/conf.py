@@ -55,8 +55,10 @@ nb_execution_timeout = 300
 nb_merge_streams = True
 
 
-def _create_store() -> None:
-    folder = tempfile.mkdtemp(prefix="mlflow-interpret-docs-")
+_STORE = tempfile.TemporaryDirectory(prefix="mlflow-interpret-docs-")  # removed at exit
+
+
+def _create_store(folder: Path) -> None:
     os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{folder}/mlflow.db"
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
     os.environ["MLFLOW_INTERPRET_SPOOL"] = f"{folder}/spool"
@@ -69,23 +71,13 @@ def _create_store() -> None:
 
 
 def _link_to_repository(_app: Sphinx, name: str, source: list[str]) -> None:
-    """Files beside `docs` are no pages of the site: link to the repository."""
+    """Link to the repository for files that are no pages of the site."""
     up = "../" * (name.count("/") + 1)
     pattern = rf"\]\({re.escape(up)}(?!\.)([^)]+)\)"
     source[0] = re.sub(pattern, rf"]({_REPOSITORY}/blob/main/\1)", source[0])
 
 
-def _list_guides(app: Sphinx, name: str, source: list[str]) -> None:
-    """Add how-to guides that the front page does not name to its list."""
-    if name == "index":
-        pages = {path.stem for path in Path(app.srcdir).glob("*.md")} - {"index"}
-        new = sorted(page for page in pages if f"\n{page}\n" not in source[0])
-        source[0] = source[0].replace("\nazureml\n", "\n" + "\n".join(["azureml", *new]) + "\n")
-
-
 def setup(app: Sphinx) -> None:
-    """Connect the hooks of the pages, and create the store of the tutorials."""
+    """Connect the hook of the links, and create the store of the tutorials."""
     app.connect("source-read", _link_to_repository)
-    app.connect("source-read", _list_guides)
-    Path(app.outdir).mkdir(parents=True, exist_ok=True)
-    _create_store()
+    _create_store(Path(_STORE.name))

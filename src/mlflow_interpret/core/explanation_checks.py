@@ -99,7 +99,7 @@ def check_summary(summary: Any) -> None:
     _check_arrays(summary)
     _check_local_shape(summary)
     if summary.get("groups") is not None:
-        _check_groups(summary["groups"], _n_outputs(summary))
+        _check_groups(summary["groups"], summary["features"], _n_outputs(summary))
 
 
 def check_status(record: Any, stores: Sequence[str]) -> None:
@@ -180,7 +180,7 @@ def _check_arrays(summary: Mapping[str, Any]) -> None:
             _check_shape("expected_values", shape, "C", lengths)
 
 
-def _check_groups(groups: Any, n_outputs: int | None) -> None:
+def _check_groups(groups: Any, features: list[str], n_outputs: int | None) -> None:
     """Check the importances of groups of features."""
     _require(isinstance(groups, dict), "'groups' is not a map")
     columns, names = groups.get("columns"), groups.get("names")
@@ -191,6 +191,10 @@ def _check_groups(groups: Any, n_outputs: int | None) -> None:
     )
     _require(are_texts, "'groups' holds other names than text")
     _require(len(set(names)) == len(names) and set(columns) <= set(names), "'groups' has no names")
+    grouped = [name for members in columns.values() for name in members]
+    single = [name for name in names if name not in columns]
+    are_known = {*grouped, *single} <= set(features) and len(set(grouped)) == len(grouped)
+    _require(are_known, "'groups' does not fit 'features'")
     intervals = groups.get("intervals")
     _require(intervals is None or isinstance(intervals, dict), "'intervals' is not a map")
     _require(groups.get("values") is not None, "'groups' has no values")

@@ -11,6 +11,7 @@ import pytest
 
 from explanations import explanation, hostile
 from mlflow_interpret.core.details import Details
+from mlflow_interpret.core.interactions import Interactions
 from mlflow_interpret.core.text import format_number, truncate
 from mlflow_interpret.report.page import render_report
 
@@ -511,3 +512,23 @@ def test_values_of_all_kinds_of_columns_in_the_waterfall(open_report):
                 assert text == ("missing" if pd.isna(cell) else str(cell))
     widths = page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
     assert widths[0] <= widths[1]
+
+
+def test_dots_have_the_color_of_the_strongest_partner(open_report):
+    explained = explanation(4, 60)
+    sizes = np.zeros((4, 4))
+    sizes[0, 1] = sizes[1, 0] = 1.0
+    names = tuple(name for name, _ in explained.ranked())
+    interactions = Interactions(names, sizes, None, 60, is_sampled=False)
+    page = open_report(replace(explained, interactions=interactions))
+    colors = {
+        page.locator(f"tr.detail path.{style}").evaluate("path => getComputedStyle(path).stroke")
+        for style in ("low", "lower", "middle", "higher", "high")
+    }
+    assert len(colors) == 5
+    assert f"the value of {names[1]}, low to high" in page.locator("tr.detail").inner_text()
+    assert page.locator("table.pairs tbody tr").count() == 6
+    page.locator("#table tbody th button").nth(2).click()  # without interactions
+    detail = page.locator("tr.detail").nth(1)
+    assert detail.locator("path.points").count() == 1
+    assert "low to high" not in detail.inner_text()

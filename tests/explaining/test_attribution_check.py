@@ -15,12 +15,11 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from mlflow_interpret.core.explanation import Plan, TrainingContext
-from mlflow_interpret.explaining import attribution_check
+from mlflow_interpret.explaining import attribution_check, booster_libraries
 from mlflow_interpret.explaining.attribution_check import MisattributedError, check_attributions
 from mlflow_interpret.explaining.attributions import Attributions
 from mlflow_interpret.explaining.batch import as_batch, feature_names
 from mlflow_interpret.explaining.explain import explain
-from mlflow_interpret.explaining.explainers import boosters
 from mlflow_interpret.explaining.explainers.base import (
     Explainer,
     ExplainerInfo,
@@ -188,9 +187,11 @@ def prices(n=600):
 
 def test_contributions_that_catboost_exchanges_are_declined(monkeypatch):
     catboost = pytest.importorskip("catboost")
-    monkeypatch.setattr(boosters, "_check_catboost", lambda model: None)
-    library = replace(boosters._LIBRARIES["catboost", "CatBoost"], check=lambda model: None)
-    monkeypatch.setitem(boosters._LIBRARIES, ("catboost", "CatBoost"), library)
+    monkeypatch.setattr(booster_libraries, "_check_catboost", lambda model: None)
+    library = replace(
+        booster_libraries._LIBRARIES["catboost", "CatBoost"], check=lambda model: None
+    )
+    monkeypatch.setitem(booster_libraries._LIBRARIES, ("catboost", "CatBoost"), library)
     rows, labels = prices()
     model = catboost.CatBoostRegressor(
         iterations=60, cat_features=["plan"], text_features=["review"], verbose=False,

@@ -31,6 +31,8 @@ _ROW_COST = 5
 """Interactions of a row cost some times as much as its attributions."""
 _EVALUATIONS = 200_000
 """Default limit of the evaluations of the model, for sampled interactions of all rows."""
+_CELLS = 20_000_000
+"""Limit of the cells of the mixed rows in a call of the model."""
 _MAX_PAIRS = 64
 """Limit of the pairs of coalitions for a row."""
 _BUDGET_SHARE = 0.3
@@ -132,6 +134,7 @@ class _Computation:
         ))  # fmt: skip
         self._reason: CannotExplainError | None = None
         self._n_coalitions = 0
+        self._most_rows = EXACT_ROWS  # in a chunk
 
     def run(self) -> _Sizes:
         """Compute the interactions of as many rows as the limits and the time budget allow.
@@ -167,7 +170,13 @@ class _Computation:
 
     def _exact(self, explainer: Explainer) -> _Compute:
         def compute(rows: RowBatch) -> tuple[FloatArray, None]:
-            return explainer.interactions(rows, self._columns), None
+            try:
+                return explainer.interactions(rows, self._columns), None
+            except CannotExplainError:
+                raise
+            except Exception as error:
+                _logger.debug("The exact interactions failed", exc_info=True)
+                raise CannotExplainError("the exact interactions failed", error) from error
 
         return compute
 
@@ -186,9 +195,12 @@ class _Computation:
         adapter.output(scale)  # raises if the model has no function for this scale
         meter = Metered(request.budget)
         limit = min(SAMPLED_ROWS, len(self._rows))
-        n_pairs = _EVALUATIONS // (2 * limit * n_states(len(columns)))
+        n_evaluations = 2 * n_states(len(columns))  # for a pair of coalitions
+        width = background.frame.shape[1]
+        n_pairs = min(_EVALUATIONS // limit, _CELLS // width) // n_evaluations
         n_pairs = int(np.clip(n_pairs, 2, _MAX_PAIRS))
         self._n_coalitions = 2 * n_pairs
+        self._most_rows = max(1, _CELLS // (n_pairs * n_evaluations * width))
 
         def compute(rows: RowBatch) -> tuple[FloatArray, FloatArray]:
             box = BlackBox(adapter, scale, rows, background, meter)
@@ -222,5 +234,6 @@ class _Computation:
                 errors.append(chunk_errors.mean(axis=0))
             start += len(rows)
             seconds = max((budget.now() - began) / len(rows), 1e-6)
-            size = max(1, int(min(_CHUNK_SECONDS, end - budget.now()) / seconds))
+            size = int(min(_CHUNK_SECONDS, end - budget.now()) / seconds)
+            size = min(max(size, 1), self._most_rows)
         return _Sizes(np.concatenate(values), np.concatenate(errors) if errors else None)

@@ -8,7 +8,7 @@ from dataclasses import replace
 from mlflow_interpret.core.errors import OptionError
 from mlflow_interpret.core.explanation import Plan
 from mlflow_interpret.explaining.batch import RowBatch
-from mlflow_interpret.explaining.explainers.boosters import is_booster
+from mlflow_interpret.explaining.booster_libraries import is_booster
 from mlflow_interpret.explaining.fitted_models import model_of_last_step
 from mlflow_interpret.explaining.model_adapter import (
     DECISION_FUNCTION,

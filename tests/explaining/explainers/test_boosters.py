@@ -18,8 +18,9 @@ from sklearn.ensemble import GradientBoostingRegressor
 from explaining import exact, path_dependent
 from mlflow_interpret.core.errors import CannotExplainError
 from mlflow_interpret.core.explanation import Plan, TrainingContext
+from mlflow_interpret.explaining.booster_libraries import is_booster
 from mlflow_interpret.explaining.explain import explain
-from mlflow_interpret.explaining.explainers.boosters import booster_attributions, is_booster
+from mlflow_interpret.explaining.explainers.boosters import booster_attributions
 from mlflow_interpret.explaining.model_adapter import adapt_model
 
 ROWS = 200
@@ -439,7 +440,7 @@ def test_wrong_contributions_of_catboost_do_not_add_up(tmp_path):
         sums = result.local_values.sum(axis=1) + result.expected_values
         right.append(np.allclose(result.local_values, expected, atol=1e-9))
         assert np.allclose(sums, result.outputs, atol=1e-9) == right[-1]
-    assert not all(right), "CatBoost has mended them: drop the remark in boosters.py"
+    assert not all(right), "CatBoost has mended them: drop the check in booster_libraries"
 
 
 @every

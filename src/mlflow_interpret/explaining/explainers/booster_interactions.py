@@ -102,11 +102,18 @@ class LightGBMInteractions:
         if not is_numeric(batch.frame):
             raise CannotExplainError(NOT_NUMBERS)
         cells = numbers(batch.frame)
-        explained = [[trees.explain(row) for trees in self._trees] for row in cells]
-        single = [[margin.get_n_order_values(1) for margin in row] for row in explained]
+        single, pairs = [], []
+        for row in cells:
+            explained = [trees.explain(row) for trees in self._trees]
+            single.append([margin.get_n_order_values(1) for margin in explained])
+            pairs.append(
+                [
+                    0.5 * margin.get_n_order_values(2)[np.ix_(columns, columns)]
+                    for margin in explained
+                ]
+            )
         _check(np.array(single), contributions(batch.original)[:, :, :-1])
-        pairs = [[0.5 * margin.get_n_order_values(2) for margin in row] for row in explained]
-        return _of_columns(np.array(pairs), columns)
+        return _of_columns(np.array(pairs), np.arange(len(columns)))
 
 
 def _of_columns(values: FloatArray, columns: Indices) -> FloatArray:

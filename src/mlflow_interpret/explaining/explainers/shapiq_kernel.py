@@ -17,6 +17,8 @@ from mlflow_interpret.explaining.tree_nodes import Comparisons, Nodes, Trees
 _MAX_POINTS = 12
 """Limit of the quadrature points. Half as many as a path has features are exact; with 10 the error
 was that of rounding on paths of 229 features."""
+_MAX_RESULTS = 20_000_000
+"""Limit of the numbers that the function computes in a call."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,20 +146,27 @@ class PairKernel:
             columns: ``(k,)`` columns.
             values: ``(n_rows, k, k)`` sums to add to.
         """
+        place = np.full(max(int(self.features.max()), int(columns.max())) + 1, -1)
+        place[columns] = np.arange(len(columns))
+        first, second = place[self.features[self.pairs]].T
+        is_wanted = (first >= 0) & (second >= 0)
+        first, second = first[is_wanted], second[is_wanted]
+        n_rows = max(1, _MAX_RESULTS // (len(self.features) + len(self.pairs)))
+        for start in range(0, len(cells), n_rows):
+            rows = slice(start, start + n_rows)
+            indices = self._indices(cells[rows])[:, is_wanted]
+            values[rows, first, second] += indices
+            values[rows, second, first] += indices
+
+    def _indices(self, cells: FloatArray) -> FloatArray:
+        """``(n_rows, n_pairs)`` interaction indices."""
         from shapiq.tree.quadrature.cext import quadrature_tree_shap
 
         n_used = len(self.features)
         out = np.zeros((len(cells), n_used + len(self.pairs)))
         used = np.ascontiguousarray(cells[:, self.features])
         quadrature_tree_shap(*self.before, used, out, *self.after)
-        place = np.full(max(int(self.features.max()), int(columns.max())) + 1, -1)
-        place[columns] = np.arange(len(columns))
-        first, second = place[self.features[self.pairs]].T
-        is_wanted = (first >= 0) & (second >= 0)
-        first, second = first[is_wanted], second[is_wanted]
-        indices = out[:, n_used:][:, is_wanted]
-        values[:, first, second] += indices
-        values[:, second, first] += indices
+        return out[:, n_used:]
 
 
 def _nodes(trees: Trees, paths: TreePaths, columns: Nodes) -> tuple[Any, ...]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import threading
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -17,7 +19,7 @@ from sklearn.tree import DecisionTreeClassifier
 
 import mlflow_interpret
 from logged_explanations import explanation
-from mlflow_interpret.autologging import kept, run_context
+from mlflow_interpret.autologging import begun_logs, kept, run_context
 from mlflow_interpret.cli import main
 from mlflow_interpret.core.options import Options
 from mlflow_interpret.stores import mlflow as mlflow_store
@@ -230,6 +232,80 @@ def test_without_a_temporary_folder_the_explanation_is_kept(store, monkeypatch):
         fit()
     flush()
     assert folders(run) == ["mlflow_interpret"]
+
+
+needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows has no forks")
+
+
+def killed_during(monkeypatch, step, function, **options):
+    """Call a function in a forked process that ends at the call of a method of MLflow's client."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of forks beside threads
+        child = os.fork()
+    if child == 0:
+        if step is not None:
+            monkeypatch.setattr(MlflowClient, step, lambda *_, **__: os._exit(3))
+        function(**options)
+        os._exit(1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 3
+
+
+@needs_fork
+@pytest.mark.parametrize("step", ["log_batch", "set_terminated"])
+def test_flush_completes_what_a_killed_process_was_logging(store, monkeypatch, step):
+    killed_during(monkeypatch, step, fit, extra_tags={"team": "a"})
+    (run,) = all_runs()
+    assert run.info.status == "RUNNING"
+    listed = CliRunner().invoke(main, ["flush", "--list"]).output
+    assert f"run {run.info.run_id}  {store}  not logged completely" in listed
+    flush()
+    (run,) = all_runs()
+    tags = run.data.tags
+    assert (run.info.status, tags["team"]) == ("FINISHED", "a")
+    assert (tags["mlflow_interpret.status"], tags["mlflow_interpret.explanations"]) == (
+        "complete",
+        "1",
+    )
+    assert run.data.metrics
+    assert folders(run) == ["mlflow_interpret"]
+    assert "Nothing is kept" in flush()
+
+
+@needs_fork
+def test_flush_completes_the_skipped_fit_of_a_killed_process(store, monkeypatch):
+    killed_during(monkeypatch, "log_batch", skipped_fit)
+    flush()
+    (run,) = all_runs()
+    tags = run.data.tags
+    assert (run.info.status, tags["mlflow_interpret.status"]) == ("FINISHED", "skipped")
+    assert folders(run) == ["mlflow_interpret"]
+    assert "no prediction" in mlflow_store.status_of(run.info.run_id, store)["reason"]
+    assert "Nothing is kept" in flush()
+
+
+@needs_fork
+def test_a_run_says_that_its_explanation_was_lost_with_its_process(store, monkeypatch):
+    monkeypatch.setattr(
+        "mlflow_interpret.autologging.computed.ComputedHere.write", lambda *_: os._exit(3)
+    )
+    killed_during(monkeypatch, None, fit)
+    flush()
+    (run,) = all_runs()
+    tags = run.data.tags
+    assert (run.info.status, tags["mlflow_interpret.status"]) == ("FINISHED", "skipped")
+    assert folders(run) == ["mlflow_interpret"]
+    reason = mlflow_store.status_of(run.info.run_id, store)["reason"]
+    assert reason.startswith("its process ended before the explanation was logged")
+    assert "Nothing is kept" in flush()
+
+
+def test_a_log_leaves_no_note(store, fail):
+    fail("log_batch", is_done=False)
+    fit()
+    fit()
+    skipped_fit()
+    assert mlflow_interpret.flush()
+    assert not begun_logs.directory().exists() or not list(begun_logs.directory().iterdir())
 
 
 def skipped_fit(**options):

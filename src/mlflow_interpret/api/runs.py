@@ -146,7 +146,7 @@ def flush(timeout: float | None = None) -> bool:
         >>> mlflow_interpret.flush()
         True
     """
-    from mlflow_interpret.autologging import background
+    from mlflow_interpret.autologging import background, begun_logs
     from mlflow_interpret.stores import delivery
 
     deadline = None if timeout is None else time.monotonic() + timeout
@@ -154,5 +154,6 @@ def flush(timeout: float | None = None) -> bool:
     remaining = None if deadline is None else max(0.0, deadline - time.monotonic())
     delivered = delivery.flush(remaining)
     background.end_idle_worker()
+    begun_logs.end_idle()
     delivery.end_idle_workers()
     return delivered and explained

@@ -245,7 +245,7 @@ def current_options() -> Options:
 
 
 def _switch_off() -> None:
-    from mlflow_interpret.autologging import background, fit_hooks
+    from mlflow_interpret.autologging import background, begun_logs, fit_hooks
     from mlflow_interpret.stores import delivery, drawing
 
     fit_hooks.uninstall()
@@ -254,6 +254,7 @@ def _switch_off() -> None:
     incremental.clear()
     drawing.flush(drawing.EXIT_SECONDS)
     background.end_idle_worker()
+    begun_logs.end_idle()
     delivery.end_idle_workers()
 
 

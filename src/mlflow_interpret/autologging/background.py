@@ -76,6 +76,7 @@ class _Queue(WorkQueue):
 
     def close(self) -> None:
         """End the worker and release the folder; pending fits stay in it."""
+        self.worker.kill()  # to end by itself takes it a second
         self.worker.end()
         if self._folder is not None:
             self._folder.close()

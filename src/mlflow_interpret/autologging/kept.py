@@ -120,6 +120,22 @@ def _flush_command(error: BaseException, tracking_uri: str) -> str:
     return command
 
 
+def entry_for(
+    options: Options, tracking_uri: str, run: ExplanationRun, model: str | None = None
+) -> Entry:
+    """Return the entry of an explanation that is being logged; it asks neither server nor git.
+
+    Args:
+        options: The options.
+        tracking_uri: The tracking URI.
+        run: The run.
+        model: The class of the fitted model, of an explanation that is not written yet or of a
+            skipped fit.
+    """
+    entry = Entry.of(options, tracking_uri, run.run_id, model)
+    return replace(entry, new_run=run.new_run(all_tags=False), created=now())
+
+
 def _kept_folder(options: Options, attempt: Attempt) -> Path:
     """Write the content of an attempt into the spool and return its folder."""
     run, content = attempt.run, attempt.content
@@ -287,6 +303,12 @@ def _create(
     )
     mlflow_store.delete_copies(tracking_uri, experiment_id, run_id, new_run.tags)
     return run_id
+
+
+def find_run(new_run: NewRun, tracking_uri: str) -> str | None:
+    """Return the run that a killed process has created, None if it has created none."""
+    experiment_id = new_run.experiment_id or mlflow_patches.default_experiment_id()
+    return mlflow_store.find_new_run(tracking_uri, experiment_id, new_run.tags)
 
 
 def _new_run_of_0_1(explanation_id: str) -> NewRun:

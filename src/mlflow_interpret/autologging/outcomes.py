@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import shutil
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -94,7 +94,7 @@ def log_computed(options: Options, fit: Fit, computed: Computed) -> str | None:
     Returns:
         The id of the run, None where it failed.
     """
-    from mlflow_interpret.autologging import kept
+    from mlflow_interpret.autologging import begun_logs, kept
     from mlflow_interpret.stores import mlflow as mlflow_store
     from mlflow_interpret.stores.delivery import deliver
 
@@ -105,12 +105,15 @@ def log_computed(options: Options, fit: Fit, computed: Computed) -> str | None:
     try:
         mlflow_store.check_reachable(uri)
         folder = temporary_folders.create()
-        with run as run_id:
+        entry = kept.entry_for(options, uri, run, fit.model)
+        with begun_logs.noted(computed.explanation_id, entry) as note, run as run_id:
             details = {}
             if options.baseline is not None:
                 details = baseline_details(computed.importances(), run_id, uri, options)
             read_metrics = partial(mlflow_store.read_model_metrics, run_id, uri)
             record = computed.write(folder, options, run_id, details, read_metrics)
+            entry = replace(kept.entry_for(options, uri, run), created=record.created)
+            note.write(entry, folder)
             logged = deliver(record, run_id, uri, options)
     except (Exception, KeyboardInterrupt) as error:
         _logger.debug("Logging failed", exc_info=True)
@@ -161,14 +164,15 @@ def skip(options: Options, fit: Fit, reason: str) -> None:
         fit: The fit.
         reason: The reason.
     """
-    from mlflow_interpret.autologging import kept
+    from mlflow_interpret.autologging import begun_logs, kept
     from mlflow_interpret.stores import mlflow as mlflow_store
 
     uri, skipped, is_logged = fit.context.tracking_uri, SkippedFit(str(uuid.uuid4()), reason), False
     run = fit.run(options, skipped.fit_id, is_skipped=True)
     try:
         mlflow_store.check_reachable(uri)
-        with run as run_id:
+        entry = replace(kept.entry_for(options, uri, run, fit.model), skipped=skipped)
+        with begun_logs.noted(skipped.fit_id, entry), run as run_id:
             details = {"model": {"fitted": fit.model}, "comment": options.comment}
             mlflow_store.log_skipped(run_id, uri, reason, details, fit_id=skipped.fit_id)
             is_logged = True

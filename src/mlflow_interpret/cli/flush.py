@@ -26,7 +26,7 @@ def flush(tracking_uri: str | None, experiment: str | None, only_list: bool) -> 
     The reasons of skipped fits are logged, too. Figures and reports that an interrupted process
     did not draw are drawn.
     """
-    from mlflow_interpret.autologging import snapshots
+    from mlflow_interpret.autologging import begun_logs, snapshots
     from mlflow_interpret.core.redaction import without_credentials
     from mlflow_interpret.stores import drawing, spool
     from mlflow_interpret.stores import mlflow as mlflow_store
@@ -39,12 +39,13 @@ def flush(tracking_uri: str | None, experiment: str | None, only_list: bool) -> 
         return tracking_uri or (current_uri if is_current else str(entry.tracking_uri))
 
     pending = snapshots.abandoned()
-    drawings = drawing.abandoned()
-    total = len(pending) + len(drawings) + len(spool.folders())
+    drawings, notes = drawing.abandoned(), begun_logs.abandoned()
+    total = len(pending) + len(notes) + len(drawings) + len(spool.folders())
     failures = sum(not _explain_pending(item, only_list) for item in pending)
+    failures += sum(not _keep_begun(path, store_uri, only_list) for path in notes)
     failures += sum(not _draw_pending(path, store_uri, only_list) for path in drawings)
     folders = spool.folders()
-    if not folders and not pending and not drawings:
+    if not total:
         click.echo(f"Nothing is kept in {spool.directory()}.")
         return
     for folder in folders:
@@ -85,6 +86,23 @@ def _explain_pending(pending: Any, only_list: bool) -> bool:
         return False
     except Exception as error:
         click.echo(f"{name}  kept: {error}", err=True)
+        return False
+    return True
+
+
+def _keep_begun(path: Path, store_uri: Callable[[Any], str], only_list: bool) -> bool:
+    """Keep or list an explanation that a process was logging, and return whether it succeeded."""
+    from mlflow_interpret.autologging import begun_logs
+
+    try:
+        entry = begun_logs.entry_of(path)
+        if only_list:
+            run = entry.run_id or "(new)"
+            click.echo(f"{path.stem}  run {run}  {entry.tracking_uri}  not logged completely")
+        elif not begun_logs.recover(path, store_uri(entry)):
+            click.echo(f"{path.stem}  is in run {entry.run_id}")
+    except Exception as error:
+        click.echo(f"{path.stem}  kept: {error}", err=True)
         return False
     return True
 

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock
+
+from mlflow_interpret.runtime.forks import ForkSafeLock, call_after_fork
 
 _LOCK = "lock"
 
@@ -47,6 +49,48 @@ class ProcessFolder:
             return False
         self.close()
         return True
+
+
+class OwnFolder:
+    """The folder of this process, created when it is needed; a forked process gets another.
+
+    Args:
+        directory: Returns the folder of all processes' folders.
+    """
+
+    def __init__(self, directory: Callable[[], Path]) -> None:
+        self._directory = directory
+        self._guard = ForkSafeLock()
+        self._folder: ProcessFolder | None = None
+        self._inherited: ProcessFolder | None = None
+        call_after_fork(self._leave_to_parent)
+
+    def path(self) -> Path:
+        """Return the folder.
+
+        Raises:
+            OSError: It cannot be created.
+        """
+        with self._guard:
+            directory, folder = self._directory(), self._folder
+            if folder is None or folder.folder.parent != directory or not folder.folder.is_dir():
+                folder = self._folder = ProcessFolder(directory)
+            return folder.folder
+
+    def close_if_empty(self) -> None:
+        """Release the folder unless it holds anything."""
+        with self._guard:
+            if self._folder is not None and self._folder.close_if_empty():
+                self._folder = None
+
+    def close(self) -> None:
+        """Release the folder; what it holds stays."""
+        if self._folder is not None:
+            self._folder.close()
+
+    def _leave_to_parent(self) -> None:
+        self._inherited = self._folder  # closing its lock would release it for the parent, too
+        self._folder = None
 
 
 def abandoned(directory: Path) -> Iterator[Path]:

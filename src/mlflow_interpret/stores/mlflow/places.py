@@ -78,7 +78,7 @@ def find_skipped(client: MlflowClient, run: Run, fit_id: str) -> Place:
     """
     count, ids = explanations_of(run), _tagged_ids(run)
     for number in range(1, MAX_NUMBER):
-        if number in ids:
+        if number in ids and number <= count:
             continue
         paths = list_files(client, run, folder_of(number))
         if not paths and number > count:

@@ -82,3 +82,18 @@ def test_a_thread_with_work_does_not_end():
     queue.end_idle()
     go.set()
     assert queue.wait(None, description="", unit="") == 0
+
+
+def test_an_idle_worker_that_is_starting_is_ended_at_once():
+    queue = WorkQueue("test", "no_such_module", 60.0, prepare=lambda _: starting.wait())
+    starting, killed = threading.Event(), []
+    queue.worker.kill = lambda: (killed.append(True), starting.set())
+    queue.put(Job(lambda _: None, silent=True))
+    assert queue.run_next(Here())  # while the thread starts the worker
+    queue.end_idle()
+    assert killed == [True]
+    asked = []
+    queue.put(Job(asked.append, silent=True))
+    queue.wait(None, description="", unit="")
+    assert asked == [queue.worker]
+    queue.end_idle()

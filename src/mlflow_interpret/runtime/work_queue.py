@@ -81,11 +81,16 @@ class WorkQueue:
         """Return whether all pending jobs are silent."""
         return all(job.silent for job in self.pending())
 
-    def run_next(self, worker: Worker) -> bool:
-        """Handle the next job in the current thread; return whether there was one."""
+    def run_next(self, worker: Worker | None = None) -> bool:
+        """Handle the next job in the current thread; return whether there was one.
+
+        Args:
+            worker: The worker to ask. Default: that of the queue.
+        """
         with self._changed:
             if not self._waiting:
                 return False
+            worker = worker or self.worker
             job = self._waiting.popleft()
             self._running.append(job)
         try:
@@ -144,9 +149,13 @@ class WorkQueue:
                 return
             self._is_needed = False
             thread = self._thread
+            # A job that is queued now gets another worker.
+            worker, self.worker = self.worker, Child(self._module, NICENESS)
             self._changed.notify_all()
+        worker.kill()  # it may be starting, which takes long on a busy machine
         if thread is not None and thread is not threading.current_thread():
             thread.join(_END_SECONDS)
+        worker.end()
 
     def _work(self) -> None:
         def is_called() -> bool:
@@ -164,5 +173,5 @@ class WorkQueue:
                     self._prepare(self.worker)
                 except Exception:
                     _logger.debug("The worker could not be prepared", exc_info=True)
-            self.run_next(self.worker)
+            self.run_next()
         worker.end()

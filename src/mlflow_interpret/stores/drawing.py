@@ -135,8 +135,8 @@ class DrawingQueue(WorkQueue):
 
     def _start_worker(self, worker: Worker) -> None:
         with self._changed:
-            self._changed.wait_for(lambda: not self._waiting, self._start_seconds)
-        if self.pending():
+            is_taken = self._changed.wait_for(lambda: not self._waiting, self._start_seconds)
+        if not is_taken:
             worker.ask({})
 
 

@@ -187,6 +187,21 @@ class TestModels:
         with pytest.raises(RunNotFoundError, match="has 2 logged models; name one of them: 'mod"):
             mlflow_interpret.explain_rows(run.info.run_id, DIABETES)
 
+    def test_each_model_of_a_run_has_its_own_explanation(self):
+        mlflow_interpret.autolog(log_figures=False, log_report=False, silent=True)
+        models = {"first": Ridge(alpha=1.0), "second": Ridge(alpha=50.0)}
+        with mlflow.start_run() as run:
+            for name, model in models.items():
+                log_model(model.fit(DIABETES, PROGRESSION), name)
+        mlflow_interpret.flush()
+        for name, model in models.items():
+            uri = f"runs:/{run.info.run_id}/{name}"
+            explained = to_record(mlflow_interpret.explain_rows(uri, DIABETES.head(3)))
+            centred = (DIABETES.head(3) - DIABETES.mean()).to_numpy()
+            np.testing.assert_allclose(explained.local_values, model.coef_ * centred, rtol=1e-8)
+        latest = to_record(mlflow_interpret.load_explanation(run.info.run_id))
+        assert latest.id in str(explained.details.notes[0])
+
     def test_another_model_than_the_explained_one(self, linear):
         with mlflow.start_run() as run:
             log_model(Ridge().fit(DIABETES, PROGRESSION))

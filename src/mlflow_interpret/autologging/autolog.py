@@ -97,7 +97,8 @@ def autolog(
             duration of ``fit``, at least 2 and at most 60 seconds; repeated fits share a budget
             that grows by a tenth of the elapsed time. None is no limit.
         log_data: Log data of single rows: the explained rows, their predictions, labels and
-            contributions. False keeps them out of MLflow, Azure ML and the spool.
+            contributions, and the background rows. False keeps them out of MLflow, Azure ML and the
+            spool.
         baseline: A run to compare the ranking of features with: a run id, a model version
             (``"models:/name/1"``, ``"models:/name@alias"``), or ``"latest"``, the latest finished
             run of the experiment with an explanation, preferably of the same class of model. If

@@ -337,3 +337,18 @@ def test_shap_computes_interactions_where_shapiq_is_not_installed(model):
     if isinstance(raw, np.ndarray):  # new versions of shap have the outputs last
         raw = np.moveaxis(raw, -1, 0) if raw.ndim == 4 else raw[None]
     np.testing.assert_allclose(values, off_diagonal(raw), atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("package", "native"), [("xgboost", "get_booster"), ("lightgbm", "booster_")]
+)
+def test_native_boosters_have_the_interactions_of_their_wrappers(package, native):
+    library = pytest.importorskip(package)
+    if package == "lightgbm":
+        pytest.importorskip("shapiq", reason="shapiq needs Python 3.12")
+    kind = library.XGBRegressor if package == "xgboost" else library.LGBMRegressor
+    model = kind(n_estimators=5, max_depth=3, n_jobs=1).fit(X, NUMBER)
+    booster = getattr(model, native)
+    values = exact_interactions(booster() if callable(booster) else booster)
+    assert values.any()
+    np.testing.assert_allclose(values, exact_interactions(model), rtol=1e-6, atol=1e-9)

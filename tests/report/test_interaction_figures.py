@@ -45,8 +45,11 @@ def test_the_figure_has_the_largest_pairs_and_their_intervals():
 def test_the_figure_is_an_artifact_if_there_are_interactions(tmp_path):
     artifacts.write(WITH, tmp_path, figures=True, report=False)
     assert (tmp_path / artifacts.INTERACTIONS).stat().st_size > 1000
-    with pytest.raises(ExplanationNotFoundError, match="interactions=True"):
-        ExplanationDisplay(RECORD).plot_interactions()
+    zeros = replace(WITH, interactions=replace(WITH.interactions, values=np.zeros((6, 6))))
+    assert 'id="interactions"' not in render_report(zeros)
+    for record in (RECORD, zeros):
+        with pytest.raises(ExplanationNotFoundError, match="interactions=True"):
+            ExplanationDisplay(record).plot_interactions()
 
 
 def test_the_report_lists_the_pairs_and_names_the_partners():

@@ -168,14 +168,15 @@ class ExplanationDisplay:
 
         Raises:
             OptionError: ``top_k`` is not a positive integer.
-            ExplanationNotFoundError: The explanation has no interactions.
+            ExplanationNotFoundError: The explanation has no interactions, or all of them are 0.
         """
         from mlflow_interpret.report import figures
 
         figure = figures.interactions(self._record, _positive(top_k), ax)
         if figure is None:
             raise ExplanationNotFoundError(
-                "The explanation has no interactions; explain the model with interactions=True."
+                "The explanation has no interactions that differ from 0; they are computed with "
+                "interactions=True."
             )
         return figure
 

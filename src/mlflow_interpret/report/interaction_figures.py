@@ -35,9 +35,9 @@ def interactions(
         ax: Axes to draw into. Default: those of a new figure.
 
     Returns:
-        The figure, or None without interactions.
+        The figure, or None without interactions that differ from 0.
     """
-    if explanation.interactions is None:
+    if explanation.interactions is None or not explanation.interactions.values.any():
         return None
     ranked = explanation.interactions.ranked()
     pairs = ranked[:top_k]
@@ -69,7 +69,7 @@ def interactions(
 
 def interaction_rows(explanation: Explanation) -> list[dict[str, Any]]:
     """The largest interactions for the report; the widths of bars are percentages."""
-    if explanation.interactions is None:
+    if explanation.interactions is None or not explanation.interactions.values.any():
         return []
     pairs = explanation.interactions.ranked()[:TOP_PAIRS]
     largest = max((pair.interaction for pair in pairs), default=0.0) or 1.0

@@ -206,6 +206,14 @@ def test_a_search_is_explained_with_refit(store):
     assert last_status() == "complete"
 
 
+def test_interactions_are_computed_on_request():
+    model = DecisionTreeClassifier(max_depth=2, random_state=0).fit(X, y)
+    with pytest.raises(CannotExplainError, match="pass interactions=True to explain"):
+        mlflow_interpret.explain(model, X, max_rows=5, silent=True).get_interactions()
+    explanation = mlflow_interpret.explain(model, X, max_rows=5, interactions=True, silent=True)
+    assert len(explanation.get_interactions()) == 6
+
+
 @pytest.mark.parametrize("remedy", ["free_raw_data=False", "evaluation_examples"])
 def test_rows_that_lightgbm_has_freed_are_kept_or_given(store, remedy):
     lightgbm = pytest.importorskip("lightgbm")
@@ -323,6 +331,7 @@ STORE = "test_another_store_is_named_by_the_function_or_the_variable"
 FREED = "test_rows_that_lightgbm_has_freed_are_kept_or_given"
 REMEDIES = {
     ("api", "mlflow_interpret.autolog()"): GETS_ONE,
+    ("api", "interactions=True"): "test_interactions_are_computed_on_request",
     ("api", "log_data=True"): "api/test_conversions.py::test_values_of_shap_add_up",
     ("api", "pip install"): "api/test_conversions.py::test_the_plots_of_shap_work",
     ("api", "log_data=False"): "test_an_explanation_without_rows_is_drawn_as_importances",

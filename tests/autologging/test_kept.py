@@ -223,6 +223,27 @@ def test_a_run_says_what_was_lost_on_a_full_disk(store, fail, monkeypatch, caplo
     assert list(spool.directory().iterdir()) == []
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such limits")
+def test_fit_survives_a_disk_on_which_nothing_can_be_written(store, caplog):
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    mlflow_interpret.autolog(log_figures=False, log_report=False)
+    with mlflow.start_run() as run:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))  # bytes of a file
+        try:
+            model = DecisionTreeClassifier(max_depth=2, random_state=0).fit(X, y)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        assert model.get_depth() == 2
+        (warning,) = [r.getMessage() for r in caplog.records if r.levelname == "WARNING"]
+        assert "Nor could it be kept on this machine: [Errno 27] File too large" in warning
+        assert not list(spool.directory().rglob("*.json"))
+        fit()  # there is room again
+    assert folders(run) == ["mlflow_interpret"]
+    assert mlflow_store.status_of(run.info.run_id, store)["status"] == "complete"
+
+
 def test_without_a_temporary_folder_the_explanation_is_kept(store, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")

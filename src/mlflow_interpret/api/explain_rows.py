@@ -205,7 +205,7 @@ def row_explainer(
         CannotExplainError: The model cannot be explained.
     """
     from mlflow_interpret.explaining.new_rows import check_model, context_of
-    from mlflow_interpret.explaining.row_explainer import RowExplainer
+    from mlflow_interpret.explaining.row_explainer import RowExplainer, check_method
 
     stored = explained.explanation
     context = context_of(explained.model, stored, rows, None, initialization_examples)
@@ -214,18 +214,22 @@ def row_explainer(
         explainer = RowExplainer(context, plan_of(stored), stored.targets)
     if not explained.is_black_box:
         check_model(explainer.adapter, stored)
+        check_method(explainer, stored)
     return explainer
 
 
 def plan_of(stored: Explanation) -> Plan:
     """The options by which an explanation was computed."""
     background, details = stored.background, stored.details
+    check = details.attribution_check
     return Plan(
         random_state=details.random_state or 0,
         engine="auto" if background is None else background.engine,
         output="auto" if background is None else background.output,
         is_output_optional=True,
         is_sampled=details.sampling_error is not None,
+        # A few new rows may be too much alike to be checked on.
+        is_checked=check is not None and check.outcome == "declined",
     )
 
 

@@ -24,6 +24,7 @@ from mlflow_interpret.autologging import fit_hooks
 from mlflow_interpret.core import explanation_io
 from mlflow_interpret.core.explanation import Explanation
 from mlflow_interpret.core.options import Options
+from mlflow_interpret.core.statistics import sample_rows
 from mlflow_interpret.runtime import temporary_folders
 from mlflow_interpret.runtime.isolation import suppress_warnings
 from mlflow_interpret.stores import mlflow as mlflow_store
@@ -180,7 +181,8 @@ def _settings_of(record: Explanation) -> Explanation:
     background = record.background
     explained = (record.raw or record).evaluation_rows
     if background is not None and background.rows is None and explained is not None:
-        background = replace(background, rows=explained.head(_TYPE_ROWS).reset_index(drop=True))
+        chosen = explained.iloc[sample_rows(len(explained), _TYPE_ROWS, 0)]
+        background = replace(background, rows=chosen.reset_index(drop=True))
     return replace(record.without_rows(), background=background)
 
 

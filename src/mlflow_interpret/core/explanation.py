@@ -74,6 +74,8 @@ class Plan:
             ``raw``.
         is_output_optional: A model that lacks this output is explained on another one, with a note.
         is_sampled: Sample, also where an exact explainer is known.
+        is_checked: Check that attributions of other packages belong to their columns; not needed
+            for a model whose attributions were checked before.
         interactions: The number of leading features whose interactions are computed.
         n_jobs: The number of batches explained in parallel, as in scikit-learn. None: in this
             process, or on all cores where starting other processes pays, or as
@@ -91,6 +93,7 @@ class Plan:
     output: str = "auto"
     is_output_optional: bool = False
     is_sampled: bool = False
+    is_checked: bool = True
     interactions: int = 0
 
 

@@ -11,7 +11,7 @@ import pandas as pd
 from sklearn import config_context
 
 from mlflow_interpret.core.errors import CannotExplainError
-from mlflow_interpret.core.explanation import Plan, TrainingContext, as_text
+from mlflow_interpret.core.explanation import Explanation, Plan, TrainingContext, as_text
 from mlflow_interpret.core.statistics import FloatArray
 from mlflow_interpret.explaining.attributions import Attributions
 from mlflow_interpret.explaining.batch import as_batch
@@ -70,6 +70,16 @@ class RowExplainer:
                 is_background_given=inputs.is_background_given,
             )
             self._explainer, self._scale = _prepare(request)
+
+    @property
+    def method(self) -> str:
+        """The method in interpret-community's style, such as ``shap_tree``."""
+        return self._explainer.info.method
+
+    @property
+    def scale(self) -> str | None:
+        """The scale of the model output that the contributions add up to."""
+        return self._scale
 
     @property
     def batch_rows(self) -> int:
@@ -154,6 +164,25 @@ class RowExplainer:
         return {
             f"{CONTRIBUTION}{prefix}/{name}": values[:, i] for i, name in enumerate(self.features)
         }
+
+
+def check_method(explainer: RowExplainer, record: Explanation) -> None:
+    """Check that rows are explained by the method and on the scale of an explanation.
+
+    Raises:
+        CannotExplainError: They are not.
+    """
+    details = record.details
+    if details.engine is None:  # computed by another package
+        return
+    # Rows may be on different scales of one raw score.
+    scales = {explainer.scale, "raw prediction"}
+    if explainer.method != record.method or details.output_scale not in scales:
+        raise CannotExplainError(
+            f"rows would be explained by {explainer.method} ({explainer.scale}), and the "
+            f"explanation {record.id} is by {record.method} ({details.output_scale}); the "
+            "background rows or the versions of packages may differ"
+        )
 
 
 def _prepare(request: ExplainRequest) -> tuple[Explainer, str | None]:

@@ -314,7 +314,7 @@ def exact_explainer(request: ExplainRequest, *, with_check: bool = True) -> Expl
             explainer_class.import_packages()
         try:
             explainer = explainer_class(request)
-            if explainer.is_checked and with_check:
+            if explainer.is_checked and with_check and request.plan.is_checked:
                 check = check_attributions(explainer, request)
                 explainer.info = replace(explainer.info, attribution_check=check)
         except CannotExplainError as error:

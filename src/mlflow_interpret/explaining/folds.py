@@ -77,6 +77,7 @@ def mean_explanation(
         engineered=None,
         raw=None,
         background=None,
+        interactions=None,  # of one model
         cross_validation=CrossValidation(
             splitter=splitter,
             importances=by_fold,

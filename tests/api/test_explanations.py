@@ -219,3 +219,19 @@ def test_explain_shows_its_progress(store, monkeypatch, silent):
         model=model, initialization_examples=X, silent=silent, baseline="nowhere"
     )
     assert ("Explaining" in terminal.getvalue()) is not silent
+
+
+def test_an_explanation_is_computed_and_logged_with_output_and_interactions(store):
+    run_id = mlflow_interpret.log_explanation(
+        model=model, initialization_examples=X, output="probability", interactions=2,
+        log_figures=False, log_report=False, silent=True,
+    )  # fmt: skip
+    explanation = mlflow_interpret.load_explanation(run_id)
+    assert np.asarray(explanation.expected_values).sum() == pytest.approx(1)
+    assert len(explanation.get_interactions()) == 1
+
+
+@pytest.mark.parametrize("options", [{"output": "raw"}, {"interactions": True}])
+def test_options_of_a_computation_need_a_model(options):
+    with pytest.raises(mlflow_interpret.OptionError, match="for a given explanation; pass model"):
+        mlflow_interpret.log_explanation(mlflow_interpret.explain(model, X), **options)

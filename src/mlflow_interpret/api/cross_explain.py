@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -84,7 +84,7 @@ def cross_explain(
     features: Sequence[str] | None = None,
     classes: Sequence[Any] | None = None,
     feature_groups: FeatureGrouping | None = None,
-    output: str = "auto",
+    output: Literal["auto", "probability", "log-odds", "raw"] = "auto",
     max_rows: int | None = None,
     engine: str = "auto",
     time_budget: float | None = None,

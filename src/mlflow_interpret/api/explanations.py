@@ -13,6 +13,7 @@ from mlflow_interpret.api.global_explanation import GlobalExplanation, public_ex
 from mlflow_interpret.autologging.run_context import ExplanationRun, RunContext, active_run
 from mlflow_interpret.core.errors import OptionError
 from mlflow_interpret.core.group_views import with_groups
+from mlflow_interpret.core.option_checks import option_error
 from mlflow_interpret.core.options import FeatureGrouping, Options, check_views
 from mlflow_interpret.runtime.isolation import suppress_warnings
 from mlflow_interpret.runtime.messages import show_messages
@@ -122,6 +123,8 @@ def log_explanation(
     evaluation_examples: Any = None,
     max_rows: int | None = None,
     random_state: int = 0,
+    output: Literal["auto", "probability", "log-odds", "raw"] = "auto",
+    interactions: bool | int = False,
     feature_groups: FeatureGrouping | None = None,
     true_ys: Any = None,
     model_id: str | None = None,
@@ -152,6 +155,8 @@ def log_explanation(
         evaluation_examples: As for `explain`.
         max_rows: As for `explain`.
         random_state: As for `explain`.
+        output: As for `explain`, of ``model``.
+        interactions: As for `explain`, of ``model``.
         feature_groups: Groups of columns, as for `explain`. Those of a given ``explanation`` are
             computed from its contributions by row.
         true_ys: True labels of the explained rows, ``(n_rows,)``.
@@ -185,6 +190,8 @@ def log_explanation(
     from mlflow_interpret.autologging.baseline import log_to_run
 
     options = Options(
+        output=output,
+        interactions=interactions,
         feature_groups=feature_groups,
         comment=comment,
         model_id=model_id,
@@ -205,6 +212,8 @@ def log_explanation(
             "explanation must be a global explanation, or None if model is given, got "
             f"{'neither' if model is None else 'both'}."
         )
+    if model is None:
+        _check_unset(output=(output, "auto"), interactions=(interactions, False))
     show_messages()
     if explanation is None:
         explanation = explain(
@@ -213,6 +222,8 @@ def log_explanation(
             evaluation_examples,
             max_rows=max_rows,
             random_state=random_state,
+            output=output,
+            interactions=interactions,
             feature_groups=feature_groups,
             silent=silent,
         )
@@ -224,6 +235,14 @@ def log_explanation(
     context = RunContext(tracking_uri, run_id or active_run()[0])
     with suppress_warnings(), ExplanationRun(context, record.id) as chosen:
         return log_to_run(record, chosen, tracking_uri, options).run_id
+
+
+def _check_unset(**options: tuple[Any, Any]) -> None:
+    """Check that options of a computation have their defaults where nothing is computed."""
+    for name, (value, default) in options.items():
+        if value != default:
+            allowed = f"{default!r} for a given explanation; pass model to compute another one"
+            raise option_error(name, allowed, value)
 
 
 def load_explanation(

@@ -88,6 +88,17 @@ def test_groups_that_do_not_fit_the_columns_are_refused(given, problem):
     assert caught.value.argument == "feature_groups"
 
 
+@pytest.mark.parametrize("columns", [["f0"], ["f0", "street"], 3])
+def test_a_long_name_of_a_group_is_shortened(columns):
+    """Checks with and without the names of the features give errors of the same length."""
+    name = "group" * 1000
+    with pytest.raises(OptionError, match=r"'(group)+g?r?o?u?p?\.\.\.") as caught:
+        resolve_groups(
+            {"a": ["f0"], name: columns} if columns == ["f0"] else {name: columns}, NAMES
+        )
+    assert len(str(caught.value)) < 350
+
+
 def test_importances_alone_cannot_be_added_up():
     with pytest.raises(CannotExplainError, match="no contributions of single rows"):
         with_groups(replace(explanation(), local_values=None), GROUPS)

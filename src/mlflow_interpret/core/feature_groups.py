@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from mlflow_interpret.core.errors import OptionError, one_line
-from mlflow_interpret.core.option_checks import check_feature_groups
+from mlflow_interpret.core.errors import one_line
+from mlflow_interpret.core.option_checks import check_feature_groups, option_problem
 from mlflow_interpret.core.statistics import FloatArray
 from mlflow_interpret.core.text import describe_value
 
@@ -95,15 +95,18 @@ def resolve_groups(given: Any, features: Sequence[str]) -> FeatureGroups:
     """
     columns = _call(given, features) if callable(given) else given
     if callable(given) and not columns:
-        raise _error(_ALLOWED_FUNCTION, f"None for each column ({_some(features)})")
+        raise option_problem(
+            _ARGUMENT, _ALLOWED_FUNCTION, f"None for each column ({_some(features)})"
+        )
     check_feature_groups(columns)
     known = set(features)
     for group, names in columns.items():
         unknown = [name for name in names if name not in known]
         if unknown:
-            raise _error(
+            raise option_problem(
+                _ARGUMENT,
                 f"groups of columns that the model has ({_some(features)})",
-                f"{_some(unknown)} for {group!r}",
+                f"{_some(unknown)} for {describe_value(group)}",
             )
     return _groups(columns, features)
 
@@ -128,9 +131,10 @@ def _groups(columns: Mapping[str, Sequence[str]], features: Sequence[str]) -> Fe
     known = set(features)
     for group, names in columns.items():
         if group in known and group not in names:
-            raise _error(
+            raise option_problem(
+                _ARGUMENT,
                 "groups with names of their own",
-                f"the group {group!r}, which is also a column outside of the group",
+                f"the group {describe_value(group)}, which is also a column outside of the group",
             )
     members = {str(group): set(names) for group, names in columns.items()}
     in_order = {
@@ -172,11 +176,13 @@ def _call(function: Callable[[str], Any], features: Sequence[str]) -> dict[str, 
             group = function(name)
         except Exception as error:
             problem = f"{type(error).__name__} for {name!r}: {one_line(error)}"
-            raise _error(_ALLOWED_FUNCTION, problem) from error
+            raise option_problem(_ARGUMENT, _ALLOWED_FUNCTION, problem) from error
         if group is None:
             continue
         if not isinstance(group, str):
-            raise _error(_ALLOWED_FUNCTION, f"{describe_value(group)} for {name!r}")
+            raise option_problem(
+                _ARGUMENT, _ALLOWED_FUNCTION, f"{describe_value(group)} for {name!r}"
+            )
         columns.setdefault(group, []).append(name)
     return columns
 
@@ -184,7 +190,3 @@ def _call(function: Callable[[str], Any], features: Sequence[str]) -> dict[str, 
 def _some(names: Sequence[str]) -> str:
     shown = ", ".join(repr(name[:40]) for name in names[:3])
     return f"{shown} and {len(names) - 3:,} more" if len(names) > 3 else shown
-
-
-def _error(allowed: str, problem: str) -> OptionError:
-    return OptionError(f"{_ARGUMENT} must be {allowed}, got {problem}.", argument=_ARGUMENT)

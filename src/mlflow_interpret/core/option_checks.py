@@ -9,7 +9,7 @@ import numbers
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from mlflow_interpret.core.errors import OptionError
+from mlflow_interpret.core.errors import OptionError, one_line
 from mlflow_interpret.core.text import describe_value
 
 MAX_INTERACTING = 30
@@ -26,11 +26,18 @@ def option_error(argument: str, allowed: str, given: Any) -> OptionError:
         allowed: The allowed values.
         given: The value.
     """
-    return _error(argument, allowed, describe_value(given))
+    return option_problem(argument, allowed, describe_value(given))
 
 
-def _error(argument: str, allowed: str, given: str) -> OptionError:
-    shown = given if len(given) <= 80 else f"{given[:77]}..."
+def option_problem(argument: str, allowed: str, problem: str) -> OptionError:
+    """Return the error for a part of a value that is not allowed.
+
+    Args:
+        argument: The name of the argument.
+        allowed: The allowed values.
+        problem: The part and its problem, in a few words.
+    """
+    shown = one_line(problem)
     return OptionError(f"{argument} must be {allowed}, got {shown}.", argument=argument)
 
 
@@ -193,7 +200,7 @@ def check_features(names: Any) -> None:
         raise option_error("features", allowed, names)
     if len(set(listed)) != len(listed):
         repeated = next(name for name in listed if listed.count(name) > 1)
-        raise _error("features", allowed, f"{repeated!r} more than once")
+        raise option_problem("features", allowed, f"{describe_value(repeated)} more than once")
 
 
 def check_feature_groups(groups: Any) -> None:
@@ -211,20 +218,23 @@ def check_feature_groups(groups: Any) -> None:
     if not isinstance(groups, Mapping):
         raise option_error("feature_groups", allowed, groups)
     if not groups:
-        raise _error("feature_groups", allowed, "an empty dictionary")
+        raise option_problem("feature_groups", allowed, "an empty dictionary")
     group_of: dict[str, str] = {}
     for group, columns in groups.items():
         if not isinstance(group, str) or not group.strip():
-            raise _error("feature_groups", allowed, f"the group name {describe_value(group)}")
+            raise option_problem(
+                "feature_groups", allowed, f"the group name {describe_value(group)}"
+            )
         are_names = _is_listlike(columns) and all(isinstance(name, str) for name in columns)
         if not are_names or not len(columns):
-            problem = f"{describe_value(columns)} for {group!r}"
-            raise _error("feature_groups", allowed, problem)
+            problem = f"{describe_value(columns)} for {describe_value(group)}"
+            raise option_problem("feature_groups", allowed, problem)
         for name in columns:
             if name in group_of:
                 allowed = "groups that share no column and name each column once"
-                problem = f"{name!r} in {group_of[name]!r} and {group!r}"
-                raise _error("feature_groups", allowed, problem)
+                names = map(describe_value, (name, group_of[name], group))
+                problem = "{} in {} and {}".format(*names)
+                raise option_problem("feature_groups", allowed, problem)
             group_of[name] = group
 
 

@@ -17,7 +17,12 @@ from sklearn.model_selection import GridSearchCV, GroupKFold, KFold, cross_valid
 from sklearn.pipeline import make_pipeline
 
 import mlflow_interpret
-from mlflow_interpret import CannotExplainError, OptionError
+from mlflow_interpret import (
+    CannotExplainError,
+    OptionError,
+    RunNotFoundError,
+    TrackingUnavailableError,
+)
 
 X, y = load_iris(return_X_y=True, as_frame=True)
 NO_DRAWINGS = {"log_figures": False, "log_report": False, "silent": True}
@@ -142,6 +147,11 @@ def test_models_with_different_classes_have_no_mean(store):
         ({"child_runs": "yes"}, "child_runs must be True or False, got 'yes'"),
         ({"max_rows": 0}, "max_rows must be"),
         ({"output": "odds"}, "output must be"),
+        (
+            {"estimator": LinearRegression(), "output": "probability"},
+            "output must be 'auto' or 'raw' for LinearRegression, which is no classifier",
+        ),
+        ({"feature_groups": {"leaf": ["stem"]}}, "feature_groups must be .* 'stem'"),
     ],
 )
 def test_arguments_are_checked_before_the_first_fit(arguments, message, store):
@@ -149,3 +159,56 @@ def test_arguments_are_checked_before_the_first_fit(arguments, message, store):
     with pytest.raises(OptionError, match=message):
         mlflow_interpret.cross_explain(**arguments)
     assert mlflow.search_runs().empty
+
+
+def test_the_run_is_checked_before_the_first_fit(store):
+    model = Unfittable()
+    with pytest.raises(RunNotFoundError):
+        mlflow_interpret.cross_explain(model, X, y, run_id="0" * 32)
+    mlflow.set_tracking_uri("http://127.0.0.1:9")
+    with pytest.raises(TrackingUnavailableError):
+        mlflow_interpret.cross_explain(model, X, y)
+
+
+class Unfittable(LogisticRegression):
+    def fit(self, X, y):
+        raise AssertionError("fit was called")
+
+
+def test_weights_of_rows_are_those_of_their_fold(store, rows):
+    table, target = rows
+    weights = np.random.default_rng(0).exponential(size=60)
+    cv = KFold(2)
+    result = mlflow_interpret.cross_explain(
+        LinearRegression(), table, target, cv=cv, params={"sample_weight": weights}, **NO_DRAWINGS
+    )
+    bases = []
+    for train, _ in cv.split(table):
+        model = LinearRegression().fit(table[train], target[train], weights[train])
+        bases.append(np.average(model.predict(table[train]), weights=weights[train]))
+    np.testing.assert_allclose(result.explanation.expected_values, np.mean(bases))
+
+
+def test_names_of_scorers_become_names_of_metrics(store, rows):
+    table, target = rows
+    result = mlflow_interpret.cross_explain(
+        LinearRegression(), table, target, cv=2, scoring={"R\u00b2 (mean)": "r2"}, **NO_DRAWINGS
+    )
+    metrics = mlflow.get_run(result.run_id).data.metrics
+    (name,) = (name for name in metrics if name.startswith("mean_test"))
+    assert metrics[name] == pytest.approx(result.scores.iloc[:, -1].mean())
+
+
+def test_a_result_that_cannot_be_logged_is_returned(store, tmp_path, rows, caplog):
+    (tmp_path / "file").touch()
+    broken = mlflow.create_experiment("broken", artifact_location=f"{tmp_path}/file/artifacts")
+    mlflow.set_experiment(experiment_id=broken)
+    options = {**NO_DRAWINGS, "silent": False}
+    result = mlflow_interpret.cross_explain(LinearRegression(), *rows, cv=2, **options)
+    assert result.run_id is None
+    (warning,) = (r.getMessage() for r in caplog.records if r.levelname == "WARNING")
+    assert "mlflow_interpret.log_explanation(result.explanation)" in warning
+    mlflow.set_experiment("sound")
+    run_id = mlflow_interpret.log_explanation(result.explanation, **NO_DRAWINGS)
+    folder = Path(mlflow.artifacts.download_artifacts(run_id=run_id))
+    assert (folder / "mlflow_interpret" / "fold_importances.json").exists()

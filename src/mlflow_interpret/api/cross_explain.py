@@ -11,15 +11,16 @@ import pandas as pd
 
 from mlflow_interpret.api.explain_model import explain_model
 from mlflow_interpret.api.global_explanation import public_explanation
+from mlflow_interpret.api.log_folds import cross_validation_of, log_folds
 from mlflow_interpret.autologging import fit_hooks
-from mlflow_interpret.autologging.run_context import ExplanationRun, RunContext, active_run
+from mlflow_interpret.autologging.sample_weights import weights_in
 from mlflow_interpret.core.cross_validation import CrossValidation
 from mlflow_interpret.core.explanation import Explanation
+from mlflow_interpret.core.feature_groups import resolve_groups
 from mlflow_interpret.core.importance_tables import fold_table, score_table
 from mlflow_interpret.core.option_checks import option_error
 from mlflow_interpret.core.options import FeatureGrouping, Options
 from mlflow_interpret.core.text import truncate
-from mlflow_interpret.runtime.isolation import suppress_warnings
 from mlflow_interpret.runtime.messages import show_messages
 from mlflow_interpret.stores import mlflow as mlflow_store
 
@@ -38,7 +39,7 @@ class CrossExplanation:
             those of the model that did not see the row.
         explanations: The explanation of each fold's model on its held-out rows.
         estimators: The fitted model of each fold.
-        run_id: The run that holds the mean explanation.
+        run_id: The run that holds the mean explanation; None if it could not be logged.
         child_run_ids: The run of each fold, empty without ``child_runs``.
         ranking_agreement: Kendall's coefficient of concordance of the folds' rankings, from 0 to
             1; None for a single feature.
@@ -52,7 +53,7 @@ class CrossExplanation:
     explanation: Any
     explanations: tuple[Any, ...]
     estimators: tuple[Any, ...]
-    run_id: str
+    run_id: str | None
     child_run_ids: tuple[str, ...]
     ranking_agreement: float | None
     _folds: CrossValidation
@@ -91,6 +92,7 @@ def cross_explain(
     random_state: int = 0,
     top_k: int = 20,
     metrics: str | Sequence[str] = ("importance", "share"),
+    baseline: str | None = None,
     comment: str | None = None,
     log_figures: bool = True,
     log_report: bool = True,
@@ -129,6 +131,7 @@ def cross_explain(
         random_state: The seed of the rows and of the explainer.
         top_k: As for `log_explanation`.
         metrics: As for `log_explanation`.
+        baseline: As for `log_explanation`.
         comment: As for `log_explanation`.
         log_figures: As for `log_explanation`.
         log_report: As for `log_explanation`.
@@ -138,13 +141,15 @@ def cross_explain(
         silent: Show no progress and no warnings.
 
     Returns:
-        The explanations, the fitted models and the scores.
+        The explanations, the fitted models and the scores. If they cannot be logged, ``run_id`` is
+        None, and a warning gives the reason.
 
     Raises:
         OptionError: An argument is not allowed.
         CannotExplainError: The model of a fold cannot be explained, or the models have different
             classes.
         RunNotFoundError: There is no such run.
+        TrackingUnavailableError: The tracking server does not respond.
 
     Example:
         >>> result = mlflow_interpret.cross_explain(Ridge(), X, y, cv=5, silent=True)
@@ -168,6 +173,7 @@ def cross_explain(
         random_state=random_state,
         top_k=top_k,
         metrics=metrics,
+        baseline=baseline,
         comment=comment,
         log_figures=log_figures,
         log_report=log_report,
@@ -177,12 +183,13 @@ def cross_explain(
         silent=silent,
     )
     show_messages()
+    _check_before_fits(estimator, X, options, run_id)
     splits, splitter = _splits(estimator, X, y, groups, cv, params)
     with fit_hooks.unrecorded():
         scores = _cross_validate(estimator, X, y, splits, scoring, n_jobs, params)
     models = scores.pop("estimator")
     folds = tuple(
-        _explain_fold(model, X, y, split, options)
+        _explain_fold(model, X, y, split, params or {}, options)
         for model, split in zip(models, splits, strict=True)
     )
     from mlflow_interpret.explaining.folds import mean_explanation
@@ -194,17 +201,34 @@ def cross_explain(
         test_rows=[len(test) for _, test in splits],
         scores=scores,
     )
-    run, children = _log(record, folds, run_id, options, child_runs=child_runs)
+    run, children = log_folds(record, folds, run_id, options, child_runs=child_runs)
     return CrossExplanation(
         explanation=public_explanation(record),
         explanations=tuple(map(public_explanation, folds)),
         estimators=tuple(models),
         run_id=run,
         child_run_ids=children,
-        ranking_agreement=_folds_of(record).ranking_agreement,
-        _folds=_folds_of(record),
+        ranking_agreement=cross_validation_of(record).ranking_agreement,
+        _folds=cross_validation_of(record),
         _features=record.features,
     )
+
+
+def _check_before_fits(estimator: Any, X: Any, options: Options, run_id: str | None) -> None:
+    """Check the arguments whose problems would else be found after all fits."""
+    from mlflow import MlflowClient
+    from sklearn.base import is_classifier
+
+    if options.output in {"probability", "log-odds"} and not is_classifier(estimator):
+        allowed = f"'auto' or 'raw' for {type(estimator).__name__}, which is no classifier"
+        raise option_error("output", allowed, options.output)
+    names = options.features or (list(X.columns) if isinstance(X, pd.DataFrame) else None)
+    if options.feature_groups is not None and names is not None:
+        resolve_groups(options.feature_groups, [str(name) for name in names])
+    uri = mlflow_store.current_tracking_uri()
+    mlflow_store.check_reachable(uri)
+    if run_id is not None:
+        mlflow_store.get_run(MlflowClient(uri), run_id)
 
 
 def _splits(
@@ -255,74 +279,30 @@ def _cross_validate(
 
 
 def _explain_fold(
-    model: Any, X: Any, y: Any, split: tuple[Any, Any], options: Options
+    model: Any,
+    X: Any,
+    y: Any,
+    split: tuple[Any, Any],
+    params: Mapping[str, Any],
+    options: Options,
 ) -> Explanation:
     from mlflow_interpret.explaining.dataframes import as_rows, take
+    from mlflow_interpret.explaining.folds import HELD_OUT
 
-    table = X if isinstance(X, pd.DataFrame) else as_rows(X)
+    table, weights = as_rows(X), weights_in(params, model)
     train, test = (take(table, positions) for positions in split)
     examples = test if y is None else (test, take(y, split[1]))
-    record = explain_model(model, train, replace(options, evaluation_examples=examples))
+    record = explain_model(
+        model,
+        train,
+        replace(options, evaluation_examples=examples),
+        None if weights is None else take(weights, split[0]),
+    )
     details = record.details
     if details.rows is not None:
-        rows = replace(details.rows, source="held-out rows")
+        rows = replace(details.rows, source=HELD_OUT)
         record = replace(record, details=replace(details, rows=rows))
     return record
-
-
-def _log(
-    record: Explanation,
-    folds: Sequence[Explanation],
-    run_id: str | None,
-    options: Options,
-    *,
-    child_runs: bool,
-) -> tuple[str, tuple[str, ...]]:
-    from mlflow_interpret.autologging.baseline import log_to_run
-
-    uri = mlflow_store.current_tracking_uri()
-    context = RunContext(uri, run_id or active_run()[0])
-    with suppress_warnings(), ExplanationRun(context, record.id) as chosen:
-        # Before the explanation, so that its report shows them.
-        mlflow_store.log_scores(uri, chosen, _summary(record), _by_fold(record))
-        log_to_run(record, chosen, uri, options)
-        children = []
-        for number, fold in enumerate(folds if child_runs else (), start=1):
-            with mlflow_store.child_run(uri, chosen, f"fold {number}") as child:
-                scores = _folds_of(record).scores
-                values = {name: values[number - 1] for name, values in scores.items()}
-                mlflow_store.log_scores(uri, child, values, {})
-                log_to_run(fold, child, uri, options)
-            children.append(child)
-    return chosen, tuple(children)
-
-
-def _summary(record: Explanation) -> dict[str, float]:
-    """Metrics over the folds, in the words of scikit-learn's ``cv_results_``."""
-    folds = _folds_of(record)
-    summary = {f"mean_{name}": float(np.mean(values)) for name, values in folds.scores.items()}
-    for name, values in folds.scores.items():
-        if not _is_time(name):
-            summary[f"std_{name}"] = float(np.std(values))
-    if folds.ranking_agreement is not None:
-        summary["ranking_agreement"] = folds.ranking_agreement
-    return summary
-
-
-def _by_fold(record: Explanation) -> dict[str, Sequence[float]]:
-    scores = _folds_of(record).scores
-    return {f"fold_{name}": values for name, values in scores.items() if not _is_time(name)}
-
-
-def _is_time(name: str) -> bool:
-    return name in {"fit_time", "score_time"}
-
-
-def _folds_of(record: Explanation) -> CrossValidation:
-    folds = record.cross_validation
-    if folds is None:
-        raise ValueError("the explanation is of a single model")
-    return folds
 
 
 def _frame(table: Mapping[str, Any]) -> pd.DataFrame:

@@ -11,13 +11,16 @@ from mlflow_interpret.core.options import Options
 from mlflow_interpret.runtime.isolation import suppress_warnings
 
 
-def explain_model(model: Any, initialization_examples: Any, options: Options) -> Explanation:
+def explain_model(
+    model: Any, initialization_examples: Any, options: Options, sample_weight: Any = None
+) -> Explanation:
     """Compute the record of an explanation.
 
     Args:
         model: A fitted model.
         initialization_examples: ``(n_rows, n_features)`` training rows of the model.
         options: The options of `mlflow_interpret.explain`.
+        sample_weight: ``(n_rows,)`` weights of these rows in the training, or None.
 
     Raises:
         OptionError: An argument is not allowed.
@@ -40,6 +43,7 @@ def explain_model(model: Any, initialization_examples: Any, options: Options) ->
     context = TrainingContext(
         model=model,
         X=initialization_examples,
+        sample_weight=sample_weight,
         rows_source="initialization_examples",
         evaluation_examples=options.evaluation_rows,
         evaluation_labels=options.evaluation_labels,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from typing import Any
 
 from mlflow_interpret.autologging.training_arguments import Call, length, named_arguments
@@ -36,9 +37,9 @@ def _weights(call: Call, X: Any) -> Any:
     from mlflow_interpret.explaining.native_data import is_native_data, weights_of
 
     given = named_arguments(call)
-    for name in (_NAME, _name_in_pipeline(call.instance)):
-        if given.get(name) is not None:
-            return given[name]
+    weights = weights_in(given, call.instance)
+    if weights is not None:
+        return weights
     for name in _SIMILAR_NAMES:
         if given.get(name) is not None and length(given[name]) == length(X):
             return given[name]
@@ -47,6 +48,14 @@ def _weights(call: Call, X: Any) -> Any:
         return next((weights for weights in found if weights is not None), None)
     containers = [value for value in given.values() if is_native_data(value)]
     return weights_of(containers[0]) if containers else None
+
+
+def weights_in(arguments: Mapping[str, Any], model: Any) -> Any:
+    """Return the weights in arguments of ``fit``, also those of a pipeline's last step; or None."""
+    for name in (_NAME, _name_in_pipeline(model)):
+        if arguments.get(name) is not None:
+            return arguments[name]
+    return None
 
 
 def _name_in_pipeline(model: Any) -> str:

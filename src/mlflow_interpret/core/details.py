@@ -51,8 +51,8 @@ class RowCounts:
     """The number of explained rows and their source.
 
     Attributes:
-        source: ``training rows``, ``evaluation_examples``, ``initialization_examples`` or
-            ``new rows``.
+        source: ``training rows``, ``evaluation_examples``, ``initialization_examples``,
+            ``new rows`` or ``held-out rows``.
         available: The number of rows in the source.
         explained: The number of explained rows.
         kept: The number of explained rows whose contributions are kept, None for all.

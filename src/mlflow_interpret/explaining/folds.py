@@ -126,10 +126,14 @@ def _check_outputs(folds: Sequence[Explanation]) -> None:
             ("scale", first.details.output_scale, fold.details.output_scale),
         ):
             if ours != theirs:
+                advice = (
+                    "output"
+                    if name == "scale"
+                    else "a cv whose training rows have all classes, such as StratifiedKFold"
+                )
                 raise CannotExplainError(
                     f"the models of the folds have different outputs: {name} {ours} in fold 1 and "
-                    f"{theirs} in fold {number}; pass a cv whose training rows have all classes, "
-                    "such as StratifiedKFold"
+                    f"{theirs} in fold {number}; pass {advice}"
                 )
 
 
@@ -227,8 +231,16 @@ def _details(folds: Sequence[Explanation], features: tuple[str, ...]) -> Details
         notes=tuple(_notes(folds)),
         seconds=round(sum(seconds), 3),
         histograms=None,
+        groups_missing=_groups_missing(folds),
         raw_explanation_id=None,
     )
+
+
+def _groups_missing(folds: Sequence[Explanation]) -> str | None:
+    have_groups = [fold.groups is not None for fold in folds]
+    if any(have_groups) and any(fold.features != folds[0].features for fold in folds):
+        return "the models of the folds have different features"
+    return folds[have_groups.index(False)].details.groups_missing if not all(have_groups) else None
 
 
 def _notes(folds: Sequence[Explanation]) -> Iterator[Note]:

@@ -11,6 +11,7 @@ from mlflow.entities import Metric
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 from mlflow_interpret.stores.mlflow.layout import get_run
+from mlflow_interpret.stores.mlflow.metrics import metric_name
 from mlflow_interpret.stores.mlflow.new_runs import with_mlflow_tags
 
 
@@ -29,9 +30,10 @@ def log_scores(
         by_fold: Scores of each fold, whose steps are the numbers of the folds.
     """
     now = int(time.time() * 1000)
-    metrics = [Metric(name, value, now, 0) for name, value in scores.items()]
+    # The names of scorers are the user's, and MLflow allows fewer characters.
+    metrics = [Metric(metric_name(name), value, now, 0) for name, value in scores.items()]
     metrics += [
-        Metric(name, value, now, step)
+        Metric(metric_name(name), value, now, step)
         for name, values in by_fold.items()
         for step, value in enumerate(values, start=1)
     ]

@@ -5,9 +5,11 @@ from __future__ import annotations
 from importlib import metadata
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.compose import ColumnTransformer
 from sklearn.datasets import load_iris
+from sklearn.discriminant_analysis import QuadraticDiscriminantAnalysis
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.tree import DecisionTreeClassifier
@@ -115,6 +117,29 @@ def test_a_subset_of_the_features_is_given(tree):
     assert part.get_feature_importance_dict() == {n: importances[n] for n in part.features}
 
 
+def test_interactions_are_those_of_explain_and_of_the_subset():
+    model = QuadraticDiscriminantAnalysis().fit(X, y)
+    whole = TabularExplainer(model, X, interactions=4).explain_global(X).get_interactions()
+    expected = mlflow_interpret.explain(
+        model, X, max_rows=len(X), interactions=4, silent=True
+    ).get_interactions()
+    pd.testing.assert_frame_equal(whole, expected)
+    subset = TabularExplainer(model, X, explain_subset=[3, 0, 2], interactions=4)
+    part = subset.explain_global(X).get_interactions()
+    names = list(X.columns[[0, 2, 3]])
+    chosen = whole[whole["feature_1"].isin(names) & whole["feature_2"].isin(names)]
+    assert len(part) == 3
+    columns = ["feature_1", "feature_2", "interaction", "standard_error"]
+    pd.testing.assert_frame_equal(part[columns], chosen[columns].reset_index(drop=True))
+
+
+def test_a_subset_without_pairs_of_leading_features_says_so(tree):
+    leading = TabularExplainer(tree, X.to_numpy(), explain_subset=[0, 3], interactions=2)
+    record = interpret_community.to_record(leading.explain_global(X.to_numpy()[:9]))
+    assert record.interactions is None
+    assert "fewer than two features of explain_subset" in str(record.details.notes[-1])
+
+
 def test_an_explanation_is_logged_and_loaded(tree, store):
     explanation = TabularExplainer(tree, X.to_numpy(), features=list(X)).explain_global(
         X.to_numpy()
@@ -129,6 +154,7 @@ def test_an_explanation_is_logged_and_loaded(tree, store):
     [
         ({"initialization_examples": None}, "^initialization_examples must be .* got None"),
         ({"model_task": "ranking"}, "^model_task must be 'classification', .* got 'ranking'"),
+        ({"interactions": 31}, "^interactions must be .* got 31"),
         ({"features": 3}, "^features must be .* got 3"),
         ({"transformations": "scale"}, "^transformations must be a fitted .* got 'scale'"),
         ({"transformations": [3]}, "^transformations must be .* got 3 in the list"),

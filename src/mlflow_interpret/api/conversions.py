@@ -110,8 +110,9 @@ class Conversions:
         interactions = self._mlflow_interpret_record.interactions
         if interactions is None:
             raise CannotExplainError(
-                "The explanation has no interactions; pass interactions=True to explain or "
-                "autolog. If you did, a note in its status record has the reason."
+                "The explanation has no interactions; pass interactions=True to explain, "
+                "TabularExplainer or autolog. If you did, a note in its status record has the "
+                "reason."
             )
         table = pd.DataFrame([vars(pair) for pair in interactions.ranked()], columns=list(COLUMNS))
         return table.astype({"standard_error": float})

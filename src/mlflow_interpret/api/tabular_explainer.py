@@ -10,12 +10,17 @@ import numpy as np
 
 from mlflow_interpret.api.explain_model import explain_model
 from mlflow_interpret.api.global_explanation import public_explanation, public_local_explanation
+from mlflow_interpret.core.details import as_notes
 from mlflow_interpret.core.errors import CannotExplainError, OptionError
 from mlflow_interpret.core.explanation import Explanation
 from mlflow_interpret.core.group_views import with_groups
 from mlflow_interpret.core.options import FeatureGrouping, Options
 from mlflow_interpret.core.text import describe_value
 
+_NO_PAIRS = (
+    "There are no interactions: fewer than two features of explain_subset are among the leading "
+    "ones; pass a larger number of interactions."
+)
 _TASKS = ("classification", "regression", "unknown")
 
 
@@ -51,6 +56,7 @@ class TabularExplainer:
         output: Literal["auto", "probability", "log-odds", "raw"] = "auto",
         random_state: int = 0,
         n_jobs: int | None = None,
+        interactions: bool | int = False,
         feature_groups: FeatureGrouping | None = None,
         silent: bool = True,
     ) -> None:
@@ -74,6 +80,9 @@ class TabularExplainer:
             output: The output that contributions add up to, as for `mlflow_interpret.explain`.
             random_state: The seed of all random numbers.
             n_jobs: Number of parallel jobs, as for `mlflow_interpret.autolog`.
+            interactions: Compute the interactions of the leading features, as for
+                `mlflow_interpret.explain`. With ``explain_subset``, they are those of the leading
+                features that are in the subset.
             feature_groups: Groups of features, as for `mlflow_interpret.explain`. With
                 ``explain_subset``, they are groups of the subset.
             silent: Show no progress.
@@ -109,7 +118,7 @@ class TabularExplainer:
         )
         self._feature_groups = feature_groups
         self._random_state, self._n_jobs, self._silent = random_state, n_jobs, silent
-        self._output = output
+        self._output, self._interactions = output, interactions
         self._options(None, None)  # checks the arguments before anything is computed
 
     def __repr__(self) -> str:
@@ -189,6 +198,7 @@ class TabularExplainer:
             n_jobs=self._n_jobs,
             time_budget=None,
             output=self._output,
+            interactions=self._interactions,
             feature_groups=self._feature_groups,
             silent=self._silent,
         )
@@ -262,10 +272,15 @@ def _subset(record: Explanation, positions: Sequence[int]) -> Explanation:
     def columns(values: Any) -> Any:
         return None if values is None else values[..., chosen]
 
-    rows = record.evaluation_rows
+    features = tuple(record.features[i] for i in chosen)
+    rows, interactions, details = record.evaluation_rows, record.interactions, record.details
+    if interactions is not None:
+        interactions = interactions.subset(features)
+        if interactions is None:
+            details = replace(details, notes=(*details.notes, *as_notes([_NO_PAIRS])))
     return replace(
         record,
-        features=tuple(record.features[i] for i in chosen),
+        features=features,
         global_values=columns(record.global_values),
         per_class_values=columns(record.per_class_values),
         local_values=columns(record.local_values),
@@ -273,7 +288,8 @@ def _subset(record: Explanation, positions: Sequence[int]) -> Explanation:
         per_class_errors=columns(record.per_class_errors),
         evaluation_rows=None if rows is None else rows.iloc[:, chosen],
         engineered=None,
-        interactions=None,
+        interactions=interactions,
         background=None,
         groups=None,
+        details=details,
     )

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -70,6 +70,19 @@ class Interactions:
             )
             for i in np.argsort(-values, kind="stable")
         ]
+
+    def subset(self, features: Collection[str]) -> Interactions | None:
+        """Return the interactions of some of the features, None for fewer than two."""
+        chosen = [i for i, name in enumerate(self.features) if name in features]
+        if len(chosen) < 2:
+            return None
+        pairs = np.ix_(chosen, chosen)
+        return replace(
+            self,
+            features=tuple(self.features[i] for i in chosen),
+            values=self.values[pairs],
+            errors=None if self.errors is None else self.errors[pairs],
+        )
 
     def strongest_partner(self, feature: str) -> str | None:
         """Return the feature with the largest interaction with another one, None without any."""

@@ -10,12 +10,14 @@ import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
 from sklearn.ensemble import RandomForestClassifier
-from sklearn.linear_model import LinearRegression
+from sklearn.linear_model import LinearRegression, Ridge
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder
 
 import mlflow_interpret
 from conftest import tracking_to
 from explained_runs import DIABETES, IRIS, PROGRESSION, SPECIES, log_run
-from mlflow_interpret.api import explain_file
+from mlflow_interpret.api import explain_file, row_files
 from mlflow_interpret.cli import main
 from mlflow_interpret.interpret_community import to_record
 
@@ -66,7 +68,7 @@ def test_contributions_are_written_in_the_order_of_the_rows(linear, rows, tmp_pa
 
 
 def test_rows_are_explained_in_batches(linear, rows, tmp_path, monkeypatch):
-    monkeypatch.setattr(explain_file, "_READ_ROWS", 60)
+    monkeypatch.setattr(row_files, "_READ_ROWS", 60)
     target, reports = tmp_path / "out.parquet", []
     explain_file.explain_file(
         linear, rows, target, report=lambda done, total: reports.append((done, total))
@@ -85,6 +87,39 @@ def test_csv_files(linear, tmp_path):
     assert call(linear, source, "-o", target).exit_code == 0
     written = pd.read_csv(target)
     np.testing.assert_allclose(written.filter(like="contribution/"), formula(), atol=1e-9)
+
+
+def test_cells_of_csv_files_have_the_types_of_the_training_rows(tmp_path):
+    rows = pd.DataFrame({
+        "zip": ["00501", "10001", "NA", "00501"] * 5,
+        "level": pd.Categorical(["1", "2", "1", "2"] * 5),
+        "place": ["a", None, "b", "a"] * 5,
+    })  # fmt: skip
+    model = make_pipeline(OneHotEncoder(handle_unknown="ignore"), Ridge())
+    run_id, _ = log_run(model, rows, np.arange(20.0))
+    source, target = tmp_path / "rows.csv", tmp_path / "out.csv"
+    rows.to_csv(source, index=False)
+    result = call(run_id, source, "-o", target)
+    assert result.exit_code == 0, result.output
+    np.testing.assert_allclose(pd.read_csv(target)["prediction"], model.predict(rows))
+
+
+@pytest.mark.parametrize(("cell", "is_read"), [("0.5", True), ("many", False)])
+def test_cells_of_later_blocks_of_csv_files(linear, tmp_path, cell, is_read):
+    source, target = tmp_path / "rows.csv", tmp_path / "out.csv"
+    row = ",".join("0" * len(DIABETES.columns)) + "\n"
+    last = row.replace("0", cell, 1)
+    n = 2**20 // len(row) + 1  # more than a block, by which pyarrow infers types
+    source.write_text(",".join(DIABETES) + "\n" + row * n + last)
+    result = call(linear, source, "-o", target)
+    assert result.exit_code == (0 if is_read else 1), result.output
+    if is_read:
+        change = np.diff(pd.read_csv(target)["prediction"].tail(2))
+        expected = 0.5 * LinearRegression().fit(DIABETES, PROGRESSION).coef_[0]
+        np.testing.assert_allclose(change, expected)
+    else:
+        assert re.match(r"Error: ROWS must be a readable csv file, .*'many'", result.output)
+        assert not target.exists()
 
 
 def test_several_classes_of_a_model_of_arrays(tmp_path):
@@ -139,7 +174,7 @@ def test_an_existing_file_is_replaced_by_force_only(linear, rows, tmp_path):
 
 
 def test_a_failure_leaves_no_file(linear, rows, tmp_path, monkeypatch):
-    monkeypatch.setattr(explain_file, "_READ_ROWS", 60)
+    monkeypatch.setattr(row_files, "_READ_ROWS", 60)
 
     def fail(done, total):
         if done > 100:

@@ -13,12 +13,14 @@ import pandas as pd
 
 from mlflow_interpret.api.explain_rows import explained_model, row_explainer
 from mlflow_interpret.api.row_columns import columns_of, labelled
+from mlflow_interpret.api.row_files import RowFile, is_csv, open_rows
 from mlflow_interpret.autologging import fit_hooks
-from mlflow_interpret.core.errors import OptionError, one_line
+from mlflow_interpret.core.errors import OptionError
+from mlflow_interpret.core.explanation import Explanation
+from mlflow_interpret.core.option_checks import check_columns
 from mlflow_interpret.runtime.isolation import suppress_warnings
 from mlflow_interpret.runtime.progress import Report
 
-_READ_ROWS = 8_192
 _HEAD_ROWS = 256
 
 
@@ -64,75 +66,58 @@ def explain_file(
         raise OptionError(
             f"target must be in an existing folder, got {str(target)!r}.", argument="target"
         )
-    dataset = _open(source, "rows")
-    background = None
+    file = open_rows(source, "rows")
+    background_file = None
     if initialization_examples is not None:
-        table = _open(initialization_examples, "initialization_examples").to_table()
-        background = table.to_pandas()
+        background_file = open_rows(initialization_examples, "initialization_examples")
     explained = explained_model(model)
-    head = next(_batches(dataset, None, _HEAD_ROWS), None)
+    columns = columns_of(explained.explanation, file.names)
+    names = [str(label) for label in columns]
+    check_columns("rows", file.names, names, may_have_more=True)
+    background = None
+    if background_file is not None:
+        background_file = _typed(background_file, explained.explanation, names)
+        check_columns("initialization_examples", background_file.names, names, may_have_more=True)
+        background = background_file.sample(names, explained.explanation.details.random_state or 0)
+    file = _typed(file, explained.explanation, names, background)
+    head = next(file.batches(names, _HEAD_ROWS), None)
     if head is None:
         raise OptionError("rows must have at least one row, got none.", argument="rows")
-    columns = columns_of(explained.explanation, head)
     if background is not None:
         background = labelled(background, columns, "initialization_examples")
     explainer = row_explainer(explained, labelled(head, columns, "rows"), background)
-    total = None if _is_csv(source) else dataset.count_rows()
+    total = None if file.is_csv else file.count_rows()
     n_done = 0
     with _writer(target) as write:
-        for rows in _batches(dataset, [str(label) for label in columns], explainer.batch_rows):
+        for rows in file.batches(names, explainer.batch_rows):
             batch = labelled(rows, columns, "rows")
             with suppress_warnings(), fit_hooks.unrecorded():
                 table = explainer.table(batch, n_done)
             write(table)
             n_done += len(rows)
             report(n_done, total)
-    names = {str(label) for label in columns}
-    return FileExplained(n_done, tuple(name for name in dataset.schema.names if name not in names))
+    return FileExplained(n_done, tuple(name for name in file.names if name not in set(names)))
 
 
-def _is_csv(path: Path) -> bool:
-    return path.suffix.lower() == ".csv"
+def _typed(
+    file: RowFile, record: Explanation, names: list[str], background: pd.DataFrame | None = None
+) -> RowFile:
+    """The file, with the types of the training rows, which a CSV file does not have.
 
-
-def _open(path: Path, argument: str) -> Any:
-    from pyarrow import dataset
-
-    if not path.exists():
-        raise OptionError(
-            f"{argument} must be a Parquet or CSV file, or a folder of Parquet files, got "
-            f"{str(path)!r}, which does not exist.",
-            argument=argument,
-        )
-    kind = "csv" if _is_csv(path) else "parquet"
-    try:
-        return dataset.dataset(path, format=kind)
-    except Exception as error:  # pyarrow's errors have no common base but Exception
-        raise OptionError(
-            f"{argument} must be a readable {kind} file, got {str(path)!r}: {one_line(error)}",
-            argument=argument,
-        ) from error
-
-
-def _batches(dataset: Any, columns: list[str] | None, n_rows: int) -> Iterator[pd.DataFrame]:
-    """The rows of a dataset, in batches of at most ``n_rows``."""
-    import pyarrow as pa
-
-    options = {"columns": columns, "batch_size": min(n_rows, _READ_ROWS), "batch_readahead": 1}
-    # A reader of a Parquet file keeps what it has read, so each row group has one of its own.
-    parts = (
-        part
-        for fragment in dataset.get_fragments()
-        for part in (
-            fragment.split_by_row_group() if hasattr(fragment, "row_groups") else [fragment]
-        )
-    )
-    batches = (
-        batch for part in parts for batch in part.to_batches(schema=dataset.schema, **options)
-    )
-    for batch in batches:
-        if batch.num_rows:
-            yield pa.Table.from_batches([batch]).to_pandas()
+    Args:
+        file: The file.
+        record: The explanation, which mostly holds rows.
+        names: The names of the model's columns in the file.
+        background: Rows of another file, for an explanation without rows.
+    """
+    stored = record.background
+    rows = None if stored is None else stored.rows
+    rows = (record.raw or record).evaluation_rows if rows is None else rows
+    rows = background if rows is None or rows.shape[1] != len(names) else rows
+    if rows is None:
+        return file
+    are_texts = stored is not None and stored.container in {"series", "texts"}
+    return file.with_types_of(rows, names, are_texts=are_texts)
 
 
 @contextmanager
@@ -140,7 +125,7 @@ def _writer(target: Path) -> Iterator[Callable[[pd.DataFrame], None]]:
     """Write tables of equal columns into a file, which replaces the target at the end."""
     temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.part")
     try:
-        with _csv_writer(temporary) if _is_csv(target) else _parquet_writer(temporary) as write:
+        with _csv_writer(temporary) if is_csv(target) else _parquet_writer(temporary) as write:
             yield write
         temporary.replace(target)
     finally:

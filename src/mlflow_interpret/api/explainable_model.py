@@ -69,7 +69,7 @@ class ExplainableModel(PythonModel):  # type: ignore[misc, unused-ignore]
             The table of `mlflow_interpret.log_explainable_model`.
         """
         rows = pd.DataFrame(model_input)
-        rows = labelled(rows, columns_of(self._explanation, rows), "model_input")
+        rows = labelled(rows, columns_of(self._explanation, rows.columns), "model_input")
         with suppress_warnings(), fit_hooks.unrecorded():
             if (params or {}).get(_PARAM, True):
                 return self._explainer.table(rows)
@@ -198,7 +198,7 @@ def _signature(model: Any, record: Explanation) -> tuple[ModelSignature, pd.Data
         {name: object for name in example if isinstance(example[name].dtype, pd.CategoricalDtype)}
     )
     explainer = row_explainer(ExplainedModel("", "", model, settings))
-    columns = columns_of(settings, example)
+    columns = columns_of(settings, example.columns)
     with suppress_warnings(), fit_hooks.unrecorded():
         table = explainer.table(labelled(example, columns, "X_train"))
         return infer_signature(example, table, {_PARAM: True}), example

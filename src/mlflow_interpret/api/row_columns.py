@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
 
-from mlflow_interpret.core.errors import OptionError
 from mlflow_interpret.core.explanation import Explanation
+from mlflow_interpret.core.option_checks import check_columns
 
 
-def columns_of(record: Explanation, rows: pd.DataFrame) -> list[Any]:
-    """The column labels of the model, by name; those of the table for a model without names."""
+def columns_of(record: Explanation, given: Sequence[Any]) -> list[Any]:
+    """The column labels of the model; those of the table if they are taken by position.
+
+    Args:
+        record: The explanation.
+        given: The names in the table.
+    """
     background = record.background
     names = list(record.features if background is None else background.names)
     if background is not None and background.columns is not None:
         names = list(background.columns)
-    is_named = {str(name) for name in names} <= set(rows.columns)
-    if not is_named and background is not None and background.container in {"array", "sparse"}:
-        return list(rows.columns)
-    return names
+    # With some of the names, the table has names of the model, and lacks the others.
+    has_names = background is None or background.container not in {"array", "sparse"}
+    if has_names or {str(name) for name in names} & set(given):
+        return names
+    return list(given)
 
 
 def labelled(rows: pd.DataFrame, columns: list[Any], argument: str) -> pd.DataFrame:
@@ -28,15 +35,9 @@ def labelled(rows: pd.DataFrame, columns: list[Any], argument: str) -> pd.DataFr
     Raises:
         OptionError: A column is missing.
     """
-    missing = [str(label) for label in columns if str(label) not in rows.columns]
-    if missing:
-        more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
-        raise OptionError(
-            f"{argument} must have the {len(columns)} columns of the model, got a table without "
-            f"{', '.join(map(repr, missing[:5]))}{more}.",
-            argument=argument,
-        )
-    labelled = rows[[str(label) for label in columns]]
+    names = [str(label) for label in columns]
+    check_columns(argument, list(rows.columns), names, may_have_more=True)
+    labelled = rows[names]
     if any(isinstance(label, tuple) for label in columns):
         return labelled.set_axis(pd.MultiIndex.from_tuples(columns), axis=1)
     return labelled.set_axis(columns, axis=1)

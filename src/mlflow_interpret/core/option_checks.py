@@ -6,7 +6,7 @@ A check takes a value and returns None if it is allowed, else the text for the e
 from __future__ import annotations
 
 import numbers
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from mlflow_interpret.core.errors import OptionError, one_line
@@ -283,3 +283,34 @@ def _is_integer(value: Any) -> bool:
 def _is_positive(value: Any) -> bool:
     real = isinstance(value, numbers.Real) and not isinstance(value, bool)
     return real and 0 < float(value) < float("inf")
+
+
+def check_columns(
+    argument: str, given: Sequence[Any], expected: Sequence[Any], *, may_have_more: bool = False
+) -> None:
+    """Check that rows have the columns of the model, in any order.
+
+    Args:
+        argument: The name of the argument.
+        given: The columns of the rows.
+        expected: The columns of the model.
+        may_have_more: Further columns are allowed.
+
+    Raises:
+        OptionError: A column is missing, or there are further ones.
+    """
+    known, present = set(expected), set(given)
+    missing = [column for column in expected if column not in present]
+    further = [] if may_have_more else [column for column in given if column not in known]
+    if missing or further:
+        differences = [
+            f"{word} {', '.join(repr(column) for column in columns[:5])}"
+            + (f" and {len(columns) - 5} more" if len(columns) > 5 else "")
+            for word, columns in (("without", missing), ("with the further", further))
+            if columns
+        ]
+        raise OptionError(
+            f"{argument} must have the {len(expected)} columns of the model, got a table "
+            f"{' and '.join(differences)}.",
+            argument=argument,
+        )

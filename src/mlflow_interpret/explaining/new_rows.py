@@ -7,6 +7,7 @@ from typing import Any
 from mlflow_interpret.core.background import Background, Container
 from mlflow_interpret.core.errors import CannotExplainError, OptionError
 from mlflow_interpret.core.explanation import Explanation, TrainingContext
+from mlflow_interpret.core.option_checks import check_columns
 from mlflow_interpret.explaining.background_rows import in_container
 from mlflow_interpret.explaining.dataframes import as_rows, n_columns
 from mlflow_interpret.explaining.model_adapter import ModelAdapter
@@ -92,21 +93,7 @@ def _check_columns(argument: str, rows: Any, background: Background) -> None:
                 argument=argument,
             )
         return
-    given = list(columns)
-    missing = [column for column in expected if column not in given]
-    extra = [column for column in given if column not in expected]
-    if missing or extra:
-        differences = [
-            f"{word} {', '.join(repr(column) for column in some[:5])}"
-            + (f" and {len(some) - 5} more" if len(some) > 5 else "")
-            for word, some in (("without", missing), ("with the further", extra))
-            if some
-        ]
-        raise OptionError(
-            f"{argument} must have the {len(expected)} columns of the model, got a table "
-            f"{' and '.join(differences)}.",
-            argument=argument,
-        )
+    check_columns(argument, list(columns), expected)
 
 
 def check_model(adapter: ModelAdapter, record: Explanation) -> None:

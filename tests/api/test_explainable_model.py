@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import logging
+import threading
 import urllib.request
 
 import mlflow
@@ -20,6 +22,7 @@ import mlflow_interpret
 from conftest import tracking_to
 from explained_runs import DIABETES, IRIS, PROGRESSION, SPECIES
 from mlflow_interpret import CannotExplainError, OptionError
+from mlflow_interpret.api import explainable_model
 from mlflow_interpret.interpret_community import to_record
 from mlflow_server import model_server
 
@@ -157,6 +160,24 @@ def test_texts_have_the_contribution_of_the_whole_text():
     assert list(table) == ["prediction", "expected_value", "contribution/text"]
     log_odds = model.decision_function(["good film", "bad film"])
     np.testing.assert_allclose(table["expected_value"] + table["contribution/text"], log_odds)
+
+
+def test_warnings_of_other_threads_are_shown():
+    logger, shown = logging.getLogger("mlflow.of_another_library"), []
+    handler = logging.Handler()
+    handler.emit = lambda record: shown.append(record.getMessage())
+    logging.getLogger("mlflow").addHandler(handler)
+    try:
+        with explainable_model._without_advice():
+            logger.warning("advice")
+            logger.error("an error")
+            thread = threading.Thread(target=logger.warning, args=("of another thread",))
+            thread.start()
+            thread.join()
+        logger.warning("later")
+    finally:
+        logging.getLogger("mlflow").removeHandler(handler)
+    assert shown == ["an error", "of another thread", "later"]
 
 
 def test_what_is_not_allowed():

@@ -88,6 +88,8 @@ def explain_rows(
         OptionError: An argument is not allowed, or background rows are missing.
         RunNotFoundError: There is no such model or run, or the run has several models.
         ExplanationNotFoundError: The run holds no explanation.
+        InvalidExplanationError: A file of the explanation is damaged or was changed.
+        TrackingUnavailableError: The tracking server does not answer, or refuses the request.
         CannotExplainError: The model is another one than the explained one, or cannot be explained.
 
     Example:
@@ -112,6 +114,8 @@ def explained_model(model: str, explanation_id: str | None = None) -> ExplainedM
     Raises:
         RunNotFoundError: There is no such model or run.
         ExplanationNotFoundError: The run holds no explanation.
+        InvalidExplanationError: A file of the explanation is damaged or was changed.
+        TrackingUnavailableError: The tracking server does not answer, or refuses the request.
     """
     tracking_uri = mlflow_store.current_tracking_uri()
     mlflow_store.check_reachable(tracking_uri)

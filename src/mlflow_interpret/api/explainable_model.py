@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
@@ -212,15 +213,24 @@ def _requirements(flavor: str) -> list[str]:
 
 @contextmanager
 def _without_advice() -> Any:
-    """Log a model without MLflow's warnings on pickles and on type hints."""
+    """Log a model without MLflow's warnings on pickles and on type hints, in this thread only."""
+    thread = threading.get_ident()
+
+    def is_shown(record: logging.LogRecord) -> bool:
+        return record.thread != thread or record.levelno >= logging.ERROR
+
+    # Filters of a logger do not see the records of the loggers below it; those of handlers do.
     logger = logging.getLogger("mlflow")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
+    above = logging.getLogger().handlers if logger.propagate else []
+    handlers = [*logger.handlers, *above]
+    for handler in handlers:
+        handler.addFilter(is_shown)
     try:
         with suppress_warnings():
             yield
     finally:
-        logger.setLevel(level)
+        for handler in handlers:
+            handler.removeFilter(is_shown)
 
 
 def _active_or_new_run() -> Any:

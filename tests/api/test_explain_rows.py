@@ -127,7 +127,9 @@ class TestRows:
     def test_texts(self):
         texts = ["good film", "bad film", "good book", "bad book", "good good play"] * 4
         model = make_pipeline(CountVectorizer(), LogisticRegression())
-        run_id, stored = log_run(model, texts, [text.startswith("good") for text in texts])
+        groups = {"things": ["film", "book", "play"]}
+        positive = [text.startswith("good") for text in texts]
+        run_id, stored = log_run(model, texts, positive, feature_groups=groups)
         explained = to_record(mlflow_interpret.explain_rows(run_id, ["bad play", "good film"]))
         assert explained.features == stored.features
         film = stored.features.index("film")
@@ -136,6 +138,9 @@ class TestRows:
         np.testing.assert_allclose(
             explained.local_values[..., 1, film], stored.local_values[..., row, film]
         )
+        columns = [stored.features.index(word) for word in groups["things"]]
+        size = np.abs(explained.local_values[..., columns].sum(axis=-1)).mean()
+        np.testing.assert_allclose(explained.groups.values[0], size)
 
     def test_the_explanation_is_logged_and_loaded(self, linear):
         explanation = mlflow_interpret.explain_rows(linear[0], DIABETES.head(5))

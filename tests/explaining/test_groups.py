@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.compose import make_column_transformer
-from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.feature_extraction.text import CountVectorizer
+from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
 from sklearn.neighbors import KNeighborsRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
@@ -97,3 +98,44 @@ def test_groups_that_do_not_fit_leave_the_explanation_or_raise(groups):
     assert record.groups is None
     assert record.details.groups_missing.startswith("feature_groups must be ")
     assert record.global_values[0] > 0
+
+
+TEXTS = [" ".join(rng.choice(["good", "bad", "fine", "poor"], 3)) for _ in range(60)]
+SENTIMENT = np.array([text.count("good") - 2.0 * text.count("poor") for text in TEXTS])
+FEELINGS = {"positive": ["good", "fine"], "negative": ["bad", "poor"]}
+
+
+@pytest.mark.parametrize(
+    "groups",
+    [FEELINGS, lambda name: "positive" if name in FEELINGS["positive"] else "negative"],
+)
+def test_groups_of_text_models_are_groups_of_words(groups):
+    model = make_pipeline(CountVectorizer(), Ridge()).fit(TEXTS, SENTIMENT)
+    record = explain(context(model, TEXTS, feature_groups=groups))
+    cells = model[0].transform(TEXTS).toarray()
+    by_word = (cells - cells.mean(axis=0)) * model[-1].coef_  # bad, fine, good, poor
+    positive = np.abs(by_word[:, 1] + by_word[:, 2]).mean()
+    negative = np.abs(by_word[:, 0] + by_word[:, 3]).mean()
+    assert record.features == ("bad", "fine", "good", "poor")
+    values = dict(zip(record.groups.names, record.groups.values, strict=True))
+    assert values == pytest.approx({"positive": positive, "negative": negative})
+    assert {entry["feature"] for entry in record.groups.intervals["of"]} == set(FEELINGS)
+    assert record.raw.groups is None
+
+
+def test_groups_without_words_of_a_text_model_are_refused_or_noted():
+    model = make_pipeline(CountVectorizer(), Ridge()).fit(TEXTS, SENTIMENT)
+    groups = {"texts": ["text"]}
+    with pytest.raises(OptionError, match="got 'text' for 'texts'.* leading words") as caught:
+        explain(context(model, TEXTS, feature_groups=groups))
+    assert caught.value.argument == "feature_groups"
+    record = explain(context(model, TEXTS, feature_groups=groups, are_groups_required=False))
+    assert record.groups is None
+    assert "got 'text' for 'texts'" in record.details.groups_missing
+
+
+def test_texts_that_are_not_explained_by_word_have_groups_of_their_column():
+    model = make_pipeline(CountVectorizer(), KNeighborsRegressor()).fit(TEXTS, SENTIMENT)
+    record = explain(context(model, TEXTS, feature_groups={"all": ["text"]}), Plan(max_rows=5))
+    assert record.features == ("text",)
+    np.testing.assert_allclose(record.groups.values, record.global_values)

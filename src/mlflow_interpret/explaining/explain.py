@@ -25,6 +25,7 @@ from mlflow_interpret.explaining.dataframes import is_one_dimensional
 from mlflow_interpret.explaining.engineered_views import by_engineered_column, by_words
 from mlflow_interpret.explaining.explainers.base import ExplainRequest
 from mlflow_interpret.explaining.fitted_models import last_step
+from mlflow_interpret.explaining.grouping import with_word_groups
 from mlflow_interpret.explaining.inputs import ExplainInputs, draw_inputs
 from mlflow_interpret.explaining.interactions import compute_interactions
 from mlflow_interpret.explaining.model_adapter import ModelAdapter
@@ -85,6 +86,9 @@ def _explain(inputs: ExplainInputs, plan: Plan, clock: Clock) -> Explanation:
         is_background_given=inputs.is_background_given,
     )
     result = explain_rows(request, source)
+    if inputs.text_grouping is not None and result.engineered is None:
+        groups, groups_missing = inputs.text_grouping.resolve(inputs.names)
+        inputs = replace(inputs, groups=groups, groups_missing=groups_missing)
     notes = output_replaced or output_notes(plan.output, result.scale, adapter)
     result = replace(result, notes=tuple(dict.fromkeys((*notes, *result.notes))))
     rows = source.kept_rows(result.aggregates)
@@ -113,13 +117,7 @@ def _explain(inputs: ExplainInputs, plan: Plan, clock: Clock) -> Explanation:
         ),
         details=_details(inputs, adapter, source, result, plan),
     )
-    if result.engineered is not None:
-        n_available = source.n_available
-        if is_one_dimensional(inputs.template):
-            explanation = by_words(explanation, result.engineered, n_available)
-        else:
-            view = by_engineered_column(explanation, result.engineered, n_available)
-            explanation = replace(explanation, engineered=view)
+    explanation = _with_views(explanation, inputs, result, source.n_available)
     explanation = _with_interactions(explanation, request, result, rows)
     details = replace(
         explanation.details,
@@ -131,6 +129,20 @@ def _explain(inputs: ExplainInputs, plan: Plan, clock: Clock) -> Explanation:
         details=details,
         background=stored_background(inputs, background, result, plan),
     )
+
+
+def _with_views(
+    raw: Explanation, inputs: ExplainInputs, result: AttributionResult, n_available: int
+) -> Explanation:
+    """The explanation with its view by engineered column; that of texts is by word instead."""
+    if result.engineered is None:
+        return raw
+    if not is_one_dimensional(inputs.template):
+        return replace(raw, engineered=by_engineered_column(raw, result.engineered, n_available))
+    by_word = by_words(raw, result.engineered, n_available)
+    if inputs.text_grouping is None:
+        return by_word
+    return with_word_groups(by_word, inputs.text_grouping, n_available)
 
 
 def _with_interactions(

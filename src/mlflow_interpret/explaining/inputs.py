@@ -9,13 +9,21 @@ from typing import Any
 import numpy as np
 from sklearn import get_config
 
-from mlflow_interpret.core.errors import CannotExplainError, OptionError
+from mlflow_interpret.core.errors import CannotExplainError
 from mlflow_interpret.core.explanation import Plan, TrainingContext
-from mlflow_interpret.core.feature_groups import FeatureGroups, resolve_groups
+from mlflow_interpret.core.feature_groups import FeatureGroups
 from mlflow_interpret.core.statistics import FloatArray, sample_rows
 from mlflow_interpret.explaining.batch import RowBatch, as_batch, feature_names
 from mlflow_interpret.explaining.dask_rows import in_memory
-from mlflow_interpret.explaining.dataframes import Indices, as_rows, empty_template, n_rows, take
+from mlflow_interpret.explaining.dataframes import (
+    Indices,
+    as_rows,
+    empty_template,
+    is_one_dimensional,
+    n_rows,
+    take,
+)
+from mlflow_interpret.explaining.grouping import Grouping
 from mlflow_interpret.explaining.model_adapter import ModelAdapter, adapt_model
 from mlflow_interpret.explaining.partitions import is_partitioned
 
@@ -51,6 +59,8 @@ class ExplainInputs:
         background_weights: ``(n_background,)`` weights of the background rows, or None.
         groups: Groups of features, whose importances are computed, too, or None.
         groups_missing: The reason why there are no groups although they were asked for, or None.
+        text_grouping: Groups of texts in memory, whose words are known once they are explained, or
+            None.
     """
 
     estimator: Any
@@ -70,6 +80,7 @@ class ExplainInputs:
     background_weights: FloatArray | None = None
     groups: FeatureGroups | None = None
     groups_missing: str | None = None
+    text_grouping: Grouping | None = None
 
     def adapter(self) -> ModelAdapter:
         """The part of the model that is explained.
@@ -114,7 +125,7 @@ def draw_inputs(context: TrainingContext, plan: Plan) -> ExplainInputs:
     context = in_memory(context, plan.random_state)
     training_rows = as_rows(context.X)
     names = feature_names(training_rows, context.features)
-    groups, groups_missing = _groups(context, names)
+    groups, groups_missing, text_grouping = _groups(context, training_rows, names)
     limit = max(1, _MAX_CELLS // (len(names) * _n_outputs(context)))
     template, null_columns = empty_template(training_rows)
     if is_partitioned(context.evaluation_examples):
@@ -142,21 +153,20 @@ def draw_inputs(context: TrainingContext, plan: Plan) -> ExplainInputs:
         notes=(*context.notes, *weights_notes),
         groups=groups,
         groups_missing=groups_missing,
+        text_grouping=text_grouping,
     )
 
 
 def _groups(
-    context: TrainingContext, names: tuple[str, ...]
-) -> tuple[FeatureGroups | None, str | None]:
-    """The groups of features, or the reason why there are none although they were asked for."""
+    context: TrainingContext, training_rows: Any, names: tuple[str, ...]
+) -> tuple[FeatureGroups | None, str | None, Grouping | None]:
+    """The groups, the reason why there are none, and the groups of texts to resolve later."""
     if context.feature_groups is None:
-        return None, None
-    try:
-        return resolve_groups(context.feature_groups, names), None
-    except OptionError as error:
-        if context.are_groups_required:
-            raise
-        return None, str(error)
+        return None, None, None
+    grouping = Grouping(context.feature_groups, context.are_groups_required)
+    if is_one_dimensional(training_rows) and not is_partitioned(context.evaluation_examples):
+        return None, None, grouping
+    return (*grouping.resolve(names), None)
 
 
 def _draw_candidates(

@@ -31,6 +31,7 @@ def context_of(
         OptionError: The background rows were not stored, or rows have other columns.
     """
     background = record.background
+    groups = record.groups  # of words, where the rows are texts
     record = record.raw or record
     if background is None:  # of an earlier version, or of another package
         container: Container = "dataframe" if hasattr(rows, "columns") else "array"
@@ -48,7 +49,8 @@ def context_of(
         initialization_examples=training_rows if background.is_given else None,
         features=background.names if is_table else None,
         classes=record.classes,
-        feature_groups=None if record.groups is None else record.groups.columns,
+        feature_groups=None if groups is None else groups.columns,
+        are_groups_required=False,  # other words may lead in the new texts
     )
 
 

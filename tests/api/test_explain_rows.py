@@ -6,6 +6,7 @@ import mlflow
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.compose import make_column_transformer
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.feature_extraction.text import CountVectorizer
@@ -29,6 +30,33 @@ MIXED = DIABETES[["bmi", "bp"]].assign(
     sex=np.where(DIABETES["sex"] > 0, "m", "f"),
     age=pd.Categorical(np.where(DIABETES["age"] > 0, "old", "young"), ["young", "old"]),
 )
+
+
+CODES = {"1": 3, "'1'": -2, "2.5": 7, "'a'": 1, "2": 5, "None": -9, "(1, 0)": 0, "(1, 1)": 4}
+
+
+class Codes(TransformerMixin, BaseEstimator):
+    """A number for each cell, which depends on its type."""
+
+    def fit(self, X, y=None):
+        self.n_features_in_ = X.shape[1]
+        return self
+
+    def transform(self, X):
+        cells = X.iloc[:, 0].tolist()
+        return np.array([[CODES[repr(cell)]] for cell in cells], dtype=float)
+
+    def get_feature_names_out(self, names=None):
+        return np.array(["code"], dtype=object)
+
+
+def with_codes(cells):
+    """Rows with these cells, and a model in which each cell has its own value."""
+    rows = DIABETES[["bmi"]].copy()
+    rows["code"] = pd.Series((cells * len(rows))[: len(rows)], dtype=object)
+    return rows, make_pipeline(
+        make_column_transformer((Codes(), ["code"]), remainder="passthrough"), Ridge()
+    )
 
 
 def pipeline():
@@ -234,6 +262,26 @@ class TestBackground:
                                                    DIABETES, DIABETES.head(3)))  # fmt: skip
         np.testing.assert_allclose(explained.local_values, whole.local_values)
         assert stored.features == explained.features
+
+    @pytest.mark.parametrize("cells", [[1, "1", 2.5, "a"], [1, 2, None, 1]])
+    def test_mixed_cells_keep_their_types(self, cells):
+        rows, model = with_codes(cells)
+        run_id, stored = log_run(model, rows, PROGRESSION)
+        explained = to_record(mlflow_interpret.explain_rows(run_id, rows))
+        np.testing.assert_allclose(explained.expected_values, stored.expected_values)
+        np.testing.assert_allclose(explained.local_values, stored.local_values)
+
+    def test_cells_that_a_file_cannot_hold(self):
+        rows, model = with_codes([(1, 0), (1, 1)])
+        run_id, stored = log_run(model, rows, PROGRESSION)
+        with pytest.raises(OptionError, match="holds none, because the column 'code' has cells"):
+            mlflow_interpret.explain_rows(run_id, rows)
+        explained = to_record(
+            mlflow_interpret.explain_rows(run_id, rows, initialization_examples=rows)
+        )
+        np.testing.assert_allclose(explained.local_values, stored.local_values)
+        with pytest.raises(CannotExplainError, match="cannot hold its background rows"):
+            mlflow_interpret.log_explainable_model(model, rows, pip_requirements=["mlflow"])
 
     def test_trees_need_none(self):
         model = RandomForestClassifier(3, random_state=0)

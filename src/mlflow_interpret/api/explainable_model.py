@@ -23,6 +23,7 @@ from mlflow_interpret.api.global_explanation import public_explanation
 from mlflow_interpret.api.row_columns import columns_of, labelled
 from mlflow_interpret.autologging import fit_hooks
 from mlflow_interpret.core import explanation_io
+from mlflow_interpret.core.errors import CannotExplainError
 from mlflow_interpret.core.explanation import Explanation
 from mlflow_interpret.core.options import Options
 from mlflow_interpret.core.statistics import sample_rows
@@ -151,6 +152,7 @@ def log_explainable_model(
             )
         (root / _EXPLANATION).mkdir()
         explanation_io.write(_settings_of(record), root / _EXPLANATION)
+        _check_background(root / _EXPLANATION)
         signature, example = _signature(model, record)
         with _without_advice():
             info = mlflow.pyfunc.log_model(
@@ -185,6 +187,20 @@ def _settings_of(record: Explanation) -> Explanation:
         chosen = explained.iloc[sample_rows(len(explained), _TYPE_ROWS, 0)]
         background = replace(background, rows=chosen.reset_index(drop=True))
     return replace(record.without_rows(), background=background)
+
+
+def _check_background(folder: Path) -> None:
+    """Check that the background rows are stored, without which the model explains no rows.
+
+    Raises:
+        CannotExplainError: A file cannot hold them.
+    """
+    background = explanation_io.read(folder).background
+    if background is not None and background.not_stored is not None:
+        raise CannotExplainError(
+            f"the model cannot hold its background rows: {background.not_stored}; convert the "
+            "column to texts or numbers before training"
+        )
 
 
 def _signature(model: Any, record: Explanation) -> tuple[ModelSignature, pd.DataFrame]:

@@ -30,6 +30,9 @@ class Background:
         n_drawn: The number of background rows of which ``rows`` are a sample, or all.
         engine: The option ``engine`` of the explanation.
         output: The option ``output`` of the explanation.
+        labels: ``(C,)`` class labels as the model predicts them, None where they are the classes of
+            the explanation.
+        not_stored: The reason why a file cannot hold the rows, None where it can.
     """
 
     names: tuple[str, ...]
@@ -41,6 +44,8 @@ class Background:
     n_drawn: int = 0
     engine: str = "auto"
     output: str = "auto"
+    labels: tuple[Any, ...] | None = None
+    not_stored: str | None = None
 
     def without_rows(self) -> Background:
         """Return the names and the container only."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,11 @@ import numpy as np
 
 from mlflow_interpret.core.background import CONTAINERS, Background
 from mlflow_interpret.core.errors import InvalidExplanationError
+from mlflow_interpret.core.exact_table import from_json, write_exactly
 from mlflow_interpret.core.explanation import comparable_names, distinct_names
 from mlflow_interpret.core.explanation_checks import check_inside, reading
 from mlflow_interpret.core.options import ENGINES, OUTPUTS
-from mlflow_interpret.core.parquet_files import read_table, write_table
+from mlflow_interpret.core.parquet_files import read_table
 
 BACKGROUND = "background_rows.parquet"
 
@@ -24,24 +26,34 @@ _TYPES = {
 _LABELS = (str, int, float, bool)
 
 
-def write_rows(background: Background, folder: Path) -> None:
-    """Write the rows, with their weights as the last column."""
-    if background.rows is None:
-        return
-    table = background.rows.set_axis(list(comparable_names(background.names)), axis=1)
-    if background.weights is not None:
-        *_, name = distinct_names([*table.columns, "sample_weight"])
-        table = table.assign(**{name: background.weights})
-    write_table(table, folder / BACKGROUND)
-
-
-def to_json(background: Background | None, features: Sequence[str]) -> dict[str, Any] | None:
-    """Return the entry of ``explanation.json``.
+def write(
+    background: Background | None, features: Sequence[str], folder: Path
+) -> dict[str, Any] | None:
+    """Write the rows, with their weights as the last column.
 
     Args:
         background: The background rows, or None.
         features: The features of the explanation, which mostly are the names of the columns.
+        folder: An existing folder.
+
+    Returns:
+        The entry of ``explanation.json``.
     """
+    if background is None or background.rows is None:
+        return _entry(background, features)
+    table = background.rows.set_axis(list(comparable_names(background.names)), axis=1)
+    if background.weights is not None:
+        *_, name = distinct_names([*table.columns, "sample_weight"])
+        table = table.assign(**{name: background.weights})
+    json_columns, reason = write_exactly(table, folder / BACKGROUND)
+    if reason is not None:
+        background = replace(background.without_rows(), not_stored=reason)
+    return _entry(background, features, json_columns)
+
+
+def _entry(
+    background: Background | None, features: Sequence[str], json_columns: Sequence[int] = ()
+) -> dict[str, Any] | None:
     if background is None:
         return None
     return {
@@ -54,6 +66,8 @@ def to_json(background: Background | None, features: Sequence[str]) -> dict[str,
         "n_drawn": background.n_drawn,
         "engine": background.engine,
         "output": background.output,
+        "json_columns": list(json_columns),
+        "not_stored": background.not_stored,
     }
 
 
@@ -79,6 +93,12 @@ def check(entry: Any, n_features: int) -> None:
     width = n_features if names is None else len(names)
     if columns is not None and len(columns) != width:
         raise InvalidExplanationError("'background' has other columns than names")
+    positions, reason = entry.get("json_columns", []), entry.get("not_stored")
+    are_positions = isinstance(positions, list) and all(
+        type(position) is int and 0 <= position < width for position in positions
+    )
+    if not are_positions or not isinstance(reason, (str, type(None))):
+        raise InvalidExplanationError("'background' has entries of other types")
 
 
 def read(entry: Mapping[str, Any] | None, features: Sequence[str], root: Path) -> Background | None:
@@ -104,6 +124,7 @@ def read(entry: Mapping[str, Any] | None, features: Sequence[str], root: Path) -
             if entry["has_weights"]:
                 weights = table.iloc[:, -1].to_numpy(dtype=np.float64)
                 table = table.iloc[:, :-1]
+            table = from_json(table, entry.get("json_columns", ()))
             rows = table.set_axis(list(comparable_names(names)), axis=1)
     return Background(
         names=names,
@@ -115,6 +136,7 @@ def read(entry: Mapping[str, Any] | None, features: Sequence[str], root: Path) -
         n_drawn=entry["n_drawn"],
         engine=entry["engine"],
         output=entry["output"],
+        not_stored=entry.get("not_stored"),
     )
 
 

@@ -84,7 +84,8 @@ _FORMAT = 1
 
 def write(explanation: Explanation, folder: Path) -> None:
     """Write an explanation into an existing folder."""
-    write_json(folder / EXPLANATION, _summary(explanation))
+    background = background_io.write(explanation.background, explanation.features, folder)
+    write_json(folder / EXPLANATION, {**_summary(explanation), "background": background})
     _write_importances(explanation, folder)
     if explanation.local_values is not None:
         _write_local(explanation, folder / LOCAL)
@@ -93,8 +94,6 @@ def write(explanation: Explanation, folder: Path) -> None:
     predictions = _predictions(explanation)
     if predictions is not None:
         write_table(predictions, folder / PREDICTIONS)
-    if explanation.background is not None:
-        background_io.write_rows(explanation.background, folder)
     for name, view in ((ENGINEERED, explanation.engineered), (RAW, explanation.raw)):
         if view is not None:
             (folder / name).mkdir()
@@ -269,7 +268,6 @@ def _summary(explanation: Explanation) -> dict[str, Any]:
         "row_digests": _digests(explanation),
         "per_class_values": to_json_numbers(explanation.per_class_values),
         "local_shape": None if local is None else list(local.shape),
-        "background": background_io.to_json(explanation.background, explanation.features),
         "details": explanation.details.to_json(),
         **_parts(explanation),
     }

@@ -66,8 +66,9 @@ def _training_rows(
     if details.engine is None or details.background_rows is not None:
         raise OptionError(
             "initialization_examples must be the training rows of the model, or a sample of them: "
-            f"the explanation {record.id} was logged without rows, or by an earlier version, and "
-            "holds none. Got None.",
+            f"the explanation {record.id} holds none, because "
+            f"{background.not_stored or 'it was logged without rows, or by an earlier version'}. "
+            "Got None.",
             argument="initialization_examples",
         )
     # The method needs the container and the types of the columns only.

@@ -141,6 +141,20 @@ def test_several_classes_of_a_model_of_arrays(tmp_path):
         np.testing.assert_allclose(written[f"expected_value/{name}"], explained.expected_values[i])
 
 
+def test_equal_names_of_contributions_get_numbers(tmp_path):
+    rows = IRIS.iloc[:, :2].set_axis(["x", "b/x"], axis=1)
+    labels = np.array(["a", "a/b", "c"])[SPECIES]
+    run_id, stored = log_run(RandomForestClassifier(3, random_state=0), rows, labels)
+    source, target = tmp_path / "rows.parquet", tmp_path / "out.parquet"
+    stored.evaluation_rows.to_parquet(source)
+    assert call(run_id, source, "-o", target).exit_code == 0
+    written = pd.read_parquet(target).filter(like="contribution/")
+    assert [name.removeprefix("contribution/") for name in written] == [
+        "a/x", "a/b/x", "a/b/x.2", "a/b/b/x", "c/x", "c/b/x"
+    ]  # fmt: skip
+    np.testing.assert_allclose(written, np.hstack(stored.local_values))
+
+
 def test_two_classes_have_the_contributions_to_the_second(tmp_path):
     run_id, stored = log_run(RandomForestClassifier(3, random_state=0), IRIS, SPECIES == 2)
     source, target = tmp_path / "rows.parquet", tmp_path / "out.parquet"

@@ -11,10 +11,16 @@ import pandas as pd
 from sklearn import config_context
 
 from mlflow_interpret.core.errors import CannotExplainError
-from mlflow_interpret.core.explanation import Explanation, Plan, TrainingContext, as_text
+from mlflow_interpret.core.explanation import (
+    Explanation,
+    Plan,
+    TrainingContext,
+    as_text,
+    distinct_names,
+)
 from mlflow_interpret.core.statistics import FloatArray
 from mlflow_interpret.explaining.attributions import Attributions
-from mlflow_interpret.explaining.batch import as_batch
+from mlflow_interpret.explaining.batch import RowBatch, as_batch
 from mlflow_interpret.explaining.dataframes import as_rows
 from mlflow_interpret.explaining.explainers.base import Explainer, ExplainRequest
 from mlflow_interpret.explaining.inputs import draw_inputs
@@ -24,6 +30,9 @@ from mlflow_interpret.explaining.select import exact_explainer_on_scale, samplin
 PREDICTION = "prediction"
 CONTRIBUTION = "contribution"
 EXPECTED_VALUE = "expected_value"
+
+Column = tuple[str, Any]
+"""The name and the values of a column."""
 
 _BATCH_CELLS = 2_000_000
 """Contributions of a batch, at most."""
@@ -102,23 +111,17 @@ class RowExplainer:
         Raises:
             CannotExplainError: The rows have other columns, or cannot be explained.
         """
-        inputs = self._inputs
-        with config_context(**inputs.settings):
-            batch = as_batch(
-                as_rows(rows, "rows"), inputs.names, inputs.template, "rows", inputs.null_columns
-            )
+        with config_context(**self._inputs.settings):
+            batch = self._batch(rows)
             batch = replace(batch, numbers=first + np.arange(len(batch)))
             attributions = self._explainer.explain(batch, self._scale)
             return attributions, self.adapter.predict(batch.original)
 
     def predictions(self, rows: Any) -> pd.DataFrame:
         """The predictions of rows as a table; see `table`."""
-        inputs = self._inputs
-        with config_context(**inputs.settings):
-            batch = as_batch(
-                as_rows(rows, "rows"), inputs.names, inputs.template, "rows", inputs.null_columns
-            )
-            return pd.DataFrame(self._prediction_columns(self.adapter.predict(batch.original)))
+        with config_context(**self._inputs.settings):
+            predicted = self.adapter.predict(self._batch(rows).original)
+        return _as_table(self._prediction_columns(predicted))
 
     def table(self, rows: Any, first: int = 0) -> pd.DataFrame:
         """The predictions and contributions of rows as a table.
@@ -126,7 +129,7 @@ class RowExplainer:
         For a single output the columns are ``prediction``, ``expected_value`` and
         ``contribution/<feature>``. For two classes they are those of the second class. For several
         outputs, ``expected_value/<output>`` and ``contribution/<output>/<feature>``; for several
-        targets, ``prediction/<target>``.
+        targets, ``prediction/<target>``. A repeated name gets a number, as ``.2``.
 
         Args:
             rows: As for `attributions`.
@@ -141,15 +144,22 @@ class RowExplainer:
         for prefix, position in self._outputs():
             values = attributions.local_values
             values = values if position is None else values[position]
-            columns[f"{EXPECTED_VALUE}{prefix}"] = np.full(len(values), expected[position or 0])
-            columns |= self._contributions(prefix, values)
-        return pd.DataFrame(columns)
+            expected_value = np.full(len(values), expected[position or 0])
+            columns.append((f"{EXPECTED_VALUE}{prefix}", expected_value))
+            columns += self._contributions(prefix, values)
+        return _as_table(columns)
 
-    def _prediction_columns(self, predicted: Any) -> dict[str, Any]:
+    def _batch(self, rows: Any) -> RowBatch:
+        inputs = self._inputs
+        return as_batch(
+            as_rows(rows, "rows"), inputs.names, inputs.template, "rows", inputs.null_columns
+        )
+
+    def _prediction_columns(self, predicted: Any) -> list[Column]:
         if predicted.ndim == 1:
-            return {PREDICTION: predicted}
+            return [(PREDICTION, predicted)]
         targets = self.adapter.targets or ()
-        return {f"{PREDICTION}/{name}": predicted[:, i] for i, name in enumerate(targets)}
+        return [(f"{PREDICTION}/{name}", predicted[:, i]) for i, name in enumerate(targets)]
 
     def _outputs(self) -> list[tuple[str, int | None]]:
         """The suffix and the position of each output in the table."""
@@ -160,10 +170,16 @@ class RowExplainer:
             return [("", 1)]  # the contributions to the other class are the negative ones
         return [(f"/{name}", position) for position, name in enumerate(names)]
 
-    def _contributions(self, prefix: str, values: FloatArray) -> dict[str, Any]:
-        return {
-            f"{CONTRIBUTION}{prefix}/{name}": values[:, i] for i, name in enumerate(self.features)
-        }
+    def _contributions(self, prefix: str, values: FloatArray) -> list[Column]:
+        return [
+            (f"{CONTRIBUTION}{prefix}/{name}", values[:, i]) for i, name in enumerate(self.features)
+        ]
+
+
+def _as_table(columns: Sequence[Column]) -> pd.DataFrame:
+    """A table of columns; names of classes and features with a slash may give equal names."""
+    names = distinct_names([name for name, _ in columns])
+    return pd.DataFrame(dict(zip(names, (values for _, values in columns), strict=True)))
 
 
 def check_method(explainer: RowExplainer, record: Explanation) -> None:

@@ -30,6 +30,7 @@ from mlflow_interpret.core.errors import CannotExplainError
 from mlflow_interpret.core.explanation import Plan, TrainingContext
 from mlflow_interpret.explaining.batch import as_batch
 from mlflow_interpret.explaining.explain import explain
+from mlflow_interpret.explaining.explainers import booster_interactions, interaction_matrices
 from mlflow_interpret.explaining.explainers.base import ExplainRequest, exact_explainer
 from mlflow_interpret.explaining.explainers.interaction_sampler import sample_interactions
 from mlflow_interpret.explaining.explainers.shap_trees import ShapTreeExplainer
@@ -352,3 +353,70 @@ def test_native_boosters_have_the_interactions_of_their_wrappers(package, native
     values = exact_interactions(booster() if callable(booster) else booster)
     assert values.any()
     np.testing.assert_allclose(values, exact_interactions(model), rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.parametrize("kind", ["xgboost", "shap"])
+def test_the_matrices_of_a_call_have_a_limit(kind, monkeypatch):
+    """Three classes and five columns with the bias: 75 cells a row, so two rows fit in 150."""
+    if kind == "xgboost":
+        model = pytest.importorskip("xgboost").XGBClassifier(n_estimators=3, max_depth=2, n_jobs=1)
+    else:
+        model = RandomForestClassifier(3, random_state=0)
+    model.fit(X, THREE)
+    request = ExplainRequest(adapt_model(model, row=ROWS[:1]), as_batch(X, list(X), X))
+    explainer = exact_explainer(request) if kind == "xgboost" else ShapTreeExplainer(request)
+    rows = as_batch(ROWS[:5], list(X), X)
+    expected = explainer.interactions(rows, ALL)
+    calls = []
+    monkeypatch.setattr(interaction_matrices, "_MAX_CELLS", 150)
+    owner, name = (
+        (booster_interactions, "_part")
+        if kind == "xgboost"
+        else (ShapTreeExplainer, "_interactions")
+    )
+    compute = getattr(owner, name)
+
+    def counted(*arguments):
+        calls.append(len(arguments[2 if kind == "xgboost" else 1]))
+        return compute(*arguments)
+
+    monkeypatch.setattr(owner, name, counted)
+    np.testing.assert_allclose(explainer.interactions(rows, ALL), expected, atol=1e-6)
+    assert calls == [2, 2, 1]
+    monkeypatch.setattr(interaction_matrices, "_MAX_CELLS", 74)
+    with pytest.raises(CannotExplainError, match="all 4 columns and 3 outputs, which are too many"):
+        explainer.interactions(rows, ALL)
+
+
+@pytest.mark.parametrize(("n_columns", "n_outputs"), [(20_000, 1), (3_000, 10)])
+def test_rows_of_gigabytes_are_refused(n_columns, n_outputs):
+    with pytest.raises(CannotExplainError, match="are too many"):
+        interaction_matrices.n_rows_of_call(n_columns, n_outputs)
+
+
+def test_interactions_of_too_many_columns_are_sampled(monkeypatch):
+    model = pytest.importorskip("xgboost").XGBRegressor(n_estimators=5, max_depth=3, n_jobs=1)
+    monkeypatch.setattr(interaction_matrices, "_MAX_CELLS", 24)
+    explanation = explained(model.fit(X, NUMBER), X[:20])
+    assert explanation.interactions.is_sampled
+    assert "all 4 columns, which are too many" in notes(explanation)
+
+
+@needs_shapiq
+def test_lightgbm_needs_no_matrix_of_all_columns(monkeypatch):
+    lightgbm = pytest.importorskip("lightgbm")
+    from shapiq import InteractionValues
+
+    model = lightgbm.LGBMRegressor(n_estimators=5, max_depth=3, verbose=-1, n_jobs=1)
+    model.fit(X, NUMBER)
+    whole = InteractionValues.get_n_order_values
+
+    def of_single_columns(values, order):
+        assert order == 1
+        return whole(values, order)
+
+    monkeypatch.setattr(InteractionValues, "get_n_order_values", of_single_columns)
+    trees = path_dependent.lightgbm_trees(model.booster_)
+    expected = path_dependent.interactions(trees, ROWS.to_numpy())[:, [3, 0]][:, :, [3, 0]]
+    values = exact_interactions(model, columns=[3, 0])
+    np.testing.assert_allclose(values[0], expected, rtol=1e-4, atol=1e-5)

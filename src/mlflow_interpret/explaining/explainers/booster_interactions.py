@@ -7,6 +7,7 @@ path-dependent, as the contributions of these libraries, to which they must add 
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -16,11 +17,10 @@ from mlflow_interpret.core.statistics import FloatArray
 from mlflow_interpret.explaining.batch import RowBatch
 from mlflow_interpret.explaining.dataframes import Indices
 from mlflow_interpret.explaining.encoding import NOT_NUMBERS, is_numeric, numbers
+from mlflow_interpret.explaining.explainers.interaction_matrices import n_rows_of_call
 from mlflow_interpret.explaining.native_models import original_model
 
 _TOLERANCE = 1e-3
-_MAX_CELLS = 50_000_000
-"""Limit of the cells of the libraries' matrices for a call."""
 
 Contributions = Callable[[Any], FloatArray]
 """Maps rows to ``(n_rows, n_margins, n_features + 1)`` contributions and bias."""
@@ -44,9 +44,10 @@ def own_interactions(
         ``(n_margins, n_rows, k, k)`` interactions, 0 on the diagonal.
 
     Raises:
-        CannotExplainError: They do not add up to the contributions.
+        CannotExplainError: They do not add up to the contributions, or there are too many columns.
     """
-    n_rows = max(1, _MAX_CELLS // (batch.frame.shape[1] + 1) ** 2)
+    n_margins = contributions(batch.subset(slice(1)).original).shape[1]
+    n_rows = n_rows_of_call(batch.frame.shape[1], n_margins)
     parts = [
         _part(matrices, contributions, batch.subset(slice(start, start + n_rows)), columns)
         for start in range(0, len(batch), n_rows)
@@ -106,14 +107,17 @@ class LightGBMInteractions:
         for row in cells:
             explained = [trees.explain(row) for trees in self._trees]
             single.append([margin.get_n_order_values(1) for margin in explained])
-            pairs.append(
-                [
-                    0.5 * margin.get_n_order_values(2)[np.ix_(columns, columns)]
-                    for margin in explained
-                ]
-            )
+            pairs.append([_pairs(margin, columns) for margin in explained])
         _check(np.array(single), contributions(batch.original)[:, :, :-1])
         return _of_columns(np.array(pairs), np.arange(len(columns)))
+
+
+def _pairs(values: Any, columns: Indices) -> FloatArray:
+    """``(k, k)`` interactions of shapiq's values; its matrix of all columns may be huge."""
+    pairs = np.zeros((len(columns), len(columns)))
+    for i, j in combinations(range(len(columns)), 2):
+        pairs[i, j] = pairs[j, i] = 0.5 * values[int(columns[i]), int(columns[j])]
+    return pairs
 
 
 def _of_columns(values: FloatArray, columns: Indices) -> FloatArray:

@@ -29,6 +29,7 @@ from mlflow_interpret.explaining.explainers.base import (
     register,
     weight_notes,
 )
+from mlflow_interpret.explaining.explainers.interaction_matrices import n_rows_of_call
 from mlflow_interpret.explaining.model_adapter import ModelAdapter
 from mlflow_interpret.explaining.sklearn_trees import is_tree_ensemble, tree_notes
 from mlflow_interpret.runtime.optional_import import import_optional
@@ -110,6 +111,15 @@ class ShapTreeExplainer(Explainer):
     def interactions(self, batch: RowBatch, columns: Indices) -> FloatArray:  # noqa: D102
         if not is_numeric(batch.frame):
             raise CannotExplainError(NOT_NUMBERS)
+        n_outputs = np.size(self._explainer.expected_value)
+        n_rows = n_rows_of_call(batch.frame.shape[1], n_outputs)
+        parts = [
+            self._interactions(batch.subset(slice(start, start + n_rows)), columns)
+            for start in range(0, len(batch), n_rows)
+        ]
+        return np.concatenate(parts, axis=1)
+
+    def _interactions(self, batch: RowBatch, columns: Indices) -> FloatArray:
         adapter, explainer = self._adapter, self._explainer
         try:
             raw = explainer.shap_interaction_values(numbers(batch.frame))

@@ -61,7 +61,7 @@ def from_json(frame: pd.DataFrame, positions: Sequence[int]) -> pd.DataFrame:
 
 def _is_same(column: pd.Series, stored: pd.Series) -> bool:
     if column.dtype == stored.dtype and column.dtype.kind in "biufmM":
-        return column.reset_index(drop=True).equals(stored)
+        return bool(column.reset_index(drop=True).equals(stored))
     try:
         return all(map(_is_same_cell, column.tolist(), stored.tolist()))
     except Exception:  # cells of any class may refuse a comparison

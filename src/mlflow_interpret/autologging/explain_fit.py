@@ -47,7 +47,7 @@ def after_fit(options: Options, event: FitEvent) -> None:
             return
         incremental.forget(event.model)
         logged_models.trained(event.model)
-        _explain_in_run(options, event, current_run_context(event.started))
+        _explain_in_run(options, event, current_run_context(event.started, event.run_before))
 
 
 @contextmanager
@@ -82,7 +82,7 @@ def _add_batch(options: Options, event: FitEvent) -> None:
     run_id, started_by_user = active_run()
     context = None
     if run_id is not None and not (options.exclusive and started_by_user):
-        context = current_run_context(event.started)
+        context = current_run_context(event.started, event.run_before)
     is_first = incremental.add(
         event, options.random_state, context, partial(_explain_batches, options)
     )
@@ -120,7 +120,10 @@ def explain_at_once(options: Options, event: FitEvent) -> str | None:
     Raises:
         CannotExplainError: The model or its rows cannot be explained.
     """
-    context, link = current_run_context(event.started), logged_models.link_to(event.model)
+    context, link = (
+        current_run_context(event.started, event.run_before),
+        logged_models.link_to(event.model),
+    )
     fit = Fit(event.name, context, link=link)
     with suppress_warnings():
         return outcomes.log(options, fit, compute(options, event, fit))

@@ -278,8 +278,7 @@ def _with_autologged_run(entry: Entry, tracking_uri: str) -> Entry:
     new_run = entry.new_run
     if entry.run_id is not None or new_run is None or new_run.last_run_id is None:
         return entry
-    last, started = new_run.last_run_id, new_run.started
-    context = resolved(RunContext(tracking_uri, last_run_id=last, started=started))
+    context = resolved(RunContext(tracking_uri, last_run_id=new_run.last_run_id))
     if context.run_id is None:
         return replace(entry, new_run=replace(new_run, last_run_id=None))
     return replace(entry, run_id=context.run_id, new_run=None)

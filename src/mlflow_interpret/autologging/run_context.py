@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -25,9 +24,9 @@ class RunContext:
         tracking_uri: The tracking URI.
         run_id: The active run, or None.
         started_by_user: The user or a launcher started the active run, not an autologger.
-        last_run_id: Where no run is active, the run that ended last, until the server was asked
-            about it. It is the fit's run if an autologger made it since ``started``, as for the
-            inner fit of a class that MLflow does not know.
+        last_run_id: Where no run is active, the run that ended during the fit, until the server was
+            asked about it. It is the fit's run if an autologger made it, as for the inner fit of a
+            class that MLflow does not know.
         experiment_id: The experiment for a new run, or None for MLflow's default.
         run_name: The name for a new run.
         started: When the fit started, in seconds since 1970.
@@ -42,19 +41,22 @@ class RunContext:
     started: float = 0.0
 
 
-def current_run_context(started: float) -> RunContext:
+def current_run_context(started: float, run_before: str | None) -> RunContext:
     """The run context of a fit that has just returned; it asks no server.
 
     Args:
         started: When the fit started, in seconds since 1970.
+        run_before: The run that this thread had ended last at that time, or None. Times of runs
+            would not tell which run is that of the fit, because the clock may be set back.
     """
     run_id, started_by_user = active_run()
     uri = mlflow_store.current_tracking_uri()
     if run_id is not None:
         return RunContext(uri, run_id, started_by_user, started=started)
+    last_run = mlflow_patches.last_run_id()
     return RunContext(
         uri,
-        last_run_id=mlflow_patches.last_run_id() if "mlflow.sklearn" in sys.modules else None,
+        last_run_id=None if last_run == run_before else last_run,
         experiment_id=mlflow_patches.active_experiment_id(),
         run_name=mlflow_patches.random_run_name(),
         started=started,
@@ -90,8 +92,7 @@ def resolved(context: RunContext) -> RunContext:
     except RunNotFoundError:  # it is in another store
         return without_run
     integration = run.data.tags.get("mlflow.autologging")
-    is_earlier = run.info.start_time < context.started * 1000 - 1
-    if integration in {None, mlflow_store.INTEGRATION} or is_earlier:
+    if integration in {None, mlflow_store.INTEGRATION}:
         return without_run
     return replace(without_run, run_id=run.info.run_id)
 

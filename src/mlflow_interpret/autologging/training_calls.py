@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from mlflow_interpret.autologging import mlflow_patches
 from mlflow_interpret.autologging.libraries import Library
 from mlflow_interpret.autologging.sample_weights import sample_weights
 from mlflow_interpret.autologging.training_arguments import Call
@@ -34,6 +35,7 @@ class FitEvent:
         unexplained: Why there is nothing to explain, as of `Library.unexplained`, or None.
         is_incremental: The call trained the model further with a batch of rows.
         notes: Sentences about the rows for the status record.
+        run_before: The run that this thread had ended last when the call started, or None.
     """
 
     model: Any
@@ -49,6 +51,7 @@ class FitEvent:
     is_incremental: bool = False
     notes: tuple[str, ...] = ()
     sample_weight: Any = None
+    run_before: str | None = field(default_factory=mlflow_patches.last_run_id)
 
     @property
     def name(self) -> str:
@@ -74,6 +77,7 @@ class TrainingCall:
         if self._is_model is not False:
             self._read_rows()
         self._fingerprint = _fingerprint(self._X)
+        self._run_before = mlflow_patches.last_run_id()
         self._started, self._clock = time.time(), time.monotonic()
 
     def _read_rows(self) -> None:
@@ -117,6 +121,7 @@ class TrainingCall:
             is_incremental=library.is_incremental,
             notes=training_notes(self._call),
             sample_weight=self._sample_weight,
+            run_before=self._run_before,
         )
 
 

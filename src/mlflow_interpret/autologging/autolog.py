@@ -71,9 +71,10 @@ def autolog(
     - ``baseline="latest"`` compares the ranking with that of the previous run.
     - ``background=True`` explains in another process while the training continues.
 
-    ``fit`` returns, raises and warns as without `autolog`. If explaining fails, there is one
-    warning, and the run has the reason. Only the outermost ``fit`` is explained: not those inside
-    a search, an ensemble or a cross-validation. Calling `autolog` again replaces all options.
+    ``fit`` returns the same value and raises the same exceptions as without `autolog`. If
+    explaining fails, there is one warning, and the run has the reason. Only the outermost ``fit``
+    is explained: not those inside a search, an ensemble or a cross-validation. Calling `autolog`
+    again replaces all options.
 
     It explains classifiers, regressors, rankers, outlier detectors, pipelines and searches of
     scikit-learn, of CatBoost and of packages that follow scikit-learn's conventions, and the models

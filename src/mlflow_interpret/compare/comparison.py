@@ -85,7 +85,7 @@ class RunComparison:
 
     @cached_property
     def differences(self) -> pd.DataFrame:
-        """One row for each shared feature of each run but the first: the difference to the first.
+        """One row for each shared feature of each run but the first: the difference from the first.
 
         ``name`` and ``run_id`` are those of the run. ``compared`` is ``importance`` if both runs
         have the same scale, and otherwise ``share``, of the total of the shared features.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import numpy as np
@@ -56,6 +57,7 @@ def test_contributions_are_written_in_the_order_of_the_rows(linear, rows, tmp_pa
     assert result.exit_code == 0, result.output
     assert "442 rows explained" in result.output
     assert "does not take were ignored: id" in result.output
+    assert "by position" not in result.output
     written = pd.read_parquet(target)
     names = [f"contribution/{name}" for name in DIABETES]
     assert list(written) == ["prediction", "expected_value", *names]
@@ -141,6 +143,49 @@ def test_several_classes_of_a_model_of_arrays(tmp_path):
         np.testing.assert_allclose(written[f"expected_value/{name}"], explained.expected_values[i])
 
 
+def test_columns_for_a_model_of_arrays(tmp_path):
+    model = LinearRegression()
+    run_id, stored = log_run(model, DIABETES.to_numpy()[:, :3], PROGRESSION)
+    source, target = tmp_path / "rows.parquet", tmp_path / "out.parquet"
+    names = ["x0", "x1", "x2"]
+    assert list(stored.features) == names
+    rows = DIABETES.iloc[:, :3]
+
+    rows.to_parquet(source)
+    result = call(run_id, source, "-o", target)
+    note = "columns were taken by position: x0 = age, x1 = sex, x2 = bmi."
+    assert note in result.output
+    assert note in json.loads(pq.read_schema(target).metadata[b"mlflow_interpret.notes"])[0]
+    expected = model.predict(rows.to_numpy())
+    np.testing.assert_allclose(pd.read_parquet(target)["prediction"], expected)
+
+    rows.set_axis(names, axis=1)[names[::-1]].to_parquet(source)
+    result = call(run_id, source, "-o", target, "--force")
+    assert "position" not in result.output
+    np.testing.assert_allclose(pd.read_parquet(target)["prediction"], expected)
+
+    rows.set_axis(["age", "x0", "x1"], axis=1).to_parquet(source)
+    result = call(run_id, source, "-o", target, "--force")
+    assert "ROWS must have the 3 columns of the model, got a table without 'x2'" in result.output
+
+
+def test_names_of_a_file_do_not_control_the_terminal(linear, tmp_path):
+    source = tmp_path / "rows.csv"
+    DIABETES[:3].assign(**{"\x1b]0;owned\x07x": 1}).to_csv(source, index=False)
+    result = call(linear, source, "-o", tmp_path / "out.csv")
+    assert "were ignored: \ufffd]0;owned\ufffdx" in result.output
+
+
+def test_a_sample_of_a_large_file_is_in_the_order_of_the_file(rows, monkeypatch):
+    monkeypatch.setattr(row_files, "_SAMPLE_CELLS", 100)
+    monkeypatch.setattr(row_files, "_READ_ROWS", 30)
+    sample = row_files.open_rows(rows, "rows").sample(["id", "bmi"], seed=0)
+    assert len(sample) == 50
+    assert sample["id"].is_monotonic_increasing
+    assert sample["id"].max() > 300
+    assert sample["bmi"].tolist() == DIABETES["bmi"][sample["id"]].tolist()
+
+
 def test_equal_names_of_contributions_get_numbers(tmp_path):
     rows = IRIS.iloc[:, :2].set_axis(["x", "b/x"], axis=1)
     labels = np.array(["a", "a/b", "c"])[SPECIES]
@@ -172,9 +217,16 @@ def test_background_rows_of_a_file(rows, tmp_path):
     assert refused.exit_code == 1
     assert "Error: --initialization-examples must be the training rows" in refused.output
     assert not target.exists()
-    assert call(run_id, rows, "-o", target, "--initialization-examples", rows).exit_code == 0
-    contributions = pd.read_parquet(target).filter(like="contribution/")
-    np.testing.assert_allclose(contributions, formula(), atol=1e-9)
+    text = tmp_path / "rows.csv"
+    DIABETES.to_csv(text, index=False)
+    for background in (rows, text):
+        result = call(
+            run_id, text, "-o", target, "--initialization-examples", background, "--force"
+        )
+        assert result.exit_code == 0
+        assert ("types of the columns were inferred" in result.output) is (background == text)
+        contributions = pd.read_parquet(target).filter(like="contribution/")
+        np.testing.assert_allclose(contributions, formula(), atol=1e-9)
 
 
 def test_an_existing_file_is_replaced_by_force_only(linear, rows, tmp_path):

@@ -62,7 +62,8 @@ def explain_rows(
 
     MLflow loads the model by the flavor of scikit-learn, XGBoost, LightGBM or CatBoost; any other
     model is explained as a black box. Method, scale, names, classes, seed and background rows are
-    those of the explanation. All rows are explained.
+    those of the explanation. All rows are explained. Loading a model runs code that is stored in
+    it, for example in a pickle: explain only models that you trust.
 
     Args:
         model: The URI of the model (``"models:/name@alias"``, ``"models:/<model id>"``,
@@ -91,6 +92,8 @@ def explain_rows(
         InvalidExplanationError: A file of the explanation is damaged or was changed.
         TrackingUnavailableError: The tracking server does not answer, or refuses the request.
         CannotExplainError: The model is another one than the explained one, or cannot be explained.
+        TrackingUnavailableError: The MLflow store cannot be reached.
+        InvalidExplanationError: The files of the explanation are damaged.
 
     Example:
         >>> explanation = mlflow_interpret.explain_rows(  # doctest: +SKIP

@@ -18,15 +18,24 @@ def columns_of(record: Explanation, given: Sequence[Any]) -> list[Any]:
         record: The explanation.
         given: The names in the table.
     """
+    return list(given) if is_by_position(record, given) else _model_columns(record)
+
+
+def is_by_position(record: Explanation, given: Sequence[Any]) -> bool:
+    """Whether a table has no names of the model, and the model takes arrays.
+
+    A table with some of the names is one that lacks the others.
+    """
     background = record.background
-    names = list(record.features if background is None else background.names)
-    if background is not None and background.columns is not None:
-        names = list(background.columns)
-    # With some of the names, the table has names of the model, and lacks the others.
-    has_names = background is None or background.container not in {"array", "sparse"}
-    if has_names or {str(name) for name in names} & set(given):
-        return names
-    return list(given)
+    takes_arrays = background is not None and background.container in {"array", "sparse"}
+    return takes_arrays and {str(label) for label in _model_columns(record)}.isdisjoint(given)
+
+
+def _model_columns(record: Explanation) -> list[Any]:
+    background = record.background
+    if background is None:
+        return list(record.features)
+    return list(background.names if background.columns is None else background.columns)
 
 
 def labelled(rows: pd.DataFrame, columns: list[Any], argument: str) -> pd.DataFrame:

@@ -81,9 +81,8 @@ class RowFile:
             name: spellings if are_texts else spellings & _texts_of(column)
             for name, column in zip(names, columns, strict=True)
         }
-        return RowFile(
-            self.path, self.argument, _dataset(self.path, self.argument, kind), texts=texts
-        )
+        dataset_of_types = _dataset(self.path, self.argument, kind)
+        return RowFile(self.path, self.argument, dataset_of_types, texts)
 
     def batches(self, columns: list[str], n_rows: int) -> Iterator[pd.DataFrame]:
         """The rows in batches of at most ``n_rows``.

@@ -48,10 +48,13 @@ def explain(
 
     The columns of the output are prediction, expected_value and contribution/FEATURE; for more than
     two classes, expected_value/CLASS and contribution/CLASS/FEATURE. Rows keep their order.
+
+    Loading a model runs code that is stored in it: explain only models that you trust.
     """
     import mlflow
 
     from mlflow_interpret.api.explain_file import explain_file
+    from mlflow_interpret.core.text import truncate
     from mlflow_interpret.runtime.progress import progress
 
     with errors_on_one_line(_OPTIONS):
@@ -66,6 +69,9 @@ def explain(
                 report=report,
             )
     if result.ignored:
-        names = ", ".join(result.ignored[:5]) + (", ..." if len(result.ignored) > 5 else "")
+        names = ", ".join(truncate(name, 40) for name in result.ignored[:5])
+        names += ", ..." if len(result.ignored) > 5 else ""
         click.echo(f"Columns that the model does not take were ignored: {names}", err=True)
+    for note in result.notes:
+        click.echo(note, err=True)
     click.echo(f"{result.n_rows:,} rows explained: {output}")

@@ -212,6 +212,30 @@ class TestModels:
         np.testing.assert_allclose(explained.local_values[:, bp], centred["bp"], atol=1e-3)
         assert any("The method is shap_permutation" in str(n) for n in explained.details.notes)
 
+    @pytest.mark.parametrize("predicts_names", [False, True])
+    def test_a_black_box_of_classes_with_other_names(self, predicts_names):
+        names = ("yes", "no")  # in another order than by the alphabet
+
+        def predict(model_input: pd.DataFrame) -> list:
+            labels = (model_input["bmi"] > 0).astype(int)
+            return [names[label] for label in labels] if predicts_names else labels.tolist()
+
+        model = LogisticRegression().fit(DIABETES, (DIABETES["bmi"] > 0).astype(int))
+        explanation = mlflow_interpret.explain(model, DIABETES, max_rows=20, classes=names)
+        with mlflow.start_run() as run:
+            mlflow.pyfunc.log_model(
+                name="function", python_model=predict, pip_requirements=["mlflow"]
+            )
+            mlflow_interpret.log_explanation(explanation, log_figures=False, log_report=False)
+        rows = DIABETES.head(4)
+        explained = to_record(mlflow_interpret.explain_rows(run.info.run_id, rows))
+        assert explained.classes == names
+        # The contributions of the only feature lead from the share of the class to the prediction.
+        is_positive = rows["bmi"].to_numpy() > 0
+        contributions = explained.local_values[1, :, explained.features.index("bmi")]
+        share = explained.expected_values[1]
+        np.testing.assert_allclose(contributions, is_positive - share, atol=1e-9)
+
     def test_several_models_in_a_run(self):
         model = LinearRegression().fit(DIABETES, PROGRESSION)
         with mlflow.start_run() as run:

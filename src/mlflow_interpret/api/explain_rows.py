@@ -146,7 +146,7 @@ def _model_inside(model: Any) -> Any:
 
 
 def _as_black_box(model: Any, record: Explanation) -> Any:
-    from mlflow_interpret.api.black_box import black_box
+    from mlflow_interpret.api.black_box import EvaluatedClassifier, black_box
 
     base = record.raw or record
     rows = None if record.background is None else record.background.rows
@@ -156,8 +156,20 @@ def _as_black_box(model: Any, record: Explanation) -> Any:
             "the model has no flavor of scikit-learn, XGBoost, LightGBM or CatBoost, and the "
             "explanation holds no rows on which its predictions could be tried"
         )
-    model_type = "classifier" if base.task == "classification" else "regressor"
-    return black_box(model.predict, rows.head(), np.asarray(base.classes), model_type)
+    if base.task != "classification":
+        return black_box(model.predict, rows.head(), None, "regressor")
+    labels = _labels_of(base, np.ravel(model.predict(rows.head())).tolist())
+    fitted = black_box(model.predict, rows.head(), labels, "classifier")
+    if isinstance(fitted, EvaluatedClassifier) and set(fitted.classes_) == set(labels):
+        fitted.classes_ = labels  # the names of the classes are in this order
+    return fitted
+
+
+def _labels_of(record: Explanation, predicted: list[Any]) -> Any:
+    """``(C,)`` labels of the classes, or their display names where the model predicts these."""
+    classes = record.classes or ()
+    labels = None if record.background is None else record.background.labels
+    return np.asarray(classes if labels is None or set(predicted) <= set(classes) else labels)
 
 
 def explain_new_rows(

@@ -68,6 +68,7 @@ def _entry(
         "output": background.output,
         "json_columns": list(json_columns),
         "not_stored": background.not_stored,
+        "labels": _labels_to_json(background.labels),
     }
 
 
@@ -97,7 +98,8 @@ def check(entry: Any, n_features: int) -> None:
     are_positions = isinstance(positions, list) and all(
         type(position) is int and 0 <= position < width for position in positions
     )
-    if not are_positions or not isinstance(reason, (str, type(None))):
+    are_labels = isinstance(entry.get("labels"), (list, type(None)))
+    if not are_positions or not are_labels or not isinstance(reason, (str, type(None))):
         raise InvalidExplanationError("'background' has entries of other types")
 
 
@@ -136,6 +138,7 @@ def read(entry: Mapping[str, Any] | None, features: Sequence[str], root: Path) -
         n_drawn=entry["n_drawn"],
         engine=entry["engine"],
         output=entry["output"],
+        labels=_labels_from_json(entry.get("labels")),
         not_stored=entry.get("not_stored"),
     )
 

@@ -14,18 +14,24 @@ from mlflow_interpret.core.statistics import sample_rows
 from mlflow_interpret.explaining.attributions import AttributionResult
 from mlflow_interpret.explaining.batch import RowBatch
 from mlflow_interpret.explaining.inputs import ExplainInputs
+from mlflow_interpret.explaining.model_adapter import ModelAdapter
 
 _MAX_BYTES = 20_000_000
 """Memory of the stored rows, at most; of a wide table fewer rows are stored."""
 
 
 def stored_background(
-    inputs: ExplainInputs, background: RowBatch, result: AttributionResult, plan: Plan
+    inputs: ExplainInputs,
+    adapter: ModelAdapter,
+    background: RowBatch,
+    result: AttributionResult,
+    plan: Plan,
 ) -> Background:
     """The background rows with which the attributions can be computed again.
 
     Args:
         inputs: The model and its rows.
+        adapter: The explained part of the model.
         background: The background rows of the request.
         result: The attributions of the explained rows.
         plan: The options; explainers draw some of the background rows with its seed.
@@ -47,7 +53,16 @@ def stored_background(
         n_drawn=len(background),
         engine=plan.engine,
         output=plan.output,
+        labels=_labels_of(adapter),
     )
+
+
+def _labels_of(adapter: ModelAdapter) -> tuple[Any, ...] | None:
+    """The labels of a model of one target whose classes have other names, else None."""
+    if adapter.labels is None or adapter.targets is not None:
+        return None
+    (labels,) = adapter.labels
+    return None if labels == adapter.classes else labels
 
 
 def _stored_indices(background: RowBatch, result: AttributionResult, seed: int) -> Any:

@@ -127,7 +127,7 @@ def _explain(inputs: ExplainInputs, plan: Plan, clock: Clock) -> Explanation:
     return replace(
         explanation,
         details=details,
-        background=stored_background(inputs, background, result, plan),
+        background=stored_background(inputs, adapter, background, result, plan),
     )
 
 

@@ -20,6 +20,7 @@ from mlflow_interpret.api.explain_model import explain_model
 from mlflow_interpret.api.explain_rows import ExplainedModel, row_explainer
 from mlflow_interpret.api.explanations import log_explanation
 from mlflow_interpret.api.global_explanation import public_explanation
+from mlflow_interpret.api.model_requirements import requirements_of
 from mlflow_interpret.api.row_columns import columns_of, labelled
 from mlflow_interpret.autologging import fit_hooks
 from mlflow_interpret.core import explanation_io
@@ -32,6 +33,7 @@ from mlflow_interpret.runtime.isolation import suppress_warnings
 from mlflow_interpret.stores import mlflow as mlflow_store
 
 _SCRIPT = Path(__file__).with_name("explainable_model_script.py")
+_OWN = "mlflow-interpret"
 _MODEL, _EXPLANATION = "model", "explanation"
 _PARAM = "contributions"
 _FLAVORS = ("xgboost", "lightgbm", "catboost")
@@ -116,7 +118,7 @@ def log_explainable_model(
         output: As for `explain`.
         random_state: As for `explain`.
         pip_requirements: The packages of the model's environment. Default: this package, MLflow and
-            the package of the model, in the installed versions.
+            the packages of the model and its parts, in the installed versions.
         silent: Show no progress.
 
     Returns:
@@ -142,7 +144,7 @@ def log_explainable_model(
     flavor = _flavor_of(model)
     with _active_or_new_run(), temporary_folders.temporary() as folder:
         root = Path(folder)
-        requirements = list(pip_requirements or _requirements(flavor))
+        requirements = list(pip_requirements or _requirements(model, flavor))
         with _without_advice():
             getattr(mlflow, flavor).save_model(
                 model,
@@ -221,10 +223,17 @@ def _signature(model: Any, record: Explanation) -> tuple[ModelSignature, pd.Data
         return infer_signature(example, table, {_PARAM: True}), example
 
 
-def _requirements(flavor: str) -> list[str]:
-    defaults = getattr(mlflow, flavor).get_default_pip_requirements()
-    own = f"mlflow-interpret=={metadata.version('mlflow-interpret')}"
-    return [own, f"mlflow=={mlflow.__version__}", *defaults]
+def _requirements(model: Any, flavor: str) -> list[str]:
+    """This package, MLflow, the packages of the flavor and those of the parts of the model."""
+    defaults = list(getattr(mlflow, flavor).get_default_pip_requirements())
+    named = {_OWN, "mlflow", *(requirement.partition("==")[0] for requirement in defaults)}
+    further = [
+        f"{name}=={version}"
+        for name, version in requirements_of(model).items()
+        if name not in named
+    ]
+    own = f"{_OWN}=={metadata.version(_OWN)}"
+    return [own, f"mlflow=={mlflow.__version__}", *defaults, *further]
 
 
 @contextmanager

@@ -8,7 +8,11 @@ import pandas as pd
 import pytest
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.compose import make_column_transformer
-from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
+from sklearn.ensemble import (
+    HistGradientBoostingClassifier,
+    HistGradientBoostingRegressor,
+    RandomForestClassifier,
+)
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
 from sklearn.neighbors import KNeighborsClassifier
@@ -151,6 +155,20 @@ class TestRows:
         expected = coefficients * (row.to_numpy() - DIABETES.mean().to_numpy())
         np.testing.assert_allclose(explained.local_values, expected, rtol=1e-8)
         assert explained.true_labels.tolist() == [5.0]
+
+    def test_unseen_categories_are_noted(self):
+        known = MIXED[["bmi", "age"]]
+        model = HistGradientBoostingRegressor(max_iter=3, categorical_features="from_dtype")
+        run_id, _ = log_run(model, known, PROGRESSION)
+        rows = pd.DataFrame({"bmi": [0.1, 0.1, -0.1], "age": ["old", "zz", None]})
+        explained = to_record(mlflow_interpret.explain_rows(run_id, rows))
+        categories = pd.CategoricalDtype(["young", "old", "zz"])
+        sums = explained.expected_values + explained.local_values.sum(axis=1)
+        np.testing.assert_allclose(sums, model.predict(rows.astype({"age": categories})))
+        (note,) = [str(note) for note in explained.details.notes if "categories" in str(note)]
+        assert note == (
+            "The column 'age' has categories that the training rows do not have, in 1 of 3 rows."
+        )
 
     def test_texts(self):
         texts = ["good film", "bad film", "good book", "bad book", "good good play"] * 4

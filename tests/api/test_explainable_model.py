@@ -152,6 +152,18 @@ def test_contributions_equal_those_of_explain(model, rows, labels, options):
         ]  # fmt: skip
 
 
+def test_lightgbm_predicts_unseen_categories_as_missing():
+    rows = MIXED[["bmi", "age"]]
+    regressor = pytest.importorskip("lightgbm").LGBMRegressor
+    model = regressor(n_estimators=5, verbose=-1).fit(rows, PROGRESSION)
+    new = pd.DataFrame({"bmi": [0.1, 0.1, -0.1], "age": ["old", "zz", "young"]})
+    table = log_and_load(model, rows).predict(new)
+    expected = model.predict(new.astype({"age": pd.CategoricalDtype(["young", "old"])}))
+    np.testing.assert_allclose(table["prediction"], expected)
+    sums = table["expected_value"] + table.filter(like="contribution/").sum(axis=1)
+    np.testing.assert_allclose(sums, expected)
+
+
 def test_texts_have_the_contribution_of_the_whole_text():
     texts = ["good film", "bad film", "good book", "bad book"] * 5
     model = make_pipeline(CountVectorizer(), LogisticRegression())

@@ -151,10 +151,16 @@ class TestContainer:
             assert restored["a"].dtype == training["a"].dtype
             assert restored["a"].tolist() == ["z"]
 
-    def test_unknown_category_is_kept(self):
-        training = pd.DataFrame({"a": pd.Categorical(["x", "y"])})
-        rows = pd.DataFrame({"a": pd.Categorical(["new", "x"])})
-        assert as_batch(rows, ("a",), training).original["a"].tolist() == ["new", "x"]
+    @pytest.mark.parametrize("is_ordered", [False, True])
+    def test_unseen_categories_follow_those_of_the_training_rows(self, is_ordered):
+        dtype = pd.CategoricalDtype(["y", "x"], ordered=is_ordered)
+        training = pd.DataFrame({"a": pd.Series(["x", "y"], dtype=dtype)})
+        cells = ["x", "new", None, "y"]
+        for column in (pd.Series(cells, dtype=object), pd.Series(cells, dtype="category")):
+            restored = as_batch(pd.DataFrame({"a": column}), ("a",), training).original["a"]
+            assert restored.dtype == pd.CategoricalDtype(["y", "x", "new"], ordered=is_ordered)
+            assert restored.dropna().tolist() == ["x", "new", "y"]
+            assert restored.isna().tolist() == [False, False, True, False]
 
     @pytest.mark.parametrize("container", ["frame", "array"])
     def test_model_gets_rows_without_warnings(self, container):

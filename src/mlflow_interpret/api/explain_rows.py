@@ -279,6 +279,27 @@ def _notes(record: Explanation, explained: ExplainedModel) -> Iterator[str]:
     for fact, (before, now) in facts.items():
         if before != now:
             yield f"The {fact} is {now}, and that of the explanation of the run is {before}."
+    yield from _unseen_categories(record, stored)
+
+
+def _unseen_categories(record: Explanation, stored: Explanation) -> Iterator[str]:
+    """A note for each column with categories that the type of its training rows does not have."""
+    import pandas as pd
+
+    known = None if stored.background is None else stored.background.rows
+    known = stored.evaluation_rows if known is None else known
+    rows = record.evaluation_rows
+    if known is None or rows is None or known.shape[1] != rows.shape[1]:
+        return
+    for i, (name, dtype) in enumerate(zip(record.features, known.dtypes, strict=True)):
+        if isinstance(dtype, pd.CategoricalDtype):
+            cells = rows.iloc[:, i].dropna()
+            n_unseen = int((~cells.isin(dtype.categories)).sum())
+            if n_unseen:
+                yield (
+                    f"The column {name!r} has categories that the training rows do not have, in "
+                    f"{n_unseen:,} of {len(rows):,} rows."
+                )
 
 
 def _check_arguments(model: Any, rows: Any, labels: Any) -> None:

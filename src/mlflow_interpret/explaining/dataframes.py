@@ -201,8 +201,7 @@ def _cast(column: pd.Series, wanted: Any) -> pd.Series:
     if column.dtype == wanted:
         return column
     if isinstance(wanted, pd.CategoricalDtype):
-        known = column.dropna().isin(wanted.categories).all()
-        return column.astype(wanted) if known else column
+        return _as_categories(column, wanted)
     try:
         with np.errstate(all="ignore"):
             cast = column.astype(wanted)
@@ -210,6 +209,19 @@ def _cast(column: pd.Series, wanted: Any) -> pd.Series:
     except Exception:  # extension types raise errors of various classes
         return column
     return cast if is_equal and cast.isna().equals(column.isna()) else column
+
+
+def _as_categories(column: pd.Series, wanted: pd.CategoricalDtype) -> pd.Series:
+    """Cast a column to categories; unseen ones come last, and the model decides about them."""
+    cells = column.dropna()
+    try:
+        unseen = cells[~cells.isin(wanted.categories)].unique().tolist()
+        if not unseen:
+            return column.astype(wanted)
+        categories = [*wanted.categories, *unseen]
+        return column.astype(pd.CategoricalDtype(categories, ordered=wanted.ordered))
+    except TypeError:  # a cell that cannot be hashed is no category
+        return column
 
 
 def _as_polars(frame: pd.DataFrame, template: Any, nulls: frozenset[str]) -> Any:

@@ -176,6 +176,7 @@ def test_texts_have_the_contribution_of_the_whole_text():
 
 def test_warnings_of_other_threads_are_shown():
     logger, shown = logging.getLogger("mlflow.of_another_library"), []
+    logger.setLevel(logging.WARNING)  # other tests change the level of MLflow
     handler = logging.Handler()
     handler.emit = lambda record: shown.append(record.getMessage())
     logging.getLogger("mlflow").addHandler(handler)

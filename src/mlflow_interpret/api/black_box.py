@@ -1,4 +1,4 @@
-"""Models and functions that `mlflow.models.evaluate` knows by their predictions alone."""
+"""Models and functions of which only the predictions are known."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from mlflow_interpret.core.errors import CannotExplainError
+from mlflow_interpret.core.explanation import Explanation
 
 Predict = Callable[[Any], Any]
 
@@ -75,6 +78,40 @@ def black_box(predict: Predict, rows: Any, labels: Any, model_type: str) -> Eval
     if len(known) == 2 and not np.isin(predicted, known).all() and _are_probabilities(predicted):
         return EvaluatedProbabilities(predict, known)
     return EvaluatedClassifier(predict, np.unique(np.concatenate([true, predicted])))
+
+
+def explained_black_box(model: Any, record: Explanation) -> EvaluatedRegressor:
+    """Give an explained model, of which only the predictions are known, scikit-learn's interface.
+
+    Args:
+        model: The model, with the method ``predict``.
+        record: The explanation of the model.
+
+    Raises:
+        CannotExplainError: The explanation holds no rows on which the model could be tried.
+    """
+    base = record.raw or record
+    rows = None if record.background is None else record.background.rows
+    rows = base.evaluation_rows if rows is None else rows
+    if rows is None:
+        raise CannotExplainError(
+            "the model has no flavor of scikit-learn, XGBoost, LightGBM or CatBoost, and the "
+            "explanation holds no rows on which its predictions could be tried"
+        )
+    if base.task != "classification":
+        return black_box(model.predict, rows.head(), None, "regressor")
+    labels = _labels_of(base, np.ravel(model.predict(rows.head())).tolist())
+    fitted = black_box(model.predict, rows.head(), labels, "classifier")
+    if isinstance(fitted, EvaluatedClassifier) and set(fitted.classes_) == set(labels):
+        fitted.classes_ = labels  # the names of the classes are in this order
+    return fitted
+
+
+def _labels_of(record: Explanation, predicted: list[Any]) -> Any:
+    """``(C,)`` labels of the classes, or their display names where the model predicts these."""
+    classes = record.classes or ()
+    labels = None if record.background is None else record.background.labels
+    return np.asarray(classes if labels is None or set(predicted) <= set(classes) else labels)
 
 
 def _as_array(predicted: Any) -> npt.NDArray[Any]:

@@ -6,9 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from mlflow_interpret.api import load
+from mlflow_interpret.api.black_box import explained_black_box
 from mlflow_interpret.api.global_explanation import GlobalExplanation, public_explanation
 from mlflow_interpret.autologging import fit_hooks
 from mlflow_interpret.core import option_checks as checks
@@ -132,7 +131,7 @@ def explained_model(model: str, explanation_id: str | None = None) -> ExplainedM
     if loaded.flavor == "pyfunc":
         inside = _model_inside(loaded.model)
         is_black_box = inside is None
-        fitted = _as_black_box(loaded.model, record) if inside is None else inside
+        fitted = explained_black_box(loaded.model, record) if inside is None else inside
     return ExplainedModel(address.uri, address.run_id, fitted, record, is_black_box)
 
 
@@ -143,33 +142,6 @@ def _model_inside(model: Any) -> Any:
     except Exception:  # a pyfunc model of another flavor, or of a server
         return None
     return getattr(python_model, "mlflow_interpret_model", None)
-
-
-def _as_black_box(model: Any, record: Explanation) -> Any:
-    from mlflow_interpret.api.black_box import EvaluatedClassifier, black_box
-
-    base = record.raw or record
-    rows = None if record.background is None else record.background.rows
-    rows = base.evaluation_rows if rows is None else rows
-    if rows is None:
-        raise CannotExplainError(
-            "the model has no flavor of scikit-learn, XGBoost, LightGBM or CatBoost, and the "
-            "explanation holds no rows on which its predictions could be tried"
-        )
-    if base.task != "classification":
-        return black_box(model.predict, rows.head(), None, "regressor")
-    labels = _labels_of(base, np.ravel(model.predict(rows.head())).tolist())
-    fitted = black_box(model.predict, rows.head(), labels, "classifier")
-    if isinstance(fitted, EvaluatedClassifier) and set(fitted.classes_) == set(labels):
-        fitted.classes_ = labels  # the names of the classes are in this order
-    return fitted
-
-
-def _labels_of(record: Explanation, predicted: list[Any]) -> Any:
-    """``(C,)`` labels of the classes, or their display names where the model predicts these."""
-    classes = record.classes or ()
-    labels = None if record.background is None else record.background.labels
-    return np.asarray(classes if labels is None or set(predicted) <= set(classes) else labels)
 
 
 def explain_new_rows(

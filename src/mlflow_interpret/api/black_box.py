@@ -100,7 +100,7 @@ def explained_black_box(model: Any, record: Explanation) -> EvaluatedRegressor:
         )
     if base.task != "classification":
         return black_box(model.predict, rows.head(), None, "regressor")
-    labels = _labels_of(base, np.ravel(model.predict(rows.head())).tolist())
+    labels = _labels_of(record, np.ravel(model.predict(rows.head())).tolist())
     fitted = black_box(model.predict, rows.head(), labels, "classifier")
     if isinstance(fitted, EvaluatedClassifier) and set(fitted.classes_) == set(labels):
         fitted.classes_ = labels  # the names of the classes are in this order

@@ -86,9 +86,9 @@ class Conversions:
     def get_interactions(self) -> pd.DataFrame:
         """Return the pairs of leading features by falling interaction.
 
-        An interaction is the part of the output that two features have together only. It has the
+        An interaction is the part of the output that depends on both features jointly. It has the
         unit of the output and is half of the Shapley interaction index, as a cell of
-        ``shap_interaction_values``; the table has its mean absolute value over the rows.
+        ``shap_interaction_values``. The table has its mean absolute value over the rows.
 
         Returns:
             A table with the columns ``feature_1``, ``feature_2``, ``interaction``, ``share`` (of

@@ -42,6 +42,7 @@ from mlflow_interpret.explaining import explain as explain_module
 from mlflow_interpret.explaining.shared_budget import SharedBudget
 from mlflow_interpret.runtime import messages
 from mlflow_interpret.stores import mlflow as mlflow_store
+from mlflow_interpret.stores import spool
 
 X, y = load_iris(return_X_y=True, as_frame=True)
 species = y.map(dict(enumerate(load_iris().target_names)))
@@ -613,7 +614,7 @@ def test_a_server_that_does_not_answer_is_one_warning_and_loses_nothing(store, c
         mlflow.set_tracking_uri(store)
     assert model.tree_.node_count > 1
     (warning,) = [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING]
-    (kept,) = (tmp_path / "spool").iterdir()
+    (kept,) = spool.folders()
     assert str(kept) in warning
     assert "mlflow-interpret flush" in warning
     assert "hunter2" not in warning + "".join(
@@ -628,7 +629,7 @@ def test_logging_that_fails_half_way_keeps_the_explanation(store, monkeypatch, c
     (tmp_path / "artifacts").write_text("a file where the store wants a folder")
     with mlflow.start_run():
         tree().fit(X, y)
-    assert len(list((tmp_path / "spool").iterdir())) == 1
+    assert len(spool.folders()) == 1
     assert "could not be logged" in caplog.text
 
 

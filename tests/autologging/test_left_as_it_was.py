@@ -24,6 +24,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.utils.discovery import all_estimators
 
 import mlflow_interpret
+from mlflow_interpret.stores import spool
 
 METHODS = ("fit", "fit_predict", "fit_transform", "partial_fit")
 
@@ -54,7 +55,8 @@ def state() -> dict[str, Any]:
         # Of this package: threads of other tests may end meanwhile.
         "threads": [t.name for t in threading.enumerate() if t.name.startswith("mlflow-interpret")],
         "children": [line for line in command_lines(process) if "mlflow_interpret" in line],
-        "locks": [file.path for file in process.open_files() if "spool" in file.path],
+        # Of this test: earlier tests may have left drawings in their spools.
+        "locks": [f.path for f in process.open_files() if str(spool.directory()) in f.path],
     }
 
 

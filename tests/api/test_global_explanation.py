@@ -77,7 +77,8 @@ class TestBothTypes:
     def test_members_are_the_same(self, record, kind):
         ours, theirs = both(record, kind)
         assert members(ours) - members(theirs) == {
-            "get_group_importance_dict", "to_frame", "to_interpret_community", "to_shap"
+            "get_group_importance_dict", "get_interactions", "to_frame", "to_interpret_community",
+            "to_shap",
         }  # fmt: skip
         assert members(theirs) <= members(ours)
 

@@ -1024,5 +1024,5 @@ def test_fits_beyond_the_shared_budget_are_partial_with_one_warning(store, monke
     lines = [r for r in caplog.records if "before the time budget" in r.getMessage()]
     assert [line.levelno for line in lines] == [logging.WARNING, logging.WARNING, logging.INFO]
     assert "before the time budget of 2 s" in lines[0].getMessage()
-    assert "before the time budget of 1 s" in lines[1].getMessage()
+    assert "before the time budget of 0.5 s" in lines[1].getMessage()
     assert "a number of seconds as time_budget is a budget for each" in lines[1].getMessage()

@@ -47,7 +47,7 @@ def test_a_loop_spends_a_tenth_of_its_time_on_slow_explanations():
 def test_cheap_explanations_are_not_cut():
     process = Process()
     budgets = [process.explain(0.05)[0] for _ in range(100)]
-    assert min(budgets) > 0.999
+    assert min(budgets) > 0.499
 
 
 def test_a_pause_brings_the_own_budget_back():

@@ -37,7 +37,7 @@ class ImportanceSums:
             sampling_error: Their standard errors in the same shape, or None.
         """
         absolute = np.abs(local)
-        noise = np.zeros(local.shape[-1])
+        noise: FloatArray = np.zeros(local.shape[-1])
         if sampling_error is not None:
             noise = (sampling_error**2).mean(axis=0).sum(axis=0)
         return cls(

@@ -16,7 +16,7 @@ SHORTEST_BUDGET = 2.0
 _SLOWEST = 3.0  # seconds that a model gets which is too slow for that budget
 LONGEST_BUDGET = 60.0  # seconds
 _SMALLEST = 0.1  # seconds, in which trees and linear models are explained on some rows
-_CARRIED_OVER = 1.0  # seconds; an explanation leaves no more than these to the next ones
+_CARRIED_OVER = 0.5  # seconds; an explanation leaves no more than these to the next ones
 _GROWTH = 5
 
 _Result = TypeVar("_Result")

@@ -31,7 +31,7 @@ os.environ["MLFLOW_AUTOLOGGING_TESTING"] = "true"  # raise errors that autologgi
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
 
 # Tests draw where they look at figures: by flush(), in this process.
-drawing._queue = drawing.DrawingQueue(start_seconds=threading.TIMEOUT_MAX)
+drawing._queue = drawing.DrawingQueue(drawing._folder, start_seconds=threading.TIMEOUT_MAX)
 
 
 # Markers by folder or module, and by the fixtures and functions that a test uses.
@@ -220,6 +220,13 @@ def tracking_to(uri: str) -> Iterator[None]:
     mlflow.set_experiment("test")
     yield
     mlflow.set_tracking_uri(before)
+
+
+@pytest.fixture
+def tracked_models(model_store: str) -> Iterator[None]:
+    """Log to the store for the models of all tests of a module."""
+    with tracking_to(model_store):
+        yield
 
 
 def enter(monkeypatch: pytest.MonkeyPatch, environment: dict[str, str]) -> None:

@@ -30,6 +30,8 @@ from mlflow_interpret import (
 )
 from mlflow_interpret.interpret_community import to_record
 
+pytestmark = pytest.mark.usefixtures("tracked_models")
+
 MIXED = DIABETES[["bmi", "bp"]].assign(
     sex=np.where(DIABETES["sex"] > 0, "m", "f"),
     age=pd.Categorical(np.where(DIABETES["age"] > 0, "old", "young"), ["young", "old"]),
@@ -124,12 +126,6 @@ def test_sampled_contributions_equal_those_of_the_run_within_their_error():
     # Seeds are by position, so that the same rows have other draws.
     assert np.sqrt((errors**2).mean()) < 0.2 * np.abs(stored.local_values).max()
     assert np.abs(explained.local_values).sum() > 0
-
-
-@pytest.fixture(autouse=True)
-def _tracked(model_store):
-    with tracking_to(model_store):
-        yield
 
 
 @pytest.fixture(scope="module")

@@ -26,13 +26,9 @@ from mlflow_interpret.api import explainable_model
 from mlflow_interpret.interpret_community import to_record
 from mlflow_server import model_server
 
+pytestmark = pytest.mark.usefixtures("tracked_models")
+
 ROWS = DIABETES.head(4)
-
-
-@pytest.fixture(autouse=True)
-def _tracked(model_store):
-    with tracking_to(model_store):
-        yield
 
 
 @pytest.fixture(scope="module")

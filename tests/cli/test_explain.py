@@ -22,11 +22,7 @@ from mlflow_interpret.api import explain_file, row_files
 from mlflow_interpret.cli import main
 from mlflow_interpret.interpret_community import to_record
 
-
-@pytest.fixture(autouse=True)
-def _tracked(model_store):
-    with tracking_to(model_store):
-        yield
+pytestmark = pytest.mark.usefixtures("tracked_models")
 
 
 @pytest.fixture(scope="module")

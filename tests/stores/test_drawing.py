@@ -17,6 +17,7 @@ from sklearn.tree import DecisionTreeClassifier
 
 import mlflow_interpret
 from mlflow_interpret.cli import main
+from mlflow_interpret.runtime.process_folders import OwnFolder
 from mlflow_interpret.stores import drawing
 from mlflow_interpret.stores import mlflow as mlflow_store
 
@@ -27,7 +28,8 @@ DRAWN = {"global_importances.png", "beeswarm.png", "per_class_importances.png", 
 @pytest.fixture
 def queue(monkeypatch):
     """The queue of a process of its own, whose worker never starts."""
-    queue = drawing.DrawingQueue(start_seconds=threading.TIMEOUT_MAX)
+    folder = OwnFolder(drawing.directory)
+    queue = drawing.DrawingQueue(folder, start_seconds=threading.TIMEOUT_MAX)
     monkeypatch.setattr(drawing, "_queue", queue)
     yield queue
     queue.close()
@@ -55,7 +57,7 @@ def warnings_in(caplog):
 
 def end_process(queue):
     """Let the queue look like that of a process that was killed."""
-    queue._folder._lock.release()
+    queue._folder.close()
     queue._waiting.clear()
 
 
@@ -214,13 +216,15 @@ def test_the_worker_process_draws_the_same(store, monkeypatch):
     import matplotlib as mpl
 
     with mpl.rc_context({"figure.facecolor": "beige"}):
-        queue = drawing.DrawingQueue(start_seconds=0)
+        queue = drawing.DrawingQueue(drawing._folder, start_seconds=0)
         monkeypatch.setattr(drawing, "_queue", queue)
         in_worker = fitted_run()
         queue.wait(None, description="", unit="")  # without help
         assert queue.worker.is_running
         queue.close()
-        monkeypatch.setattr(drawing, "_queue", drawing.DrawingQueue(threading.TIMEOUT_MAX))
+        monkeypatch.setattr(
+            drawing, "_queue", drawing.DrawingQueue(drawing._folder, threading.TIMEOUT_MAX)
+        )
         here = fitted_run()
         assert mlflow_interpret.flush()
     assert drawn(in_worker) == drawn(here) == DRAWN

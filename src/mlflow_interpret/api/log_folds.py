@@ -45,6 +45,7 @@ def log_folds(
 
     uri = mlflow_store.current_tracking_uri()
     context = RunContext(uri, run_id or active_run()[0])
+    scores = cross_validation_of(record).scores
     logged, children = None, []
     try:
         with suppress_warnings(), ExplanationRun(context, record.id) as chosen:
@@ -53,7 +54,6 @@ def log_folds(
             for number, fold in enumerate(folds if child_runs else (), start=1):
                 with mlflow_store.child_run(uri, chosen, f"fold {number}") as child:
                     log_to_run(fold, child, uri, options)
-                    scores = cross_validation_of(record).scores
                     values = {name: values[number - 1] for name, values in scores.items()}
                     mlflow_store.log_scores(uri, child, values, {})
                 children.append(child)

@@ -89,8 +89,7 @@ class Note:
 
 def abandoned() -> list[Path]:
     """Return the notes of processes that have ended."""
-    folders = process_folders.abandoned(directory())
-    return [path for folder in folders for path in sorted(folder.glob("*.json"))]
+    return process_folders.abandoned_files(directory())
 
 
 def entry_of(note: Path) -> Entry:

@@ -237,10 +237,10 @@ def _details(folds: Sequence[Explanation], features: tuple[str, ...]) -> Details
 
 
 def _groups_missing(folds: Sequence[Explanation]) -> str | None:
-    have_groups = [fold.groups is not None for fold in folds]
-    if any(have_groups) and any(fold.features != folds[0].features for fold in folds):
+    reasons = [fold.details.groups_missing for fold in folds if fold.groups is None]
+    if len(reasons) < len(folds) and any(fold.features != folds[0].features for fold in folds):
         return "the models of the folds have different features"
-    return folds[have_groups.index(False)].details.groups_missing if not all(have_groups) else None
+    return reasons[0] if reasons else None
 
 
 def _notes(folds: Sequence[Explanation]) -> Iterator[Note]:

@@ -107,6 +107,11 @@ def abandoned(directory: Path) -> Iterator[Path]:
             shutil.rmtree(folder, ignore_errors=True)
 
 
+def abandoned_files(directory: Path) -> list[Path]:
+    """Return the JSON files in the folders of processes that have ended."""
+    return [path for folder in abandoned(directory) for path in sorted(folder.glob("*.json"))]
+
+
 def _lock_of(folder: Path) -> Any:
     # Acquired in one thread and released in another.
     return FileLock(folder / _LOCK, mode=0o600, thread_local=False)

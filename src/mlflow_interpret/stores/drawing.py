@@ -27,9 +27,9 @@ from mlflow_interpret.core.options import Options
 from mlflow_interpret.core.redaction import without_credentials
 from mlflow_interpret.runtime import process_folders, temporary_folders
 from mlflow_interpret.runtime.exit_hooks import call_at_exit
-from mlflow_interpret.runtime.forks import ForkSafeLock, call_after_fork
+from mlflow_interpret.runtime.forks import call_after_fork
 from mlflow_interpret.runtime.messages import warn
-from mlflow_interpret.runtime.process_folders import ProcessFolder
+from mlflow_interpret.runtime.process_folders import OwnFolder
 from mlflow_interpret.runtime.work_queue import Job, WorkQueue
 from mlflow_interpret.runtime.worker_process import ProcessDiedError, Worker
 from mlflow_interpret.stores import mlflow as mlflow_store
@@ -87,23 +87,19 @@ class DrawingQueue(WorkQueue):
     """The pending drawings of this process.
 
     Args:
+        folder: The folder of this process for the files of pending drawings.
         start_seconds: The time between the first drawing and the start of the worker.
     """
 
-    def __init__(self, start_seconds: float = _START_SECONDS) -> None:
+    def __init__(self, folder: OwnFolder, start_seconds: float = _START_SECONDS) -> None:
         super().__init__("mlflow-interpret-drawing", _WORKER, _IDLE_SECONDS, self._start_worker)
+        self._folder = folder
         self._start_seconds = start_seconds
-        self._guard = ForkSafeLock()
-        self._folder: ProcessFolder | None = None
 
     def write_note(self, pending: PendingDrawings) -> Path | None:
         """Write pending drawings into the spool; return the file, None if it is not writable."""
         try:
-            with self._guard:
-                folder = self._folder
-                if folder is None or folder.folder.parent != directory():
-                    folder = self._folder = ProcessFolder(directory())
-            path = folder.folder / f"{pending.explanation_id}.json"
+            path = self._folder.path() / f"{pending.explanation_id}.json"
             json_files.write_json(path, asdict(pending))
             path.chmod(0o600)
         except OSError:
@@ -122,16 +118,13 @@ class DrawingQueue(WorkQueue):
     def end_idle(self) -> None:
         """End the idle worker, and release the folder unless drawings are pending."""
         super().end_idle()
-        with self._guard:
-            if self._folder is not None and self._folder.close_if_empty():
-                self._folder = None
+        self._folder.close_if_empty()
 
     def close(self) -> None:
         """End the worker and release the folder; the files of pending drawings stay in it."""
         self.worker.kill()
         self.worker.end()
-        if self._folder is not None:
-            self._folder.close()
+        self._folder.close()
 
     def _start_worker(self, worker: Worker) -> None:
         with self._changed:
@@ -205,8 +198,7 @@ def directory() -> Path:
 
 def abandoned() -> list[Path]:
     """Return the files of the pending drawings of processes that have ended."""
-    folders = process_folders.abandoned(directory())
-    return [path for folder in folders for path in sorted(folder.glob("*.json"))]
+    return process_folders.abandoned_files(directory())
 
 
 def read_note(path: Path) -> PendingDrawings:
@@ -355,12 +347,13 @@ def _at_exit() -> None:
 def _reset_after_fork() -> None:
     """Give a forked process an empty queue: it has no thread and no share in the drawings."""
     global _queue, _inherited  # noqa: PLW0603 - one process has one queue
-    _inherited = _queue  # closing its lock would release it for the parent, too
-    _queue = DrawingQueue()
+    _inherited = _queue  # its jobs are the parent's
+    _queue = DrawingQueue(_folder)
     _inherited.worker.disown()
 
 
-_queue = DrawingQueue()
+_folder = OwnFolder(directory)
+_queue = DrawingQueue(_folder)
 _inherited: DrawingQueue | None = None
 
 call_after_fork(_reset_after_fork)
